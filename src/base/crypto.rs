@@ -1,0 +1,428 @@
+//! Digests, keys and signatures.
+//!
+//! Digests are real SHA-256. A signature of a replica is a [`Signed`] value that only the holder
+//! of its [`Signer`] can make, so nobody forges another's: in `modelled` runs that is enough and
+//! costs nothing but simulated time; in `ed25519` runs the value also carries a real signature,
+//! checked with real arithmetic. Doctors and patients always sign with real keys ([`KeyPair`]).
+
+use std::fmt;
+use std::sync::Arc;
+
+use ed25519_dalek::{Signature as RawSignature, Signer as _, SigningKey, VerifyingKey};
+use sha2::{Digest as _, Sha256};
+
+use super::node::{Committee, NodeId, PositionSet};
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest that stands for "nothing before".
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// The first eight bytes as a number, for fingerprints and short print.
+    pub fn prefix(&self) -> u64 {
+        u64::from_be_bytes(self.0[..8].try_into().expect("a digest has 32 bytes"))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.prefix() >> 32)
+    }
+}
+
+/// Builds a digest from parts, each with its length before it, so that no two different lists of
+/// parts read the same.
+#[derive(Clone, Debug)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// A digest for one purpose; digests of different purposes never meet.
+    pub fn new(domain: &str) -> Self {
+        Self(Sha256::new()).part(domain.as_bytes())
+    }
+
+    /// Adds bytes.
+    #[must_use]
+    pub fn part(mut self, bytes: &[u8]) -> Self {
+        self.0.update((bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// Adds a number.
+    #[must_use]
+    pub fn number(mut self, number: u64) -> Self {
+        self.0.update(8_u64.to_be_bytes());
+        self.0.update(number.to_be_bytes());
+        self
+    }
+
+    /// Adds a digest.
+    #[must_use]
+    pub fn digest(self, digest: &Digest) -> Self {
+        self.part(&digest.0)
+    }
+
+    /// The digest of all parts.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+/// An Ed25519 public key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(pub [u8; 32]);
+
+/// An Ed25519 signature.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Signature(pub [u8; 64]);
+
+/// An Ed25519 key pair of a person, an organisation or a replica.
+#[derive(Clone)]
+pub struct KeyPair(SigningKey);
+
+impl KeyPair {
+    /// The key pair with this secret seed; the same seed gives the same keys everywhere.
+    pub fn from_seed(seed: Digest) -> Self {
+        Self(SigningKey::from_bytes(&seed.0))
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// A signature over `message`. Ed25519 is deterministic: no chance is needed.
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.0.sign(message).to_bytes())
+    }
+}
+
+impl PublicKey {
+    /// Whether `signature` was made over `message` by the holder of this key. Strict: refuses the
+    /// malleable encodings that other implementations may accept.
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> bool {
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
+            key.verify_strict(message, &RawSignature::from_bytes(&signature.0))
+                .is_ok()
+        })
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyPair({:?})", self.public())
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", Digest(self.0))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head: [u8; 4] = self.0[..4].try_into().expect("a signature has 64 bytes");
+        write!(f, "{:08x}", u32::from_be_bytes(head))
+    }
+}
+
+/// A statement that replicas sign: it has one canonical digest.
+pub trait Body: Clone + PartialEq + fmt::Debug + Send + Sync {
+    /// The digest that is signed; includes a domain of its own.
+    fn digest(&self) -> Digest;
+}
+
+/// How consensus messages are signed in a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Crypto {
+    /// Unforgeable by construction; priced in simulated time, not computed.
+    #[default]
+    Modelled,
+    /// Every signature made and checked for real.
+    Ed25519,
+}
+
+/// What makes a signature count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Proof {
+    /// Made by the holder of the signer; nothing to compute.
+    Modelled,
+    /// Made by an adversary that holds no key for it: never verifies.
+    Garbage,
+    /// A real signature.
+    Ed25519(Signature),
+}
+
+/// What signs for one node. Only the simulation and the test stage mint signers, one per node.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    by: NodeId,
+    key: Option<Arc<KeyPair>>,
+}
+
+/// What verifies the signatures of all nodes.
+#[derive(Clone, Debug)]
+pub struct Keyring {
+    keys: Option<Arc<[PublicKey]>>,
+}
+
+impl Signer {
+    /// The signers of the nodes `n0` to `n(count-1)`, and the keyring that verifies them.
+    pub fn mint(count: usize, crypto: Crypto, seed: u64) -> (Vec<Self>, Keyring) {
+        let pair = |node: usize| match crypto {
+            Crypto::Modelled => None,
+            Crypto::Ed25519 => {
+                let secret = Hasher::new("replica key")
+                    .number(seed)
+                    .number(node as u64)
+                    .finish();
+                Some(Arc::new(KeyPair::from_seed(secret)))
+            }
+        };
+        let signers: Vec<Self> = (0..count)
+            .map(|node| Self {
+                by: NodeId::at(node),
+                key: pair(node),
+            })
+            .collect();
+        let keys = signers
+            .iter()
+            .map(|signer| Some(signer.key.as_ref()?.public()))
+            .collect();
+        (signers, Keyring { keys })
+    }
+
+    /// Whose signatures these are.
+    pub fn node(&self) -> NodeId {
+        self.by
+    }
+
+    /// Signs a statement.
+    pub fn sign<B: Body>(&self, body: B) -> Signed<B> {
+        let proof = match &self.key {
+            None => Proof::Modelled,
+            Some(key) => Proof::Ed25519(key.sign(&body.digest().0)),
+        };
+        Signed {
+            body,
+            by: self.by,
+            proof,
+        }
+    }
+
+    /// A well-formed signature of `by` that does not verify: all that a liar can make without
+    /// the other's key.
+    pub fn garbage<B: Body>(&self, body: B, by: NodeId) -> Signed<B> {
+        Signed {
+            body,
+            by,
+            proof: Proof::Garbage,
+        }
+    }
+}
+
+impl Keyring {
+    fn accepts(&self, by: NodeId, digest: impl FnOnce() -> Digest, proof: &Proof) -> bool {
+        match (proof, &self.keys) {
+            (Proof::Modelled, None) => true,
+            (Proof::Ed25519(signature), Some(keys)) => keys
+                .get(by.index())
+                .is_some_and(|key| key.verify(&digest().0, signature)),
+            (Proof::Garbage, _) | (Proof::Modelled, Some(_)) | (Proof::Ed25519(_), None) => false,
+        }
+    }
+}
+
+/// A statement with the signature of one node. There is no way to make one but [`Signer::sign`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Signed<B> {
+    body: B,
+    by: NodeId,
+    proof: Proof,
+}
+
+impl<B: Body> Signed<B> {
+    /// What is stated.
+    #[inline]
+    pub fn body(&self) -> &B {
+        &self.body
+    }
+
+    /// By whom.
+    #[inline]
+    pub fn by(&self) -> NodeId {
+        self.by
+    }
+
+    /// Whether the signature is genuine.
+    #[inline]
+    pub fn verify(&self, keyring: &Keyring) -> bool {
+        keyring.accepts(self.by, || self.body.digest(), &self.proof)
+    }
+}
+
+/// Signatures of distinct committee members on one statement. Counts them while it grows, and
+/// proves the statement to others once there are enough.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Certificate<B> {
+    body: B,
+    signers: PositionSet,
+    /// Real signatures by position, in the order they came; empty in modelled runs.
+    proofs: Vec<(u16, Signature)>,
+}
+
+impl<B: Body> Certificate<B> {
+    /// A certificate that nobody has signed yet.
+    pub fn open(body: B) -> Self {
+        Self {
+            body,
+            signers: PositionSet::new(),
+            proofs: Vec::new(),
+        }
+    }
+
+    /// Adds a signature by a member on the same statement. False if the signer is no member, has
+    /// signed already, or stated something else. The caller has verified the signature.
+    #[inline]
+    pub fn add(&mut self, vote: &Signed<B>, committee: &Committee) -> bool {
+        let Some(position) = committee.position(vote.by) else {
+            return false;
+        };
+        if vote.body != self.body || !self.signers.insert(position) {
+            return false;
+        }
+        if let Proof::Ed25519(signature) = vote.proof {
+            self.proofs.push((position as u16, signature));
+        }
+        true
+    }
+
+    /// What is certified.
+    pub fn body(&self) -> &B {
+        &self.body
+    }
+
+    /// How many members have signed.
+    #[inline]
+    pub fn signers(&self) -> usize {
+        self.signers.len()
+    }
+
+    /// The positions of the signers in the committee.
+    pub fn positions(&self) -> &PositionSet {
+        &self.signers
+    }
+
+    /// Whether at least `quorum` members of `committee` genuinely signed.
+    pub fn verify(&self, committee: &Committee, quorum: usize, keyring: &Keyring) -> bool {
+        if self.signers.len() < quorum || self.signers.iter().any(|p| p >= committee.n()) {
+            return false;
+        }
+        let Some(_) = keyring.keys else {
+            return self.proofs.is_empty();
+        };
+        let mut proven = PositionSet::new();
+        let digest = self.body.digest();
+        self.proofs.iter().all(|(position, signature)| {
+            let position = usize::from(*position);
+            self.signers.contains(position)
+                && proven.insert(position)
+                && keyring.accepts(
+                    committee.members()[position],
+                    || digest,
+                    &Proof::Ed25519(*signature),
+                )
+        }) && proven.len() == self.signers.len()
+    }
+}
+
+/// Bytes a signature takes on the wire.
+pub const SIGNATURE_BYTES: u32 = 64;
+/// Bytes a digest takes on the wire.
+pub const DIGEST_BYTES: u32 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, PartialEq, Debug)]
+    struct Word(u64);
+    impl Body for Word {
+        fn digest(&self) -> Digest {
+            Hasher::new("word").number(self.0).finish()
+        }
+    }
+
+    #[test]
+    fn parts_are_told_apart_by_their_lengths() {
+        let digest = |parts: &[&str]| {
+            parts
+                .iter()
+                .fold(Hasher::new("t"), |h, part| h.part(part.as_bytes()))
+                .finish()
+        };
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+        assert_ne!(digest(&["ab"]), digest(&["ab", ""]));
+        assert_ne!(Hasher::new("a").finish(), Hasher::new("b").finish());
+    }
+
+    #[test]
+    fn only_the_holder_of_a_signer_signs_in_either_mode() {
+        for crypto in [Crypto::Modelled, Crypto::Ed25519] {
+            let (signers, keyring) = Signer::mint(4, crypto, 1);
+            let signed = signers[2].sign(Word(5));
+            assert!(signed.verify(&keyring), "{crypto:?}");
+            assert_eq!((signed.by(), signed.body()), (NodeId(2), &Word(5)));
+            assert!(
+                !signers[2].garbage(Word(5), NodeId(1)).verify(&keyring),
+                "{crypto:?}"
+            );
+            let mut claimed = signed.clone();
+            claimed.by = NodeId(1);
+            assert_eq!(claimed.verify(&keyring), crypto == Crypto::Modelled);
+        }
+    }
+
+    #[test]
+    fn a_certificate_counts_distinct_members_on_one_statement() {
+        for crypto in [Crypto::Modelled, Crypto::Ed25519] {
+            let committee = Committee::first(4);
+            let (signers, keyring) = Signer::mint(5, crypto, 1);
+            let mut certificate = Certificate::open(Word(1));
+            assert!(certificate.add(&signers[0].sign(Word(1)), &committee));
+            assert!(
+                !certificate.add(&signers[0].sign(Word(1)), &committee),
+                "twice"
+            );
+            assert!(
+                !certificate.add(&signers[1].sign(Word(2)), &committee),
+                "another word"
+            );
+            assert!(
+                !certificate.add(&signers[4].sign(Word(1)), &committee),
+                "no member"
+            );
+            assert!(certificate.add(&signers[3].sign(Word(1)), &committee));
+            assert!(certificate.verify(&committee, 2, &keyring));
+            assert!(!certificate.verify(&committee, 3, &keyring));
+            let mut forged = certificate.clone();
+            forged.body = Word(2);
+            assert_eq!(
+                forged.verify(&committee, 2, &keyring),
+                crypto == Crypto::Modelled
+            );
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The ledger of one node, and the execution that all nodes of a host group share.
+//!
+//! Executing one batch after one parent block is a pure function, so its result is remembered:
+//! the first node to decide a block executes it, the others of its group look it up. What a node
+//! gets is what it would have computed itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Batch, Block, Executed, Height, Transaction, TransactionId};
+use crate::base::crypto::{Digest, Hasher};
+use crate::contract::{Receipt, State};
+
+/// Everything executing blocks depends on and changes: the contract's state and the names of the
+/// transactions executed so far.
+#[derive(Clone, Debug)]
+pub struct World {
+    state: State,
+    executed: BTreeSet<TransactionId>,
+}
+
+/// A point in the chain with the state there, which a node that is behind can adopt.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The last block the snapshot includes.
+    pub block: Arc<Block>,
+    /// The state after it.
+    pub world: Arc<World>,
+}
+
+impl Snapshot {
+    /// Bytes on the wire.
+    pub fn size(&self) -> u64 {
+        128 + self.world.state.bytes() + 8 * self.world.executed.len() as u64
+    }
+}
+
+/// Executes blocks, remembering each result.
+#[derive(Debug)]
+pub struct Executor {
+    genesis: Arc<World>,
+    /// Every block known, by the digest of its parent and of its batch.
+    known: BTreeMap<(Digest, Digest), Arc<Block>>,
+    /// Every block known, by its own digest: the way back to the genesis.
+    by_digest: BTreeMap<Digest, Arc<Block>>,
+    /// States kept at the ends of branches, by the digest of the block they follow.
+    tips: Vec<(Digest, World)>,
+    /// States adopted from other nodes, from which a branch can be rebuilt.
+    adopted: BTreeMap<Digest, Arc<World>>,
+}
+
+/// Branch ends kept alive at once. Honest runs have one; an equivocation has a few.
+const TIPS_MAX: usize = 4;
+
+impl Executor {
+    /// An executor that starts from a state every node agrees on.
+    pub fn new(genesis: State) -> Self {
+        let genesis = Arc::new(World {
+            state: genesis,
+            executed: BTreeSet::new(),
+        });
+        Self {
+            tips: vec![(Digest::ZERO, World::clone(&genesis))],
+            genesis,
+            known: BTreeMap::new(),
+            by_digest: BTreeMap::new(),
+            adopted: BTreeMap::new(),
+        }
+    }
+
+    /// The block that `batch` makes after `parent` (nothing: the genesis) at `height`.
+    fn block(&mut self, parent: Option<&Arc<Block>>, height: Height, batch: &Batch) -> Arc<Block> {
+        let before = parent.map_or(Digest::ZERO, |block| block.digest);
+        if let Some(block) = self.known.get(&(before, batch.digest())) {
+            return block.clone();
+        }
+        let tip = self.tip_after(before);
+        let world = &mut self.tips[tip].1;
+        let executed = world.execute(height, batch);
+        let state = world.state.root();
+        let digest = Hasher::new("block")
+            .number(height)
+            .digest(&before)
+            .digest(&batch.digest())
+            .digest(&state)
+            .finish();
+        self.tips[tip].0 = digest;
+        let block = Arc::new(Block {
+            height,
+            parent: before,
+            batch: batch.clone(),
+            state,
+            executed,
+            digest,
+        });
+        self.known.insert((before, batch.digest()), block.clone());
+        self.by_digest.insert(digest, block.clone());
+        block
+    }
+
+    /// Which tip stands right after the block of this digest; made again if it moved on.
+    fn tip_after(&mut self, digest: Digest) -> usize {
+        if let Some(tip) = self.tips.iter().position(|(at, _)| *at == digest) {
+            return tip;
+        }
+        // A second branch grows from inside the chain: execute again what leads there.
+        let mut path = Vec::new();
+        let mut at = digest;
+        let base = loop {
+            if at == Digest::ZERO {
+                break &self.genesis;
+            }
+            if let Some(world) = self.adopted.get(&at) {
+                break world;
+            }
+            let block = self
+                .by_digest
+                .get(&at)
+                .expect("a parent was executed or adopted");
+            path.push(block.clone());
+            at = block.parent;
+        };
+        let mut world = World::clone(base);
+        for block in path.iter().rev() {
+            world.execute(block.height, &block.batch);
+        }
+        if self.tips.len() == TIPS_MAX {
+            self.tips.remove(0);
+        }
+        self.tips.push((digest, world));
+        self.tips.len() - 1
+    }
+
+    /// The state after the block of this digest.
+    fn world_after(&mut self, digest: Digest) -> &World {
+        let tip = self.tip_after(digest);
+        &self.tips[tip].1
+    }
+
+    /// Takes over a state made elsewhere.
+    fn adopt(&mut self, snapshot: &Snapshot) {
+        let digest = snapshot.block.digest;
+        if !self.by_digest.contains_key(&digest) {
+            self.by_digest.insert(digest, snapshot.block.clone());
+            self.adopted.insert(digest, snapshot.world.clone());
+        }
+    }
+}
+
+impl World {
+    /// Executes a batch in order; what was executed before is passed over.
+    fn execute(&mut self, height: Height, batch: &Batch) -> Vec<Executed> {
+        let mut each = |transaction: &Arc<Transaction>| {
+            if !self.executed.insert(transaction.id) {
+                return Executed::Before;
+            }
+            Executed::Now(self.state.apply(height, &transaction.call))
+        };
+        batch.transactions().iter().map(&mut each).collect()
+    }
+}
+
+/// The chain as one node has it.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Blocks from `base + 1` on, without a gap.
+    blocks: Vec<Arc<Block>>,
+    /// The block before the first one held: the last one of an adopted snapshot.
+    base: Option<Arc<Block>>,
+}
+
+impl Ledger {
+    /// An empty chain.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The height of the last block, 0 without any.
+    pub fn height(&self) -> Height {
+        self.base_height() + self.blocks.len() as u64
+    }
+
+    fn base_height(&self) -> Height {
+        self.base.as_ref().map_or(0, |block| block.height)
+    }
+
+    /// The last block.
+    pub fn head(&self) -> Option<&Arc<Block>> {
+        self.blocks.last().or(self.base.as_ref())
+    }
+
+    /// The block at a height, if this node still holds it.
+    pub fn block(&self, height: Height) -> Option<&Arc<Block>> {
+        let offset = height.checked_sub(self.base_height() + 1)?;
+        self.blocks.get(usize::try_from(offset).ok()?)
+    }
+
+    /// Executes a batch as the next block. Heights are consecutive: anything else is a bug of the
+    /// protocol that decided it.
+    pub fn append(&mut self, height: Height, batch: &Batch, executor: &mut Executor) -> Arc<Block> {
+        assert_eq!(height, self.height() + 1, "decisions are consecutive");
+        let block = executor.block(self.head(), height, batch);
+        self.blocks.push(block.clone());
+        block
+    }
+
+    /// The state at the head, to be given to a node that is behind. Nothing before the first
+    /// block.
+    pub fn snapshot(&self, executor: &mut Executor) -> Option<Snapshot> {
+        let block = self.head()?.clone();
+        let world = Arc::new(executor.world_after(block.digest).clone());
+        Some(Snapshot { block, world })
+    }
+
+    /// Adopts a snapshot that reaches further than this ledger; false if it does not.
+    pub fn install(&mut self, snapshot: &Snapshot, executor: &mut Executor) -> bool {
+        if snapshot.block.height <= self.height() {
+            return false;
+        }
+        executor.adopt(snapshot);
+        self.base = Some(snapshot.block.clone());
+        self.blocks.clear();
+        true
+    }
+
+    /// Loses every block above a height: what a crash does to blocks not yet on disk. A ledger
+    /// that starts at a snapshot keeps at least the snapshot, whose installation was synced.
+    pub fn truncate(&mut self, height: Height) {
+        let keep = height.saturating_sub(self.base_height());
+        self.blocks
+            .truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+    }
+
+    /// Answers a call that only reads from the state at the head.
+    pub fn query(&self, transaction: &Transaction, executor: &mut Executor) -> Receipt {
+        let digest = self.head().map_or(Digest::ZERO, |block| block.digest);
+        executor
+            .world_after(digest)
+            .state
+            .query(self.height(), &transaction.call)
+    }
+}

@@ -1,0 +1,6 @@
+//! A deterministic discrete-event simulator of consensus in a medical-records consortium chain.
+
+pub mod base;
+pub mod chain;
+pub mod contract;
+pub mod protocol;
