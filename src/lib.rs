@@ -4,3 +4,4 @@ pub mod base;
 pub mod chain;
 pub mod contract;
 pub mod protocol;
+pub mod sim;

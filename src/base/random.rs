@@ -197,7 +197,7 @@ mod tests {
         let expected = f64::from(count) / 256.0;
         cells
             .iter()
-            .map(|&cell| (f64::from(cell) - expected).powi(2) / expected)
+            .map(|&cell| libm::pow(f64::from(cell) - expected, 2.0) / expected)
             .sum()
     }
 

@@ -4,6 +4,7 @@
 //! the first node to decide a block executes it, the others of its group look it up. What a node
 //! gets is what it would have computed itself.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -140,8 +141,8 @@ impl Executor {
     /// Takes over a state made elsewhere.
     fn adopt(&mut self, snapshot: &Snapshot) {
         let digest = snapshot.block.digest;
-        if !self.by_digest.contains_key(&digest) {
-            self.by_digest.insert(digest, snapshot.block.clone());
+        if let Entry::Vacant(place) = self.by_digest.entry(digest) {
+            place.insert(snapshot.block.clone());
             self.adopted.insert(digest, snapshot.world.clone());
         }
     }

@@ -1,0 +1,3 @@
+//! L4: the machine room.
+
+pub mod event;
