@@ -44,6 +44,8 @@ pub struct Executor {
     known: BTreeMap<(Digest, Digest), Arc<Block>>,
     /// Every block known, by its own digest: the way back to the genesis.
     by_digest: BTreeMap<Digest, Arc<Block>>,
+    /// The heights of all known blocks that hold a transaction.
+    places: BTreeMap<TransactionId, Vec<Height>>,
     /// States kept at the ends of branches, by the digest of the block they follow.
     tips: Vec<(Digest, World)>,
     /// States adopted from other nodes, from which a branch can be rebuilt.
@@ -65,6 +67,7 @@ impl Executor {
             genesis,
             known: BTreeMap::new(),
             by_digest: BTreeMap::new(),
+            places: BTreeMap::new(),
             adopted: BTreeMap::new(),
         }
     }
@@ -96,6 +99,9 @@ impl Executor {
         });
         self.known.insert((before, batch.digest()), block.clone());
         self.by_digest.insert(digest, block.clone());
+        for transaction in batch.transactions() {
+            self.places.entry(transaction.id).or_default().push(height);
+        }
         block
     }
 
@@ -230,6 +236,19 @@ impl Ledger {
         let keep = height.saturating_sub(self.base_height());
         self.blocks
             .truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+    }
+
+    /// The first block of this chain that holds a transaction, if this node still has it.
+    pub fn find(&self, id: TransactionId, executor: &Executor) -> Option<Arc<Block>> {
+        // The executor remembers the heights in every branch; which of them is ours depends on
+        // this chain alone, and not on what other nodes of the group have done.
+        let heights = executor.places.get(&id)?;
+        let blocks = heights.iter().filter_map(|height| self.block(*height));
+        let holds = |block: &&Arc<Block>| block.batch.transactions().iter().any(|t| t.id == id);
+        blocks
+            .filter(holds)
+            .min_by_key(|block| block.height)
+            .cloned()
     }
 
     /// Answers a call that only reads from the state at the head.

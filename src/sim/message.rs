@@ -1,0 +1,82 @@
+//! What travels between nodes and clients: a message stored once, and lent to each receiver.
+
+use std::sync::Arc;
+
+use crate::base::node::NodeId;
+use crate::base::time::Time;
+use crate::chain::{Block, Executed, Transaction, TransactionId};
+
+/// The content of a message.
+#[derive(Clone, Debug)]
+pub enum Payload<M> {
+    /// Between replicas.
+    Protocol(M),
+    /// From a client host to a node.
+    Request {
+        /// What it asks for.
+        transaction: Arc<Transaction>,
+        /// How often it has asked before.
+        attempt: u32,
+    },
+    /// From a node to a client host.
+    Reply(Reply),
+}
+
+/// A node's answer to a client host.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Whom the node believes to lead, so that the client asks the right one next time.
+    pub leader: Option<NodeId>,
+    /// What is answered.
+    pub content: Answer,
+}
+
+/// What a reply answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Everything of this client in a block.
+    Block(Arc<Block>),
+    /// One read.
+    Read {
+        /// Which.
+        transaction: TransactionId,
+        /// The answer.
+        executed: Executed,
+    },
+}
+
+/// A message on its way, with what its receivers pay for it.
+#[derive(Clone, Debug)]
+pub struct Stored<M> {
+    /// The content.
+    pub payload: Payload<M>,
+    /// Bytes of one copy.
+    pub size: u32,
+    /// Signatures each receiver verifies.
+    pub signatures: u32,
+    /// Nanoseconds each receiver's link takes for it.
+    pub receive_ns: u64,
+    /// Nanoseconds each receiver's processor takes before it acts.
+    pub handle_ns: u64,
+    /// When the last copy arrives; zero if none does.
+    pub last: Time,
+}
+
+impl<M: crate::protocol::Wire> Stored<M> {
+    /// The name of the message for traces.
+    pub fn kind(&self) -> &'static str {
+        match &self.payload {
+            Payload::Protocol(message) => message.kind(),
+            Payload::Request { .. } => "request",
+            Payload::Reply(_) => "reply",
+        }
+    }
+}
+
+/// Where a node leaves what it sends; each kernel has its own.
+pub trait Post<M> {
+    /// One copy of the sender's message number `count` will arrive at `arrival`.
+    fn copy(&mut self, from: NodeId, count: u64, to: NodeId, arrival: Time);
+    /// The sender's next message, all copies of which have been posted. Counts are consecutive.
+    fn message(&mut self, from: NodeId, stored: Stored<M>);
+}

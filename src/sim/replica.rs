@@ -1,0 +1,666 @@
+//! One node: a replica with its ledger, processor, disk, links, timers, outages and, if it is
+//! dishonest, its adversary. Kernels decide the order of what arrives; everything else is here,
+//! so that every kernel gives the same result.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::adversary::Adversary;
+use super::counters::Counters;
+use super::event::Event;
+use super::message::{Answer, Payload, Post, Reply, Stored};
+use super::{Disk, Local, Outage, World};
+use crate::base::crypto::Signer;
+use crate::base::node::NodeId;
+use crate::base::random::{Random, Stream, mix};
+use crate::base::time::{Span, Time, Window};
+use crate::chain::ledger::Ledger;
+use crate::chain::{Block, Executed, Height, Transaction};
+use crate::network::{Departure, Egress};
+use crate::protocol::{Context, Effect, Input, Protocol, Setup, Surroundings, To, Wire};
+
+/// A change from outside that a node undergoes at a time.
+#[derive(Clone, Copy, Debug)]
+enum Control {
+    Boot,
+    Down(Disk),
+    Up,
+}
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct ReplicaHost<P: Protocol> {
+    id: NodeId,
+    /// The position of this node's processor among those of its group.
+    processor: usize,
+    protocol: P,
+    ledger: Ledger,
+    random: Random,
+    signer: Signer,
+    adversary: Option<Adversary>,
+    /// When this node computes more slowly, and by which factor.
+    slow: Vec<(Window, u64)>,
+    controls: VecDeque<(Time, Control)>,
+    up: bool,
+    /// Whether the last crash lost the disk.
+    amnesia: bool,
+    /// When this node crashes next; what would be done only then is never done.
+    down_at: Time,
+    /// The replica as it was before the first write that the next crash interrupts.
+    image: Option<P>,
+    /// The height whose blocks are on disk for sure.
+    synced: Height,
+    /// The height whose execution has been accounted for.
+    executed: Height,
+    timers: Vec<(Time, u64, P::Timer)>,
+    timers_set: u64,
+    /// The earliest timer or control.
+    next_internal: Time,
+    egress: Egress,
+    ingress_free: Time,
+    sent: u64,
+    events: u32,
+    effects: Vec<Effect<P::Message, P::Timer>>,
+    pub(super) counters: Counters,
+    /// Folds everything this node handled, in order.
+    pub(super) hash: u64,
+}
+
+/// Durable writes in one step at most: how far ahead of a crash an image is taken.
+const WRITES_IN_A_STEP_MAX: u64 = 16;
+
+impl<P: Protocol> ReplicaHost<P> {
+    pub(super) fn new(id: NodeId, processor: usize, signer: Signer, world: &World<P>) -> Self {
+        Self {
+            id,
+            processor,
+            protocol: world.replica(id),
+            ledger: Ledger::new(),
+            random: Random::new(world.seed, Stream::Replica(id)),
+            signer,
+            adversary: world.adversary(id),
+            slow: world
+                .slow
+                .iter()
+                .filter(|s| s.node == id)
+                .map(|s| (s.during, s.factor))
+                .collect(),
+            controls: VecDeque::from([(Time::ZERO, Control::Boot)]),
+            up: false,
+            amnesia: false,
+            down_at: Time::MAX,
+            image: None,
+            synced: 0,
+            executed: 0,
+            timers: Vec::new(),
+            timers_set: 0,
+            next_internal: Time::ZERO,
+            egress: Egress::default(),
+            ingress_free: Time::ZERO,
+            sent: 0,
+            events: 0,
+            effects: Vec::new(),
+            counters: Counters::default(),
+            hash: u64::from(id.0),
+        }
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub(super) fn status(&self) -> Option<crate::protocol::Status> {
+        self.up.then(|| self.protocol.status())
+    }
+
+    /// Plans an outage, which begins no earlier than the present.
+    pub(super) fn plan_outage(&mut self, outage: &Outage) {
+        let mut insert = |at: Time, control| {
+            let place = self.controls.partition_point(|(time, _)| *time <= at);
+            self.controls.insert(place, (at, control));
+        };
+        insert(outage.during.from, Control::Down(outage.disk));
+        if let Some(until) = outage.during.until {
+            insert(until, Control::Up);
+        }
+        self.look_ahead();
+    }
+
+    /// When this node next does something by itself.
+    #[inline]
+    pub(super) fn next_internal(&self) -> Time {
+        self.next_internal
+    }
+
+    /// Whether what is due at `next_internal` comes before a message from `source` at `time`:
+    /// changes from outside come first, timers count as messages of the node to itself.
+    #[inline]
+    pub(super) fn internal_precedes(&self, time: Time, source: NodeId) -> bool {
+        self.next_internal < time
+            || (self.next_internal == time && (self.control_is_due() || self.id < source))
+    }
+
+    fn control_is_due(&self) -> bool {
+        self.controls
+            .front()
+            .is_some_and(|(at, _)| *at == self.next_internal)
+    }
+
+    fn look_ahead(&mut self) {
+        let control = self.controls.front().map_or(Time::MAX, |(at, _)| *at);
+        let timer = self
+            .timers
+            .iter()
+            .map(|(at, _, _)| *at)
+            .min()
+            .unwrap_or(Time::MAX);
+        self.next_internal = control.min(timer);
+        let down = self
+            .controls
+            .iter()
+            .find(|(_, c)| matches!(c, Control::Down(_)));
+        self.down_at = down.map_or(Time::MAX, |(at, _)| *at);
+    }
+
+    /// Does what is due first.
+    pub(super) fn run_internal<S: Post<P::Message>>(
+        &mut self,
+        world: &World<P>,
+        local: &mut Local,
+        post: &mut S,
+    ) {
+        let at = self.next_internal;
+        self.counters.events += 1;
+        if self.control_is_due() {
+            let (_, control) = self.controls.pop_front().expect("a control is due");
+            self.look_ahead();
+            self.hash = mix(self.hash, at.nanos() ^ 0xc0);
+            match control {
+                Control::Boot => {
+                    self.up = true;
+                    self.step(at, Input::Start, world, local, post);
+                }
+                Control::Down(disk) => self.crash(at, disk, world, local),
+                Control::Up => self.restart(at, world, local, post),
+            }
+            return;
+        }
+        let due = (0..self.timers.len()).min_by_key(|&i| (self.timers[i].0, self.timers[i].1));
+        let (_, _, timer) = self.timers.swap_remove(due.expect("a timer is due"));
+        self.look_ahead();
+        if world.trace {
+            self.observe(
+                at,
+                local,
+                Event::Fired {
+                    timer: format!("{timer:?}"),
+                },
+            );
+        }
+        self.hash = mix(self.hash, at.nanos() ^ 0x71);
+        self.step(at, Input::Timeout(timer), world, local, post);
+    }
+
+    /// Receives one copy of a message that arrives at `at`.
+    #[inline]
+    pub(super) fn deliver<S: Post<P::Message>>(
+        &mut self,
+        at: Time,
+        from: NodeId,
+        stored: &Stored<P::Message>,
+        world: &World<P>,
+        local: &mut Local,
+        post: &mut S,
+    ) {
+        self.counters.events += 1;
+        if !self.up {
+            self.counters.dropped += 1;
+            return;
+        }
+        self.ingress_free = self.ingress_free.max(at) + Span::from_nanos(stored.receive_ns);
+        let cost = self.priced(Span::from_nanos(stored.handle_ns), at);
+        let (now, core) = local.processors[self.processor].take(self.ingress_free, cost);
+        if now >= self.down_at {
+            self.counters.dropped += 1;
+            return;
+        }
+        self.counters.delivered += 1;
+        if now >= world.warmup {
+            self.counters.verifications += u64::from(stored.signatures);
+        }
+        self.hash = mix(self.hash, at.nanos() ^ u64::from(from.0) << 48);
+        if world.trace {
+            self.observe(
+                now,
+                local,
+                Event::Delivered {
+                    from,
+                    kind: stored.kind(),
+                },
+            );
+        }
+        match &stored.payload {
+            Payload::Protocol(message) => {
+                let input = Input::Deliver { from, message };
+                self.step_on(core, now, input, world, local, post);
+            }
+            Payload::Request {
+                transaction,
+                attempt,
+            } => {
+                self.request(core, now, transaction, *attempt, (world, local, post));
+            }
+            Payload::Reply(_) => {} // Only clients take replies; nobody sends one here.
+        }
+    }
+
+    /// A client asks: what was executed before is answered again, the rest is for the protocol.
+    fn request<S: Post<P::Message>>(
+        &mut self,
+        core: usize,
+        now: Time,
+        transaction: &Arc<Transaction>,
+        attempt: u32,
+        (world, local, post): (&World<P>, &mut Local, &mut S),
+    ) {
+        if attempt > 0
+            && let Some(block) = self.ledger.find(transaction.id, &local.executor)
+        {
+            let answer = Answer::Block(block);
+            self.reply(
+                now,
+                transaction.id.client(),
+                answer,
+                32,
+                (world, local, post),
+            );
+            return;
+        }
+        self.step_on(
+            core,
+            now,
+            Input::Submit(transaction.clone()),
+            world,
+            local,
+            post,
+        );
+    }
+
+    /// What work costs on this node just now.
+    #[inline]
+    fn priced(&self, cost: Span, now: Time) -> Span {
+        if self.slow.is_empty() {
+            return cost;
+        }
+        let active = self.slow.iter().filter(|(during, _)| during.contains(now));
+        active.fold(cost, |cost, (_, factor)| cost * *factor)
+    }
+
+    /// One step for an input that needs the processor first.
+    fn step<S: Post<P::Message>>(
+        &mut self,
+        at: Time,
+        input: Input<'_, P::Message, P::Timer>,
+        world: &World<P>,
+        local: &mut Local,
+        post: &mut S,
+    ) {
+        let (now, core) = local.processors[self.processor].take(at, Span::ZERO);
+        if now < self.down_at {
+            self.step_on(core, now, input, world, local, post);
+        }
+    }
+
+    /// One step of the protocol at `now`, on a core that is free from then on.
+    #[inline]
+    fn step_on<S: Post<P::Message>>(
+        &mut self,
+        core: usize,
+        now: Time,
+        input: Input<'_, P::Message, P::Timer>,
+        world: &World<P>,
+        local: &mut Local,
+        post: &mut S,
+    ) {
+        if self.down_at != Time::MAX && self.image.is_none() {
+            // A write of this step may not be finished when the node crashes: remember what the
+            // disk holds before it.
+            let writes = self.priced(world.machine.sync, now) * WRITES_IN_A_STEP_MAX;
+            let work = Span::from_millis(100);
+            if now + writes + work >= self.down_at {
+                self.image = Some(self.protocol.clone());
+            }
+        }
+        let around = Surroundings {
+            signer: &self.signer,
+            keyring: &world.keyring,
+            random: &mut self.random,
+            ledger: &mut self.ledger,
+            executor: &mut local.executor,
+        };
+        let mut cx = Context::new(self.id, now, around, &mut self.effects);
+        self.protocol.step(input, &mut cx);
+        if !self.effects.is_empty() {
+            self.act(core, now, world, local, post);
+        }
+    }
+
+    /// Carries out what the replica wants, in order; work delays what follows it.
+    fn act<S: Post<P::Message>>(
+        &mut self,
+        core: usize,
+        start: Time,
+        world: &World<P>,
+        local: &mut Local,
+        post: &mut S,
+    ) {
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Some(adversary) = &self.adversary {
+            adversary.bend(start, &self.signer, &mut effects);
+        }
+        let mut now = start;
+        let mut interrupted = false;
+        for effect in effects.drain(..) {
+            let end = now + self.cost(&effect, now, world);
+            if end >= self.down_at {
+                interrupted = true;
+                break; // The machine stops in the middle of this work.
+            }
+            now = end;
+            self.perform(effect, now, world, local, post);
+        }
+        self.effects = effects;
+        if !interrupted && now + Span::from_nanos(1) < self.down_at {
+            // Everything this step wrote is on disk: the image of an earlier state is stale.
+            self.image = None;
+        }
+        local.processors[self.processor].extend(core, start, now);
+    }
+
+    /// How long an effect keeps the node from doing anything else.
+    fn cost(&self, effect: &Effect<P::Message, P::Timer>, now: Time, world: &World<P>) -> Span {
+        let machine = &world.machine;
+        let cost = match effect {
+            Effect::Sign(count) => machine.sign * u64::from(*count),
+            Effect::Persist => machine.sync,
+            Effect::Execute(block) => {
+                machine.execute * block.batch.len() as u64
+                    + machine.verify * u64::from(block.batch.signatures())
+            }
+            Effect::Install(_) => machine.sync,
+            Effect::Answer(_) => machine.execute,
+            Effect::Send { .. }
+            | Effect::SetTimer { .. }
+            | Effect::CancelTimer { .. }
+            | Effect::Report(_) => return Span::ZERO,
+        };
+        self.priced(cost, now)
+    }
+
+    fn perform<S: Post<P::Message>>(
+        &mut self,
+        effect: Effect<P::Message, P::Timer>,
+        now: Time,
+        world: &World<P>,
+        local: &mut Local,
+        post: &mut S,
+    ) {
+        match effect {
+            Effect::Send { to, message } => self.send(now, &to, message, (world, local, post)),
+            Effect::SetTimer { timer, after } => {
+                self.timers.retain(|(_, _, live)| *live != timer);
+                self.timers.push((now + after, self.timers_set, timer));
+                self.timers_set += 1;
+                self.look_ahead();
+            }
+            Effect::CancelTimer { timer } => {
+                self.timers.retain(|(_, _, live)| *live != timer);
+                self.look_ahead();
+            }
+            Effect::Sign(count) => {
+                if now >= world.warmup {
+                    self.counters.signatures += u64::from(count);
+                }
+            }
+            Effect::Persist => self.synced = self.executed,
+            Effect::Execute(block) => self.executed(now, block, world, local, post),
+            Effect::Install(block) => {
+                self.executed = block.height;
+                self.synced = block.height;
+                self.observe(now, local, Event::Installed { block });
+            }
+            Effect::Answer(transaction) => {
+                let receipt = self.ledger.query(&transaction, &mut local.executor);
+                let executed = Executed::Now(receipt);
+                let client = transaction.id.client();
+                let answer = Answer::Read {
+                    transaction: transaction.id,
+                    executed,
+                };
+                self.reply(now, client, answer, 64, (world, local, post));
+            }
+            Effect::Report(report) => self.observe(now, local, Event::Reported { report }),
+        }
+    }
+
+    /// A block was executed: observers are told, and clients if it is this node's part.
+    fn executed<S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        block: Arc<Block>,
+        world: &World<P>,
+        local: &mut Local,
+        post: &mut S,
+    ) {
+        self.executed = block.height;
+        if now >= world.warmup {
+            self.counters.verifications += u64::from(block.batch.signatures());
+        }
+        self.observe(
+            now,
+            local,
+            Event::Decided {
+                block: block.clone(),
+            },
+        );
+        let mute = self
+            .adversary
+            .as_ref()
+            .is_some_and(|adversary| adversary.is_mute(now));
+        if mute || (world.leader_answers && !self.protocol.status().leads) {
+            return;
+        }
+        let mut clients = vec![0_u32; world.client_hosts];
+        for transaction in block.batch.transactions() {
+            clients[transaction.id.client().index() - world.nodes] += 1;
+        }
+        for (host, &count) in clients.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let client = NodeId::at(world.nodes + host);
+            let answer = Answer::Block(block.clone());
+            self.reply(now, client, answer, 32 * count, (world, local, post));
+        }
+    }
+
+    fn reply<S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        client: NodeId,
+        content: Answer,
+        size: u32,
+        (world, local, post): (&World<P>, &mut Local, &mut S),
+    ) {
+        let size = 96 + size;
+        let leader = self.protocol.status().leader;
+        let stored = Stored {
+            payload: Payload::Reply(Reply { leader, content }),
+            size,
+            signatures: 0,
+            receive_ns: 0,
+            handle_ns: 0,
+            last: Time::ZERO,
+        };
+        self.counters.send_client(now, world, 1, size);
+        self.post(now, std::iter::once(client), stored, (world, local, post));
+    }
+
+    fn send<S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        to: &To,
+        message: P::Message,
+        (world, local, post): (&World<P>, &mut Local, &mut S),
+    ) {
+        let now = now + self.adversary.as_ref().map_or(Span::ZERO, |a| a.holds(now));
+        let (size, signatures) = (message.size(), message.signatures());
+        let kind = message.kind();
+        let stored = Stored {
+            payload: Payload::Protocol(message),
+            size,
+            signatures,
+            receive_ns: world.network.receive(size).nanos(),
+            handle_ns: world.machine.receive(size, signatures).nanos(),
+            last: Time::ZERO,
+        };
+        match to {
+            To::One(node) => {
+                self.counters.send(now, world, kind, 1, size);
+                self.post(now, std::iter::once(*node), stored, (world, local, post));
+            }
+            To::All(committee) => {
+                // Members in order from the one after the sender: nobody is always last.
+                let members = committee.members();
+                let after = committee
+                    .position(self.id)
+                    .map_or(0, |position| position + 1);
+                let (before, rest) = members.split_at(after);
+                let me = self.id;
+                let copies = members.len() - usize::from(committee.contains(me));
+                self.counters.send(now, world, kind, copies, size);
+                let others = rest
+                    .iter()
+                    .chain(before)
+                    .copied()
+                    .filter(move |&node| node != me);
+                self.post(now, others, stored, (world, local, post));
+            }
+        }
+    }
+
+    #[inline]
+    fn post<S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        to: impl Iterator<Item = NodeId>,
+        mut stored: Stored<P::Message>,
+        (world, local, post): (&World<P>, &mut Local, &mut S),
+    ) {
+        let departure = Departure {
+            from: self.id,
+            count: self.sent,
+            at: now,
+            size: stored.size,
+        };
+        self.sent += 1;
+        let id = self.id;
+        let mut last = Time::ZERO;
+        if world.trace {
+            let (kind, bytes) = (stored.kind(), stored.size);
+            let to: Vec<NodeId> = to.collect();
+            let losses = world.network.route(
+                &departure,
+                to.into_iter(),
+                &mut self.egress,
+                |to, arrival| {
+                    last = last.max(arrival);
+                    post.copy(id, departure.count, to, arrival);
+                    let sent = Event::Sent {
+                        to,
+                        kind,
+                        bytes,
+                        arrival: Some(arrival),
+                    };
+                    local.events.push((now, id, self.events, sent));
+                    self.events += 1;
+                },
+            );
+            self.counters.lose(losses);
+        } else {
+            let losses = world
+                .network
+                .route(&departure, to, &mut self.egress, |to, arrival| {
+                    last = last.max(arrival);
+                    post.copy(id, departure.count, to, arrival);
+                });
+            self.counters.lose(losses);
+        }
+        stored.last = last;
+        post.message(id, stored);
+    }
+
+    /// Stops: what is volatile is gone when the node returns, and so is what the disk loses.
+    fn crash(&mut self, at: Time, disk: Disk, world: &World<P>, local: &mut Local) {
+        self.up = false;
+        self.timers.clear();
+        self.look_ahead();
+        let image = self.image.take();
+        match disk {
+            Disk::Keep => self.ledger.truncate(self.executed),
+            Disk::Unsynced => {
+                if let Some(image) = image {
+                    self.protocol = image;
+                }
+                self.ledger.truncate(self.synced);
+                self.executed = self.ledger.height();
+            }
+            Disk::Lost => {
+                self.protocol = world.replica(self.id);
+                self.ledger = Ledger::new();
+                self.executed = 0;
+                self.synced = 0;
+            }
+        }
+        self.amnesia = disk == Disk::Lost;
+        self.observe(at, local, Event::Crashed);
+    }
+
+    fn restart<S: Post<P::Message>>(
+        &mut self,
+        at: Time,
+        world: &World<P>,
+        local: &mut Local,
+        post: &mut S,
+    ) {
+        self.up = true;
+        self.ingress_free = at;
+        if !world.machine.shared {
+            local.processors[self.processor].restart(at);
+        }
+        let height = self.ledger.height();
+        self.observe(
+            at,
+            local,
+            Event::Restarted {
+                height,
+                amnesia: self.amnesia,
+            },
+        );
+        self.step(at, Input::Start, world, local, post);
+    }
+
+    fn observe(&mut self, now: Time, local: &mut Local, event: Event) {
+        local.events.push((now, self.id, self.events, event));
+        self.events += 1;
+    }
+}
+
+impl<P: Protocol> World<P> {
+    /// A replica before its first start.
+    fn replica(&self, id: NodeId) -> P {
+        let setup = Setup {
+            committee: self.committee.clone(),
+            me: id,
+            batch: self.batch,
+        };
+        P::new(&self.config, setup)
+    }
+}

@@ -1,0 +1,278 @@
+//! Both kernels, any number of threads: the same run. A protocol that does a little of everything
+//! is run on plans that have a little of everything.
+
+use super::adversary::Behaviour;
+use super::*;
+use crate::base::crypto::{Body, Digest, Hasher, Signed};
+use crate::base::distribution::{Distribution, Law};
+use crate::base::random::{Random, Stream};
+use crate::network::fault::Fault;
+use crate::network::topology::{Link, Topology};
+use crate::protocol::{Context, Input, Misfit, Report, Retry, Setup, Status, Wire};
+
+/// A protocol without a purpose: gossips, signs, persists, sets and cancels timers, decides.
+#[derive(Clone, Debug)]
+struct Chatter {
+    setup: Setup,
+    heard: u64,
+    decided: u64,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Word(u64);
+impl Body for Word {
+    fn digest(&self) -> Digest {
+        Hasher::new("word").number(self.0).finish()
+    }
+}
+#[derive(Clone, Debug)]
+struct Talk(Signed<Word>);
+impl Wire for Talk {
+    fn kind(&self) -> &'static str {
+        if self.0.body().0 % 2 == 0 {
+            "even"
+        } else {
+            "odd"
+        }
+    }
+    fn size(&self) -> u32 {
+        100 + (self.0.body().0 % 50) as u32
+    }
+    fn contradict(&self, liar: &Signer) -> Option<Self> {
+        Some(Self(liar.sign(Word(self.0.body().0 + 1))))
+    }
+}
+
+impl Protocol for Chatter {
+    const NAME: &'static str = "chatter";
+    const ABOUT: &'static str = "A protocol without a purpose.";
+    const FAULTS: FaultModel = FaultModel::Crash;
+    const RETRY: Retry = Retry::All;
+    type Config = ();
+    type Message = Talk;
+    type Timer = u8;
+
+    fn check(_config: &(), _n: usize) -> Vec<Misfit> {
+        Vec::new()
+    }
+    fn liveness_bound(_config: &(), _n: usize, delay: Span) -> Span {
+        delay
+    }
+    fn new(_config: &(), setup: Setup) -> Self {
+        Self {
+            setup,
+            heard: 0,
+            decided: 0,
+        }
+    }
+    fn step(&mut self, input: Input<'_, Talk, u8>, cx: &mut Context<'_, Talk, u8>) {
+        match input {
+            Input::Start => {
+                self.decided = cx.ledger().height();
+                let after = cx.between(Span::from_micros(10), Span::from_millis(5));
+                cx.set_timer(0, after);
+            }
+            Input::Deliver { from, message } => {
+                self.heard = mix(self.heard, message.0.body().0 ^ u64::from(from.0));
+                if self.heard % 5 == 0 {
+                    cx.persist();
+                    let talk = Talk(cx.sign(Word(self.heard)));
+                    cx.send(from, talk);
+                }
+                if self.heard % 7 == 0 {
+                    cx.cancel_timer(1);
+                }
+            }
+            Input::Timeout(timer) => {
+                cx.report(Report::Enters { view: self.heard });
+                let talk = Talk(cx.sign(Word(self.heard + u64::from(timer))));
+                let committee = self.setup.committee.clone();
+                cx.broadcast(&committee, talk);
+                let after = cx.between(Span::from_micros(100), Span::from_millis(3));
+                cx.set_timer(0, after);
+                cx.set_timer(1, Span::from_micros(500));
+            }
+            Input::Submit(transaction) => {
+                self.decided += 1;
+                cx.decide(self.decided, &crate::chain::Batch::new(vec![transaction]));
+            }
+        }
+    }
+    fn status(&self) -> Status {
+        Status {
+            view: self.heard,
+            leader: None,
+            leads: self.heard % 3 == 0,
+        }
+    }
+}
+
+/// Everything an observer is told, folded.
+#[derive(Default)]
+struct Fold {
+    hash: u64,
+    events: u64,
+    last: Time,
+}
+impl Observer for Fold {
+    fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
+        assert!(now >= self.last, "observers are told in the order of time");
+        self.last = now;
+        self.events += 1;
+        let text = format!("{now} {node} {event:?}");
+        self.hash = text
+            .bytes()
+            .fold(self.hash, |hash, byte| mix(hash, u64::from(byte)));
+    }
+}
+
+/// A plan drawn from a seed: every feature is on in some plans and off in others.
+fn plan(seed: u64) -> Plan {
+    let mut random = Random::new(seed, Stream::Test);
+    let mut coin = |sides: u64| random.below(sides);
+    let nodes = [1, 3, 4, 7, 40, 70][coin(6) as usize];
+    let client_hosts = 1 + coin(3) as usize;
+    let micros = Span::from_micros;
+    let law = match coin(4) {
+        0 => Law::Constant(micros(300)),
+        1 => Law::Uniform(micros(200), micros(2_000)),
+        2 => Law::Lognormal {
+            median: micros(900),
+            p99: micros(40_000),
+        },
+        _ => Law::Uniform(Span::from_nanos(70), micros(2)),
+    };
+    let bandwidth = if coin(2) == 0 { "unlimited" } else { "50Mbps" };
+    let link = Link {
+        latency: Distribution::new(&law),
+        bandwidth: bandwidth.parse().unwrap(),
+    };
+    let topology = Topology::new(1, vec![0; nodes + client_hosts], &link, &[]).unwrap();
+    let window = |from: u64, until: u64| Window {
+        from: Time::ZERO + Span::from_millis(from),
+        until: Some(Time::ZERO + Span::from_millis(until)),
+    };
+    let mut faults = Vec::new();
+    if coin(2) == 0 {
+        let rate = "5%".parse().unwrap();
+        faults.push(Fault::Loss {
+            rate,
+            nodes: None,
+            during: window(3, 20),
+        });
+        faults.push(Fault::Duplicate {
+            rate,
+            during: window(0, 12),
+        });
+        faults.push(Fault::Reorder {
+            rate,
+            by: Span::from_millis(4),
+            during: window(5, 30),
+        });
+    }
+    let network = Network::new(topology, &faults, coin(4) == 0, seed);
+    let mut outages = Vec::new();
+    let disks = [Disk::Keep, Disk::Unsynced, Disk::Lost];
+    for _ in 0..coin(4) {
+        let node = (coin(3) > 0).then(|| NodeId::at(coin(nodes as u64) as usize));
+        let from = coin(20);
+        let during = window(from, from + 1 + coin(10));
+        outages.push(Outage {
+            node,
+            during,
+            disk: disks[coin(3) as usize],
+        });
+    }
+    let machine = match coin(3) {
+        0 => Machine::FREE,
+        1 => Machine::default(),
+        _ => Machine {
+            shared: true,
+            cores: 2,
+            per_message: micros(1),
+            ..Machine::default()
+        },
+    };
+    let behaviour = [
+        Behaviour::Equivocate,
+        Behaviour::Late { by: micros(700) },
+        Behaviour::Restless,
+    ];
+    let act = Act {
+        behaviour: behaviour[coin(3) as usize].clone(),
+        during: window(2, 25),
+    };
+    let adversaries = if coin(2) == 0 {
+        vec![(NodeId(0), vec![act])]
+    } else {
+        Vec::new()
+    };
+    let arrivals = if coin(2) == 0 {
+        Arrivals::Open {
+            rate: "2000/s".parse().unwrap(),
+            even: coin(2) == 0,
+        }
+    } else {
+        Arrivals::Closed {
+            clients: 5,
+            think: micros(coin(100)),
+        }
+    };
+    Plan {
+        seed,
+        nodes,
+        client_hosts,
+        network,
+        machine,
+        crypto: Crypto::Modelled,
+        batch: BatchRule::default(),
+        workload: Workload {
+            arrivals,
+            replies: 1,
+            retry: Span::from_millis(9),
+            gateways: (0..nodes).map(NodeId::at).collect(),
+            author: AuthorSettings::default(),
+        },
+        population: Population::new(1, 2, 4),
+        outages,
+        slow: vec![Slow {
+            node: NodeId(0),
+            factor: 3,
+            during: window(1, 9),
+        }],
+        adversaries,
+        warmup: Time::ZERO + Span::from_millis(4),
+        until: Time::ZERO + Span::from_millis(30),
+        trace: coin(2) == 0,
+    }
+}
+
+fn outcome(seed: u64, kernel: Kernel) -> (u64, u64, Ended) {
+    let mut fold = Fold::default();
+    let ended = Simulation::<Chatter>::new(plan(seed), ()).run(kernel, &mut fold);
+    (fold.hash, fold.events, ended)
+}
+
+#[test]
+fn every_kernel_and_any_number_of_threads_give_the_same_run() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..60 {
+        let heap = outcome(seed, Kernel::Heap);
+        for threads in [1, 2, 8] {
+            let windows = outcome(seed, Kernel::Windows { threads });
+            assert_eq!(heap, windows, "seed {seed}, {threads} threads");
+        }
+        let totals = &heap.2.totals;
+        assert_eq!(
+            totals.sent + totals.duplicated,
+            totals.delivered + totals.dropped + totals.lost + totals.in_flight,
+            "seed {seed}: every copy is accounted for"
+        );
+        assert!(seen.insert(heap.2.hash), "seed {seed} repeats another run");
+        assert_eq!(
+            outcome(seed, Kernel::Heap),
+            heap,
+            "seed {seed} repeats itself"
+        );
+    }
+}
