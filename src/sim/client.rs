@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::event::Event;
 use super::message::{Answer, Payload, Post, Reply, Stored};
-use super::{Local, World};
+use super::{Desk, Local, World};
 use crate::base::crypto::Digest;
 use crate::base::distribution::{Distribution, Law};
 use crate::base::node::{NodeId, PositionSet};
@@ -152,9 +152,7 @@ impl ClientHost {
     /// Does what is due first.
     pub(super) fn run_internal<P: Protocol, S: Post<P::Message>>(
         &mut self,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
+        desk: &mut Desk<'_, P, S>,
     ) {
         let now = self.next_internal();
         self.counters.events += 1;
@@ -163,7 +161,7 @@ impl ClientHost {
             if let Some(interval) = &self.interval {
                 self.due.push_back(now + interval.at(self.random.bits()));
             }
-            self.submit(now, world, local, post);
+            self.submit(now, desk);
             return;
         }
         let (_, number) = self.overdue.pop_front().expect("something is due");
@@ -172,30 +170,25 @@ impl ClientHost {
         };
         pending.attempt += 1;
         let (transaction, attempt) = (pending.transaction.clone(), pending.attempt);
-        self.overdue.push_back((now + world.workload.retry, number));
-        let gateways = &world.workload.gateways;
+        self.overdue
+            .push_back((now + desk.world.workload.retry, number));
+        let gateways = &desk.world.workload.gateways;
         match P::RETRY {
             Retry::Next => {
                 let at = gateways.iter().position(|&node| node == self.target);
                 self.target = gateways[(at.unwrap_or(0) + 1) % gateways.len()];
                 let to = [self.target];
-                self.request(now, transaction, attempt, (&to, world), local, post);
+                self.request(now, transaction, attempt, &to, desk);
             }
             Retry::All => {
-                let to: Vec<NodeId> = (0..world.nodes).map(NodeId::at).collect();
-                self.request(now, transaction, attempt, (&to, world), local, post);
+                let to: Vec<NodeId> = (0..desk.world.nodes).map(NodeId::at).collect();
+                self.request(now, transaction, attempt, &to, desk);
             }
         }
     }
 
     /// Submits a new transaction.
-    fn submit<P: Protocol, S: Post<P::Message>>(
-        &mut self,
-        now: Time,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
-    ) {
+    fn submit<P: Protocol, S: Post<P::Message>>(&mut self, now: Time, desk: &mut Desk<'_, P, S>) {
         let height = self
             .replies
             .last_key_value()
@@ -207,16 +200,17 @@ impl ClientHost {
         let submitted = Event::Submitted {
             transaction: transaction.clone(),
         };
-        self.observe(now, local, submitted);
+        self.observe(now, desk.local, submitted);
         let pending = Pending {
             transaction: transaction.clone(),
             submitted: now,
             attempt: 0,
         };
         self.pending.insert(number, pending);
-        self.overdue.push_back((now + world.workload.retry, number));
+        self.overdue
+            .push_back((now + desk.world.workload.retry, number));
         let to = [self.target];
-        self.request(now, transaction, 0, (&to, world), local, post);
+        self.request(now, transaction, 0, &to, desk);
     }
 
     fn request<P: Protocol, S: Post<P::Message>>(
@@ -224,9 +218,8 @@ impl ClientHost {
         now: Time,
         transaction: Arc<Transaction>,
         attempt: u32,
-        (to, world): (&[NodeId], &World<P>),
-        local: &mut Local,
-        post: &mut S,
+        to: &[NodeId],
+        desk: &mut Desk<'_, P, S>,
     ) {
         let size = 32 + transaction.size();
         let stored = Stored {
@@ -236,8 +229,8 @@ impl ClientHost {
             },
             size,
             signatures: 0,
-            receive_ns: world.network.receive(size).nanos(),
-            handle_ns: world.machine.receive(size, 0).nanos(),
+            receive_ns: desk.world.network.receive(size).nanos(),
+            handle_ns: desk.world.machine.receive(size, 0).nanos(),
             last: Time::ZERO,
         };
         let departure = Departure {
@@ -247,16 +240,16 @@ impl ClientHost {
             size,
         };
         self.sent += 1;
-        self.counters.send_client(now, world, to.len(), size);
-        let (id, trace) = (self.id, world.trace);
+        self.counters.send_client(now, desk.world, to.len(), size);
+        let (id, trace) = (self.id, desk.world.trace);
         let mut last = Time::ZERO;
-        let losses = world.network.route(
+        let losses = desk.world.network.route(
             &departure,
             to.iter().copied(),
             &mut self.egress,
             |to, arrival| {
                 last = last.max(arrival);
-                post.copy(id, departure.count, to, arrival);
+                desk.post.copy(id, departure.count, to, arrival);
                 if trace {
                     let sent = Event::Sent {
                         to,
@@ -264,13 +257,13 @@ impl ClientHost {
                         bytes: size,
                         arrival: Some(arrival),
                     };
-                    local.events.push((now, id, self.events, sent));
+                    desk.local.events.push((now, id, self.events, sent));
                     self.events += 1;
                 }
             },
         );
         self.counters.lose(losses);
-        post.message(self.id, Stored { last, ..stored });
+        desk.post.message(self.id, Stored { last, ..stored });
     }
 
     /// Receives a reply.

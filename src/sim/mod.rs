@@ -164,6 +164,14 @@ pub struct Local {
     events: Vec<(Time, NodeId, u32, Event)>,
 }
 
+/// What a host works with while it handles one input.
+#[derive(Debug)]
+struct Desk<'a, P: Protocol, S> {
+    world: &'a World<P>,
+    local: &'a mut Local,
+    post: &'a mut S,
+}
+
 /// A node or a client host.
 #[derive(Debug)]
 enum Host<P: Protocol> {
@@ -190,15 +198,10 @@ impl<P: Protocol> Host<P> {
         }
     }
 
-    fn run_internal<S: Post<P::Message>>(
-        &mut self,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
-    ) {
+    fn run_internal<S: Post<P::Message>>(&mut self, desk: &mut Desk<'_, P, S>) {
         match self {
-            Self::Replica(replica) => replica.run_internal(world, local, post),
-            Self::Client(client) => client.run_internal(world, local, post),
+            Self::Replica(replica) => replica.run_internal(desk),
+            Self::Client(client) => client.run_internal(desk),
         }
     }
 
@@ -208,11 +211,11 @@ impl<P: Protocol> Host<P> {
         at: Time,
         from: NodeId,
         stored: &Stored<P::Message>,
-        (world, local, post): (&World<P>, &mut Local, &mut S),
+        desk: &mut Desk<'_, P, S>,
     ) {
         match self {
-            Self::Replica(replica) => replica.deliver(at, from, stored, world, local, post),
-            Self::Client(client) => client.deliver(at, from, stored, world, local),
+            Self::Replica(replica) => replica.deliver(at, from, stored, desk),
+            Self::Client(client) => client.deliver(at, from, stored, desk.world, desk.local),
         }
     }
 }

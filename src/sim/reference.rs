@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::event::Observer;
 use super::message::{Post, Stored};
-use super::{Ended, Simulation};
+use super::{Desk, Ended, Simulation};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::protocol::Protocol;
@@ -101,10 +101,11 @@ impl<M> Heap<M> {
 /// Runs a simulation to its end.
 pub fn run<P: Protocol>(mut simulation: Simulation<P>, observer: &mut dyn Observer) -> Ended {
     let hosts = simulation.places.len();
-    let mut heap: Heap<P::Message> = Heap {
+    let woken = vec![Time::MAX; hosts];
+    let mut heap = Heap {
         entries: BinaryHeap::new(),
         copies: Vec::new(),
-        woken: vec![Time::MAX; hosts],
+        woken,
     };
     let width = 1 << simulation.window_bits();
     let until = simulation.world.until;
@@ -133,25 +134,12 @@ pub fn run<P: Protocol>(mut simulation: Simulation<P>, observer: &mut dyn Observ
         if next >= until {
             break;
         }
-        let Reverse(Entry { key, message }) = heap.entries.pop().expect("there is a next entry");
-        let place = simulation.places[key.to.index()];
-        let group = &mut simulation.groups[place.group as usize];
-        let host = &mut group.hosts[place.position as usize];
-        match message {
-            Some(stored) => {
-                let from = NodeId::at(key.rank as usize - 1);
-                let rest = (&simulation.world, &mut group.local, &mut heap);
-                host.deliver(key.time, from, &stored, rest);
-            }
-            None if host.next_internal() == key.time => {
-                heap.woken[key.to.index()] = Time::MAX;
-                host.run_internal(&simulation.world, &mut group.local, &mut heap);
-            }
-            None => continue,
+        let Reverse(entry) = heap.entries.pop().expect("there is a next entry");
+        let time = entry.key.time;
+        if let Some(group) = handle(&mut simulation, &mut heap, entry) {
+            simulation.collect(group);
+            simulation.tell(time, observer);
         }
-        heap.wake(&mut simulation, key.to);
-        simulation.collect(place.group as usize);
-        simulation.tell(key.time, observer);
     }
     simulation.tell(until, observer);
     let in_flight = heap
@@ -160,4 +148,33 @@ pub fn run<P: Protocol>(mut simulation: Simulation<P>, observer: &mut dyn Observ
         .filter(|Reverse(entry)| entry.message.is_some())
         .count();
     simulation.end(in_flight as u64)
+}
+
+/// Handles one entry; the group it concerned, or nothing if it was a stale wake-up.
+fn handle<P: Protocol>(
+    simulation: &mut Simulation<P>,
+    heap: &mut Heap<P::Message>,
+    Entry { key, message }: Entry<P::Message>,
+) -> Option<usize> {
+    let place = simulation.places[key.to.index()];
+    let group = &mut simulation.groups[place.group as usize];
+    let host = &mut group.hosts[place.position as usize];
+    let desk = &mut Desk {
+        world: &simulation.world,
+        local: &mut group.local,
+        post: &mut *heap,
+    };
+    match message {
+        Some(stored) => {
+            let from = NodeId::at(key.rank as usize - 1);
+            host.deliver(key.time, from, &stored, desk);
+        }
+        None if host.next_internal() == key.time => {
+            desk.post.woken[key.to.index()] = Time::MAX;
+            host.run_internal(desk);
+        }
+        None => return None,
+    }
+    heap.wake(simulation, key.to);
+    Some(place.group as usize)
 }

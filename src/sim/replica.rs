@@ -9,7 +9,7 @@ use super::adversary::Adversary;
 use super::counters::Counters;
 use super::event::Event;
 use super::message::{Answer, Payload, Post, Reply, Stored};
-use super::{Disk, Local, Outage, World};
+use super::{Desk, Disk, Local, Outage, World};
 use crate::base::crypto::Signer;
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream, mix};
@@ -163,12 +163,7 @@ impl<P: Protocol> ReplicaHost<P> {
     }
 
     /// Does what is due first.
-    pub(super) fn run_internal<S: Post<P::Message>>(
-        &mut self,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
-    ) {
+    pub(super) fn run_internal<S: Post<P::Message>>(&mut self, desk: &mut Desk<'_, P, S>) {
         let at = self.next_internal;
         self.counters.events += 1;
         if self.control_is_due() {
@@ -178,27 +173,27 @@ impl<P: Protocol> ReplicaHost<P> {
             match control {
                 Control::Boot => {
                     self.up = true;
-                    self.step(at, Input::Start, world, local, post);
+                    self.step(at, Input::Start, desk);
                 }
-                Control::Down(disk) => self.crash(at, disk, world, local),
-                Control::Up => self.restart(at, world, local, post),
+                Control::Down(disk) => self.crash(at, disk, desk),
+                Control::Up => self.restart(at, desk),
             }
             return;
         }
         let due = (0..self.timers.len()).min_by_key(|&i| (self.timers[i].0, self.timers[i].1));
         let (_, _, timer) = self.timers.swap_remove(due.expect("a timer is due"));
         self.look_ahead();
-        if world.trace {
+        if desk.world.trace {
             self.observe(
                 at,
-                local,
+                desk.local,
                 Event::Fired {
                     timer: format!("{timer:?}"),
                 },
             );
         }
         self.hash = mix(self.hash, at.nanos() ^ 0x71);
-        self.step(at, Input::Timeout(timer), world, local, post);
+        self.step(at, Input::Timeout(timer), desk);
     }
 
     /// Receives one copy of a message that arrives at `at`.
@@ -208,9 +203,7 @@ impl<P: Protocol> ReplicaHost<P> {
         at: Time,
         from: NodeId,
         stored: &Stored<P::Message>,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
+        desk: &mut Desk<'_, P, S>,
     ) {
         self.counters.events += 1;
         if !self.up {
@@ -219,20 +212,20 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         self.ingress_free = self.ingress_free.max(at) + Span::from_nanos(stored.receive_ns);
         let cost = self.priced(Span::from_nanos(stored.handle_ns), at);
-        let (now, core) = local.processors[self.processor].take(self.ingress_free, cost);
+        let (now, core) = desk.local.processors[self.processor].take(self.ingress_free, cost);
         if now >= self.down_at {
             self.counters.dropped += 1;
             return;
         }
         self.counters.delivered += 1;
-        if now >= world.warmup {
+        if now >= desk.world.warmup {
             self.counters.verifications += u64::from(stored.signatures);
         }
         self.hash = mix(self.hash, at.nanos() ^ u64::from(from.0) << 48);
-        if world.trace {
+        if desk.world.trace {
             self.observe(
                 now,
-                local,
+                desk.local,
                 Event::Delivered {
                     from,
                     kind: stored.kind(),
@@ -242,13 +235,13 @@ impl<P: Protocol> ReplicaHost<P> {
         match &stored.payload {
             Payload::Protocol(message) => {
                 let input = Input::Deliver { from, message };
-                self.step_on(core, now, input, world, local, post);
+                self.step_on(core, now, input, desk);
             }
             Payload::Request {
                 transaction,
                 attempt,
             } => {
-                self.request(core, now, transaction, *attempt, (world, local, post));
+                self.request(core, now, transaction, *attempt, desk);
             }
             Payload::Reply(_) => {} // Only clients take replies; nobody sends one here.
         }
@@ -261,29 +254,16 @@ impl<P: Protocol> ReplicaHost<P> {
         now: Time,
         transaction: &Arc<Transaction>,
         attempt: u32,
-        (world, local, post): (&World<P>, &mut Local, &mut S),
+        desk: &mut Desk<'_, P, S>,
     ) {
         if attempt > 0
-            && let Some(block) = self.ledger.find(transaction.id, &local.executor)
+            && let Some(block) = self.ledger.find(transaction.id, &desk.local.executor)
         {
             let answer = Answer::Block(block);
-            self.reply(
-                now,
-                transaction.id.client(),
-                answer,
-                32,
-                (world, local, post),
-            );
+            self.reply(now, transaction.id.client(), answer, 32, desk);
             return;
         }
-        self.step_on(
-            core,
-            now,
-            Input::Submit(transaction.clone()),
-            world,
-            local,
-            post,
-        );
+        self.step_on(core, now, Input::Submit(transaction.clone()), desk);
     }
 
     /// What work costs on this node just now.
@@ -301,13 +281,11 @@ impl<P: Protocol> ReplicaHost<P> {
         &mut self,
         at: Time,
         input: Input<'_, P::Message, P::Timer>,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
+        desk: &mut Desk<'_, P, S>,
     ) {
-        let (now, core) = local.processors[self.processor].take(at, Span::ZERO);
+        let (now, core) = desk.local.processors[self.processor].take(at, Span::ZERO);
         if now < self.down_at {
-            self.step_on(core, now, input, world, local, post);
+            self.step_on(core, now, input, desk);
         }
     }
 
@@ -318,14 +296,12 @@ impl<P: Protocol> ReplicaHost<P> {
         core: usize,
         now: Time,
         input: Input<'_, P::Message, P::Timer>,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
+        desk: &mut Desk<'_, P, S>,
     ) {
         if self.down_at != Time::MAX && self.image.is_none() {
             // A write of this step may not be finished when the node crashes: remember what the
             // disk holds before it.
-            let writes = self.priced(world.machine.sync, now) * WRITES_IN_A_STEP_MAX;
+            let writes = self.priced(desk.world.machine.sync, now) * WRITES_IN_A_STEP_MAX;
             let work = Span::from_millis(100);
             if now + writes + work >= self.down_at {
                 self.image = Some(self.protocol.clone());
@@ -333,27 +309,20 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         let around = Surroundings {
             signer: &self.signer,
-            keyring: &world.keyring,
+            keyring: &desk.world.keyring,
             random: &mut self.random,
             ledger: &mut self.ledger,
-            executor: &mut local.executor,
+            executor: &mut desk.local.executor,
         };
         let mut cx = Context::new(self.id, now, around, &mut self.effects);
         self.protocol.step(input, &mut cx);
         if !self.effects.is_empty() {
-            self.act(core, now, world, local, post);
+            self.act(core, now, desk);
         }
     }
 
     /// Carries out what the replica wants, in order; work delays what follows it.
-    fn act<S: Post<P::Message>>(
-        &mut self,
-        core: usize,
-        start: Time,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
-    ) {
+    fn act<S: Post<P::Message>>(&mut self, core: usize, start: Time, desk: &mut Desk<'_, P, S>) {
         let mut effects = std::mem::take(&mut self.effects);
         if let Some(adversary) = &self.adversary {
             adversary.bend(start, &self.signer, &mut effects);
@@ -361,20 +330,20 @@ impl<P: Protocol> ReplicaHost<P> {
         let mut now = start;
         let mut interrupted = false;
         for effect in effects.drain(..) {
-            let end = now + self.cost(&effect, now, world);
+            let end = now + self.cost(&effect, now, desk.world);
             if end >= self.down_at {
                 interrupted = true;
                 break; // The machine stops in the middle of this work.
             }
             now = end;
-            self.perform(effect, now, world, local, post);
+            self.perform(effect, now, desk);
         }
         self.effects = effects;
         if !interrupted && now + Span::from_nanos(1) < self.down_at {
             // Everything this step wrote is on disk: the image of an earlier state is stale.
             self.image = None;
         }
-        local.processors[self.processor].extend(core, start, now);
+        desk.local.processors[self.processor].extend(core, start, now);
     }
 
     /// How long an effect keeps the node from doing anything else.
@@ -382,12 +351,11 @@ impl<P: Protocol> ReplicaHost<P> {
         let machine = &world.machine;
         let cost = match effect {
             Effect::Sign(count) => machine.sign * u64::from(*count),
-            Effect::Persist => machine.sync,
+            Effect::Persist | Effect::Install(_) => machine.sync,
             Effect::Execute(block) => {
                 machine.execute * block.batch.len() as u64
                     + machine.verify * u64::from(block.batch.signatures())
             }
-            Effect::Install(_) => machine.sync,
             Effect::Answer(_) => machine.execute,
             Effect::Send { .. }
             | Effect::SetTimer { .. }
@@ -401,12 +369,10 @@ impl<P: Protocol> ReplicaHost<P> {
         &mut self,
         effect: Effect<P::Message, P::Timer>,
         now: Time,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
+        desk: &mut Desk<'_, P, S>,
     ) {
         match effect {
-            Effect::Send { to, message } => self.send(now, &to, message, (world, local, post)),
+            Effect::Send { to, message } => self.send(now, &to, message, desk),
             Effect::SetTimer { timer, after } => {
                 self.timers.retain(|(_, _, live)| *live != timer);
                 self.timers.push((now + after, self.timers_set, timer));
@@ -418,28 +384,28 @@ impl<P: Protocol> ReplicaHost<P> {
                 self.look_ahead();
             }
             Effect::Sign(count) => {
-                if now >= world.warmup {
+                if now >= desk.world.warmup {
                     self.counters.signatures += u64::from(count);
                 }
             }
             Effect::Persist => self.synced = self.executed,
-            Effect::Execute(block) => self.executed(now, block, world, local, post),
+            Effect::Execute(block) => self.executed(now, &block, desk),
             Effect::Install(block) => {
                 self.executed = block.height;
                 self.synced = block.height;
-                self.observe(now, local, Event::Installed { block });
+                self.observe(now, desk.local, Event::Installed { block });
             }
             Effect::Answer(transaction) => {
-                let receipt = self.ledger.query(&transaction, &mut local.executor);
+                let receipt = self.ledger.query(&transaction, &mut desk.local.executor);
                 let executed = Executed::Now(receipt);
                 let client = transaction.id.client();
                 let answer = Answer::Read {
                     transaction: transaction.id,
                     executed,
                 };
-                self.reply(now, client, answer, 64, (world, local, post));
+                self.reply(now, client, answer, 64, desk);
             }
-            Effect::Report(report) => self.observe(now, local, Event::Reported { report }),
+            Effect::Report(report) => self.observe(now, desk.local, Event::Reported { report }),
         }
     }
 
@@ -447,18 +413,16 @@ impl<P: Protocol> ReplicaHost<P> {
     fn executed<S: Post<P::Message>>(
         &mut self,
         now: Time,
-        block: Arc<Block>,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
+        block: &Arc<Block>,
+        desk: &mut Desk<'_, P, S>,
     ) {
         self.executed = block.height;
-        if now >= world.warmup {
+        if now >= desk.world.warmup {
             self.counters.verifications += u64::from(block.batch.signatures());
         }
         self.observe(
             now,
-            local,
+            desk.local,
             Event::Decided {
                 block: block.clone(),
             },
@@ -467,17 +431,17 @@ impl<P: Protocol> ReplicaHost<P> {
             .adversary
             .as_ref()
             .is_some_and(|adversary| adversary.is_mute(now));
-        if mute || (world.leader_answers && !self.protocol.status().leads) {
+        if mute || (desk.world.leader_answers && !self.protocol.status().leads) {
             return;
         }
-        let mut clients = vec![0_u32; world.client_hosts];
+        let mut clients = vec![0_u32; desk.world.client_hosts];
         for transaction in block.batch.transactions() {
-            clients[transaction.id.client().index() - world.nodes] += 1;
+            clients[transaction.id.client().index() - desk.world.nodes] += 1;
         }
         for (host, &count) in clients.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let client = NodeId::at(world.nodes + host);
+            let client = NodeId::at(desk.world.nodes + host);
             let answer = Answer::Block(block.clone());
-            self.reply(now, client, answer, 32 * count, (world, local, post));
+            self.reply(now, client, answer, 32 * count, desk);
         }
     }
 
@@ -487,7 +451,7 @@ impl<P: Protocol> ReplicaHost<P> {
         client: NodeId,
         content: Answer,
         size: u32,
-        (world, local, post): (&World<P>, &mut Local, &mut S),
+        desk: &mut Desk<'_, P, S>,
     ) {
         let size = 96 + size;
         let leader = self.protocol.status().leader;
@@ -499,8 +463,8 @@ impl<P: Protocol> ReplicaHost<P> {
             handle_ns: 0,
             last: Time::ZERO,
         };
-        self.counters.send_client(now, world, 1, size);
-        self.post(now, std::iter::once(client), stored, (world, local, post));
+        self.counters.send_client(now, desk.world, 1, size);
+        self.post(now, std::iter::once(client), stored, desk);
     }
 
     fn send<S: Post<P::Message>>(
@@ -508,7 +472,7 @@ impl<P: Protocol> ReplicaHost<P> {
         now: Time,
         to: &To,
         message: P::Message,
-        (world, local, post): (&World<P>, &mut Local, &mut S),
+        desk: &mut Desk<'_, P, S>,
     ) {
         let now = now + self.adversary.as_ref().map_or(Span::ZERO, |a| a.holds(now));
         let (size, signatures) = (message.size(), message.signatures());
@@ -517,14 +481,14 @@ impl<P: Protocol> ReplicaHost<P> {
             payload: Payload::Protocol(message),
             size,
             signatures,
-            receive_ns: world.network.receive(size).nanos(),
-            handle_ns: world.machine.receive(size, signatures).nanos(),
+            receive_ns: desk.world.network.receive(size).nanos(),
+            handle_ns: desk.world.machine.receive(size, signatures).nanos(),
             last: Time::ZERO,
         };
         match to {
             To::One(node) => {
-                self.counters.send(now, world, kind, 1, size);
-                self.post(now, std::iter::once(*node), stored, (world, local, post));
+                self.counters.send(now, desk.world, kind, 1, size);
+                self.post(now, std::iter::once(*node), stored, desk);
             }
             To::All(committee) => {
                 // Members in order from the one after the sender: nobody is always last.
@@ -535,13 +499,13 @@ impl<P: Protocol> ReplicaHost<P> {
                 let (before, rest) = members.split_at(after);
                 let me = self.id;
                 let copies = members.len() - usize::from(committee.contains(me));
-                self.counters.send(now, world, kind, copies, size);
+                self.counters.send(now, desk.world, kind, copies, size);
                 let others = rest
                     .iter()
                     .chain(before)
                     .copied()
                     .filter(move |&node| node != me);
-                self.post(now, others, stored, (world, local, post));
+                self.post(now, others, stored, desk);
             }
         }
     }
@@ -552,7 +516,7 @@ impl<P: Protocol> ReplicaHost<P> {
         now: Time,
         to: impl Iterator<Item = NodeId>,
         mut stored: Stored<P::Message>,
-        (world, local, post): (&World<P>, &mut Local, &mut S),
+        desk: &mut Desk<'_, P, S>,
     ) {
         let departure = Departure {
             from: self.id,
@@ -563,42 +527,43 @@ impl<P: Protocol> ReplicaHost<P> {
         self.sent += 1;
         let id = self.id;
         let mut last = Time::ZERO;
-        if world.trace {
+        if desk.world.trace {
             let (kind, bytes) = (stored.kind(), stored.size);
             let to: Vec<NodeId> = to.collect();
-            let losses = world.network.route(
+            let losses = desk.world.network.route(
                 &departure,
                 to.into_iter(),
                 &mut self.egress,
                 |to, arrival| {
                     last = last.max(arrival);
-                    post.copy(id, departure.count, to, arrival);
+                    desk.post.copy(id, departure.count, to, arrival);
                     let sent = Event::Sent {
                         to,
                         kind,
                         bytes,
                         arrival: Some(arrival),
                     };
-                    local.events.push((now, id, self.events, sent));
+                    desk.local.events.push((now, id, self.events, sent));
                     self.events += 1;
                 },
             );
             self.counters.lose(losses);
         } else {
-            let losses = world
-                .network
-                .route(&departure, to, &mut self.egress, |to, arrival| {
-                    last = last.max(arrival);
-                    post.copy(id, departure.count, to, arrival);
-                });
+            let losses =
+                desk.world
+                    .network
+                    .route(&departure, to, &mut self.egress, |to, arrival| {
+                        last = last.max(arrival);
+                        desk.post.copy(id, departure.count, to, arrival);
+                    });
             self.counters.lose(losses);
         }
         stored.last = last;
-        post.message(id, stored);
+        desk.post.message(id, stored);
     }
 
     /// Stops: what is volatile is gone when the node returns, and so is what the disk loses.
-    fn crash(&mut self, at: Time, disk: Disk, world: &World<P>, local: &mut Local) {
+    fn crash<S>(&mut self, at: Time, disk: Disk, desk: &mut Desk<'_, P, S>) {
         self.up = false;
         self.timers.clear();
         self.look_ahead();
@@ -613,38 +578,32 @@ impl<P: Protocol> ReplicaHost<P> {
                 self.executed = self.ledger.height();
             }
             Disk::Lost => {
-                self.protocol = world.replica(self.id);
+                self.protocol = desk.world.replica(self.id);
                 self.ledger = Ledger::new();
                 self.executed = 0;
                 self.synced = 0;
             }
         }
         self.amnesia = disk == Disk::Lost;
-        self.observe(at, local, Event::Crashed);
+        self.observe(at, desk.local, Event::Crashed);
     }
 
-    fn restart<S: Post<P::Message>>(
-        &mut self,
-        at: Time,
-        world: &World<P>,
-        local: &mut Local,
-        post: &mut S,
-    ) {
+    fn restart<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
         self.up = true;
         self.ingress_free = at;
-        if !world.machine.shared {
-            local.processors[self.processor].restart(at);
+        if !desk.world.machine.shared {
+            desk.local.processors[self.processor].restart(at);
         }
         let height = self.ledger.height();
         self.observe(
             at,
-            local,
+            desk.local,
             Event::Restarted {
                 height,
                 amnesia: self.amnesia,
             },
         );
-        self.step(at, Input::Start, world, local, post);
+        self.step(at, Input::Start, desk);
     }
 
     fn observe(&mut self, now: Time, local: &mut Local, event: Event) {

@@ -29,7 +29,7 @@ impl Body for Word {
 struct Talk(Signed<Word>);
 impl Wire for Talk {
     fn kind(&self) -> &'static str {
-        if self.0.body().0 % 2 == 0 {
+        if self.0.body().0.is_multiple_of(2) {
             "even"
         } else {
             "odd"
@@ -74,12 +74,12 @@ impl Protocol for Chatter {
             }
             Input::Deliver { from, message } => {
                 self.heard = mix(self.heard, message.0.body().0 ^ u64::from(from.0));
-                if self.heard % 5 == 0 {
+                if self.heard.is_multiple_of(5) {
                     cx.persist();
                     let talk = Talk(cx.sign(Word(self.heard)));
                     cx.send(from, talk);
                 }
-                if self.heard % 7 == 0 {
+                if self.heard.is_multiple_of(7) {
                     cx.cancel_timer(1);
                 }
             }
@@ -102,7 +102,7 @@ impl Protocol for Chatter {
         Status {
             view: self.heard,
             leader: None,
-            leads: self.heard % 3 == 0,
+            leads: self.heard.is_multiple_of(3),
         }
     }
 }
@@ -126,12 +126,16 @@ impl Observer for Fold {
     }
 }
 
-/// A plan drawn from a seed: every feature is on in some plans and off in others.
-fn plan(seed: u64) -> Plan {
-    let mut random = Random::new(seed, Stream::Test);
-    let mut coin = |sides: u64| random.below(sides);
-    let nodes = [1, 3, 4, 7, 40, 70][coin(6) as usize];
-    let client_hosts = 1 + coin(3) as usize;
+fn window(from: u64, until: u64) -> Window {
+    let at = |millis| Time::ZERO + Span::from_millis(millis);
+    Window {
+        from: at(from),
+        until: Some(at(until)),
+    }
+}
+
+/// A network drawn by `coin`, which gives a fair number below its argument.
+fn network(seed: u64, endpoints: usize, coin: &mut impl FnMut(u64) -> u64) -> Network {
     let micros = Span::from_micros;
     let law = match coin(4) {
         0 => Law::Constant(micros(300)),
@@ -147,11 +151,7 @@ fn plan(seed: u64) -> Plan {
         latency: Distribution::new(&law),
         bandwidth: bandwidth.parse().unwrap(),
     };
-    let topology = Topology::new(1, vec![0; nodes + client_hosts], &link, &[]).unwrap();
-    let window = |from: u64, until: u64| Window {
-        from: Time::ZERO + Span::from_millis(from),
-        until: Some(Time::ZERO + Span::from_millis(until)),
-    };
+    let topology = Topology::new(1, vec![0; endpoints], &link, &[]).unwrap();
     let mut faults = Vec::new();
     if coin(2) == 0 {
         let rate = "5%".parse().unwrap();
@@ -170,42 +170,48 @@ fn plan(seed: u64) -> Plan {
             during: window(5, 30),
         });
     }
-    let network = Network::new(topology, &faults, coin(4) == 0, seed);
-    let mut outages = Vec::new();
+    Network::new(topology, &faults, coin(4) == 0, seed)
+}
+
+fn outages(nodes: usize, coin: &mut impl FnMut(u64) -> u64) -> Vec<Outage> {
     let disks = [Disk::Keep, Disk::Unsynced, Disk::Lost];
-    for _ in 0..coin(4) {
+    let mut outage = || {
         let node = (coin(3) > 0).then(|| NodeId::at(coin(nodes as u64) as usize));
         let from = coin(20);
         let during = window(from, from + 1 + coin(10));
-        outages.push(Outage {
+        Outage {
             node,
             during,
             disk: disks[coin(3) as usize],
-        });
-    }
-    let machine = match coin(3) {
-        0 => Machine::FREE,
-        1 => Machine::default(),
-        _ => Machine {
-            shared: true,
-            cores: 2,
-            per_message: micros(1),
-            ..Machine::default()
-        },
+        }
     };
-    let behaviour = [
-        Behaviour::Equivocate,
-        Behaviour::Late { by: micros(700) },
-        Behaviour::Restless,
-    ];
+    let some = outage().during.from.nanos() / 1_000_000 % 4;
+    (0..some).map(|_| outage()).collect()
+}
+
+fn machine(coin: &mut impl FnMut(u64) -> u64) -> Machine {
+    let shared = Machine {
+        shared: true,
+        cores: 2,
+        per_message: Span::from_micros(1),
+        ..Machine::default()
+    };
+    [Machine::FREE, Machine::default(), shared][coin(3) as usize]
+}
+
+/// A plan drawn from a seed: every feature is on in some plans and off in others.
+fn plan(seed: u64) -> Plan {
+    let mut random = Random::new(seed, Stream::Test);
+    let mut coin = |sides: u64| random.below(sides);
+    let nodes = [1, 3, 4, 7, 40, 70][coin(6) as usize];
+    let client_hosts = 1 + coin(3) as usize;
+    let late = Behaviour::Late {
+        by: Span::from_micros(700),
+    };
+    let behaviour = [Behaviour::Equivocate, late, Behaviour::Restless][coin(3) as usize].clone();
     let act = Act {
-        behaviour: behaviour[coin(3) as usize].clone(),
+        behaviour,
         during: window(2, 25),
-    };
-    let adversaries = if coin(2) == 0 {
-        vec![(NodeId(0), vec![act])]
-    } else {
-        Vec::new()
     };
     let arrivals = if coin(2) == 0 {
         Arrivals::Open {
@@ -215,15 +221,15 @@ fn plan(seed: u64) -> Plan {
     } else {
         Arrivals::Closed {
             clients: 5,
-            think: micros(coin(100)),
+            think: Span::from_micros(coin(100)),
         }
     };
     Plan {
         seed,
         nodes,
         client_hosts,
-        network,
-        machine,
+        network: network(seed, nodes + client_hosts, &mut coin),
+        machine: machine(&mut coin),
         crypto: Crypto::Modelled,
         batch: BatchRule::default(),
         workload: Workload {
@@ -234,13 +240,17 @@ fn plan(seed: u64) -> Plan {
             author: AuthorSettings::default(),
         },
         population: Population::new(1, 2, 4),
-        outages,
+        outages: outages(nodes, &mut coin),
         slow: vec![Slow {
             node: NodeId(0),
             factor: 3,
             during: window(1, 9),
         }],
-        adversaries,
+        adversaries: if coin(2) == 0 {
+            vec![(NodeId(0), vec![act])]
+        } else {
+            Vec::new()
+        },
         warmup: Time::ZERO + Span::from_millis(4),
         until: Time::ZERO + Span::from_millis(30),
         trace: coin(2) == 0,

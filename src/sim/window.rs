@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use super::event::Observer;
 use super::message::{Post, Stored};
-use super::{Ended, Group, Place, Simulation, World};
+use super::{Desk, Ended, Group, Local, Place, Simulation, World};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::protocol::Protocol;
@@ -381,6 +381,19 @@ struct Turn<'a, P: Protocol> {
 }
 
 impl<P: Protocol> Turn<'_, P> {
+    #[inline]
+    fn desk<'a>(
+        &'a self,
+        local: &'a mut Local,
+        post: &'a mut Lane<P::Message>,
+    ) -> Desk<'a, P, Lane<P::Message>> {
+        Desk {
+            world: self.world,
+            local,
+            post,
+        }
+    }
+
     /// Handles all that happens to the hosts of one group in this window.
     fn run_group(
         &self,
@@ -410,14 +423,14 @@ impl<P: Protocol> Turn<'_, P> {
                     break;
                 }
                 while host.internal_precedes(delivery.time, delivery.source) {
-                    host.run_internal(self.world, &mut group.local, lane);
+                    host.run_internal(&mut self.desk(&mut group.local, lane));
                 }
                 let stored = self.outboxes[delivery.source.index()].get(delivery.count);
-                let rest = (self.world, &mut group.local, &mut *lane);
-                host.deliver(delivery.time, delivery.source, stored, rest);
+                let desk = &mut self.desk(&mut group.local, lane);
+                host.deliver(delivery.time, delivery.source, stored, desk);
             }
             while host.next_internal() < self.end {
-                host.run_internal(self.world, &mut group.local, lane);
+                host.run_internal(&mut self.desk(&mut group.local, lane));
             }
         }
     }
@@ -451,7 +464,7 @@ impl<P: Protocol> Turn<'_, P> {
                 if due >= self.end {
                     break;
                 }
-                group.hosts[at].run_internal(self.world, &mut group.local, lane);
+                group.hosts[at].run_internal(&mut self.desk(&mut group.local, lane));
                 continue;
             }
             let (time, position, source, count) = next.expect("a delivery comes first");
@@ -460,8 +473,8 @@ impl<P: Protocol> Turn<'_, P> {
             }
             keys.next();
             let stored = self.outboxes[source.index()].get(count);
-            let rest = (self.world, &mut group.local, &mut *lane);
-            group.hosts[position].deliver(time, source, stored, rest);
+            let desk = &mut self.desk(&mut group.local, lane);
+            group.hosts[position].deliver(time, source, stored, desk);
         }
         lane.late += keys.count() as u64;
     }
