@@ -104,6 +104,11 @@ impl Mempool {
         (!taken.is_empty()).then(|| Batch::new(taken))
     }
 
+    /// The transactions that have waited longest, at most so many; they stay where they are.
+    pub fn oldest(&self, most: usize) -> Vec<Arc<Transaction>> {
+        self.queue.iter().take(most).cloned().collect()
+    }
+
     /// Forgets transactions that were decided, wherever they were proposed.
     pub fn settle(&mut self, batch: &Batch) {
         let mut waiting = 0;

@@ -3,6 +3,8 @@
 //! except by nesting.
 
 pub mod mempool;
+pub mod pbft;
+pub mod tally;
 
 use std::fmt::Debug;
 use std::sync::Arc;

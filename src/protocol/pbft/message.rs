@@ -96,7 +96,11 @@ impl ViewChange {
 
     fn signatures(&self) -> u32 {
         let stable = self.stable.iter().map(Certificate::signers).sum::<usize>();
-        let prepared = self.prepared.iter().map(Certificate::signers).sum::<usize>();
+        let prepared = self
+            .prepared
+            .iter()
+            .map(Certificate::signers)
+            .sum::<usize>();
         1 + count(stable + prepared + self.accepted.len())
     }
 }
@@ -251,7 +255,9 @@ impl Blocks {
     fn size(&self) -> u32 {
         let block = |block: &Decided| {
             let proof = block.proof.iter().map(certificate_size).sum::<u32>();
-            8_u32.saturating_add(block.batch.size()).saturating_add(proof)
+            8_u32
+                .saturating_add(block.batch.size())
+                .saturating_add(proof)
         };
         let blocks = self.blocks.iter().map(block);
         let batches = self.batches.iter().map(|(_, batch)| 8 + batch.size());
@@ -265,7 +271,10 @@ impl Blocks {
         let proofs = self.blocks.iter().flat_map(|block| &block.proof);
         let signers = proofs.map(Certificate::signers).sum::<usize>();
         let checkpoint = self.checkpoint.iter().map(Certificate::signers);
-        let views = self.new_view.iter().map(|view| new_view_signatures(view.body()));
+        let views = self
+            .new_view
+            .iter()
+            .map(|view| new_view_signatures(view.body()));
         count(signers + checkpoint.sum::<usize>()) + views.sum::<u32>()
     }
 }
