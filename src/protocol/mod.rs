@@ -3,6 +3,7 @@
 //! except by nesting.
 
 pub mod mempool;
+pub mod raft;
 
 use std::fmt::Debug;
 use std::sync::Arc;

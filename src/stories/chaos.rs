@@ -117,14 +117,11 @@ impl Chaos {
         );
         heal(&mut stage);
         assert_eq!(stage.violation(), None, "seed {}, healed", self.seed);
+        let told = stage.take_output();
         for node in (0..self.n).map(NodeId::at) {
-            assert_eq!(
-                stage.ledger(node).height(),
-                stage.ledger(NodeId(0)).height(),
-                "seed {}: {node} stays behind:\n{}",
-                self.seed,
-                stage.take_output()
-            );
+            let missing = stage.unexecuted(node);
+            let none: [usize; 0] = [];
+            assert_eq!(missing, none, "seed {}, {node} after:\n{told}", self.seed);
         }
     }
 
@@ -187,7 +184,7 @@ fn fire_first<P: Protocol>(stage: &mut Stage<P>) {
         })
         .min();
     if let Some((_, node, timer)) = first {
-        stage.fire(node, timer);
+        stage.fire_once(node, timer);
     }
 }
 
@@ -202,7 +199,7 @@ fn heal<P: Protocol>(stage: &mut Stage<P>) {
     }
     for round in 0..600 {
         stage.settle(&[]);
-        if round % 50 == 0 {
+        if round % 50 == 0 && round < 500 {
             let at = NodeId::at(round / 50 % stage.n());
             for number in stage.unexecuted(at) {
                 stage.retry(at, number);

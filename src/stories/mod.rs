@@ -20,6 +20,7 @@
 
 mod chaos;
 mod print;
+mod raft;
 mod script;
 mod stage;
 

@@ -1,11 +1,11 @@
 //! The stage: a few replicas of one protocol, everything they sent, and whoever holds the script
 //! decides what happens next. Time stands still, except that a timer which fires was due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::base::crypto::{Crypto, Digest, Keyring, Signer};
+use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
@@ -94,7 +94,7 @@ pub struct Stage<P: Protocol> {
     volume: Volume,
     out: String,
     /// The first block decided at each height, by whom.
-    canon: BTreeMap<Height, (Digest, NodeId)>,
+    canon: BTreeMap<Height, (Arc<Block>, NodeId)>,
     /// Who reported to lead each view.
     leaders: BTreeMap<u64, NodeId>,
     violation: Option<String>,
@@ -190,11 +190,6 @@ impl<P: Protocol> Stage<P> {
         self.actors[node.index()].replica.status()
     }
 
-    /// The replica on a node, for tests that look inside.
-    pub fn replica(&self, node: NodeId) -> &P {
-        &self.actors[node.index()].replica
-    }
-
     /// The chain of a node.
     pub fn ledger(&self, node: NodeId) -> &Ledger {
         &self.actors[node.index()].ledger
@@ -215,22 +210,10 @@ impl<P: Protocol> Stage<P> {
         self.actors[node.index()].doomed = false;
     }
 
-    /// The transactions this node has not executed, by number.
-    pub fn unexecuted(&self, node: NodeId) -> Vec<usize> {
-        (0..self.transactions.len())
-            .filter(|number| !self.has_executed(node, self.transactions[*number].id))
-            .collect()
-    }
-
     /// The live timers of a node with the time each is due.
     pub fn timers(&self, node: NodeId) -> Vec<(P::Timer, Time)> {
         let timers = &self.actors[node.index()].timers;
         timers.iter().map(|(timer, due)| (*timer, *due)).collect()
-    }
-
-    /// Every transaction submitted so far.
-    pub fn transactions(&self) -> &[Arc<Transaction>] {
-        &self.transactions
     }
 
     fn say(&mut self, volume: Volume, line: &str) {
@@ -263,12 +246,16 @@ impl<P: Protocol> Stage<P> {
         }
     }
 
-    /// Whether this node has executed a transaction since the base of its chain.
-    pub fn has_executed(&self, node: NodeId, transaction: TransactionId) -> bool {
-        let ledger = self.ledger(node);
-        (1..=ledger.height())
-            .filter_map(|height| ledger.block(height))
-            .any(|block| has(&block.batch, transaction))
+    /// The transactions this node has not executed, by number, as long as nothing forks.
+    pub fn unexecuted(&self, node: NodeId) -> Vec<usize> {
+        let decided = self.canon.range(..=self.ledger(node).height());
+        let executed: BTreeSet<TransactionId> = decided
+            .flat_map(|(_, (block, _))| block.batch.transactions())
+            .map(|transaction| transaction.id)
+            .collect();
+        (0..self.transactions.len())
+            .filter(|number| !executed.contains(&self.transactions[*number].id))
+            .collect()
     }
 
     /// Does something with every message on its way now that is meant.
@@ -352,18 +339,22 @@ impl<P: Protocol> Stage<P> {
     /// A timer fires. One that only sets itself again was not due yet, and fires again.
     pub fn fire(&mut self, node: NodeId, timer: P::Timer) {
         for _ in 0..8 {
-            let actor = &mut self.actors[node.index()];
-            let Some(due) = actor.timers.remove(&timer) else {
-                return;
-            };
-            self.now = self.now.max(due);
-            self.say(Volume::Loud, &format!("{node} fires {timer:?}"));
-            let effects = self.step(node, Input::Timeout(timer));
-            let early = matches!(effects, Effects { first_sets: Some(t), count: 1 } if t == timer);
-            if !early {
+            if !self.fire_once(node, timer) {
                 return;
             }
         }
+    }
+
+    /// A timer fires, if it is live; whether it did nothing but set itself again.
+    pub fn fire_once(&mut self, node: NodeId, timer: P::Timer) -> bool {
+        let actor = &mut self.actors[node.index()];
+        let Some(due) = actor.timers.remove(&timer) else {
+            return false;
+        };
+        self.now = self.now.max(due);
+        self.say(Volume::Loud, &format!("{node} fires {timer:?}"));
+        let effects = self.step(node, Input::Timeout(timer));
+        matches!(effects, Effects { first_sets: Some(set), count: 1 } if set == timer)
     }
 
     /// Fires the timer of a node whose debug text starts so.
@@ -514,11 +505,9 @@ impl<P: Protocol> Stage<P> {
 
     /// Compares a block with what others decided in its place.
     fn judge(&mut self, node: NodeId, block: &Arc<Block>) {
-        let (digest, first) = *self
-            .canon
-            .entry(block.height)
-            .or_insert((block.digest, node));
-        if digest != block.digest {
+        let entry = self.canon.entry(block.height);
+        let (first_block, first) = entry.or_insert((block.clone(), node));
+        if first_block.digest != block.digest {
             let text = format!("{first} and {node} decided differently at {}", block.height);
             self.violation.get_or_insert(text);
         }
@@ -535,10 +524,6 @@ impl<P: Protocol> Stage<P> {
 struct Effects<T> {
     first_sets: Option<T>,
     count: usize,
-}
-
-fn has(batch: &Batch, id: TransactionId) -> bool {
-    batch.transactions().iter().any(|t| t.id == id)
 }
 
 /// How stories name a transaction.
