@@ -25,5 +25,5 @@ mod script;
 mod stage;
 
 pub use chaos::{Chaos, Weather};
-pub use script::{check, check_with};
+pub use script::{check, check_with, tell};
 pub use stage::{AT_ONCE, Stage};

@@ -17,12 +17,17 @@ pub fn check_with<P: Protocol>(
     rule: BatchRule,
     path: &str,
 ) -> Stage<P> {
+    let mut stage = Stage::new(config, n, rule);
+    tell(&mut stage, path);
+    stage
+}
+
+/// Plays the story in `src/stories/<path>` on a stage that was prepared.
+pub fn tell<P: Protocol>(stage: &mut Stage<P>, path: &str) {
     let path = format!("{}/src/stories/{path}", env!("CARGO_MANIFEST_DIR"));
     let story = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let mut stage = Stage::new(config, n, rule);
-    let told = play(&mut stage, &story);
+    let told = play(stage, &story);
     expect_test::expect_file![path].assert_eq(&told);
-    stage
 }
 
 /// Plays a story and returns it with the answers of this stage in place of its own.

@@ -97,6 +97,8 @@ pub struct Stage<P: Protocol> {
     canon: BTreeMap<Height, (Arc<Block>, NodeId)>,
     /// Who reported to lead each view.
     leaders: BTreeMap<u64, NodeId>,
+    /// The digest of every log that ends with an entry of this index and term.
+    logs: BTreeMap<(u64, u64), u64>,
     violation: Option<String>,
 }
 
@@ -151,6 +153,7 @@ impl<P: Protocol> Stage<P> {
             out: String::new(),
             canon: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            logs: BTreeMap::new(),
             violation: None,
         };
         for node in 0..n {
@@ -175,7 +178,8 @@ impl<P: Protocol> Stage<P> {
         std::mem::take(&mut self.out)
     }
 
-    /// The first thing that went wrong: a fork, or two leaders of one view.
+    /// The first thing that went wrong: a fork, two leaders of one view, or two logs that hold
+    /// an entry of one index and term and differ up to it.
     pub fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
     }
@@ -188,6 +192,15 @@ impl<P: Protocol> Stage<P> {
     /// What the replica on a node says of itself.
     pub fn status_of(&self, node: NodeId) -> Status {
         self.actors[node.index()].replica.status()
+    }
+
+    /// Gives a replica a past and starts it again.
+    pub fn recast(&mut self, node: NodeId, past: impl FnOnce(&mut P)) {
+        let actor = &mut self.actors[node.index()];
+        past(&mut actor.replica);
+        actor.image = (actor.replica.clone(), actor.ledger.clone());
+        self.step(node, Input::Start);
+        self.out.clear();
     }
 
     /// The chain of a node.
@@ -499,7 +512,23 @@ impl<P: Protocol> Stage<P> {
                 self.answer(&format!("{node} accuses {culprit}: {offence:?}"));
             }
             Report::Reached(what) => self.say(Volume::Loud, &format!("{node} reached: {what}")),
-            Report::Prepared { .. } | Report::Logged { .. } | Report::Restarted { .. } => {}
+            Report::Logged {
+                index,
+                term,
+                prefix,
+            }
+            | Report::Restarted {
+                index,
+                term,
+                prefix,
+            } => {
+                let first = *self.logs.entry((*index, *term)).or_insert(*prefix);
+                if first != *prefix {
+                    let text = format!("two logs hold term {term} at {index} and differ before");
+                    self.violation.get_or_insert(text);
+                }
+            }
+            Report::Prepared { .. } => {}
         }
     }
 

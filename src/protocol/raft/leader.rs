@@ -10,9 +10,6 @@ use crate::base::time::Time;
 use crate::chain::ledger::Snapshot as Point;
 use crate::chain::{Batch, Transaction};
 
-/// Entries in one append at most.
-const APPEND_MAX: usize = 64;
-
 /// What a leader knows of one follower.
 #[derive(Clone, Debug)]
 struct Peer {
@@ -229,7 +226,7 @@ impl Raft {
 
     fn send_entries(&mut self, next: u64, to: &[usize], cx: &mut Cx<'_>) {
         let log = &self.durable.log;
-        let entries = log.entries(next, APPEND_MAX);
+        let entries = log.entries(next, self.config.append_max);
         let previous = Position {
             index: next - 1,
             term: log.term(next - 1).expect("the base or an entry precedes"),

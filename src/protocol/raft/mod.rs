@@ -101,6 +101,8 @@ pub struct Config {
     pub check_quorum: bool,
     /// Appends on their way to one follower without an answer, at most.
     pub pipeline: usize,
+    /// Entries in one append, at most.
+    pub append_max: usize,
     /// Decided entries that are kept for followers that lag; 0 keeps all.
     pub compact_after: u64,
     /// How reads are answered.
@@ -119,6 +121,7 @@ impl Default for Config {
             pre_vote: true,
             check_quorum: true,
             pipeline: 8,
+            append_max: 64,
             compact_after: 1000,
             reads: Reads::Log,
             #[cfg(any(test, feature = "mutants"))]
@@ -243,6 +246,11 @@ impl Protocol for Raft {
                 "pipeline",
                 config.pipeline >= 1,
                 "at least one append is on its way at a time",
+            ),
+            (
+                "append_max",
+                config.append_max >= 1,
+                "an append carries at least one entry",
             ),
         ];
         let broken = rules.into_iter().filter(|(_, holds, _)| !holds);
@@ -523,6 +531,18 @@ impl Raft {
     fn position(&self, node: NodeId) -> usize {
         let position = self.setup.committee.position(node);
         position.expect("only members are listened to")
+    }
+
+    /// Gives a replica a past, which its next start finds on disk.
+    #[cfg(test)]
+    pub fn remember(&mut self, term: u64, entries: Vec<Entry>) {
+        self.durable = Durable {
+            term,
+            ..Durable::default()
+        };
+        for entry in entries {
+            self.durable.log.push(entry);
+        }
     }
 
     #[cfg(any(test, feature = "mutants"))]
