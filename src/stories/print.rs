@@ -1,6 +1,6 @@
 //! What a stage prints when a story asks how things stand.
 
-use super::stage::Stage;
+use super::stage::{Stage, show};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::protocol::Protocol;
@@ -28,7 +28,7 @@ impl<P: Protocol> Stage<P> {
             let ledger = self.ledger(node);
             let held: Vec<String> = (1..=ledger.height())
                 .map(|height| match ledger.block(height) {
-                    Some(block) => self.show(&block.batch),
+                    Some(block) => show(block),
                     None => "…".to_owned(),
                 })
                 .collect();
@@ -52,11 +52,7 @@ impl<P: Protocol> Stage<P> {
                     .find(|(digest, _, _)| *digest == block.digest)
                 {
                     Some((_, _, nodes)) => nodes.push(node.to_string()),
-                    None => held.push((
-                        block.digest,
-                        self.show(&block.batch),
-                        vec![node.to_string()],
-                    )),
+                    None => held.push((block.digest, show(block), vec![node.to_string()])),
                 }
             }
             if held.len() > 1 {

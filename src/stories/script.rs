@@ -50,6 +50,7 @@ fn command<P: Protocol>(stage: &mut Stage<P>, line: &str) {
         ["submit", at] => stage.submit(node(at)),
         ["retry", at, name] => stage.retry(node(at), number(name)),
         ["deliver", rest @ ..] => stage.post(Post::Deliver, &which(rest)),
+        ["overtake", rest @ ..] => stage.overtake(&which(rest)),
         ["drop", rest @ ..] => stage.post(Post::Drop, &which(rest)),
         ["duplicate", rest @ ..] => stage.post(Post::Duplicate, &which(rest)),
         ["lie", liar, to @ ..] => {
@@ -69,6 +70,7 @@ fn command<P: Protocol>(stage: &mut Stage<P>, line: &str) {
         ["status"] => stage.print_status(),
         ["chain"] => stage.print_chain(),
         ["agree"] => stage.print_agreement(),
+        ["silent"] => stage.set_volume(Volume::Silent),
         ["quiet"] => stage.set_volume(Volume::Quiet),
         ["plain"] => stage.set_volume(Volume::Plain),
         ["loud"] => stage.set_volume(Volume::Loud),

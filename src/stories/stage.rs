@@ -10,7 +10,7 @@ use crate::base::node::{Committee, NodeId};
 use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger};
-use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
+use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
 use crate::contract::{SignedCall, State};
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::{
@@ -27,6 +27,8 @@ pub const AT_ONCE: BatchRule = BatchRule {
 /// How much a stage prints.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Volume {
+    /// Only what a story asks for.
+    Silent,
     /// Decisions, leaders, accusations.
     Quiet,
     /// Messages as well.
@@ -65,6 +67,15 @@ pub struct Which {
     pub to: Option<NodeId>,
     /// Of this kind; nothing means any.
     pub kind: Option<String>,
+}
+
+impl Which {
+    fn means<M: Wire>(&self, letter: &Letter<M>) -> bool {
+        let kind = letter.message.kind();
+        self.from.is_none_or(|from| letter.from == from)
+            && self.to.is_none_or(|to| letter.to == to)
+            && self.kind.as_ref().is_none_or(|meant| meant == kind)
+    }
 }
 
 /// What a command does with the messages it means.
@@ -237,7 +248,7 @@ impl<P: Protocol> Stage<P> {
 
     /// Prints a line whatever the volume.
     pub fn answer(&mut self, line: &str) {
-        self.say(Volume::Quiet, line);
+        self.say(Volume::Silent, line);
     }
 
     /// A client asks a node for a fresh transaction.
@@ -252,10 +263,13 @@ impl<P: Protocol> Stage<P> {
     /// A client asks a node for a transaction it has asked for before.
     pub fn retry(&mut self, node: NodeId, number: usize) {
         let transaction = self.transactions[number].clone();
-        if self.is_up(node) {
+        if !self.is_up(node) {
+            self.answer(&format!("{node} is down"));
+        } else if self.unexecuted(node).contains(&number) {
             self.step(node, Input::Submit(transaction));
         } else {
-            self.answer(&format!("{node} is down"));
+            let line = format!("{node} has executed {}", name(transaction.id));
+            self.say(Volume::Quiet, &line);
         }
     }
 
@@ -273,23 +287,23 @@ impl<P: Protocol> Stage<P> {
 
     /// Does something with every message on its way now that is meant.
     pub fn post(&mut self, post: Post, which: &Which) {
-        let meant = |letter: &Letter<P::Message>| {
-            which.from.is_none_or(|from| letter.from == from)
-                && which.to.is_none_or(|to| letter.to == to)
-                && which
-                    .kind
-                    .as_ref()
-                    .is_none_or(|kind| letter.message.kind() == kind)
-        };
         let (meant, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.letters)
             .into_iter()
-            .partition(meant);
+            .partition(|letter| which.means(letter));
         self.letters = rest;
         if meant.is_empty() {
             self.answer("nothing on its way");
         }
         for letter in meant {
             self.handle(post, letter);
+        }
+    }
+
+    /// The last message on its way that is meant arrives before all others.
+    pub fn overtake(&mut self, which: &Which) {
+        match self.letters.iter().rposition(|letter| which.means(letter)) {
+            Some(place) => self.post_at(Post::Deliver, place),
+            None => self.answer("nothing on its way"),
         }
     }
 
@@ -467,12 +481,15 @@ impl<P: Protocol> Stage<P> {
             }
             Effect::Sign(_) | Effect::Persist => {}
             Effect::Execute(block) => {
-                let batch = self.show(&block.batch);
-                self.answer(&format!("{node} decides height {}: {batch}", block.height));
+                let line = format!("{node} decides height {}: {}", block.height, show(&block));
+                self.say(Volume::Quiet, &line);
                 self.judge(node, &block);
             }
             Effect::Install(block) => {
-                self.answer(&format!("{node} installs height {}", block.height));
+                self.say(
+                    Volume::Quiet,
+                    &format!("{node} installs height {}", block.height),
+                );
                 self.judge(node, &block);
             }
             Effect::Answer(transaction) => {
@@ -498,7 +515,7 @@ impl<P: Protocol> Stage<P> {
     fn report(&mut self, node: NodeId, report: &Report) {
         match report {
             Report::Leads { view } => {
-                self.answer(&format!("{node} leads view {view}"));
+                self.say(Volume::Quiet, &format!("{node} leads view {view}"));
                 let first = *self.leaders.entry(*view).or_insert(node);
                 if first != node {
                     let text = format!("{first} and {node} both lead view {view}");
@@ -541,12 +558,18 @@ impl<P: Protocol> Stage<P> {
             self.violation.get_or_insert(text);
         }
     }
+}
 
-    /// The transactions of a batch, by name.
-    pub fn show(&self, batch: &Batch) -> String {
-        let names: Vec<String> = batch.transactions().iter().map(|t| name(t.id)).collect();
-        format!("[{}]", names.join(" "))
-    }
+/// The transactions of a block, by name; those that were executed before are marked.
+pub fn show(block: &Block) -> String {
+    let transactions = block.batch.transactions().iter().zip(&block.executed);
+    let names: Vec<String> = transactions
+        .map(|(transaction, executed)| match executed {
+            Executed::Now(_) => name(transaction.id),
+            Executed::Before => format!("{} again", name(transaction.id)),
+        })
+        .collect();
+    format!("[{}]", names.join(", "))
 }
 
 /// What a step did, as far as the stage itself must know.

@@ -19,10 +19,14 @@ fn broken(mutant: Mutant) -> Config {
     }
 }
 
-/// One entry an append, so that a story can stop between two.
-fn one_by_one() -> Config {
+/// RAFT as in the paper, without pre-votes, and with one entry an append, so that a story can stop
+/// between two.
+fn one_by_one(mutant: Option<Mutant>) -> Config {
     Config {
         append_max: 1,
+        pre_vote: false,
+        check_quorum: false,
+        mutant,
         ..plain()
     }
 }
@@ -145,16 +149,13 @@ fn figure_7() {
 
 #[test]
 fn figure_8() {
-    let stage = check::<Raft>(one_by_one(), 5, "raft/figure-8.txt");
+    let stage = check::<Raft>(one_by_one(None), 5, "raft/figure-8.txt");
     assert_eq!(stage.violation(), None);
 }
 
 #[test]
 fn figure_8_without_the_commit_rule() {
-    let config = Config {
-        append_max: 1,
-        ..broken(Mutant::CommitOldTerm)
-    };
+    let config = one_by_one(Some(Mutant::CommitOldTerm));
     let stage = check::<Raft>(config, 5, "raft/figure-8-broken.txt");
     assert!(stage.violation().is_some());
 }
