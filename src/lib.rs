@@ -5,3 +5,5 @@ pub mod chain;
 pub mod contract;
 pub mod protocol;
 pub mod sim;
+#[cfg(test)]
+mod stories;

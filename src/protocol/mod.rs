@@ -4,6 +4,7 @@
 
 pub mod mempool;
 pub mod pbft;
+pub mod raft;
 pub mod tally;
 
 use std::fmt::Debug;

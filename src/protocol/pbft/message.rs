@@ -108,7 +108,7 @@ impl ViewChange {
 impl Body for ViewChange {
     fn digest(&self) -> Digest {
         let mut hasher = Hasher::new("pbft view-change").number(self.view);
-        for certificate in &self.stable {
+        if let Some(certificate) = &self.stable {
             hasher = hasher.digest(&certificate.body().digest());
         }
         hasher = hasher.number(self.prepared.len() as u64);
