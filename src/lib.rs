@@ -6,3 +6,5 @@ pub mod contract;
 pub mod network;
 pub mod protocol;
 pub mod sim;
+#[cfg(test)]
+mod stories;

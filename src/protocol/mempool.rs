@@ -104,6 +104,26 @@ impl Mempool {
         (!taken.is_empty()).then(|| Batch::new(taken))
     }
 
+    /// The transactions that have waited longest, at most so many; they stay where they are.
+    pub fn oldest(&self, most: usize) -> Vec<Arc<Transaction>> {
+        self.queue.iter().take(most).cloned().collect()
+    }
+
+    /// Notes that another leader proposed a batch: its transactions wait no longer, and are not
+    /// queued again until they are settled or restored.
+    pub fn note_proposed(&mut self, batch: &Batch) {
+        let proposed: BTreeSet<TransactionId> = batch.transactions().iter().map(|t| t.id).collect();
+        let bytes = &mut self.bytes;
+        self.queue.retain(|transaction| {
+            let keep = !proposed.contains(&transaction.id);
+            if !keep {
+                *bytes -= u64::from(transaction.size());
+            }
+            keep
+        });
+        self.known.extend(proposed);
+    }
+
     /// Forgets transactions that were decided, wherever they were proposed.
     pub fn settle(&mut self, batch: &Batch) {
         let mut waiting = 0;
@@ -175,6 +195,22 @@ mod tests {
             "[n9#2, n9#0]"
         );
         assert!(mempool.take(&rule).is_none());
+    }
+
+    #[test]
+    fn what_another_leader_proposed_waits_only_if_it_is_restored() {
+        let rule = BatchRule::default();
+        let mut mempool = Mempool::new();
+        mempool.insert(transaction(0));
+        mempool.insert(transaction(1));
+        let proposed = Batch::new(vec![transaction(1), transaction(2)]);
+        mempool.note_proposed(&proposed);
+        assert!(!mempool.insert(transaction(2)));
+        mempool.restore(&proposed);
+        assert_eq!(
+            format!("{:?}", mempool.take(&rule).unwrap()),
+            "[n9#1, n9#2, n9#0]"
+        );
     }
 
     #[test]

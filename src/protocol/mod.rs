@@ -3,6 +3,9 @@
 //! except by nesting.
 
 pub mod mempool;
+pub mod pbft;
+pub mod raft;
+pub mod tally;
 
 use std::fmt::Debug;
 use std::sync::Arc;

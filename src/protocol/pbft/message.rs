@@ -1,0 +1,482 @@
+//! What PBFT replicas say to one another, and what they sign.
+
+use std::sync::Arc;
+
+use crate::base::crypto::{
+    Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer,
+};
+use crate::chain::{Batch, Height, Transaction};
+use crate::protocol::Wire;
+
+/// The two phases in which replicas vote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// This batch, and no other, stands at this place in this view. The leader says so by
+    /// proposing it.
+    Prepare,
+    /// A quorum has said so.
+    Commit,
+}
+
+/// One replica's vote for the batch with this digest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Vote {
+    /// In which phase.
+    pub phase: Phase,
+    /// In which view.
+    pub view: u64,
+    /// At which place.
+    pub height: Height,
+    /// For which batch.
+    pub digest: Digest,
+}
+
+impl Body for Vote {
+    fn digest(&self) -> Digest {
+        let domain = match self.phase {
+            Phase::Prepare => "pbft prepare",
+            Phase::Commit => "pbft commit",
+        };
+        Hasher::new(domain)
+            .number(self.view)
+            .number(self.height)
+            .digest(&self.digest)
+            .finish()
+    }
+}
+
+/// One replica's word that it has executed the chain up to here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Checkpoint {
+    /// The last height that is included.
+    pub height: Height,
+    /// All batches up to here, one hash over the other: a replica that is behind checks the
+    /// batches it is given against it before it executes the first of them.
+    pub chain: Digest,
+    /// The digest of the block here, and in it the state root.
+    pub block: Digest,
+}
+
+impl Body for Checkpoint {
+    fn digest(&self) -> Digest {
+        Hasher::new("pbft checkpoint")
+            .number(self.height)
+            .digest(&self.chain)
+            .digest(&self.block)
+            .finish()
+    }
+}
+
+/// A replica wants the next leader, and says what it knows of the places that are not settled.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ViewChange {
+    /// The view it wants to enter.
+    pub view: u64,
+    /// The proof of its last stable checkpoint; nothing before the first one.
+    pub stable: Option<Certificate<Checkpoint>>,
+    /// For each place above that has one, the proof that a quorum prepared or committed a batch
+    /// there; ascending.
+    pub prepared: Vec<Certificate<Vote>>,
+    /// Proposals accepted and not executed. They decide nothing; they convict a leader that has
+    /// proposed something else to others.
+    pub accepted: Vec<Signed<Vote>>,
+}
+
+impl ViewChange {
+    /// The height of its stable checkpoint.
+    pub fn low(&self) -> Height {
+        self.stable.as_ref().map_or(0, |c| c.body().height)
+    }
+
+    fn size(&self) -> u32 {
+        let proofs = self.stable.iter().map(certificate_size).sum::<u32>()
+            + self.prepared.iter().map(certificate_size).sum::<u32>();
+        8 + proofs + count(self.accepted.len()) * VOTE_BYTES + SIGNATURE_BYTES
+    }
+
+    fn signatures(&self) -> u32 {
+        let stable = self.stable.iter().map(Certificate::signers).sum::<usize>();
+        let prepared = self
+            .prepared
+            .iter()
+            .map(Certificate::signers)
+            .sum::<usize>();
+        1 + count(stable + prepared + self.accepted.len())
+    }
+}
+
+impl Body for ViewChange {
+    fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new("pbft view-change").number(self.view);
+        if let Some(certificate) = &self.stable {
+            hasher = hasher.digest(&certificate.body().digest());
+        }
+        hasher = hasher.number(self.prepared.len() as u64);
+        for certificate in &self.prepared {
+            hasher = hasher.digest(&certificate.body().digest());
+        }
+        for proposal in &self.accepted {
+            hasher = hasher.digest(&proposal.body().digest());
+        }
+        hasher.finish()
+    }
+}
+
+/// The new leader opens its view: why it may, and what follows from that.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewView {
+    /// The view.
+    pub view: u64,
+    /// A quorum that wants it.
+    pub changes: Vec<Arc<Signed<ViewChange>>>,
+    /// What must be proposed again, as the leader's votes, in order and without a gap.
+    pub proposals: Vec<Signed<Vote>>,
+}
+
+impl Body for NewView {
+    fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new("pbft new-view").number(self.view);
+        for change in &self.changes {
+            let by = u64::from(change.by().0);
+            hasher = hasher.number(by).digest(&change.body().digest());
+        }
+        for proposal in &self.proposals {
+            hasher = hasher.digest(&proposal.body().digest());
+        }
+        hasher.finish()
+    }
+}
+
+/// A decided batch with the proof that it was; nothing if a checkpoint proves it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Decided {
+    /// What was decided.
+    pub batch: Batch,
+    /// A quorum of commits for it.
+    pub proof: Option<Certificate<Vote>>,
+}
+
+/// What a replica asks of another.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fetch {
+    /// The height it has reached: it wants what follows.
+    pub above: Height,
+    /// The view it is in; it wants the proof of a later one.
+    pub view: u64,
+    /// Batches it knows by their digest only.
+    pub batches: Vec<(Height, Digest)>,
+}
+
+/// What a replica answers to one that is behind.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Blocks {
+    /// The height the sender has reached.
+    pub height: Height,
+    /// The height before the first block given here.
+    pub above: Height,
+    /// Decided batches in order.
+    pub blocks: Vec<Decided>,
+    /// A proof of all blocks up to its height.
+    pub checkpoint: Option<Certificate<Checkpoint>>,
+    /// The proof of the sender's view.
+    pub new_view: Option<Arc<Signed<NewView>>>,
+    /// Batches that were asked for by digest.
+    pub batches: Vec<(Height, Batch)>,
+}
+
+/// What replicas say.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// The leader puts a batch at a place.
+    PrePrepare {
+        /// The leader's vote for it.
+        vote: Signed<Vote>,
+        /// The batch.
+        batch: Batch,
+    },
+    /// A vote of the first phase.
+    Prepare {
+        /// The vote.
+        vote: Signed<Vote>,
+        /// What the digest stands for, if the voter knows. Not on the wire and never read by a
+        /// receiver: a liar needs it to find the digest of the opposite.
+        batch: Option<Batch>,
+    },
+    /// A vote of the second phase.
+    Commit {
+        /// The vote.
+        vote: Signed<Vote>,
+        /// As in a prepare.
+        batch: Option<Batch>,
+    },
+    /// The chain was executed up to here.
+    Checkpoint(Signed<Checkpoint>),
+    /// The leader is overdue.
+    ViewChange {
+        /// What is stated.
+        change: Arc<Signed<ViewChange>>,
+        /// Whether it was sent before, so that its sender may have missed the answer.
+        again: bool,
+    },
+    /// The new leader opens its view.
+    NewView(Arc<Signed<NewView>>),
+    /// Transactions of clients, for the leader.
+    Forward(Vec<Arc<Transaction>>),
+    /// How far the sender has come.
+    Status {
+        /// The height it has reached.
+        height: Height,
+        /// The view it is in.
+        view: u64,
+        /// Whether it wants to hear the same of the receiver.
+        ask: bool,
+    },
+    /// A replica that is behind asks.
+    Fetch(Fetch),
+    /// A replica that is not answers.
+    Blocks(Box<Blocks>),
+}
+
+/// A vote with its signature: phase, view, height, digest, voter.
+const VOTE_BYTES: u32 = 1 + 8 + 8 + DIGEST_BYTES + 2 + SIGNATURE_BYTES;
+/// The type of a message and its length.
+const HEADER_BYTES: u32 = 8;
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// A statement, and of each signer its name and signature.
+fn certificate_size<B: Body>(certificate: &Certificate<B>) -> u32 {
+    17 + DIGEST_BYTES + count(certificate.signers()) * (2 + SIGNATURE_BYTES)
+}
+
+impl Blocks {
+    fn size(&self) -> u32 {
+        let block = |block: &Decided| {
+            let proof = block.proof.iter().map(certificate_size).sum::<u32>();
+            8_u32
+                .saturating_add(block.batch.size())
+                .saturating_add(proof)
+        };
+        let blocks = self.blocks.iter().map(block);
+        let batches = self.batches.iter().map(|(_, batch)| 8 + batch.size());
+        let view = self.new_view.iter().map(|view| new_view_size(view.body()));
+        let checkpoint = self.checkpoint.iter().map(certificate_size);
+        let parts = blocks.chain(batches).chain(view).chain(checkpoint);
+        parts.fold(16, u32::saturating_add)
+    }
+
+    fn signatures(&self) -> u32 {
+        let proofs = self.blocks.iter().flat_map(|block| &block.proof);
+        let signers = proofs.map(Certificate::signers).sum::<usize>();
+        let checkpoint = self.checkpoint.iter().map(Certificate::signers);
+        let views = self
+            .new_view
+            .iter()
+            .map(|view| new_view_signatures(view.body()));
+        count(signers + checkpoint.sum::<usize>()) + views.sum::<u32>()
+    }
+}
+
+fn new_view_size(view: &NewView) -> u32 {
+    let changes = view.changes.iter().map(|change| 2 + change.body().size());
+    8 + changes.sum::<u32>() + count(view.proposals.len()) * VOTE_BYTES + SIGNATURE_BYTES
+}
+
+fn new_view_signatures(view: &NewView) -> u32 {
+    let changes = view.changes.iter().map(|change| change.body().signatures());
+    1 + changes.sum::<u32>() + count(view.proposals.len())
+}
+
+impl Wire for Message {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::PrePrepare { .. } => "pre-prepare",
+            Self::Prepare { .. } => "prepare",
+            Self::Commit { .. } => "commit",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::ViewChange { .. } => "view-change",
+            Self::NewView(_) => "new-view",
+            Self::Forward(_) => "forward",
+            Self::Status { .. } => "status",
+            Self::Fetch(_) => "fetch",
+            Self::Blocks(_) => "blocks",
+        }
+    }
+
+    fn size(&self) -> u32 {
+        let content = match self {
+            Self::PrePrepare { batch, .. } => VOTE_BYTES.saturating_add(batch.size()),
+            Self::Prepare { .. } | Self::Commit { .. } => VOTE_BYTES,
+            Self::Checkpoint(_) => 8 + 2 * DIGEST_BYTES + 2 + SIGNATURE_BYTES,
+            Self::ViewChange { change, .. } => 2 + change.body().size(),
+            Self::NewView(view) => new_view_size(view.body()),
+            Self::Forward(transactions) => transactions.iter().map(|t| t.size()).sum(),
+            Self::Status { .. } => 17,
+            Self::Fetch(fetch) => 16 + count(fetch.batches.len()) * (8 + DIGEST_BYTES),
+            Self::Blocks(blocks) => blocks.size(),
+        };
+        HEADER_BYTES.saturating_add(content)
+    }
+
+    fn signatures(&self) -> u32 {
+        match self {
+            Self::PrePrepare { .. } | Self::Prepare { .. } | Self::Commit { .. } => 1,
+            Self::Checkpoint(_) => 1,
+            Self::ViewChange { change, .. } => change.body().signatures(),
+            Self::NewView(view) => new_view_signatures(view.body()),
+            Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) => 0,
+            Self::Blocks(blocks) => blocks.signatures(),
+        }
+    }
+
+    fn contradict(&self, liar: &Signer) -> Option<Self> {
+        match self {
+            Self::PrePrepare { vote, batch } => {
+                let batch = opposite(batch)?;
+                let vote = contradicted(vote, &batch, liar);
+                Some(Self::PrePrepare { vote, batch })
+            }
+            Self::Prepare { vote, batch } => {
+                let batch = opposite(batch.as_ref()?)?;
+                let vote = contradicted(vote, &batch, liar);
+                let batch = Some(batch);
+                Some(Self::Prepare { vote, batch })
+            }
+            Self::Commit { vote, batch } => {
+                let batch = opposite(batch.as_ref()?)?;
+                let vote = contradicted(vote, &batch, liar);
+                let batch = Some(batch);
+                Some(Self::Commit { vote, batch })
+            }
+            Self::Checkpoint(checkpoint) => {
+                let body = *checkpoint.body();
+                let chain = Hasher::new("lie").digest(&body.chain).finish();
+                Some(Self::Checkpoint(liar.sign(Checkpoint { chain, ..body })))
+            }
+            Self::ViewChange { change, again } => {
+                let change = Arc::new(liar.sign(forgetful(change.body())?));
+                let again = *again;
+                Some(Self::ViewChange { change, again })
+            }
+            Self::NewView(view) => {
+                let view = unfounded(view.body(), liar)?;
+                Some(Self::NewView(Arc::new(liar.sign(view))))
+            }
+            Self::Blocks(blocks) => {
+                let mut blocks = blocks.clone();
+                let first = blocks.blocks.first_mut()?;
+                first.batch = opposite(&first.batch)?;
+                Some(Self::Blocks(blocks))
+            }
+            // These state nothing: a lie in them is no more than silence or noise.
+            Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) => None,
+        }
+    }
+}
+
+/// The batch a liar puts in the place of another: the same transactions backwards; of a single
+/// transaction, the same twice. The opposite of the opposite is the batch itself, so liars who
+/// were told different batches still agree on which two there are. An empty batch has none.
+pub fn opposite(batch: &Batch) -> Option<Batch> {
+    let first = batch.transactions().first()?;
+    let backwards = Batch::new(batch.transactions().iter().rev().cloned().collect());
+    if backwards != *batch {
+        return Some(backwards);
+    }
+    let copies = if batch.len() == 1 { 2 } else { 1 };
+    Some(Batch::new(vec![first.clone(); copies]))
+}
+
+fn contradicted(vote: &Signed<Vote>, batch: &Batch, liar: &Signer) -> Signed<Vote> {
+    let digest = batch.digest();
+    liar.sign(Vote {
+        digest,
+        ..*vote.body()
+    })
+}
+
+/// A view change that hides what was prepared.
+fn forgetful(change: &ViewChange) -> Option<ViewChange> {
+    (!change.prepared.is_empty()).then(|| ViewChange {
+        prepared: Vec::new(),
+        accepted: Vec::new(),
+        ..change.clone()
+    })
+}
+
+/// A new view that proposes nothing where something was prepared.
+fn unfounded(view: &NewView, liar: &Signer) -> Option<NewView> {
+    let nothing = Batch::empty();
+    let lie = |vote: &Signed<Vote>| contradicted(vote, &nothing, liar);
+    (!view.proposals.is_empty()).then(|| NewView {
+        proposals: view.proposals.iter().map(lie).collect(),
+        ..view.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::crypto::Crypto;
+    use crate::base::node::NodeId;
+    use crate::chain::TransactionId;
+    use crate::contract::SignedCall;
+
+    fn batch(numbers: &[u64]) -> Batch {
+        let transaction =
+            |&n: &u64| Transaction::new(TransactionId::new(NodeId(9), n), SignedCall::sample(n));
+        Batch::new(numbers.iter().map(transaction).collect())
+    }
+
+    #[test]
+    fn liars_agree_on_the_two_sides_of_a_lie() {
+        for numbers in [&[1][..], &[1, 2], &[1, 2, 3]] {
+            let truth = batch(numbers);
+            let lie = opposite(&truth).unwrap();
+            assert_ne!(truth, lie);
+            assert_eq!(opposite(&lie).unwrap(), truth);
+        }
+        assert_eq!(opposite(&batch(&[])), None);
+    }
+
+    #[test]
+    fn the_lie_of_a_vote_is_a_vote_for_the_lie_of_the_batch() {
+        let (signers, keyring) = Signer::mint(2, Crypto::Ed25519, 1);
+        let batch = batch(&[1, 2]);
+        let vote = |phase| Vote {
+            phase,
+            view: 3,
+            height: 5,
+            digest: batch.digest(),
+        };
+        let lie = opposite(&batch).unwrap().digest();
+        let truths = [
+            Message::PrePrepare {
+                vote: signers[0].sign(vote(Phase::Prepare)),
+                batch: batch.clone(),
+            },
+            Message::Prepare {
+                vote: signers[0].sign(vote(Phase::Prepare)),
+                batch: Some(batch.clone()),
+            },
+            Message::Commit {
+                vote: signers[0].sign(vote(Phase::Commit)),
+                batch: Some(batch.clone()),
+            },
+        ];
+        for truth in truths {
+            let told = truth.contradict(&signers[1]).unwrap();
+            let (Message::PrePrepare { vote, .. }
+            | Message::Prepare { vote, .. }
+            | Message::Commit { vote, .. }) = told
+            else {
+                panic!("a lie has the kind of the truth");
+            };
+            assert!(vote.verify(&keyring));
+            assert_eq!((vote.by(), vote.body().digest), (NodeId(1), lie));
+            assert_eq!((vote.body().view, vote.body().height), (3, 5));
+        }
+    }
+}

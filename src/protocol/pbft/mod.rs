@@ -1,0 +1,538 @@
+//! Practical Byzantine Fault Tolerance: three phases, checkpoints, and changes of view that lose
+//! nothing that was decided.
+//!
+//! # Protocol
+//!
+//! `n` replicas, `f = ⌊(n−1)/3⌋` of them dishonest, `q = ⌈(n+f+1)/2⌉` a quorum. The leader of
+//! view `v` is member `v mod n`.
+//!
+//! - Upon a client's transaction at the leader: cut batches by the batching rule; give each the
+//!   next height `h`, at most `pipeline` at once and none above the high watermark; broadcast
+//!   PRE-PREPARE(v, h, d, batch).
+//! - Upon a client's transaction elsewhere: forward it to the leader and start the view timer.
+//! - Upon PRE-PREPARE from the leader of the present view, if `low < h ≤ low + window` and no
+//!   other digest was accepted for (v, h): accept it, broadcast PREPARE(v, h, d).
+//! - Upon `q` votes for (v, h, d), the PRE-PREPARE counting as the leader's: *prepared*;
+//!   broadcast COMMIT(v, h, d).
+//! - Upon *prepared* and `q` COMMITs, the own one among them: *committed*; execute in the order
+//!   of heights.
+//! - Upon execution of a multiple of `checkpoint_interval`: broadcast CHECKPOINT(h, chain, block).
+//!   Upon `q` equal ones: the checkpoint is *stable*, `low = h`, everything below is forgotten.
+//! - Upon expiry of the view timer: stop voting; broadcast VIEW-CHANGE(v+1) with the proof of the
+//!   stable checkpoint and, for each height above, the proof that a batch was prepared there in
+//!   the latest view. It is sent again until `q` replicas want the view; then a timer twice as
+//!   long as the last starts, and upon its expiry the view after is asked for. Executing a batch
+//!   resets the length.
+//! - Upon `f+1` replicas that want a higher view: join the smallest of those views.
+//! - Upon `q` VIEW-CHANGEs for its view at the new leader: NEW-VIEW with them and its proposals:
+//!   for each height from the highest stable checkpoint to the highest one prepared, the digest
+//!   prepared in the latest view, or that of the empty batch.
+//! - Upon NEW-VIEW: check every signature and certificate, compute the proposals again; enter the
+//!   view if they are the same, and treat each as a PRE-PREPARE. Batches that are not known here
+//!   are fetched by digest.
+//! - Messages of a view not entered yet wait for its NEW-VIEW.
+//!
+//! State transfer: a replica that learns it is behind (a checkpoint or a status beyond its own
+//! height, or a long wait) fetches from one member after the other. Up to a checkpoint, blocks are
+//! believed if the hash over all batches ends in the certified one; above it, if each comes with
+//! `q` COMMITs. The proof of a view is its NEW-VIEW.
+//!
+//! Durable: the view and whether it was left, and above the stable checkpoint what was accepted
+//! and what was proven. A replica that returns resumes there, signs nothing that contradicts it,
+//! and asks the others how far they are.
+//!
+//! # Source
+//!
+//! Castro, Liskov: Practical Byzantine Fault Tolerance, OSDI 1999, sections 4.2 to 4.5; status
+//! messages after Castro, Liskov: Practical Byzantine Fault Tolerance and Proactive Recovery, ACM
+//! TOCS 20(4), 2002, section 5.2.
+//!
+//! # Deviations
+//!
+//! - Quorums are ⌈(n+f+1)/2⌉ and not 2f+1, which is safe only for n = 3f+1.
+//! - Every message is signed; there are no authenticators.
+//! - A PRE-PREPARE is the leader's PREPARE with the batch attached: one signed statement, so that a
+//!   prepared certificate is `q` signatures on one body.
+//! - A replica keeps the commit certificate of a place instead of the prepared one once it has it,
+//!   and shows it in a VIEW-CHANGE: it proves as much.
+//! - A VIEW-CHANGE also lists proposals accepted and not executed. They convict a leader that
+//!   proposed different batches to different replicas.
+//! - A replica votes for a re-proposed digest before it has the batch: the proof shows that f+1
+//!   honest replicas keep it. It executes when it has it.
+//! - A new leader proposes fresh batches only after it has executed what was proposed again.
+//! - The view timer fires twice: half-way the replica repeats what may have been lost.
+//! - Tentative execution and the read-only path are left out.
+//!
+//! # Messages
+//!
+//! | kind | from | to | per batch |
+//! |---|---|---|---|
+//! | `pre-prepare` | the leader | all others | n−1 |
+//! | `prepare` | all but the leader | all others | (n−1)² |
+//! | `commit` | all | all others | n(n−1) |
+//!
+//! Together 2n(n−1). Every `checkpoint_interval` heights n(n−1) `checkpoint`s. Otherwise only when
+//! something is amiss: `view-change`, `new-view`, `status`, `fetch`, `blocks`; and `forward` when a
+//! client asks a replica that does not lead.
+
+mod checkpoints;
+mod early;
+mod log;
+mod message;
+mod ordering;
+mod transfer;
+mod views;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::crypto::{Certificate, Digest, Signed};
+use crate::base::node::{NodeId, PositionSet};
+use crate::base::time::Span;
+use crate::chain::Height;
+use crate::protocol::mempool::Mempool;
+use crate::protocol::tally::Tally;
+use crate::protocol::{
+    Context, FaultModel, Input, Misfit, Offence, Protocol, Report, Retry, Setup, Status,
+};
+
+use early::Early;
+use log::{Ballot, Places, Record};
+pub use message::{
+    Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, ViewChange, Vote, opposite,
+};
+
+/// What a scenario may say about PBFT.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How long a replica waits for progress before it asks for the next view; doubles with each
+    /// view change in a row.
+    pub view_timeout: Span,
+    /// Heights from one checkpoint to the next.
+    pub checkpoint_interval: u64,
+    /// Heights from the low watermark to the high one.
+    pub window: u64,
+    /// Batches the leader has in progress at once.
+    pub pipeline: u64,
+    /// A guard to be left out, for tests of the checks.
+    #[cfg(any(test, feature = "mutants"))]
+    #[serde(skip)]
+    pub mutant: Option<Mutant>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            view_timeout: Span::from_secs(1),
+            checkpoint_interval: 100,
+            window: 200,
+            pipeline: 8,
+            #[cfg(any(test, feature = "mutants"))]
+            mutant: None,
+        }
+    }
+}
+
+/// Guards that tests leave out, one at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// One prepare fewer than a quorum is enough.
+    PrepareQuorumLow,
+    /// One commit fewer than a quorum is enough.
+    CommitQuorumLow,
+    /// There is no prepare phase: a proposal counts as prepared.
+    SkipPrepare,
+    /// The proposals of a new view ignore what was prepared.
+    NewViewIgnoresPrepared,
+    /// The proposals of a new view are not checked.
+    NoNewViewVerify,
+    /// A replica votes on in a view it has asked to leave.
+    KeepVotingAfterViewChange,
+    /// A second proposal for a place replaces the first.
+    AcceptSecondPrePrepare,
+    /// Quorums are 2f+1 for every n.
+    QuorumTwoFPlusOne,
+    /// f+1 replicas that want a higher view are not joined.
+    NoJoinRule,
+    /// The view timer never grows.
+    NoTimerBackoff,
+    /// Votes leave before what they depend on is on disk.
+    PersistLate,
+}
+
+/// What a replica waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Timer {
+    /// The oldest waiting transaction has waited long enough for company.
+    Batch,
+    /// Something pending is overdue.
+    View,
+    /// A member that was asked for blocks is overdue, or it is time to ask one.
+    CatchUp,
+    /// Time to see whether everybody has come as far as this replica.
+    Status,
+}
+
+/// What the view timer means when it fires.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Patience {
+    /// Nothing is pending; the timer is not set.
+    #[default]
+    Idle,
+    /// Half of the wait for progress is over.
+    FirstHalf,
+    /// All of it is.
+    SecondHalf,
+    /// The view was left, and too few others have.
+    Gathering,
+    /// A quorum has, and the new leader is overdue.
+    Awaiting,
+}
+
+/// What survives a crash.
+#[derive(Clone, Debug, Default)]
+struct Durable {
+    /// Whether this replica has ever run before.
+    booted: bool,
+    /// The view it is in, or asks for.
+    view: u64,
+    /// The request for that view, while it is not in it.
+    change: Option<Arc<Signed<ViewChange>>>,
+    /// The proof of the view it entered last; none for view 0.
+    new_view: Option<Arc<Signed<NewView>>>,
+    /// The highest place that was settled by the proof of the view.
+    floor: Height,
+    /// Each place above the last stable checkpoint.
+    records: Places<Record>,
+    /// Executed checkpoints that are not stable yet.
+    marks: Vec<Checkpoint>,
+    /// Proofs of stable checkpoints, ascending.
+    stable: Vec<Certificate<Checkpoint>>,
+}
+
+/// What a crash erases.
+#[derive(Clone, Debug, Default)]
+struct Volatile {
+    /// The view whose votes count; none while a view is changing.
+    active: Option<u64>,
+    /// The height of the last batch executed.
+    executed: Height,
+    /// The hash over all batches executed.
+    chain: Digest,
+    /// Votes by place.
+    ballots: Places<Ballot>,
+    /// Transactions of clients.
+    mempool: Mempool,
+    /// The next height this leader proposes.
+    next: Height,
+    /// The highest place for which a proposal was accepted in the present view.
+    accepted: Height,
+    /// Whether the oldest transaction has waited long enough, or the timer for that runs.
+    ripe: Ripeness,
+    patience: Patience,
+    /// View changes in a row without progress.
+    attempts: u32,
+    /// The latest request of each member for a view, by position.
+    changes: Vec<Option<Arc<Signed<ViewChange>>>>,
+    /// How many of them are for the view this replica asks for.
+    companions: usize,
+    /// How many are for a higher view.
+    higher: usize,
+    early: Early,
+    /// Checkpoint votes above the stable one.
+    checkpoints: BTreeMap<Height, Tally<Checkpoint>>,
+    /// The highest checkpoint proven to be stable that this replica has not executed.
+    target: Option<Certificate<Checkpoint>>,
+    /// Members that spoke of places above the high watermark.
+    ahead: PositionSet,
+    /// Members that say they have come to a height and view, to be asked in turn.
+    sources: VecDeque<(NodeId, Height, u64)>,
+    /// Whether the timer to ask runs.
+    asking: bool,
+    /// Whom to ask next when nobody said so.
+    turn: usize,
+    /// How many were asked last time without success.
+    asked: usize,
+    /// Members known to have executed as much as this replica.
+    level: PositionSet,
+    /// Members this replica has accused.
+    accused: PositionSet,
+    /// Whether the durable part has changed in this step.
+    dirty: bool,
+    /// What leaves at the end of this step.
+    outbox: Vec<Message>,
+}
+
+/// Whether it is time to cut a batch that is not full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Ripeness {
+    /// Nothing waits.
+    #[default]
+    Idle,
+    /// The timer runs.
+    Waiting,
+    /// The timer has fired.
+    Ripe,
+}
+
+/// One replica.
+#[derive(Clone, Debug)]
+pub struct Pbft {
+    config: Config,
+    setup: Setup,
+    /// Votes that make a prepared certificate.
+    prepare_quorum: usize,
+    /// Votes that make a commit certificate.
+    commit_quorum: usize,
+    /// Members that make every other quorum.
+    quorum: usize,
+    durable: Durable,
+    volatile: Volatile,
+}
+
+type Cx<'a> = Context<'a, Message, Timer>;
+
+impl Protocol for Pbft {
+    const NAME: &'static str = "pbft";
+    const ABOUT: &'static str = "Practical Byzantine Fault Tolerance: three phases, a stable \
+                                 leader, survives a third of liars";
+    const FAULTS: FaultModel = FaultModel::Byzantine;
+    const RETRY: Retry = Retry::All;
+    type Config = Config;
+    type Message = Message;
+    type Timer = Timer;
+
+    fn check(config: &Config, _n: usize) -> Vec<Misfit> {
+        let interval = config.checkpoint_interval;
+        let rules = [
+            (
+                "view_timeout",
+                config.view_timeout > Span::ZERO,
+                "must be longer than no time".to_owned(),
+            ),
+            (
+                "checkpoint_interval",
+                interval >= 1,
+                "must be at least 1".to_owned(),
+            ),
+            (
+                "window",
+                interval == 0 || config.window.is_multiple_of(interval),
+                format!("must be a multiple of checkpoint_interval ({interval})"),
+            ),
+            (
+                "window",
+                config.window >= interval.saturating_mul(2),
+                "must be at least twice checkpoint_interval".to_owned(),
+            ),
+            (
+                "window",
+                config.window <= WINDOW_MAX,
+                format!("must be at most {WINDOW_MAX}"),
+            ),
+            (
+                "pipeline",
+                (1..=config.window).contains(&config.pipeline),
+                "must be at least 1 and at most window".to_owned(),
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(_, holds, _)| !holds);
+        broken.map(|(key, _, rule)| Misfit { key, rule }).collect()
+    }
+
+    /// f leaders in a row fail, each after a wait twice as long as the one before, each change
+    /// taking a request and an answer; then three phases. A replica that missed all that hears of
+    /// it a status period later and fetches.
+    fn liveness_bound(config: &Config, n: usize, delay: Span) -> Span {
+        let f = (n.max(1) - 1) / 3;
+        let timeout = config.view_timeout;
+        let doubled = u32::try_from(f + 1)
+            .ok()
+            .and_then(|shift| 1_u64.checked_shl(shift))
+            .unwrap_or(u64::MAX);
+        timeout * doubled * 2 + timeout * 4 + delay * 4 * (f as u64 + 1) + delay * 8
+    }
+
+    fn new(config: &Config, setup: Setup) -> Self {
+        let committee = &setup.committee;
+        assert!(committee.contains(setup.me), "a replica is a member");
+        let mut replica = Self {
+            config: config.clone(),
+            prepare_quorum: 0,
+            commit_quorum: 0,
+            quorum: committee.quorum(),
+            setup,
+            durable: Durable::default(),
+            volatile: Volatile::default(),
+        };
+        replica.set_quorums();
+        replica
+    }
+
+    fn step(&mut self, input: Input<'_, Message, Timer>, cx: &mut Cx<'_>) {
+        match input {
+            Input::Deliver { from, message } => self.on_message(from, message, cx),
+            Input::Submit(transaction) => self.on_submit(&transaction, cx),
+            Input::Timeout(Timer::Batch) => self.on_ripe(cx),
+            Input::Timeout(Timer::View) => self.on_overdue(cx),
+            Input::Timeout(Timer::CatchUp) => self.on_catch_up(cx),
+            Input::Timeout(Timer::Status) => self.on_status_due(cx),
+            Input::Start => self.on_start(cx),
+        }
+        self.flush(cx);
+        self.invariants();
+    }
+
+    fn status(&self) -> Status {
+        let view = self.durable.view;
+        let leader = self.durable.change.is_none().then(|| self.leader(view));
+        Status {
+            view,
+            leader,
+            leads: leader == Some(self.setup.me),
+        }
+    }
+}
+
+/// The widest window: its places are kept in memory.
+const WINDOW_MAX: u64 = 100_000;
+
+impl Pbft {
+    fn on_message(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
+        match message {
+            Message::Prepare { vote, .. } => self.on_prepare(from, vote, message, cx),
+            Message::Commit { vote, .. } => self.on_commit(from, vote, message, cx),
+            Message::PrePrepare { vote, batch } => {
+                self.on_pre_prepare(from, (vote, batch), message, cx);
+            }
+            Message::Checkpoint(vote) => self.on_checkpoint(vote, cx),
+            Message::ViewChange { change, again } => self.on_view_change(change, *again, cx),
+            Message::NewView(view) => self.on_new_view(view, cx),
+            Message::Forward(transactions) => self.on_forward(transactions, cx),
+            Message::Status { height, view, ask } => {
+                self.on_status(from, (*height, *view), *ask, cx);
+            }
+            Message::Fetch(fetch) => self.on_fetch(from, fetch, cx),
+            Message::Blocks(blocks) => self.on_blocks(from, blocks, cx),
+        }
+    }
+
+    /// Boot, or return from a crash: everything volatile is made from what is durable.
+    fn on_start(&mut self, cx: &mut Cx<'_>) {
+        let low = self.durable.records.low();
+        let executed = cx.ledger().height();
+        let mut stable = self.durable.stable.iter().map(Certificate::body);
+        let from = stable.rfind(|checkpoint| checkpoint.height <= executed);
+        let mut chain = from.map_or(Digest::ZERO, |checkpoint| checkpoint.chain);
+        for height in from.map_or(1, |checkpoint| checkpoint.height + 1)..=executed {
+            let block = cx.ledger().block(height).expect("the ledger has no gap");
+            chain = ordering::extend_chain(&chain, &block.batch.digest());
+        }
+        self.volatile = Volatile {
+            active: Some(self.durable.view),
+            executed,
+            chain,
+            ballots: Places::above(low),
+            ..Volatile::default()
+        };
+        if self.durable.booted {
+            self.resume(cx);
+        } else {
+            self.durable.booted = true;
+            self.volatile.next = 1;
+            self.report_view(cx);
+        }
+    }
+
+    fn report_view(&mut self, cx: &mut Cx<'_>) {
+        let view = self.durable.view;
+        if self.leads() {
+            cx.report(Report::Leads { view });
+        } else {
+            cx.report(Report::Enters { view });
+        }
+    }
+
+    /// Sends what this step says, after what it depends on is on disk.
+    fn flush(&mut self, cx: &mut Cx<'_>) {
+        let late = self.mutant(Mutant::PersistLate);
+        if self.volatile.dirty && !late {
+            cx.persist();
+        }
+        for message in self.volatile.outbox.drain(..) {
+            cx.broadcast(&self.setup.committee, message);
+        }
+        if self.volatile.dirty && late {
+            cx.persist();
+        }
+        self.volatile.dirty = false;
+    }
+
+    #[inline]
+    fn invariants(&self) {
+        let low = self.durable.records.low();
+        assert!(self.volatile.ballots.low() == low);
+        assert!(self.durable.records.top() <= low + self.config.window);
+    }
+
+    /// Who leads a view.
+    fn leader(&self, view: u64) -> NodeId {
+        self.setup.committee.leader(view)
+    }
+
+    /// Whether this replica leads the view it is in.
+    fn leads(&self) -> bool {
+        self.durable.change.is_none() && self.leader(self.durable.view) == self.setup.me
+    }
+
+    /// Whether a height lies between the watermarks.
+    #[inline]
+    fn in_window(&self, height: Height) -> bool {
+        let low = self.durable.records.low();
+        height > low && height - low <= self.config.window
+    }
+
+    /// Names a liar, once.
+    #[cold]
+    fn accuse(&mut self, culprit: NodeId, cx: &mut Cx<'_>) {
+        let Some(position) = self.setup.committee.position(culprit) else {
+            return;
+        };
+        if self.volatile.accused.insert(position) {
+            let offence = Offence::Equivocation;
+            cx.report(Report::Accuses { culprit, offence });
+        }
+    }
+
+    fn set_quorums(&mut self) {
+        if self.mutant(Mutant::QuorumTwoFPlusOne) {
+            self.quorum = 2 * self.setup.committee.faulty_max() + 1;
+        }
+        self.prepare_quorum = self.quorum;
+        self.commit_quorum = self.quorum;
+        if self.mutant(Mutant::PrepareQuorumLow) {
+            self.prepare_quorum -= 1;
+        }
+        if self.mutant(Mutant::CommitQuorumLow) {
+            self.commit_quorum -= 1;
+        }
+        if self.mutant(Mutant::SkipPrepare) {
+            self.prepare_quorum = 1;
+        }
+    }
+
+    /// Whether a guard is left out in this test.
+    #[cfg(any(test, feature = "mutants"))]
+    fn mutant(&self, guard: Mutant) -> bool {
+        self.config.mutant == Some(guard)
+    }
+
+    #[cfg(not(any(test, feature = "mutants")))]
+    #[expect(clippy::unused_self, reason = "the other build asks the configuration")]
+    fn mutant(&self, _guard: Mutant) -> bool {
+        false
+    }
+}

@@ -1,0 +1,598 @@
+//! Changes of view: how replicas leave a leader that makes no progress, and what the next one
+//! must propose again so that nothing decided is lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::crypto::{Certificate, Digest, Signed};
+use crate::base::node::{NodeId, PositionSet};
+use crate::base::time::Span;
+use crate::chain::{Batch, Height};
+use crate::protocol::Report;
+
+use super::log::Places;
+use super::message::{Checkpoint, Message, NewView, Phase, ViewChange, Vote};
+use super::{Cx, Mutant, Patience, Pbft, Ripeness, Timer};
+
+/// What follows from a quorum of view changes.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Consequence {
+    /// The proof of the highest stable checkpoint; nothing before the first.
+    pub stable: Option<Certificate<Checkpoint>>,
+    /// What was prepared in the latest view, for each height above where anything was.
+    pub prepared: BTreeMap<Height, Vote>,
+}
+
+impl Consequence {
+    /// What view changes demand of the view after them.
+    pub fn of(changes: &[Arc<Signed<ViewChange>>]) -> Self {
+        let stable = changes
+            .iter()
+            .filter_map(|change| change.body().stable.as_ref());
+        let stable = stable.max_by_key(|certificate| certificate.body().height);
+        let low = stable.map_or(0, |certificate| certificate.body().height);
+        let mut prepared: BTreeMap<Height, Vote> = BTreeMap::new();
+        let proofs = changes.iter().flat_map(|change| &change.body().prepared);
+        for vote in proofs
+            .map(Certificate::body)
+            .filter(|vote| vote.height > low)
+        {
+            let latest = prepared.entry(vote.height).or_insert(*vote);
+            if vote.view > latest.view {
+                *latest = *vote;
+            }
+        }
+        Self {
+            stable: stable.cloned(),
+            prepared,
+        }
+    }
+
+    /// The stable height from which proposals begin.
+    pub fn low(&self) -> Height {
+        self.stable
+            .as_ref()
+            .map_or(0, |certificate| certificate.body().height)
+    }
+
+    /// The last height that is proposed again.
+    pub fn top(&self) -> Height {
+        self.prepared
+            .last_key_value()
+            .map_or(self.low(), |(height, _)| *height)
+    }
+
+    /// The leader's votes: gaps are filled with the empty batch.
+    pub fn votes(&self, view: u64) -> Vec<Vote> {
+        let nothing = Batch::empty().digest();
+        let vote = |height| Vote {
+            phase: Phase::Prepare,
+            view,
+            height,
+            digest: self
+                .prepared
+                .get(&height)
+                .map_or(nothing, |vote| vote.digest),
+        };
+        (self.low() + 1..=self.top()).map(vote).collect()
+    }
+}
+
+impl Pbft {
+    /// The view timer fired.
+    pub(super) fn on_overdue(&mut self, cx: &mut Cx<'_>) {
+        match self.volatile.patience {
+            Patience::Idle => {}
+            Patience::FirstHalf => {
+                self.volatile.patience = Patience::SecondHalf;
+                cx.set_timer(Timer::View, Span::from_nanos(self.timeout().nanos() / 2));
+                self.repeat(cx);
+            }
+            Patience::SecondHalf if self.is_behind() => {
+                // The others are proven to make progress: we are behind, not the leader.
+                self.volatile.patience = Patience::Idle;
+                self.watch(true, cx);
+            }
+            Patience::Gathering => {
+                cx.set_timer(Timer::View, self.config.view_timeout);
+                if let Some(change) = self.durable.change.clone() {
+                    let again = true;
+                    self.volatile
+                        .outbox
+                        .push(Message::ViewChange { change, again });
+                }
+            }
+            Patience::SecondHalf | Patience::Awaiting => {
+                self.leave(self.durable.view + 1, cx);
+            }
+        }
+    }
+
+    /// Half the wait is over: repeats what may have been lost, and asks whether the others have
+    /// decided what this replica could not.
+    fn repeat(&mut self, cx: &mut Cx<'_>) {
+        let waiting = self.volatile.mempool.oldest(self.setup.batch.max);
+        self.forward(waiting, cx);
+        if self.volatile.accepted > self.volatile.executed || self.others_commit() {
+            self.ask(cx);
+        }
+    }
+
+    /// Stops voting in the present view and asks for a higher one.
+    fn leave(&mut self, view: u64, cx: &mut Cx<'_>) {
+        assert!(
+            view > self.durable.view,
+            "a view that was left is not entered again"
+        );
+        self.stand_down(cx);
+        if !self.mutant(Mutant::KeepVotingAfterViewChange) {
+            self.volatile.active = None;
+        }
+        self.volatile.attempts += 1;
+        let records = self.durable.records.iter();
+        let accepted = records
+            .filter(|(height, _)| *height > self.volatile.executed)
+            .filter_map(|(_, record)| record.accepted.clone());
+        let records = self.durable.records.iter();
+        let change = Arc::new(
+            cx.sign(ViewChange {
+                view,
+                stable: self.durable.stable.last().cloned(),
+                prepared: records
+                    .filter_map(|(_, record)| record.proof.clone())
+                    .collect(),
+                accepted: accepted.collect(),
+            }),
+        );
+        self.durable.view = view;
+        self.durable.change = Some(change.clone());
+        self.volatile.dirty = true;
+        let again = false;
+        self.volatile.outbox.push(Message::ViewChange {
+            change: change.clone(),
+            again,
+        });
+        self.gather(change, cx);
+    }
+
+    /// Leads no longer: puts what was proposed in vain back among what waits.
+    fn stand_down(&mut self, cx: &mut Cx<'_>) {
+        if !self.leads() {
+            return;
+        }
+        if self.volatile.ripe == Ripeness::Waiting {
+            cx.cancel_timer(Timer::Batch);
+        }
+        self.volatile.ripe = Ripeness::Idle;
+        let settled = self.durable.floor.max(self.volatile.executed);
+        for (height, record) in self.durable.records.iter().rev() {
+            let own = |vote: &&Signed<Vote>| vote.body().view == self.durable.view;
+            if height > settled
+                && let Some(vote) = record.accepted.as_ref().filter(own)
+                && let Some(batch) = record.batch(&vote.body().digest)
+            {
+                self.volatile.mempool.restore(batch);
+            }
+        }
+    }
+
+    /// Waits for a quorum that wants the view this replica asks for with `change`.
+    pub(super) fn gather(&mut self, change: Arc<Signed<ViewChange>>, cx: &mut Cx<'_>) {
+        self.volatile.patience = Patience::Gathering;
+        cx.set_timer(Timer::View, self.config.view_timeout);
+        self.store_change(change);
+        self.recount();
+        self.join(cx);
+        self.check_changes(cx);
+    }
+
+    /// Keeps the latest request of each member.
+    fn store_change(&mut self, change: Arc<Signed<ViewChange>>) {
+        let Some(position) = self.setup.committee.position(change.by()) else {
+            return;
+        };
+        let changes = &mut self.volatile.changes;
+        changes.resize(self.setup.committee.n(), None);
+        changes[position] = Some(change);
+    }
+
+    /// Counts who wants which view, after this replica's own has changed.
+    fn recount(&mut self) {
+        let view = self.durable.view;
+        let wanted = self
+            .volatile
+            .changes
+            .iter()
+            .flatten()
+            .map(|c| c.body().view);
+        let (mut companions, mut higher) = (0, 0);
+        for wanted in wanted {
+            companions += usize::from(wanted == view);
+            higher += usize::from(wanted > view);
+        }
+        (self.volatile.companions, self.volatile.higher) = (companions, higher);
+    }
+
+    /// Another replica wants a view.
+    pub(super) fn on_view_change(
+        &mut self,
+        change: &Arc<Signed<ViewChange>>,
+        again: bool,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(position) = self.setup.committee.position(change.by()) else {
+            return;
+        };
+        let body = change.body();
+        if body.view < self.durable.view
+            || (body.view == self.durable.view && self.durable.change.is_none())
+        {
+            if again && self.guards(change.by()) {
+                self.show_view(change.by(), body.view, cx);
+            }
+            return;
+        }
+        let known = self.volatile.changes.get(position).and_then(Option::as_ref);
+        let before = known.map_or(0, |known| known.body().view);
+        if before >= body.view || !self.is_valid_change(change, cx) {
+            return;
+        }
+        self.compare_accepted(body, cx);
+        if let Some(stable) = &body.stable {
+            self.on_stable(stable.clone(), cx);
+        }
+        self.store_change(change.clone());
+        if body.view == self.durable.view {
+            self.volatile.companions += 1;
+        } else if before <= self.durable.view {
+            self.volatile.higher += 1;
+            let left = before == self.durable.view && self.durable.change.is_some();
+            self.volatile.companions -= usize::from(left);
+        }
+        self.join(cx);
+        self.check_changes(cx);
+    }
+
+    /// So many replicas want a higher view that an honest one does: joins the smallest.
+    fn join(&mut self, cx: &mut Cx<'_>) {
+        let enough = self.volatile.higher >= self.setup.committee.one_honest();
+        if !enough || self.mutant(Mutant::NoJoinRule) {
+            return;
+        }
+        let wanted = self
+            .volatile
+            .changes
+            .iter()
+            .flatten()
+            .map(|c| c.body().view);
+        if let Some(view) = wanted.filter(|view| *view > self.durable.view).min() {
+            cx.report(Report::Reached("joins-view-change"));
+            self.leave(view, cx);
+        }
+    }
+
+    /// A quorum wants the view this replica asks for: its leader opens it, the others give the
+    /// leader a time.
+    fn check_changes(&mut self, cx: &mut Cx<'_>) {
+        if self.volatile.companions < self.quorum || self.volatile.patience != Patience::Gathering {
+            return;
+        }
+        self.volatile.patience = Patience::Awaiting;
+        cx.set_timer(Timer::View, self.timeout());
+        if self.leader(self.durable.view) == self.setup.me {
+            self.open_view(cx);
+        }
+    }
+
+    /// The new leader opens its view.
+    fn open_view(&mut self, cx: &mut Cx<'_>) {
+        let view = self.durable.view;
+        let wanted = self.volatile.changes.iter().flatten();
+        let companions = wanted.filter(|change| change.body().view == view);
+        let changes: Vec<_> = companions.take(self.quorum).cloned().collect();
+        let consequence = self.consequence(&changes);
+        let proposals = consequence
+            .votes(view)
+            .into_iter()
+            .map(|vote| cx.sign(vote));
+        let proposals = proposals.collect();
+        let new_view = Arc::new(cx.sign(NewView {
+            view,
+            changes,
+            proposals,
+        }));
+        self.volatile
+            .outbox
+            .push(Message::NewView(new_view.clone()));
+        self.enter(&new_view, &consequence, cx);
+    }
+
+    fn consequence(&self, changes: &[Arc<Signed<ViewChange>>]) -> Consequence {
+        let mut consequence = Consequence::of(changes);
+        if self.mutant(Mutant::NewViewIgnoresPrepared) {
+            let nothing = Batch::empty().digest();
+            for vote in consequence.prepared.values_mut() {
+                vote.digest = nothing;
+            }
+        }
+        consequence
+    }
+
+    /// A new leader opens its view.
+    pub(super) fn on_new_view(&mut self, new_view: &Arc<Signed<NewView>>, cx: &mut Cx<'_>) {
+        let body = new_view.body();
+        let left = body.view < self.durable.view;
+        let entered = body.view == self.durable.view && self.durable.change.is_none();
+        if left || entered {
+            return;
+        }
+        let consequence = self
+            .is_justified(new_view, cx)
+            .then(|| self.consequence(&body.changes));
+        let follows = |consequence: &Consequence| {
+            let proposals = body.proposals.iter().map(|vote| *vote.body());
+            proposals.eq(consequence.votes(body.view)) || self.mutant(Mutant::NoNewViewVerify)
+        };
+        match consequence.filter(follows) {
+            Some(consequence) => self.enter(new_view, &consequence, cx),
+            None => cx.report(Report::Reached("refuses-new-view")),
+        }
+    }
+
+    /// Whether a quorum wants a view, and its leader signed all that is said in its name.
+    fn is_justified(&self, new_view: &Signed<NewView>, cx: &Cx<'_>) -> bool {
+        let body = new_view.body();
+        let mut members = PositionSet::new();
+        let distinct = body.changes.iter().all(|change| {
+            let position = self.setup.committee.position(change.by());
+            position.is_some_and(|position| members.insert(position))
+        });
+        let leader = self.leader(body.view);
+        let signed = |vote: &Signed<Vote>| vote.by() == leader && vote.verify(cx.keyring());
+        let justified = |change: &Arc<Signed<ViewChange>>| {
+            change.body().view == body.view
+                && (self.has_checked(change) || self.is_valid_change(change, cx))
+        };
+        distinct
+            && members.len() >= self.quorum
+            && new_view.by() == leader
+            && new_view.verify(cx.keyring())
+            && body.proposals.iter().all(signed)
+            && body.changes.iter().all(justified)
+    }
+
+    /// Whether this very request was received and checked before.
+    fn has_checked(&self, change: &Arc<Signed<ViewChange>>) -> bool {
+        let position = self.setup.committee.position(change.by());
+        let known = position.and_then(|position| self.volatile.changes.get(position));
+        known.is_some_and(|known| {
+            known
+                .as_ref()
+                .is_some_and(|known| Arc::ptr_eq(known, change))
+        })
+    }
+
+    /// Whether every signature and certificate in a request is genuine and in its place.
+    fn is_valid_change(&self, change: &Signed<ViewChange>, cx: &Cx<'_>) -> bool {
+        let body = change.body();
+        let committee = &self.setup.committee;
+        let keyring = cx.keyring();
+        let stable = body.stable.iter().all(|certificate| {
+            let height = certificate.body().height;
+            height.is_multiple_of(self.config.checkpoint_interval)
+                && certificate.verify(committee, self.quorum, keyring)
+        });
+        let mut last = body.low();
+        let prepared = body.prepared.iter().all(|certificate| {
+            let vote = certificate.body();
+            let ascends = vote.height > last;
+            last = vote.height;
+            let quorum = match vote.phase {
+                Phase::Prepare => self.prepare_quorum,
+                Phase::Commit => self.commit_quorum,
+            };
+            ascends && vote.view < body.view && certificate.verify(committee, quorum, keyring)
+        });
+        let near = last - body.low() <= self.config.window;
+        let accepted = body.accepted.len() as u64 <= self.config.window;
+        stable && prepared && near && accepted && change.verify(keyring)
+    }
+
+    /// Two proposals of one leader for one place, shown by two replicas, convict the leader.
+    fn compare_accepted(&mut self, change: &ViewChange, cx: &mut Cx<'_>) {
+        let mut culprits: Vec<NodeId> = Vec::new();
+        for theirs in &change.accepted {
+            let record = self.durable.records.get(theirs.body().height);
+            let Some(ours) = record.and_then(|record| record.accepted.as_ref()) else {
+                continue;
+            };
+            let (one, other) = (ours.body(), theirs.body());
+            let same_place = (one.phase, one.view) == (other.phase, other.view);
+            let conflict = same_place && one.digest != other.digest && ours.by() == theirs.by();
+            if conflict && theirs.verify(cx.keyring()) {
+                culprits.push(ours.by());
+            }
+        }
+        for culprit in culprits {
+            self.accuse(culprit, cx);
+        }
+    }
+
+    /// Enters a view whose proof was checked.
+    fn enter(&mut self, proof: &Arc<Signed<NewView>>, from: &Consequence, cx: &mut Cx<'_>) {
+        let body = proof.body();
+        self.stand_down(cx);
+        self.durable.view = body.view;
+        self.durable.change = None;
+        self.durable.new_view = Some(proof.clone());
+        self.durable.floor = from.top();
+        self.volatile.dirty = true;
+        self.volatile.active = Some(body.view);
+        self.volatile.accepted = 0;
+        self.volatile.ballots = Places::above(self.durable.records.low());
+        self.volatile.patience = Patience::Idle;
+        cx.cancel_timer(Timer::View);
+        self.recount_after_entering();
+        self.report_view(cx);
+        if let Some(stable) = &from.stable {
+            self.on_stable(stable.clone(), cx);
+        }
+        if !from.prepared.is_empty() {
+            cx.report(Report::Reached("view-change-preserves-prepared"));
+        }
+        for proposal in &body.proposals {
+            self.accept_again(proposal, cx);
+        }
+        let settled = self.durable.floor.max(self.volatile.executed);
+        self.volatile.next = settled + 1;
+        self.watch(true, cx);
+        self.ask_for_batches(body, cx);
+        for (position, message) in self.volatile.early.take(body.view) {
+            let from = self.setup.committee.members()[position];
+            self.on_message(from, &message, cx);
+        }
+        self.propose(cx);
+    }
+
+    /// Forgets requests for views that are entered or left.
+    fn recount_after_entering(&mut self) {
+        let view = self.durable.view;
+        for change in &mut self.volatile.changes {
+            change.take_if(|change| change.body().view <= view);
+        }
+        self.recount();
+        if self.volatile.higher == 0 {
+            self.volatile.changes = Vec::new();
+        }
+    }
+
+    /// Treats a proposal of a new view like a pre-prepare.
+    fn accept_again(&mut self, proposal: &Signed<Vote>, cx: &mut Cx<'_>) {
+        let body = *proposal.body();
+        if !self.in_window(body.height) {
+            return;
+        }
+        let contradicts = |digest: Digest| digest != body.digest;
+        let executed = body.height <= self.volatile.executed;
+        let block = cx.ledger().block(body.height).filter(|_| executed);
+        if block.is_some_and(|block| contradicts(block.batch.digest()))
+            && !self.mutant(Mutant::NoNewViewVerify)
+            && !self.mutant(Mutant::NewViewIgnoresPrepared)
+        {
+            // Only more liars than the protocol tolerates bring this about.
+            cx.report(Report::Reached("new-view-contradicts-ledger"));
+            return;
+        }
+        let nothing = Batch::empty();
+        let known = self.durable.records.get(body.height);
+        let known = known.and_then(|record| record.batch(&body.digest)).cloned();
+        let batch = known.or((body.digest == nothing.digest()).then_some(nothing));
+        self.count_prepare(proposal, cx);
+        self.accept(proposal, batch.as_ref(), cx);
+        self.check_prepared(body.height, cx);
+    }
+
+    /// Asks for batches that a new view proposes and that are not known here: first one of those
+    /// who have shown a proof for them.
+    fn ask_for_batches(&mut self, view: &NewView, cx: &mut Cx<'_>) {
+        let Some((height, digest)) = self.missing().first().copied() else {
+            return;
+        };
+        let shown = view.changes.iter().find(|change| {
+            let mut proofs = change.body().prepared.iter().map(Certificate::body);
+            let own = change.by() == self.setup.me;
+            !own && proofs.any(|vote| (vote.height, vote.digest) == (height, digest))
+        });
+        if let Some(change) = shown {
+            self.fetch_from(change.by(), cx);
+        }
+    }
+
+    /// Returns from a crash to where the durable part stands.
+    pub(super) fn resume(&mut self, cx: &mut Cx<'_>) {
+        let executed = self.volatile.executed;
+        self.durable.marks.retain(|mark| mark.height <= executed);
+        for mark in self.durable.marks.clone() {
+            self.announce(mark, cx);
+        }
+        if let Some(stable) = self.durable.stable.last()
+            && stable.body().height > executed
+        {
+            self.volatile.target = Some(stable.clone());
+        }
+        if let Some(change) = self.durable.change.clone() {
+            self.volatile.active = None;
+            let again = true;
+            self.volatile.outbox.push(Message::ViewChange {
+                change: change.clone(),
+                again,
+            });
+            self.gather(change, cx);
+        } else {
+            self.vote_again(cx);
+            self.report_view(cx);
+        }
+        self.advance(cx);
+        self.ask_all(cx);
+        self.watch(true, cx);
+    }
+
+    /// Repeats the votes of the present view, which are the same as before the crash.
+    fn vote_again(&mut self, cx: &mut Cx<'_>) {
+        let view = self.durable.view;
+        let places: Vec<_> = self
+            .durable
+            .records
+            .iter()
+            .map(|(h, r)| (h, r.clone()))
+            .collect();
+        let mut last = self.durable.floor.max(self.durable.records.low());
+        for (height, record) in places {
+            let Some(accepted) = record.accepted.filter(|vote| vote.body().view == view) else {
+                continue;
+            };
+            last = last.max(height);
+            self.volatile.accepted = height;
+            let batch = self
+                .durable
+                .records
+                .at(height)
+                .batch(&accepted.body().digest)
+                .cloned();
+            self.count_prepare(&accepted, cx);
+            if accepted.by() != self.setup.me {
+                let vote = cx.sign(*accepted.body());
+                // Our own vote.
+                self.count_prepare(&vote, cx);
+                if height > self.volatile.executed {
+                    self.volatile.outbox.push(Message::Prepare { vote, batch });
+                }
+            } else if let Some(batch) = batch
+                && height > self.durable.floor
+            {
+                let vote = accepted.clone();
+                self.volatile
+                    .outbox
+                    .push(Message::PrePrepare { vote, batch });
+            }
+            let proof = record.proof.filter(|proof| proof.body().view == view);
+            if let Some(proof) = proof {
+                self.prepared_again(height, proof.body(), cx);
+            }
+        }
+        self.volatile.next = last.max(self.volatile.executed) + 1;
+    }
+
+    /// This place was prepared in the present view before the crash.
+    fn prepared_again(&mut self, height: Height, proven: &Vote, cx: &mut Cx<'_>) {
+        let stage = match proven.phase {
+            Phase::Prepare => super::log::Stage::Prepared,
+            Phase::Commit => super::log::Stage::Committed,
+        };
+        self.volatile.ballots.at(height).stage = stage;
+        if stage == super::log::Stage::Prepared {
+            self.commit(proven, cx);
+            self.check_committed(height, cx);
+        }
+    }
+}

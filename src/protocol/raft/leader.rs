@@ -1,0 +1,479 @@
+//! What a leader does: propose, replicate to each follower at its own pace, commit, read.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::message::{Answer, Append, Entry, Heartbeat, HeartbeatReply, Position, Reply, Snapshot};
+use super::{Cx, Message, Mutant, Raft, Role, Timer};
+use crate::base::node::{Committee, NodeId};
+use crate::base::time::Time;
+use crate::chain::ledger::Snapshot as Point;
+use crate::chain::{Batch, Transaction};
+
+/// What a leader knows of one follower.
+#[derive(Clone, Debug)]
+struct Peer {
+    /// The next entry to send.
+    next: u64,
+    /// The follower's log equals ours, on its disk, up to here.
+    matched: u64,
+    /// Whether the follower has yet to confirm where our logs agree: one append at a time.
+    probing: bool,
+    /// The entry before the last probe.
+    probe: u64,
+    /// The last index of each append on its way without an answer.
+    in_flight: VecDeque<u64>,
+    /// A heartbeat round after which the append that ends here has been answered, or is lost.
+    suspect: Option<(u64, u64)>,
+    /// When it was last heard.
+    heard: Time,
+    /// When anything was last sent to it.
+    sent: Time,
+    /// The latest heartbeat it has answered.
+    acked: u64,
+}
+
+impl Peer {
+    fn is_ready(&self, last: u64, pipeline: usize) -> bool {
+        let window = if self.probing { 1 } else { pipeline };
+        self.next <= last && self.in_flight.len() < window
+    }
+
+    /// Takes note of a verified match; whether it is news.
+    fn advance(&mut self, matched: u64) -> bool {
+        if matched >= self.probe {
+            self.probing = false;
+        }
+        while self.in_flight.front().is_some_and(|end| *end <= matched) {
+            self.in_flight.pop_front();
+        }
+        let news = matched > self.matched;
+        self.matched = self.matched.max(matched);
+        self.next = self.next.max(self.matched + 1);
+        news
+    }
+
+    /// Tries from this entry on, one append at a time.
+    fn go_back(&mut self, next: u64) {
+        self.next = next.max(self.matched + 1);
+        self.probing = true;
+        self.probe = self.next - 1;
+        self.in_flight.clear();
+        self.suspect = None;
+    }
+}
+
+/// What a leader knows beyond a follower.
+#[derive(Clone, Debug)]
+pub struct Leader {
+    /// By position in the committee; its own place is unused.
+    peers: Vec<Peer>,
+    /// Heartbeats sent.
+    round: u64,
+    /// Reads, each with the round that confirms it.
+    reads: VecDeque<(u64, Arc<Transaction>)>,
+    /// Reads that arrived while a round was on its way, or before our first commit.
+    waiting: Vec<Arc<Transaction>>,
+    /// A snapshot to send, made once for several followers.
+    snapshot: Option<(Position, u64, Point)>,
+    /// Room for sorting.
+    scratch: Vec<u64>,
+}
+
+impl Leader {
+    /// A leader at the beginning of its term.
+    pub fn new(committee: &Committee, last: u64, now: Time) -> Self {
+        let peer = Peer {
+            next: last + 1,
+            matched: 0,
+            probing: true,
+            probe: last,
+            in_flight: VecDeque::new(),
+            suspect: None,
+            heard: now,
+            sent: now,
+            acked: 0,
+        };
+        Self {
+            peers: vec![peer; committee.n()],
+            round: 0,
+            reads: VecDeque::new(),
+            waiting: Vec::new(),
+            snapshot: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The latest time by which so many others have been heard.
+    pub fn majority_heard(&self, me: usize, others: usize, now: Time) -> Time {
+        let mut heard: Vec<Time> = self.others(me).map(|peer| peer.heard).collect();
+        heard.sort_unstable_by(|a, b| b.cmp(a));
+        others.checked_sub(1).map_or(now, |place| heard[place])
+    }
+
+    fn others(&self, me: usize) -> impl Iterator<Item = &Peer> {
+        let indexed = self.peers.iter().enumerate();
+        indexed
+            .filter(move |(position, _)| *position != me)
+            .map(|(_, peer)| peer)
+    }
+
+    /// The greatest value that so many of the others reach; `most` if none are needed.
+    fn reached_by(&mut self, me: usize, others: usize, most: u64, of: fn(&Peer) -> u64) -> u64 {
+        let Some(place) = others.checked_sub(1) else {
+            return most;
+        };
+        let mut values = std::mem::take(&mut self.scratch);
+        values.clear();
+        values.extend(self.others(me).map(of));
+        let (_, value, _) = values.select_nth_unstable_by(place, |a, b| b.cmp(a));
+        let value = *value;
+        self.scratch = values;
+        value
+    }
+}
+
+impl Raft {
+    fn leader(&mut self) -> Option<&mut Leader> {
+        match &mut self.volatile.role {
+            Role::Leader(leader) => Some(leader),
+            Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// The first entry of a term: what it commits makes known what earlier terms committed.
+    pub(super) fn greet(&mut self, cx: &mut Cx<'_>) {
+        self.propose(Batch::empty(), cx);
+        self.cut_batches(cx);
+    }
+
+    /// Proposes every batch that is full or has waited enough.
+    pub(super) fn cut_batches(&mut self, cx: &mut Cx<'_>) {
+        let rule = self.setup.batch;
+        let at_once = rule.wait.nanos() == 0;
+        let mut cut = false;
+        while at_once || self.volatile.mempool.is_full(&rule) {
+            let Some(batch) = self.volatile.mempool.take(&rule) else {
+                break;
+            };
+            self.propose(batch, cx);
+            cut = true;
+        }
+        if cut {
+            // Whoever still waits has come after those who left.
+            self.stop_batching(cx);
+        }
+        if !self.volatile.batching && !self.volatile.mempool.is_empty() {
+            self.volatile.batching = true;
+            cx.set_timer(Timer::Batch, rule.wait);
+        }
+    }
+
+    pub(super) fn on_batch_timeout(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.batching = false;
+        if self.leader().is_none() {
+            return;
+        }
+        if let Some(batch) = self.volatile.mempool.take(&self.setup.batch) {
+            self.propose(batch, cx);
+        }
+        self.cut_batches(cx);
+    }
+
+    /// Appends a batch, sends it and writes it to disk at the same time, and counts itself only
+    /// after the write.
+    fn propose(&mut self, batch: Batch, cx: &mut Cx<'_>) {
+        self.sync(cx);
+        let term = self.durable.term;
+        self.log_entry(Entry { term, batch }, cx);
+        self.replicate(None, cx);
+        self.sync(cx);
+        self.advance_commit(cx);
+    }
+
+    /// Sends what they lack to all followers, or to the one at this position, as far as their
+    /// windows are open. Those that lack the same get one message.
+    fn replicate(&mut self, only: Option<usize>, cx: &mut Cx<'_>) {
+        let last = self.durable.log.last_index();
+        let pipeline = self.config.pipeline;
+        loop {
+            let mut next = u64::MAX;
+            let mut to: Vec<usize> = Vec::new();
+            let me = self.position(cx.me());
+            let Some(leader) = self.leader() else { return };
+            for (position, peer) in leader.peers.iter().enumerate() {
+                let meant = position != me && only.is_none_or(|only| only == position);
+                if !meant || !peer.is_ready(last, pipeline) || peer.next > next {
+                    continue;
+                }
+                if peer.next < next {
+                    next = peer.next;
+                    to.clear();
+                }
+                to.push(position);
+            }
+            if to.is_empty() {
+                return;
+            }
+            // Ends because each turn closes a window or reaches the end of the log.
+            if next > self.durable.log.base().index {
+                self.send_entries(next, &to, cx);
+            } else if !self.send_snapshot(&to, cx) {
+                return;
+            }
+        }
+    }
+
+    fn send_entries(&mut self, next: u64, to: &[usize], cx: &mut Cx<'_>) {
+        let log = &self.durable.log;
+        let entries = log.entries(next, self.config.append_max);
+        let previous = Position {
+            index: next - 1,
+            term: log.term(next - 1).expect("the base or an entry precedes"),
+        };
+        let end = next + entries.len() as u64 - 1;
+        let append = Append {
+            term: self.durable.term,
+            previous,
+            entries,
+            commit: self.volatile.commit,
+        };
+        self.note_sent(to, previous.index, end, cx.now());
+        self.multicast(self.members(to), Message::Append(append), cx);
+    }
+
+    /// Sends the state at the head of the ledger; false without a head, which means that there is
+    /// nothing to send yet.
+    fn send_snapshot(&mut self, to: &[usize], cx: &mut Cx<'_>) -> bool {
+        let base = self.durable.log.base().index;
+        let at = self.volatile.commit;
+        let cached = self.leader().and_then(|leader| leader.snapshot.clone());
+        let fresh = cached.filter(|(last, _, _)| last.index >= base);
+        let Some((last, prefix, point)) = fresh.or_else(|| {
+            let term = self.durable.log.term(at)?;
+            let last = Position { index: at, term };
+            Some((last, self.prefix_at(at), cx.snapshot()?))
+        }) else {
+            return false;
+        };
+        if let Some(leader) = self.leader() {
+            leader.snapshot = Some((last, prefix, point.clone()));
+        }
+        let snapshot = Snapshot {
+            term: self.durable.term,
+            last,
+            prefix,
+            point,
+        };
+        self.note_sent(to, last.index, last.index, cx.now());
+        if let Some(leader) = self.leader() {
+            for position in to {
+                leader.peers[*position].probing = true;
+            }
+        }
+        self.multicast(self.members(to), Message::Snapshot(snapshot), cx);
+        true
+    }
+
+    fn note_sent(&mut self, to: &[usize], previous: u64, end: u64, now: Time) {
+        let Some(leader) = self.leader() else { return };
+        for position in to {
+            let peer = &mut leader.peers[*position];
+            peer.next = end + 1;
+            peer.in_flight.push_back(end);
+            peer.sent = now;
+            if peer.probing {
+                peer.probe = previous;
+            }
+        }
+    }
+
+    fn members(&self, positions: &[usize]) -> Vec<NodeId> {
+        let members = self.setup.committee.members();
+        positions
+            .iter()
+            .map(|position| members[*position])
+            .collect()
+    }
+
+    pub(super) fn on_append_reply(&mut self, from: NodeId, reply: &Reply, cx: &mut Cx<'_>) {
+        if !self.hears_peer(from, reply.term, cx) {
+            return;
+        }
+        let position = self.position(from);
+        match reply.answer {
+            Answer::Matched(matched) => self.on_matched(position, matched, cx),
+            Answer::Conflict { previous, hint } => {
+                let Some(leader) = self.leader() else { return };
+                let peer = &mut leader.peers[position];
+                // An answer to an append that was given up, or that is known to have matched.
+                let stale = previous <= peer.matched || (peer.probing && previous != peer.probe);
+                if !stale {
+                    peer.go_back(hint.min(previous));
+                }
+            }
+            Answer::Stale => {}
+        }
+        self.replicate(Some(position), cx);
+    }
+
+    /// Whether this replica leads the term that the answer is of; a later term ends the lead.
+    fn hears_peer(&mut self, from: NodeId, term: u64, cx: &mut Cx<'_>) -> bool {
+        if term > self.durable.term {
+            self.follow(term, cx);
+        }
+        let position = self.position(from);
+        let current = term == self.durable.term;
+        let Some(leader) = self.leader().filter(|_| current) else {
+            return false;
+        };
+        leader.peers[position].heard = cx.now();
+        true
+    }
+
+    fn on_matched(&mut self, position: usize, matched: u64, cx: &mut Cx<'_>) {
+        let last = self.durable.log.last_index();
+        let commit = self.volatile.commit;
+        let Some(leader) = self.leader() else { return };
+        // A correct follower never holds more of our log than there is.
+        let matched = matched.min(last);
+        if leader.peers[position].advance(matched) && matched > commit {
+            self.advance_commit(cx);
+        }
+    }
+
+    /// Commits what a majority holds, if it is of this term (section 5.4.2).
+    fn advance_commit(&mut self, cx: &mut Cx<'_>) {
+        let me = self.position(cx.me());
+        let last = self.durable.log.last_index();
+        let low = 1 + usize::from(self.broken(Mutant::CommitQuorumLow));
+        let others = self.setup.committee.majority().saturating_sub(low);
+        let Some(leader) = self.leader() else { return };
+        let held = leader.reached_by(me, others, last, |peer| peer.matched);
+        let ours = self.durable.log.term(held) == Some(self.durable.term);
+        if held > self.volatile.commit && (ours || self.broken(Mutant::CommitOldTerm)) {
+            self.commit_to(held, cx);
+            self.start_reads(cx);
+        }
+    }
+
+    pub(super) fn on_heartbeat_timeout(&mut self, cx: &mut Cx<'_>) {
+        let interval = self.config.heartbeat;
+        let me = self.position(cx.me());
+        let now = cx.now();
+        let Some(leader) = self.leader() else { return };
+        let silent = |peer: &Peer| peer.sent + interval <= now;
+        let indexed = leader.peers.iter().enumerate();
+        let due: Vec<usize> = indexed
+            .filter(|(position, peer)| *position != me && silent(peer))
+            .map(|(position, _)| position)
+            .collect();
+        self.send_heartbeat(&due, cx);
+        let Some(leader) = self.leader() else { return };
+        if let Some(sent) = leader.others(me).map(|peer| peer.sent).min() {
+            let next = sent + interval;
+            cx.set_timer(Timer::Heartbeat, next - now);
+        }
+    }
+
+    fn send_heartbeat(&mut self, to: &[usize], cx: &mut Cx<'_>) {
+        if to.is_empty() {
+            return;
+        }
+        let index = self.volatile.commit;
+        let term = self.durable.log.term(index);
+        let commit = Position {
+            index,
+            term: term.expect("the last decided entry is held or the base"),
+        };
+        let term = self.durable.term;
+        let Some(leader) = self.leader() else { return };
+        leader.round += 1;
+        let round = leader.round;
+        for position in to {
+            let peer = &mut leader.peers[*position];
+            peer.sent = cx.now();
+            if let (None, Some(end)) = (peer.suspect, peer.in_flight.front()) {
+                peer.suspect = Some((round, *end));
+            }
+        }
+        let heartbeat = Heartbeat {
+            term,
+            commit,
+            round,
+        };
+        self.multicast(self.members(to), Message::Heartbeat(heartbeat), cx);
+    }
+
+    pub(super) fn on_heartbeat_reply(
+        &mut self,
+        from: NodeId,
+        reply: &HeartbeatReply,
+        cx: &mut Cx<'_>,
+    ) {
+        if !self.hears_peer(from, reply.term, cx) {
+            return;
+        }
+        let position = self.position(from);
+        self.on_matched(position, reply.matched, cx);
+        let Some(leader) = self.leader() else { return };
+        let peer = &mut leader.peers[position];
+        peer.acked = peer.acked.max(reply.round);
+        if let Some((_, end)) = peer.suspect.filter(|(round, _)| *round <= reply.round) {
+            peer.suspect = None;
+            if peer.matched < end {
+                // Sent before this heartbeat and still not there: lost.
+                peer.go_back(peer.matched + 1);
+            }
+        }
+        self.replicate(Some(position), cx);
+        self.finish_reads(cx);
+    }
+
+    /// A read waits until this replica is sure that it leads.
+    pub(super) fn read(&mut self, transaction: Arc<Transaction>, cx: &mut Cx<'_>) {
+        if let Some(leader) = self.leader() {
+            leader.waiting.push(transaction);
+            self.start_reads(cx);
+        }
+    }
+
+    /// Sends a round of heartbeats for all reads that wait, one round at a time, once an entry of
+    /// this term is committed: before, the head may lack what earlier leaders committed.
+    fn start_reads(&mut self, cx: &mut Cx<'_>) {
+        let commit = self.volatile.commit;
+        let ours = self.durable.log.term(commit) == Some(self.durable.term);
+        let me = self.position(cx.me());
+        let Some(leader) = self.leader() else { return };
+        if !ours || leader.waiting.is_empty() || !leader.reads.is_empty() {
+            return;
+        }
+        let everybody: Vec<usize> = (0..leader.peers.len()).filter(|p| *p != me).collect();
+        let round = leader.round + 1;
+        let waiting = std::mem::take(&mut leader.waiting);
+        leader
+            .reads
+            .extend(waiting.into_iter().map(|read| (round, read)));
+        self.send_heartbeat(&everybody, cx);
+        self.finish_reads(cx);
+    }
+
+    /// Answers the reads whose round a majority has answered.
+    fn finish_reads(&mut self, cx: &mut Cx<'_>) {
+        let me = self.position(cx.me());
+        let others = self.setup.committee.majority() - 1;
+        let Some(leader) = self.leader().filter(|leader| !leader.reads.is_empty()) else {
+            return;
+        };
+        let confirmed = leader.reached_by(me, others, u64::MAX, |peer| peer.acked);
+        let answered = leader
+            .reads
+            .partition_point(|(round, _)| *round <= confirmed);
+        for (_, read) in leader.reads.drain(..answered) {
+            cx.answer(read);
+        }
+        if leader.reads.is_empty() {
+            self.start_reads(cx);
+        }
+    }
+}
