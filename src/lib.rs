@@ -1,6 +1,7 @@
 //! A deterministic discrete-event simulator of consensus in a medical-records consortium chain.
 
 pub mod base;
+pub mod bench;
 pub mod chain;
 pub mod contract;
 pub mod network;
