@@ -1,5 +1,6 @@
 //! Hand-made runs for the tests of observers: real ledgers, real blocks, invented events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::node::NodeId;
@@ -34,6 +35,8 @@ pub fn batch(numbers: &[u64]) -> Batch {
 /// A run told event by event. Each telling advances the clock by a millisecond.
 pub struct Story {
     executor: Executor,
+    /// Transactions made so far: a signature is not made twice.
+    transactions: BTreeMap<u64, Arc<Transaction>>,
     /// The ledger of each node.
     pub ledgers: Vec<Ledger>,
     /// When the next event happens, in milliseconds.
@@ -47,6 +50,7 @@ impl Story {
     pub fn new(nodes: usize) -> Self {
         Self {
             executor: Executor::new(State::default()),
+            transactions: BTreeMap::new(),
             ledgers: vec![Ledger::new(); nodes],
             clock: 0,
             events: Vec::new(),
@@ -63,16 +67,23 @@ impl Story {
     /// The client submits the transactions with these numbers.
     pub fn submit(&mut self, numbers: &[u64]) -> &mut Self {
         for &number in numbers {
-            let transaction = transaction(number);
+            let transaction = self.transaction(number);
             self.tell(CLIENT.0, Event::Submitted { transaction });
         }
         self
     }
 
+    fn transaction(&mut self, number: u64) -> Arc<Transaction> {
+        let known = self.transactions.entry(number);
+        known.or_insert_with(|| transaction(number)).clone()
+    }
+
     /// The block that a node's next decision of these transactions makes, without telling it.
     pub fn block(&mut self, node: u16, numbers: &[u64]) -> Arc<Block> {
+        let transactions = numbers.iter().map(|number| self.transaction(*number));
+        let batch = Batch::new(transactions.collect());
         let ledger = &mut self.ledgers[usize::from(node)];
-        ledger.append(ledger.height() + 1, &batch(numbers), &mut self.executor)
+        ledger.append(ledger.height() + 1, &batch, &mut self.executor)
     }
 
     /// A node decides these transactions as its next block.

@@ -107,6 +107,8 @@ pub(super) struct Chain {
     heads: Vec<Head>,
     /// By height, from 1; nothing where only a later snapshot was seen.
     canon: Vec<Option<Canonical>>,
+    /// How many of them are there.
+    held: usize,
     branches: Vec<Branch>,
     /// Blocks outside the canonical chain with their parents.
     forks: BTreeMap<Digest, (Place, Digest)>,
@@ -124,6 +126,7 @@ impl Chain {
         Self {
             heads: vec![head; nodes],
             canon: Vec::new(),
+            held: 0,
             branches: vec![Branch::default()],
             forks: BTreeMap::new(),
             submitted: BTreeMap::new(),
@@ -169,7 +172,7 @@ impl Chain {
     pub fn arrive(&mut self, arrival: &Arrival<'_>, findings: &mut Findings) -> bool {
         let head = self.heads[arrival.node.index()];
         let ordered = in_order(arrival, &head.place, findings);
-        let top = self.canonical(arrival.block.height).is_none();
+        let vacant = self.canonical(arrival.block.height).is_none();
         let place = match self.known(arrival.block.height, arrival.block.digest) {
             Some(place) => place,
             None => self.first_seen(arrival, findings),
@@ -180,7 +183,7 @@ impl Chain {
         let head = &mut self.heads[arrival.node.index()];
         head.place = place;
         head.peak = head.peak.max(place.height);
-        top && place.branch == CANON
+        vacant && place.branch == CANON
     }
 
     /// Where a block that was seen before stands.
@@ -231,13 +234,13 @@ impl Chain {
         let vacant = block.height > 0 && self.canonical(block.height).is_none();
         let follows = match parent {
             Some(place) => place.branch == CANON,
-            None => arrival.installed && block.height > self.top(),
+            // The blocks before a snapshot may be seen later, or never.
+            None => arrival.installed,
         };
         let precedes = self
             .canonical(block.height + 1)
             .is_none_or(|next| next.block.parent == block.digest);
         if vacant && follows && precedes {
-            self.branches[CANON].gap |= parent.is_none();
             return CANON;
         }
         if let Some(place) = parent
@@ -266,6 +269,8 @@ impl Chain {
             by: arrival.node,
             time: arrival.now,
         });
+        self.held += 1;
+        self.branches[CANON].gap = self.held < self.canon.len();
     }
 
     /// Whether each transaction of a new block was submitted as it stands, and is executed once.
@@ -341,30 +346,34 @@ impl Chain {
 
     /// A node leaves the canonical chain: says in which way.
     fn depart(&self, arrival: &Arrival<'_>, place: &Place, findings: &mut Findings) {
-        let height = place.height;
-        let Some(other) = self.canonical(height).or(self.canonical(height + 1)) else {
-            return;
+        let (node, height, digest) = (arrival.node, place.height, place.digest);
+        let other = self.canonical(height);
+        let first = other.map_or(Digest::ZERO, |other| other.block.digest);
+        let (property, detail) = match other {
+            Some(other) if other.content == place.content => {
+                let (mine, theirs) = (arrival.block.state, other.block.state);
+                let detail = format!("the same batches led to state {mine:?} and not {theirs:?}");
+                (Property::StateEquality, detail)
+            }
+            Some(_) if height <= self.heads[node.index()].peak => {
+                let detail = format!("{node} had decided {first:?} and now decides {digest:?}");
+                (Property::Irrevocability, detail)
+            }
+            Some(other) => {
+                let by = other.by;
+                let detail = format!("{node} decided {digest:?} where {by} had decided {first:?}");
+                (Property::Agreement, detail)
+            }
+            None => {
+                let detail = format!("{node} decided {digest:?} which leads to another chain");
+                (Property::Agreement, detail)
+            }
         };
-        let (node, by) = (arrival.node, other.by);
-        let digest = place.digest;
-        let (property, detail) = if other.content == place.content {
-            let (mine, theirs) = (arrival.block.state, other.block.state);
-            let detail =
-                format!("the same batches led {node} to state {mine:?} and {by} to {theirs:?}");
-            (Property::StateEquality, detail)
-        } else if height <= self.heads[node.index()].peak {
-            let before = other.block.digest;
-            let detail = format!("{node} had decided {before:?} and now decides {digest:?}");
-            (Property::Irrevocability, detail)
-        } else {
-            let first = other.block.digest;
-            let detail = format!("{node} decided {digest:?} where {by} had decided {first:?}");
-            (Property::Agreement, detail)
-        };
+        let others = other.map(|other| other.by);
         findings.add(Violation {
             time: arrival.now,
             property,
-            nodes: vec![node, by],
+            nodes: std::iter::once(node).chain(others).collect(),
             height: Some(height),
             detail,
         });

@@ -188,6 +188,12 @@ impl Logs {
         let Some((term, prefix)) = self.shadows[node.index()].get(height) else {
             return;
         };
+        // A block that fills a gap below a snapshot says nothing new.
+        if let Some((_, &(highest, _))) = self.committed.last_key_value()
+            && highest >= height
+        {
+            return;
+        }
         // The entry was decided in the decider's term or before.
         let view = term.max(self.views[node.index()]);
         self.committed.split_off(&view);

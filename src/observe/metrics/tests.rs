@@ -3,8 +3,9 @@
 use super::summary::nearest_rank;
 use super::*;
 use crate::base::random::{Random, Stream};
-use crate::contract::Receipt;
-use crate::observe::story::{CLIENT, Story, ms, transaction};
+use crate::chain::Transaction;
+use crate::contract::{Receipt, SignedCall};
+use crate::observe::story::{CLIENT, Story, ms};
 use crate::sim::event::Volume;
 
 const ACCEPTED: Executed = Executed::Now(Receipt::Accepted);
@@ -33,9 +34,10 @@ fn measure(story: &Story, measured: Measured) -> Summary {
 fn answered(times: &[(u64, Option<u64>)]) -> Story {
     let mut story = Story::new(4);
     let mut events = Vec::new();
+    let call = SignedCall::sample(1);
     for (number, &(submitted, answer)) in (0..).zip(times) {
-        let transaction = transaction(number);
-        let id = transaction.id;
+        let id = TransactionId::new(CLIENT, number);
+        let transaction = Transaction::new(id, call.clone());
         events.push((ms(submitted), CLIENT, Event::Submitted { transaction }));
         let told = Event::Answered {
             transaction: id,

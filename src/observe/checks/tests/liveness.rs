@@ -141,7 +141,7 @@ fn a_run_of_nothing_shows_no_liveness() {
 fn what_every_node_has_is_forgotten() {
     let mut checks = Checks::new(setup(&[]));
     let mut story = Story::new(4);
-    for number in 1..=2_000 {
+    for number in 1..=1_000 {
         story.submit(&[number]);
         for node in 0..4 {
             story.report(node, logged(number, 1, number));

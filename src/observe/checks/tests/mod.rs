@@ -1,5 +1,6 @@
 //! For each check a run that passes, and runs that fire it and no other.
 
+mod laws;
 mod liveness;
 mod safety;
 
