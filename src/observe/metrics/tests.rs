@@ -238,6 +238,18 @@ fn a_change_of_leader_and_the_time_without_one() {
 }
 
 #[test]
+fn a_leader_that_returns_to_its_view_leads_it_again() {
+    let mut story = Story::new(4);
+    story.report(0, Report::Leads { view: 1 });
+    story.report(0, Report::Enters { view: 1 });
+    story.wait_until(100).restart(0, 0, false);
+    story.wait_until(150).report(0, Report::Leads { view: 1 });
+    let summary = measure(&story, measured(0, 1_000));
+    assert_eq!((summary.leader_changes, summary.elections.len()), (0, 1));
+    assert_eq!(summary.leaderless_ms, 50.0);
+}
+
+#[test]
 fn convictions_are_told_from_suspicions_and_from_slander() {
     let accuses = |culprit, offence| Report::Accuses {
         culprit: NodeId(culprit),

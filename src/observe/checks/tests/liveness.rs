@@ -31,6 +31,12 @@ fn silence_after_healing_is_a_stall() {
         ended(2_000, judge(1_001, 1_000)),
         (Word::Inconclusive, false, vec![])
     );
+    let verdict = watch(&story, setup(&[])).finish(ms(2_000), &judge(900, 500), &Totals::default());
+    assert_eq!(
+        verdict.violations[0].time,
+        ms(1_400),
+        "a bound after healing"
+    );
     let hopeless = LivenessJudge {
         recoverable: false,
         ..judge(0, 1_000)

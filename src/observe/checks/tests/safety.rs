@@ -192,8 +192,28 @@ fn a_snapshot_ahead_of_all_is_filled_in_by_those_who_follow() {
     departed.submit(&[1, 2, 3, 4]).decide(1, &[1]);
     let block = blocks[2].clone();
     departed.tell(0, Event::Installed { block });
-    departed.decide(1, &[4]).decide(1, &[2]);
+    departed.decide(1, &[4]);
     assert_eq!(broken(&departed, &[3]), [Property::Agreement]);
+}
+
+#[test]
+fn what_was_executed_below_a_snapshot_is_known_once_all_of_it_was_seen() {
+    let mut story = Story::new(4);
+    story.submit(&[1, 2, 3]);
+    let blocks: Vec<_> = [1, 2].map(|number| story.block(3, &[number])).into();
+    let block = blocks[1].clone();
+    story.tell(0, Event::Installed { block });
+    let passing_over = |story: &mut Story, number| {
+        let block = story.block(3, &[number]);
+        altered(&block, |block| block.executed = vec![Executed::Before])
+    };
+    let block = passing_over(&mut story, 1);
+    story.decide_block(0, &block);
+    assert_eq!(broken(&story, &[3]), [], "it may have been executed before");
+    story.decide_block(1, &blocks[0]);
+    let block = passing_over(&mut story, 3);
+    story.decide_block(0, &block);
+    assert_eq!(broken(&story, &[3]), [Property::ExactlyOnce]);
 }
 
 #[test]
@@ -308,6 +328,50 @@ fn a_leader_elected_too_late_need_not_know_what_a_newer_one_decided() {
     assert_eq!(broken(&story, &[]), []);
     story.report(3, Report::Leads { view: 6 });
     assert_eq!(broken(&story, &[]), [Property::LeaderCompleteness]);
+}
+
+#[test]
+fn a_decision_belongs_to_the_latest_term_it_may_have_been_made_in() {
+    let mut story = Story::new(4);
+    story.submit(&[1, 2]);
+    // n0 never told its term: that of the entry is the least it can be in.
+    story.report(0, logged(1, 5, 10)).decide(0, &[1]);
+    story.report(3, Report::Leads { view: 4 });
+    // n1 is in term 6: whoever is elected in it may have been so before the decision.
+    story.report(1, Report::Enters { view: 6 });
+    story.report(1, logged(1, 5, 10)).decide(1, &[1]);
+    story.report(1, logged(2, 5, 20)).decide(1, &[2]);
+    story.report(2, logged(1, 5, 10));
+    story.report(2, Report::Leads { view: 6 });
+    assert_eq!(broken(&story, &[]), []);
+    story.report(2, Report::Leads { view: 7 });
+    assert_eq!(broken(&story, &[]), [Property::LeaderCompleteness]);
+}
+
+#[test]
+fn a_later_decision_in_an_older_term_is_not_forgotten() {
+    let mut story = Story::new(4);
+    story.submit(&[1, 2]);
+    story.report(0, Report::Enters { view: 6 });
+    story.report(0, logged(1, 5, 10)).decide(0, &[1]);
+    story.report(1, Report::Enters { view: 5 });
+    story.report(1, logged(1, 5, 10)).decide(1, &[1]);
+    story.report(1, logged(2, 5, 20)).decide(1, &[2]);
+    story.report(2, logged(1, 5, 10));
+    story.report(2, Report::Leads { view: 7 });
+    assert_eq!(broken(&story, &[]), [Property::LeaderCompleteness]);
+}
+
+#[test]
+fn a_snapshot_says_nothing_of_the_log_it_replaces() {
+    let mut story = Story::new(4);
+    story.submit(&[1]);
+    story.report(0, logged(1, 1, 99));
+    let block = story.block(3, &[1]);
+    story.tell(0, Event::Installed { block });
+    story.report(1, logged(1, 2, 10));
+    story.report(1, Report::Leads { view: 3 });
+    assert_eq!(broken(&story, &[3]), []);
 }
 
 #[test]
