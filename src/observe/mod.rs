@@ -6,6 +6,7 @@
 //! - [`fingerprint`] folds a run into one digest, so that two runs can be compared.
 //! - [`trace`] prints a run for people.
 
+mod by_transaction;
 pub mod checks;
 pub mod fingerprint;
 pub mod metrics;

@@ -13,6 +13,7 @@ use crate::base::node::NodeId;
 use crate::base::random::mix;
 use crate::base::time::Time;
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
+use crate::observe::by_transaction::ByTransaction;
 
 /// A block as these checks know it.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +39,27 @@ impl Place {
 const CANON: usize = 0;
 
 /// Blocks that follow one another, up to where they departed from an older branch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Branch {
     /// The older branch, and the last height shared with it.
     from: Option<(usize, Height)>,
     tip: Digest,
     /// Where each transaction was executed: the height, and the position in the batch.
-    executed: BTreeMap<TransactionId, (Height, usize)>,
+    executed: ByTransaction<(Height, usize)>,
     /// Whether some block before the tip was never seen, so that not all executions are known.
     gap: bool,
+}
+
+impl Branch {
+    /// A branch without blocks of its own yet.
+    fn from(from: Option<(usize, Height)>, gap: bool) -> Self {
+        Self {
+            from,
+            tip: Digest::ZERO,
+            executed: ByTransaction::new(),
+            gap,
+        }
+    }
 }
 
 /// A block of the canonical chain.
@@ -112,7 +125,7 @@ pub(super) struct Chain {
     branches: Vec<Branch>,
     /// Blocks outside the canonical chain with their parents.
     forks: BTreeMap<Digest, (Place, Digest)>,
-    submitted: BTreeMap<TransactionId, Digest>,
+    submitted: ByTransaction<Digest>,
     claims: BTreeMap<Height, Vec<Claim>>,
 }
 
@@ -127,9 +140,9 @@ impl Chain {
             heads: vec![head; nodes],
             canon: Vec::new(),
             held: 0,
-            branches: vec![Branch::default()],
+            branches: vec![Branch::from(None, false)],
             forks: BTreeMap::new(),
-            submitted: BTreeMap::new(),
+            submitted: ByTransaction::new(),
             claims: BTreeMap::new(),
         }
     }
@@ -219,7 +232,14 @@ impl Chain {
         if place.branch == CANON {
             self.extend(arrival, place.content);
             for claim in self.claims.remove(&place.height).unwrap_or_default() {
-                self.compare(&claim, place.height, findings);
+                let answered = Answered {
+                    now: claim.time,
+                    client: claim.client,
+                    transaction: claim.transaction,
+                    height: place.height,
+                    executed: &claim.executed,
+                };
+                self.compare(&answered, findings);
             }
         } else {
             self.branches[place.branch].tip = block.digest;
@@ -249,11 +269,8 @@ impl Chain {
         {
             return place.branch;
         }
-        self.branches.push(Branch {
-            from: parent.map(|place| (place.branch, place.height)),
-            gap: parent.is_none(),
-            ..Branch::default()
-        });
+        let from = parent.map(|place| (place.branch, place.height));
+        self.branches.push(Branch::from(from, parent.is_none()));
         self.branches.len() - 1
     }
 
@@ -288,9 +305,9 @@ impl Chain {
             transactions.iter().zip(&block.executed).enumerate()
         {
             let id = transaction.id;
-            let invented = match self.submitted.get(&id) {
+            let invented = match self.submitted.get(id) {
                 None => Some(format!("{id:?} was decided but no client submitted it")),
-                Some(digest) if *digest != transaction.digest => {
+                Some(digest) if digest != transaction.digest => {
                     Some(format!("{id:?} was decided with another content"))
                 }
                 Some(_) => None,
@@ -320,7 +337,7 @@ impl Chain {
         // A branch departs from an older one: the walk ends at the oldest.
         loop {
             let branch = &self.branches[at.0];
-            if let Some(&(height, _)) = branch.executed.get(&id)
+            if let Some((height, _)) = branch.executed.get(id)
                 && height <= at.1
             {
                 return Some(height);
@@ -399,27 +416,28 @@ impl Chain {
 
     /// A client accepted an answer.
     pub fn answer(&mut self, answered: &Answered<'_>, findings: &mut Findings) {
-        let claim = Claim {
+        if self.canonical(answered.height).is_some() {
+            self.compare(answered, findings);
+            return;
+        }
+        let claims = self.claims.entry(answered.height).or_default();
+        claims.push(Claim {
             time: answered.now,
             client: answered.client,
             transaction: answered.transaction,
             executed: answered.executed.clone(),
-        };
-        if self.canonical(answered.height).is_some() {
-            self.compare(&claim, answered.height, findings);
-        } else {
-            self.claims.entry(answered.height).or_default().push(claim);
-        }
+        });
     }
 
     /// Whether a client was told what the canonical chain says.
-    fn compare(&self, claim: &Claim, height: Height, findings: &mut Findings) {
+    fn compare(&self, answered: &Answered<'_>, findings: &mut Findings) {
+        let (id, height) = (answered.transaction, answered.height);
         let Some(canonical) = self.canonical(height) else {
             return;
         };
-        let (id, block) = (claim.transaction, &canonical.block);
-        let position = match self.branches[CANON].executed.get(&id) {
-            Some(&(at, position)) if at == height => Some(position),
+        let block = &canonical.block;
+        let position = match self.branches[CANON].executed.get(id) {
+            Some((at, position)) if at == height => Some(position),
             Some(_) | None => {
                 let mut transactions = block.batch.transactions().iter();
                 transactions.position(|transaction| transaction.id == id)
@@ -427,15 +445,15 @@ impl Chain {
         };
         let detail = match position {
             None => format!("{id:?} does not stand where its client was told"),
-            Some(position) if block.executed[position] != claim.executed => {
+            Some(position) if block.executed[position] != *answered.executed => {
                 format!("the answer to {id:?} is not the result on the chain")
             }
             Some(_) => return,
         };
         findings.add(Violation {
-            time: claim.time,
+            time: answered.now,
             property: Property::ClientView,
-            nodes: vec![claim.client],
+            nodes: vec![answered.client],
             height: Some(height),
             detail,
         });

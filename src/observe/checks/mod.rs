@@ -119,7 +119,7 @@ impl Checks {
             up: vec![true; setup.nodes],
             chain: Chain::new(setup.nodes),
             logs: Logs::new(setup.nodes),
-            progress: Progress::default(),
+            progress: Progress::new(),
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,

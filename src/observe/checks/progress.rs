@@ -5,10 +5,9 @@
 //! answered. Starvation: a transaction is pending at the end although others, submitted after its
 //! time was up, have been answered.
 
-use std::collections::BTreeMap;
-
 use crate::base::time::{Span, Time};
 use crate::chain::TransactionId;
+use crate::observe::by_transaction::ByTransaction;
 
 /// A time without answers while something was pending.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +17,9 @@ struct Gap {
 }
 
 /// What clients wait for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Progress {
-    pending: BTreeMap<TransactionId, Time>,
+    pending: ByTransaction<Time>,
     /// Since when nobody was answered while something was pending.
     since: Time,
     /// Gaps worth remembering: each longer than all that follow it.
@@ -48,10 +47,21 @@ pub(super) enum Stall {
 }
 
 impl Progress {
+    /// Nothing asked for yet.
+    pub fn new() -> Self {
+        Self {
+            pending: ByTransaction::new(),
+            since: Time::ZERO,
+            gaps: Vec::new(),
+            served: None,
+            submitted: 0,
+        }
+    }
+
     /// A client submitted a transaction.
     pub fn submit(&mut self, now: Time, transaction: TransactionId) {
         self.submitted += 1;
-        if self.pending.is_empty() {
+        if self.pending.len() == 0 {
             self.since = now;
         }
         self.pending.insert(transaction, now);
@@ -59,7 +69,7 @@ impl Progress {
 
     /// A client got its answer.
     pub fn answer(&mut self, now: Time, transaction: TransactionId) {
-        let Some(submitted) = self.pending.remove(&transaction) else {
+        let Some(submitted) = self.pending.remove(transaction) else {
             return;
         };
         self.served = self.served.max(Some(submitted));
@@ -90,7 +100,7 @@ impl Progress {
 
     /// What went wrong after `healed`, given that nothing should take longer than `bound`.
     pub fn finish(&mut self, end: Time, healed: Time, bound: Span) -> Vec<Stall> {
-        if !self.pending.is_empty() {
+        if self.pending.len() > 0 {
             self.close(end);
         }
         let clipped = |gap: &Gap| (gap.from.max(healed), gap.until.since(gap.from.max(healed)));
@@ -108,11 +118,11 @@ impl Progress {
         let mut overdue = self
             .pending
             .iter()
-            .filter(|(_, submitted)| self.served > Some(due(**submitted)));
+            .filter(|(_, submitted)| self.served > Some(due(*submitted)));
         let (first, submitted) = overdue.next()?;
         Some(Stall::Starved {
-            first: *first,
-            due: due(*submitted),
+            first,
+            due: due(submitted),
             count: overdue.count() + 1,
         })
     }

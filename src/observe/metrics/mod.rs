@@ -9,14 +9,13 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Block, Executed, TransactionId};
 use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 
+use super::by_transaction::ByTransaction;
 use super::{Answer, verdict};
 pub use leadership::Election;
 use leadership::Leadership;
@@ -58,7 +57,7 @@ struct Row {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     measured: Measured,
-    pending: BTreeMap<TransactionId, Waiting>,
+    pending: ByTransaction<Waiting>,
     submitted: u64,
     accepted: u64,
     refused: u64,
@@ -87,7 +86,7 @@ impl Metrics {
     pub fn new(measured: Measured) -> Self {
         Self {
             measured,
-            pending: BTreeMap::new(),
+            pending: ByTransaction::new(),
             submitted: 0,
             accepted: 0,
             refused: 0,
@@ -166,7 +165,7 @@ impl Metrics {
 
     fn answer(&mut self, now: Time, transaction: TransactionId, executed: &Executed) {
         self.integrate(now);
-        let Some(waiting) = self.pending.remove(&transaction) else {
+        let Some(waiting) = self.pending.remove(transaction) else {
             return;
         };
         let latency = now.since(waiting.submitted).nanos();
@@ -192,7 +191,7 @@ impl Metrics {
         let inside = self.inside(now);
         self.blocks += u64::from(inside);
         for transaction in block.batch.transactions() {
-            let Some(waiting) = self.pending.get_mut(&transaction.id) else {
+            let Some(waiting) = self.pending.get_mut(transaction.id) else {
                 continue;
             };
             let first = !std::mem::replace(&mut waiting.decided, true);
