@@ -137,6 +137,7 @@ impl Checks {
         nodes.filter(|node| self.honest(*node))
     }
 
+    /// A node decided a block, or adopted a snapshot that ends with one.
     fn arrive(&mut self, now: Time, node: NodeId, block: &Arc<Block>, installed: bool) {
         if !self.honest(node) {
             return;
@@ -220,6 +221,24 @@ impl Checks {
         if amnesia {
             self.deviating.insert(node.index());
         }
+    }
+
+    fn answer(
+        &mut self,
+        (now, client, transaction): (Time, NodeId, TransactionId),
+        height: Option<u64>,
+        executed: &Executed,
+    ) {
+        // A read that was answered without an entry stands nowhere in the chain.
+        let Some(height) = height else { return };
+        let answered = Answered {
+            now,
+            client,
+            transaction,
+            height,
+            executed,
+        };
+        self.chain.answer(&answered, &mut self.findings);
     }
 
     /// The judgement. `end` is when the run ended, `totals` what its nodes counted.
@@ -338,26 +357,6 @@ impl Observer for Checks {
             Event::Restarted { height, amnesia } => self.restart(node, *height, *amnesia),
             Event::Sent { .. } | Event::Delivered { .. } | Event::Fired { .. } => {}
         }
-    }
-}
-
-impl Checks {
-    fn answer(
-        &mut self,
-        (now, client, transaction): (Time, NodeId, TransactionId),
-        height: Option<u64>,
-        executed: &Executed,
-    ) {
-        // A read that was answered without an entry stands nowhere in the chain.
-        let Some(height) = height else { return };
-        let answered = Answered {
-            now,
-            client,
-            transaction,
-            height,
-            executed,
-        };
-        self.chain.answer(&answered, &mut self.findings);
     }
 }
 

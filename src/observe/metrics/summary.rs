@@ -137,8 +137,8 @@ fn mean(sum: u128, count: u64) -> Option<f64> {
     (count > 0).then(|| sum as f64 / count as f64)
 }
 
-fn second(index: usize, row: &Row, totals: &Totals) -> Second {
-    Second {
+fn timeline(rows: &[Row], totals: &Totals) -> Vec<Second> {
+    let second = |(index, row): (usize, &Row)| Second {
         second: index as u64,
         committed: row.committed,
         latency_p50_ms: row.p50.map(in_ms),
@@ -146,7 +146,8 @@ fn second(index: usize, row: &Row, totals: &Totals) -> Second {
         messages: totals.per_second.get(index).copied().unwrap_or(0),
         leader: row.leader,
         view: row.view,
-    }
+    };
+    rows.iter().enumerate().map(second).collect()
 }
 
 /// The sum of all times without a leader.
@@ -175,7 +176,6 @@ pub(super) fn summarise(mut metrics: Metrics, totals: &Totals) -> Summary {
     let throughput_tps = per_second(committed);
     let residence_s = mean(metrics.residence, committed).unwrap_or(0.0) / 1e9;
     let (consensus, decided) = metrics.consensus;
-    let rows = metrics.rows.iter().enumerate();
     Summary {
         submitted: metrics.submitted,
         committed,
@@ -203,17 +203,11 @@ pub(super) fn summarise(mut metrics: Metrics, totals: &Totals) -> Summary {
         convicted_wrongly: metrics.convicted_wrongly.len() as u64,
         identified_after_ms: metrics.identified.map(|span| in_ms(span.nanos())),
         pending: metrics.pending.len() as u64,
-        in_system_mean: if window == 0 {
-            0.0
-        } else {
-            metrics.area as f64 / window as f64
-        },
+        in_system_mean: mean(metrics.area, window).unwrap_or(0.0),
         little_product: throughput_tps * residence_s,
         leaderless_ms: in_ms(leaderless(&metrics.leadership.elections, measured.until).nanos()),
         window_s,
-        timeline: rows
-            .map(|(index, row)| second(index, row, totals))
-            .collect(),
+        timeline: timeline(&metrics.rows, totals),
         elections: metrics.leadership.elections,
     }
 }
