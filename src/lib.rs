@@ -5,6 +5,7 @@ pub mod bench;
 pub mod chain;
 pub mod contract;
 pub mod network;
+pub mod observe;
 pub mod protocol;
 pub mod sim;
 #[cfg(test)]

@@ -1,0 +1,49 @@
+//! L5: those who watch a run. They learn of it only through [`crate::sim::event`], and nothing
+//! they do can change it.
+//!
+//! - [`metrics`] counts and times: a row of the results.
+//! - [`checks`] judges: what must never happen, and what must happen in the end.
+//! - [`fingerprint`] folds a run into one digest, so that two runs can be compared.
+//! - [`trace`] prints a run for people.
+
+mod by_transaction;
+pub mod checks;
+pub mod fingerprint;
+pub mod metrics;
+#[cfg(test)]
+mod story;
+pub mod trace;
+
+use crate::chain::Executed;
+use crate::contract::Receipt;
+
+/// What an execution means to the client that asked for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// The contract did or found what was asked.
+    Accepted,
+    /// The contract refused.
+    Refused,
+    /// The transaction had been executed at an earlier place in the chain.
+    Repeated,
+}
+
+/// What an execution means to the client that asked for it. The only place of this layer that
+/// looks inside a receipt.
+pub fn verdict(executed: &Executed) -> Answer {
+    match executed {
+        Executed::Now(Receipt::Accepted) => Answer::Accepted,
+        Executed::Before => Answer::Repeated,
+    }
+}
+
+impl Answer {
+    /// As a trace prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Repeated => "repeated",
+        }
+    }
+}
