@@ -79,7 +79,9 @@ fn half_to(roots: &[u64; 32], exponent: u64) -> u64 {
             power = ((u128::from(power) * u128::from(root)) >> 62) as u64;
         }
     }
-    let shift = u32::try_from(whole).unwrap_or(u32::MAX).saturating_add(62 - ONE_BITS);
+    let shift = u32::try_from(whole)
+        .unwrap_or(u32::MAX)
+        .saturating_add(62 - ONE_BITS);
     power.checked_shr(shift).unwrap_or(0)
 }
 

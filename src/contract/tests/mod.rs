@@ -102,7 +102,12 @@ impl Stage {
 
     fn refuse(&mut self, call: &SignedCall, code: Code) {
         let before = fingerprint(&self.state);
-        assert_eq!(self.apply(call), Receipt::Refused(code), "{:?}", call.call());
+        assert_eq!(
+            self.apply(call),
+            Receipt::Refused(code),
+            "{:?}",
+            call.call()
+        );
         assert_eq!(fingerprint(&self.state), before, "{code} left a trace");
     }
 

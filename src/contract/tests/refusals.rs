@@ -31,22 +31,36 @@ const FORM: &[(Code, Story)] = &[
         let terms = s.care(0, Scope::Records(vec![]));
         s.by_patient(8, Act::Grant(terms))
     }),
-    (Code::EmptyField, |s| enrolment(s, |doctor| doctor.real_name.clear())),
-    (Code::FieldTooLong, |s| enrolment(s, |doctor| doctor.licence = "L".repeat(129))),
+    (Code::EmptyField, |s| {
+        enrolment(s, |doctor| doctor.real_name.clear())
+    }),
+    (Code::FieldTooLong, |s| {
+        enrolment(s, |doctor| doctor.licence = "L".repeat(129))
+    }),
     (Code::FieldTooLong, |s| {
         let terms = s.care(0, Scope::Records(vec![RecordId(Digest::ZERO); 65]));
         s.by_patient(8, Act::Grant(terms))
     }),
-    (Code::BadCode, |s| summarised(s, |x| x.diagnoses[0] = Term::new("flu"))),
+    (Code::BadCode, |s| {
+        summarised(s, |x| x.diagnoses[0] = Term::new("flu"))
+    }),
     (Code::BadCode, |s| {
         let term = Term::new("E119");
         search(s, vec![Condition::Has(Feature::DiagnosisGroup(term))])
     }),
-    (Code::TooManyCodes, |s| summarised(s, |x| x.drugs = vec![Term::new("A10BA02"); 17])),
+    (Code::TooManyCodes, |s| {
+        summarised(s, |x| x.drugs = vec![Term::new("A10BA02"); 17])
+    }),
     (Code::BadAgeBand, |s| summarised(s, |x| x.age_band = 19)),
-    (Code::DuplicateCode, |s| summarised(s, |x| x.diagnoses = vec![Term::new("I10"); 2])),
-    (Code::BodyTooLarge, |s| s.submission(0, 8, |c| c.payload_bytes = PAYLOAD_MAX + 1)),
-    (Code::WrongChain, |s| s.submission(0, 8, |c| c.chain = CHAIN + 1)),
+    (Code::DuplicateCode, |s| {
+        summarised(s, |x| x.diagnoses = vec![Term::new("I10"); 2])
+    }),
+    (Code::BodyTooLarge, |s| {
+        s.submission(0, 8, |c| c.payload_bytes = PAYLOAD_MAX + 1)
+    }),
+    (Code::WrongChain, |s| {
+        s.submission(0, 8, |c| c.chain = CHAIN + 1)
+    }),
     (Code::WrongChain, |s| {
         let (by, keys) = s.patient(8);
         let mut terms = s.terms(by, Act::Hide(RecordId(Digest::ZERO)));
@@ -76,7 +90,9 @@ const FORM: &[(Code, Story)] = &[
         terms.until = terms.from;
         s.by_patient(8, Act::Grant(terms))
     }),
-    (Code::BadInterval, |s| search(s, vec![Condition::Ages(5, 4)])),
+    (Code::BadInterval, |s| {
+        search(s, vec![Condition::Ages(5, 4)])
+    }),
 ];
 
 fn search(stage: &mut Stage, conditions: Vec<Condition>) -> SignedCall {
@@ -132,7 +148,9 @@ const IDENTITY: &[(Code, Story)] = &[
         let forged = Proof::sign(&s.doctor(0).1, call.call().for_subject().unwrap());
         SignedCall::new(call.call().clone(), Some(forged), call.second().cloned())
     }),
-    (Code::UnknownDoctor, |s| s.submission(0, 8, |c| c.did = DoctorId(NOBODY))),
+    (Code::UnknownDoctor, |s| {
+        s.submission(0, 8, |c| c.did = DoctorId(NOBODY))
+    }),
     (Code::DoctorSuspended, |s| {
         let whom = s.doctor(0).0;
         after_standing(s, 1, whom, Standing::Suspended)
@@ -141,7 +159,9 @@ const IDENTITY: &[(Code, Story)] = &[
         let whom = s.doctor(0).0;
         after_standing(s, 1, whom, Standing::Ended)
     }),
-    (Code::UnknownPatient, |s| s.submission(0, 8, |c| c.pid = PatientId(NOBODY))),
+    (Code::UnknownPatient, |s| {
+        s.submission(0, 8, |c| c.pid = PatientId(NOBODY))
+    }),
     (Code::PatientFrozen, |s| {
         let whom = s.patient(8).0;
         let freeze = s.by_patient(8, Act::SetStanding(whom, Standing::Suspended));
@@ -159,8 +179,12 @@ const IDENTITY: &[(Code, Story)] = &[
         let whom = s.patient(8).0;
         after_standing(s, 2, whom, Standing::Ended)
     }),
-    (Code::UnknownHospital, |s| s.submission(0, 8, |c| c.hid = HospitalId(NOBODY))),
-    (Code::UnknownHospital, |s| enrolment(s, |doctor| doctor.hid = HospitalId(NOBODY))),
+    (Code::UnknownHospital, |s| {
+        s.submission(0, 8, |c| c.hid = HospitalId(NOBODY))
+    }),
+    (Code::UnknownHospital, |s| {
+        enrolment(s, |doctor| doctor.hid = HospitalId(NOBODY))
+    }),
     (Code::HospitalSuspended, |s| {
         let whom = s.hospital(0).0;
         after_standing(s, 0, whom, Standing::Suspended)
@@ -169,7 +193,9 @@ const IDENTITY: &[(Code, Story)] = &[
         let whom = s.hospital(0).0;
         after_standing(s, 0, whom, Standing::Ended)
     }),
-    (Code::WrongRole, |s| s.by_doctor(0, Act::Hide(RecordId(NOBODY)))),
+    (Code::WrongRole, |s| {
+        s.by_doctor(0, Act::Hide(RecordId(NOBODY)))
+    }),
     (Code::WrongRole, |s| {
         let whom = s.patient(8).0;
         s.by_patient(9, Act::SetStanding(whom, Standing::Ended))
@@ -182,8 +208,12 @@ const IDENTITY: &[(Code, Story)] = &[
         let (by, whom) = (s.hospital(1), s.doctor(0).0);
         s.order(&by, Act::SetStanding(whom, Standing::Ended))
     }),
-    (Code::PidKeyMismatch, |s| enrolled_patient(s, |pid| PatientId(pid.own_commitment()))),
-    (Code::LicenceTaken, |s| enrolment(s, |doctor| doctor.licence = "L-000003".into())),
+    (Code::PidKeyMismatch, |s| {
+        enrolled_patient(s, |pid| PatientId(pid.own_commitment()))
+    }),
+    (Code::LicenceTaken, |s| {
+        enrolment(s, |doctor| doctor.licence = "L-000003".into())
+    }),
     (Code::IdTaken, |s| {
         let call = enrolled_patient(s, |pid| pid);
         s.accept(&call);
@@ -298,7 +328,9 @@ const RELATIONS: &[(Code, Story)] = &[
         let elsewhere = s.people.hospital(1).id;
         s.submission(0, 8, |c| c.hid = elsewhere)
     }),
-    (Code::RecordNotFound, |s| s.by_patient(8, Act::Hide(RecordId(NOBODY)))),
+    (Code::RecordNotFound, |s| {
+        s.by_patient(8, Act::Hide(RecordId(NOBODY)))
+    }),
     (Code::RecordNotOfPatient, |s| {
         let rid = s.record(0, 8);
         s.by_patient(9, Act::Hide(rid))
@@ -375,7 +407,9 @@ fn accessed(stage: &mut Stage, change: fn(&mut GrantTerms)) -> SignedCall {
 }
 
 const ACCESS: &[(Code, Story)] = &[
-    (Code::GrantNotFound, |s| s.by_patient(8, Act::Revoke(GrantId(NOBODY)))),
+    (Code::GrantNotFound, |s| {
+        s.by_patient(8, Act::Revoke(GrantId(NOBODY)))
+    }),
     (Code::GrantNotYours, |s| {
         let terms = s.care(1, Scope::All);
         let gid = s.granted(8, terms);
@@ -398,15 +432,23 @@ const ACCESS: &[(Code, Story)] = &[
         s.height += 101;
         call
     }),
-    (Code::GrantExhausted, |s| accessed(s, |terms| terms.max_uses = Some(0))),
-    (Code::OutOfScope, |s| accessed(s, |terms| terms.scope = Scope::Kinds(vec![RecordKind::Imaging]))),
+    (Code::GrantExhausted, |s| {
+        accessed(s, |terms| terms.max_uses = Some(0))
+    }),
+    (Code::OutOfScope, |s| {
+        accessed(s, |terms| {
+            terms.scope = Scope::Kinds(vec![RecordKind::Imaging])
+        })
+    }),
     (Code::OutOfScope, |s| {
         // A grant of all records means all records of the one who grants.
         let (rid, terms) = (s.record(0, 9), s.care(1, Scope::All));
         let gid = s.granted(8, terms);
         s.by_doctor(1, Act::Access(gid, rid, Purpose::Care))
     }),
-    (Code::WrongPurpose, |s| accessed(s, |terms| terms.purpose = Purpose::Research)),
+    (Code::WrongPurpose, |s| {
+        accessed(s, |terms| terms.purpose = Purpose::Research)
+    }),
     (Code::GranteeNotFound, |s| {
         let mut terms = s.care(1, Scope::All);
         terms.grantee = Grantee::Specialty(1, HospitalId(NOBODY));
@@ -433,7 +475,9 @@ const ACCESS: &[(Code, Story)] = &[
         }
         search(s, vec![Condition::Ages(0, 18)])
     }),
-    (Code::TooFewResults, |s| search(s, vec![Condition::Has(Feature::Sex(Sex::Other))])),
+    (Code::TooFewResults, |s| {
+        search(s, vec![Condition::Has(Feature::Sex(Sex::Other))])
+    }),
     (Code::BadPage, |s| {
         for patient in 8..16 {
             s.record(0, patient);
@@ -486,9 +530,8 @@ fn of_several_failing_checks_the_first_answers() {
     });
     content.valid_until = 1;
     content.did = DoctorId(NOBODY);
-    let unsigned = |content: &Content| {
-        SignedCall::new(Call::Submit(Draft::new(content.clone())), None, None)
-    };
+    let unsigned =
+        |content: &Content| SignedCall::new(Call::Submit(Draft::new(content.clone())), None, None);
     stage.refuse(&unsigned(&content), Code::BadCode);
     content.summary = stage.content(0, 8).summary;
     stage.refuse(&unsigned(&content), Code::Expired);
