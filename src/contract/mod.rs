@@ -36,9 +36,6 @@ pub use error::Code;
 pub use population::Population;
 pub use search::Answer;
 
-pub mod author;
-pub mod population;
-
 use crate::base::crypto::{Digest, Hasher};
 
 /// What the contract answers.
