@@ -25,8 +25,14 @@ impl Observer for Deaf {
 
 /// A LAN of `nodes` nodes and one client host.
 pub fn plan(nodes: usize, until: Span, machine: Machine) -> Plan {
-    let law = Law::Lognormal { median: Span::from_micros(300), p99: Span::from_micros(900) };
-    let link = Link { latency: Distribution::new(&law), bandwidth: "10Gbps".parse().expect("ok") };
+    let law = Law::Lognormal {
+        median: Span::from_micros(300),
+        p99: Span::from_micros(900),
+    };
+    let link = Link {
+        latency: Distribution::new(&law),
+        bandwidth: "10Gbps".parse().expect("ok"),
+    };
     let topology = Topology::new(1, vec![0; nodes + 1], &link, &[]).expect("a LAN is connected");
     Plan {
         seed: 1,
@@ -35,9 +41,16 @@ pub fn plan(nodes: usize, until: Span, machine: Machine) -> Plan {
         network: Network::new(topology, &[], false, 1),
         machine,
         crypto: Crypto::Modelled,
-        batch: BatchRule { max: 10, wait: Span::from_millis(1), ..BatchRule::default() },
+        batch: BatchRule {
+            max: 10,
+            wait: Span::from_millis(1),
+            ..BatchRule::default()
+        },
         workload: Workload {
-            arrivals: Arrivals::Closed { clients: 10, think: Span::ZERO },
+            arrivals: Arrivals::Closed {
+                clients: 10,
+                think: Span::ZERO,
+            },
             replies: 1,
             retry: Span::from_secs(100),
             gateways: vec![NodeId(0)],
@@ -46,7 +59,7 @@ pub fn plan(nodes: usize, until: Span, machine: Machine) -> Plan {
         population: Population::new(4, 10, 100),
         outages: Vec::new(),
         slow: Vec::new(),
-        adversaries: Vec::new(),
+        liars: Vec::new(),
         warmup: Time::ZERO,
         until: Time::ZERO + until,
         trace: false,
@@ -54,7 +67,10 @@ pub fn plan(nodes: usize, until: Span, machine: Machine) -> Plan {
 }
 
 /// Deliveries per second of wall time.
-#[expect(clippy::disallowed_types, reason = "measuring speed is what this module is for")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "measuring speed is what this module is for"
+)]
 pub fn rate<P: Protocol>(plan: Plan, kernel: Kernel) -> (f64, Ended) {
     let simulation = Simulation::<P>::new(plan, P::Config::default());
     let start = std::time::Instant::now();

@@ -59,7 +59,12 @@ impl Protocol for Votes {
     }
 
     fn new(_config: &(), setup: Setup) -> Self {
-        Self { committee: setup.committee, me: setup.me, round: 0, counted: [0, 0] }
+        Self {
+            committee: setup.committee,
+            me: setup.me,
+            round: 0,
+            counted: [0, 0],
+        }
     }
 
     fn step(&mut self, input: Input<'_, Vote, ()>, cx: &mut Context<'_, Vote, ()>) {
@@ -80,6 +85,10 @@ impl Protocol for Votes {
     }
 
     fn status(&self) -> Status {
-        Status { view: 0, leader: Some(self.committee.leader(0)), leads: self.me == NodeId(0) }
+        Status {
+            view: 0,
+            leader: Some(self.committee.leader(0)),
+            leads: self.me == NodeId(0),
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! so that they compose. Whether one is active is decided when the message leaves.
 
 use super::Departure;
+use super::topology::Topology;
 use crate::base::node::NodeId;
 use crate::base::random::{Keyed, happens};
 use crate::base::time::{Span, Time, Window};
@@ -26,8 +27,10 @@ pub enum Fault {
     Loss {
         /// How many.
         rate: Ratio,
-        /// Only those from or to these nodes, or all.
-        nodes: Option<Vec<NodeId>>,
+        /// Only those from or to these nodes; nobody listed means all.
+        nodes: Vec<NodeId>,
+        /// Only those that travel between these pairs of sites; none listed means all.
+        between: Vec<(usize, usize)>,
         /// When.
         during: Window,
     },
@@ -35,7 +38,7 @@ pub enum Fault {
     Delay {
         /// By how much.
         by: Span,
-        /// From or to whom.
+        /// From or to whom; nobody listed means everybody.
         nodes: Vec<NodeId>,
         /// When.
         during: Window,
@@ -78,6 +81,8 @@ pub(super) struct Filter {
     during: Window,
     /// For a partition, the group of each node plus one; for lists of nodes, one if listed.
     table: Vec<u16>,
+    /// Whether a list of nodes is empty, so that the fault concerns everybody.
+    all: bool,
     draws: Keyed,
 }
 
@@ -95,16 +100,15 @@ impl Filter {
                     mark(nodes, group as u16 + 1);
                 }
             }
-            Fault::Delay { nodes, .. }
-            | Fault::Loss {
-                nodes: Some(nodes), ..
-            } => mark(nodes, 1),
-            Fault::Loss { nodes: None, .. } | Fault::Duplicate { .. } | Fault::Reorder { .. } => {}
+            Fault::Delay { nodes, .. } | Fault::Loss { nodes, .. } => mark(nodes, 1),
+            Fault::Duplicate { .. } | Fault::Reorder { .. } => {}
         }
+        let all = table.iter().all(|&mark| mark == 0);
         Self {
             during: fault.during(),
             fault,
             table,
+            all,
             draws,
         }
     }
@@ -115,7 +119,13 @@ impl Filter {
     }
 
     /// Edits the fate of one copy.
-    pub(super) fn apply(&self, departure: &Departure, to: NodeId, fate: &mut Vec<Span>) {
+    pub(super) fn apply(
+        &self,
+        departure: &Departure,
+        to: NodeId,
+        topology: &Topology,
+        fate: &mut Vec<Span>,
+    ) {
         if !self.is_active(departure.at) {
             return;
         }
@@ -135,14 +145,17 @@ impl Filter {
                     fate.clear();
                 }
             }
-            Fault::Loss { rate, nodes, .. } => {
-                let concerned = nodes.is_none() || from != 0 || to_mark != 0;
-                if concerned && happens(draw(0), *rate) {
+            Fault::Loss { rate, between, .. } => {
+                let concerned = self.all || from != 0 || to_mark != 0;
+                let pair = (topology.home(departure.from), topology.home(to));
+                let crosses = |&(a, b): &(usize, usize)| pair == (a, b) || pair == (b, a);
+                let here = between.is_empty() || between.iter().any(crosses);
+                if concerned && here && happens(draw(0), *rate) {
                     fate.clear();
                 }
             }
             Fault::Delay { by, .. } => {
-                if from != 0 || to_mark != 0 {
+                if self.all || from != 0 || to_mark != 0 {
                     fate.iter_mut().for_each(|latency| *latency += *by);
                 }
             }

@@ -6,6 +6,7 @@
 //! never contents.
 
 pub mod fault;
+pub mod regions;
 pub mod topology;
 
 use crate::base::node::NodeId;
@@ -134,7 +135,7 @@ impl Network {
             fate.clear();
             fate.push(latency);
             for filter in &self.filters {
-                filter.apply(departure, destination, &mut fate);
+                filter.apply(departure, destination, &self.topology, &mut fate);
             }
             match fate.len() {
                 0 => losses.lost += 1,
@@ -293,7 +294,8 @@ mod tests {
         };
         let lost = copies(Fault::Loss {
             rate: half,
-            nodes: None,
+            nodes: Vec::new(),
+            between: Vec::new(),
             during: always,
         });
         let doubled = copies(Fault::Duplicate {

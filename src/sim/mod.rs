@@ -70,6 +70,17 @@ pub struct Slow {
     pub during: Window,
 }
 
+/// A dishonest node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Liar {
+    /// Which node.
+    pub node: NodeId,
+    /// What it does, in the order in which it does it.
+    pub acts: Vec<Act>,
+    /// Whether it acts on one plan with the others that do.
+    pub colludes: bool,
+}
+
 /// What clients do.
 #[derive(Clone, Debug)]
 pub struct Workload {
@@ -110,8 +121,8 @@ pub struct Plan {
     pub outages: Vec<Outage>,
     /// Slow nodes.
     pub slow: Vec<Slow>,
-    /// What dishonest nodes do, all acts of one node together.
-    pub adversaries: Vec<(NodeId, Vec<Act>)>,
+    /// Dishonest nodes, each once.
+    pub liars: Vec<Liar>,
     /// The start of the measured window.
     pub warmup: Time,
     /// The end of the run and of the measured window.
@@ -134,7 +145,7 @@ pub struct World<P: Protocol> {
     batch: BatchRule,
     workload: Workload,
     slow: Vec<Slow>,
-    adversaries: Vec<(NodeId, Vec<Act>)>,
+    liars: Vec<Liar>,
     warmup: Time,
     until: Time,
     /// Only the leader answers clients: one reply is enough, and only crashes are expected.
@@ -149,9 +160,15 @@ impl<P: Protocol> World<P> {
 
     /// What the adversary in a node does, if there is one.
     fn adversary(&self, node: NodeId) -> Option<Adversary> {
-        let (_, acts) = self.adversaries.iter().find(|(liar, _)| *liar == node)?;
-        let accomplices: Vec<NodeId> = self.adversaries.iter().map(|(liar, _)| *liar).collect();
-        Some(Adversary::new(acts.clone(), &accomplices, self.nodes))
+        let liar = self.liars.iter().find(|liar| liar.node == node)?;
+        let together = |other: &&Liar| other.node == node || (liar.colludes && other.colludes);
+        let accomplices: Vec<NodeId> = self
+            .liars
+            .iter()
+            .filter(together)
+            .map(|other| other.node)
+            .collect();
+        Some(Adversary::new(liar.acts.clone(), &accomplices, self.nodes))
     }
 }
 
@@ -301,7 +318,7 @@ impl<P: Protocol> Simulation<P> {
             batch: plan.batch,
             workload: plan.workload,
             slow: plan.slow,
-            adversaries: plan.adversaries,
+            liars: plan.liars,
             warmup: plan.warmup,
             until: plan.until,
             leader_answers,

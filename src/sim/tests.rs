@@ -157,7 +157,8 @@ fn network(seed: u64, endpoints: usize, coin: &mut impl FnMut(u64) -> u64) -> Ne
         let rate = "5%".parse().unwrap();
         faults.push(Fault::Loss {
             rate,
-            nodes: None,
+            nodes: Vec::new(),
+            between: Vec::new(),
             during: window(3, 20),
         });
         faults.push(Fault::Duplicate {
@@ -213,6 +214,11 @@ fn plan(seed: u64) -> Plan {
         behaviour,
         during: window(2, 25),
     };
+    let liar = Liar {
+        node: NodeId(0),
+        acts: vec![act],
+        colludes: true,
+    };
     let arrivals = if coin(2) == 0 {
         Arrivals::Open {
             rate: "2000/s".parse().unwrap(),
@@ -246,11 +252,7 @@ fn plan(seed: u64) -> Plan {
             factor: 3,
             during: window(1, 9),
         }],
-        adversaries: if coin(2) == 0 {
-            vec![(NodeId(0), vec![act])]
-        } else {
-            Vec::new()
-        },
+        liars: if coin(2) == 0 { vec![liar] } else { Vec::new() },
         warmup: Time::ZERO + Span::from_millis(4),
         until: Time::ZERO + Span::from_millis(30),
         trace: coin(2) == 0,
