@@ -3,5 +3,6 @@
 pub mod base;
 pub mod chain;
 pub mod contract;
+pub mod experiment;
 pub mod protocol;
 pub mod sim;

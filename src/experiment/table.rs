@@ -1,0 +1,774 @@
+//! What runs left behind, as rows and as CSV files.
+//!
+//! A [`RunRecord`] holds everything of one run; [`Tables`] holds all runs of a folder in order of
+//! experiment, point and seed, writes them as tidy CSV files and reads equal rows back. The
+//! columns of a file are listed once, next to the row they belong to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::cells::{self, Cells};
+use super::{Error, store};
+
+pub use super::cells::label;
+
+/// One line of `runs.csv`: one run. Counts are of the measured window; a number that does not
+/// apply is nothing, and an empty cell.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns, explained by `consilium explain`"
+)]
+pub struct Row {
+    pub experiment: String,
+    pub point: u64,
+    pub protocol: String,
+    pub nodes: u64,
+    pub seed: u64,
+    pub status: String,
+    pub fingerprint: String,
+    pub safety: String,
+    pub liveness: String,
+    pub submitted: u64,
+    pub committed: u64,
+    pub accepted: u64,
+    pub refused: u64,
+    pub throughput_tps: Option<f64>,
+    pub goodput_tps: Option<f64>,
+    pub latency_mean_ms: Option<f64>,
+    pub latency_p50_ms: Option<f64>,
+    pub latency_p90_ms: Option<f64>,
+    pub latency_p99_ms: Option<f64>,
+    pub latency_max_ms: Option<f64>,
+    pub consensus_latency_mean_ms: Option<f64>,
+    pub blocks: u64,
+    pub messages: u64,
+    pub bytes: u64,
+    pub messages_per_block: Option<f64>,
+    pub signatures: u64,
+    pub verifications: u64,
+    pub leader_changes: u64,
+    pub violations: u64,
+    pub byzantine: u64,
+    pub convicted: u64,
+    pub convicted_wrongly: u64,
+    pub identified_after_ms: Option<f64>,
+    pub simulated_s: Option<f64>,
+    pub client_messages: u64,
+    pub client_bytes: u64,
+    pub events: u64,
+    /// The swept keys with their values as text, in the order of the experiment. Keys that are
+    /// columns already (`protocol`, `nodes`, `seed`) are dropped when the row enters [`Tables`],
+    /// unless they say more than the column does.
+    pub swept: Vec<(String, String)>,
+}
+
+/// One simulated second of a run.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns, explained by `consilium explain`"
+)]
+pub struct TimelineRow {
+    pub second: u64,
+    pub committed: u64,
+    pub latency_p50_ms: Option<f64>,
+    pub latency_p99_ms: Option<f64>,
+    pub messages: u64,
+    pub leader: Option<u64>,
+    pub view: Option<u64>,
+}
+
+/// The consensus messages of one kind in a whole run.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns, explained by `consilium explain`"
+)]
+pub struct MessageRow {
+    pub kind: String,
+    pub count: u64,
+    pub bytes: u64,
+}
+
+/// One quantile of the latencies of a run; 101 of them, from 0 to 1, make a distribution.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns, explained by `consilium explain`"
+)]
+pub struct LatencyRow {
+    pub quantile: f64,
+    pub latency_ms: f64,
+}
+
+/// An interval without a leader that was able to decide.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns, explained by `consilium explain`"
+)]
+pub struct ElectionRow {
+    pub start_ms: f64,
+    pub downtime_ms: f64,
+}
+
+/// A property that did not hold.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns, explained by `consilium explain`"
+)]
+pub struct ViolationRow {
+    pub time_ms: f64,
+    pub property: String,
+    pub nodes: String,
+    pub height: Option<u64>,
+    pub detail: String,
+}
+
+/// How fast the computer was: the one thing that differs between machines.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[expect(
+    missing_docs,
+    reason = "the names are the columns, explained by `consilium explain`"
+)]
+pub struct SpeedRow {
+    pub wall_s: f64,
+    pub events: u64,
+    pub events_per_s: Option<f64>,
+    pub peak_mib: Option<f64>,
+}
+
+/// Everything one run left behind. The row names the run; the other parts belong to it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RunRecord {
+    /// Its line in `runs.csv`.
+    pub row: Row,
+    /// Its lines in `timeline.csv`.
+    pub timeline: Vec<TimelineRow>,
+    /// Its lines in `messages.csv`.
+    pub messages: Vec<MessageRow>,
+    /// Its lines in `latencies.csv`.
+    pub latencies: Vec<LatencyRow>,
+    /// Its lines in `elections.csv`.
+    pub elections: Vec<ElectionRow>,
+    /// Its lines in `violations.csv`.
+    pub violations: Vec<ViolationRow>,
+    /// Its line in `speed.csv`.
+    pub speed: Option<SpeedRow>,
+}
+
+/// All runs of a folder.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Tables {
+    records: Vec<RunRecord>,
+}
+
+/// The columns of `runs.csv` before those of the swept keys.
+pub const RUN_COLUMNS: &[&str] = &[
+    "experiment",
+    "point",
+    "protocol",
+    "nodes",
+    "seed",
+    "status",
+    "fingerprint",
+    "safety",
+    "liveness",
+    "submitted",
+    "committed",
+    "accepted",
+    "refused",
+    "throughput_tps",
+    "goodput_tps",
+    "latency_mean_ms",
+    "latency_p50_ms",
+    "latency_p90_ms",
+    "latency_p99_ms",
+    "latency_max_ms",
+    "consensus_latency_mean_ms",
+    "blocks",
+    "messages",
+    "bytes",
+    "messages_per_block",
+    "signatures",
+    "verifications",
+    "leader_changes",
+    "violations",
+    "byzantine",
+    "convicted",
+    "convicted_wrongly",
+    "identified_after_ms",
+    "simulated_s",
+    "client_messages",
+    "client_bytes",
+    "events",
+];
+
+impl Row {
+    /// The fixed cells, in the order of [`RUN_COLUMNS`].
+    fn cells(&self) -> Vec<String> {
+        let (count, number) = (|n: u64| n.to_string(), cells::number);
+        vec![
+            label(&self.experiment),
+            count(self.point),
+            label(&self.protocol),
+            count(self.nodes),
+            count(self.seed),
+            label(&self.status),
+            label(&self.fingerprint),
+            label(&self.safety),
+            label(&self.liveness),
+            count(self.submitted),
+            count(self.committed),
+            count(self.accepted),
+            count(self.refused),
+            number(self.throughput_tps),
+            number(self.goodput_tps),
+            number(self.latency_mean_ms),
+            number(self.latency_p50_ms),
+            number(self.latency_p90_ms),
+            number(self.latency_p99_ms),
+            number(self.latency_max_ms),
+            number(self.consensus_latency_mean_ms),
+            count(self.blocks),
+            count(self.messages),
+            count(self.bytes),
+            number(self.messages_per_block),
+            count(self.signatures),
+            count(self.verifications),
+            count(self.leader_changes),
+            count(self.violations),
+            count(self.byzantine),
+            count(self.convicted),
+            count(self.convicted_wrongly),
+            number(self.identified_after_ms),
+            number(self.simulated_s),
+            count(self.client_messages),
+            count(self.client_bytes),
+            count(self.events),
+        ]
+    }
+
+    /// Reads the fixed cells; fields are evaluated in the order written, which is that of the
+    /// columns.
+    fn read(cells: &mut Cells<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            experiment: cells.text(),
+            point: cells.count()?,
+            protocol: cells.text(),
+            nodes: cells.count()?,
+            seed: cells.count()?,
+            status: cells.text(),
+            fingerprint: cells.text(),
+            safety: cells.text(),
+            liveness: cells.text(),
+            submitted: cells.count()?,
+            committed: cells.count()?,
+            accepted: cells.count()?,
+            refused: cells.count()?,
+            throughput_tps: cells.number()?,
+            goodput_tps: cells.number()?,
+            latency_mean_ms: cells.number()?,
+            latency_p50_ms: cells.number()?,
+            latency_p90_ms: cells.number()?,
+            latency_p99_ms: cells.number()?,
+            latency_max_ms: cells.number()?,
+            consensus_latency_mean_ms: cells.number()?,
+            blocks: cells.count()?,
+            messages: cells.count()?,
+            bytes: cells.count()?,
+            messages_per_block: cells.number()?,
+            signatures: cells.count()?,
+            verifications: cells.count()?,
+            leader_changes: cells.count()?,
+            violations: cells.count()?,
+            byzantine: cells.count()?,
+            convicted: cells.count()?,
+            convicted_wrongly: cells.count()?,
+            identified_after_ms: cells.number()?,
+            simulated_s: cells.number()?,
+            client_messages: cells.count()?,
+            client_bytes: cells.count()?,
+            events: cells.count()?,
+            swept: Vec::new(),
+        })
+    }
+
+    /// The value of a numeric column by its name; nothing if there is no such column, or it does
+    /// not apply, or it holds text.
+    pub fn number(&self, column: &str) -> Option<f64> {
+        let index = RUN_COLUMNS.iter().position(|name| *name == column)?;
+        let text = [
+            "experiment",
+            "protocol",
+            "status",
+            "fingerprint",
+            "safety",
+            "liveness",
+        ];
+        if text.contains(&column) {
+            return None;
+        }
+        self.cells()[index].parse().ok()
+    }
+
+    /// The value of a swept key as text.
+    pub fn swept(&self, key: &str) -> Option<&str> {
+        let found = self.swept.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Makes every text as it will be read back, and drops the swept keys that are columns.
+    fn tidy(&mut self) {
+        for text in [
+            &mut self.experiment,
+            &mut self.protocol,
+            &mut self.status,
+            &mut self.fingerprint,
+            &mut self.safety,
+            &mut self.liveness,
+        ] {
+            *text = label(text);
+        }
+        let swept = std::mem::take(&mut self.swept);
+        for (key, value) in swept {
+            let (mut key, value) = (label(&key), label(&value));
+            if let Some(index) = RUN_COLUMNS.iter().position(|column| *column == key) {
+                if self.cells()[index] == value {
+                    continue;
+                }
+                key.push_str(".value");
+            }
+            if self.swept(&key).is_none() {
+                self.swept.push((key, value));
+            }
+        }
+    }
+
+    /// What orders runs, and names them in the other files.
+    fn key(&self) -> (String, u64, u64) {
+        (self.experiment.clone(), self.point, self.seed)
+    }
+}
+
+impl RunRecord {
+    /// Makes everything as it will be read back.
+    fn tidy(&mut self) {
+        self.row.tidy();
+        for message in &mut self.messages {
+            message.kind = label(&message.kind);
+        }
+        for violation in &mut self.violations {
+            let ViolationRow {
+                property,
+                nodes,
+                detail,
+                ..
+            } = violation;
+            for text in [property, nodes, detail] {
+                *text = label(text);
+            }
+        }
+    }
+}
+
+impl Tables {
+    /// All runs, in order of experiment, point and seed, whatever the order they come in.
+    ///
+    /// # Errors
+    /// If a run appears twice.
+    pub fn new(mut records: Vec<RunRecord>) -> Result<Self, Error> {
+        records.iter_mut().for_each(RunRecord::tidy);
+        records.sort_by_cached_key(|record| record.row.key());
+        let twice = records
+            .windows(2)
+            .find(|pair| pair[0].row.key() == pair[1].row.key());
+        if let Some([RunRecord { row, .. }, _]) = twice {
+            return Err(Error::Twice {
+                experiment: row.experiment.clone(),
+                point: row.point,
+                seed: row.seed,
+            });
+        }
+        Ok(Self { records })
+    }
+
+    /// The runs in order.
+    pub fn records(&self) -> &[RunRecord] {
+        &self.records
+    }
+
+    /// The runs in order, to be joined with others.
+    pub fn into_records(self) -> Vec<RunRecord> {
+        self.records
+    }
+
+    /// The swept keys that are columns of their own, in order of first appearance.
+    pub fn swept_keys(&self) -> Vec<&str> {
+        let mut keys = Vec::new();
+        for (key, _) in self.records.iter().flat_map(|record| &record.row.swept) {
+            if !keys.contains(&key.as_str()) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// The names and bytes of all files. Those of which there is nothing to say are left out:
+    /// `violations.csv` without a violation, `speed.csv` without a clock.
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files = vec![("runs.csv".to_owned(), self.print_runs())];
+        files.push(self.print(&TIMELINE, |record| &record.timeline));
+        files.push(self.print(&MESSAGES, |record| &record.messages));
+        files.push(self.print(&LATENCIES, |record| &record.latencies));
+        files.push(self.print(&ELECTIONS, |record| &record.elections));
+        if self
+            .records
+            .iter()
+            .any(|record| !record.violations.is_empty())
+        {
+            files.push(self.print(&VIOLATIONS, |record| &record.violations));
+        }
+        if self.records.iter().any(|record| record.speed.is_some()) {
+            files.push(self.print(&SPEED, |record| record.speed.as_slice()));
+        }
+        files
+    }
+
+    /// Writes all files into a folder, and removes those of an earlier run that do not apply.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub fn write_dir(&self, dir: &Path) -> Result<Vec<PathBuf>, Error> {
+        let files = self.files();
+        let written = store::put(dir, &files)?;
+        for name in [VIOLATIONS.file, SPEED.file] {
+            if files.iter().all(|(file, _)| file != name) {
+                store::remove(&dir.join(name))?;
+            }
+        }
+        Ok(written)
+    }
+
+    /// Reads what [`Tables::write_dir`] wrote. Only `runs.csv` must be there.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is malformed, or speaks of a run that is not in `runs.csv`.
+    pub fn read_dir(dir: &Path) -> Result<Self, Error> {
+        let mut tables = Self::new(read_runs(dir)?)?;
+        let runs = tables.records.iter().enumerate();
+        let runs: Runs = runs
+            .map(|(index, record)| (record.row.key(), index))
+            .collect();
+        let records = &mut tables.records;
+        fill(dir, &TIMELINE, &runs, |run, row| {
+            records[run].timeline.push(row)
+        })?;
+        fill(dir, &MESSAGES, &runs, |run, row| {
+            records[run].messages.push(row)
+        })?;
+        fill(dir, &LATENCIES, &runs, |run, row| {
+            records[run].latencies.push(row)
+        })?;
+        fill(dir, &ELECTIONS, &runs, |run, row| {
+            records[run].elections.push(row)
+        })?;
+        fill(dir, &VIOLATIONS, &runs, |run, row| {
+            records[run].violations.push(row)
+        })?;
+        fill(dir, &SPEED, &runs, |run, row| {
+            records[run].speed = Some(row)
+        })?;
+        Ok(tables)
+    }
+
+    fn print_runs(&self) -> Vec<u8> {
+        let keys = self.swept_keys();
+        let texts = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let header = [texts(RUN_COLUMNS), texts(&keys)].concat();
+        let lines = self.records.iter().map(|RunRecord { row, .. }| {
+            let values = keys.iter().map(|key| row.swept(key).unwrap_or_default());
+            row.cells()
+                .into_iter()
+                .chain(values.map(str::to_owned))
+                .collect()
+        });
+        cells::print(std::iter::once(header).chain(lines))
+    }
+
+    fn print<T>(&self, file: &Format<T>, rows: impl Fn(&RunRecord) -> &[T]) -> (String, Vec<u8>) {
+        let header = file.columns.iter().map(|name| (*name).to_owned()).collect();
+        let lines = self.records.iter().flat_map(|record| {
+            let key = file.key_cells(&record.row);
+            rows(record)
+                .iter()
+                .map(move |row| [key.clone(), (file.cells)(row)].concat())
+        });
+        let bytes = cells::print(std::iter::once(header).chain(lines));
+        (file.file.to_owned(), bytes)
+    }
+}
+
+/// How the rows of one file are written and read.
+struct Format<T> {
+    file: &'static str,
+    /// All columns: those that name the run, then those of the row.
+    columns: &'static [&'static str],
+    cells: fn(&T) -> Vec<String>,
+    read: fn(&mut Cells<'_>) -> Result<T, Error>,
+}
+
+impl<T> Format<T> {
+    fn names_protocol(&self) -> bool {
+        self.columns.contains(&"protocol")
+    }
+
+    /// The cells that name the run.
+    fn key_cells(&self, row: &Row) -> Vec<String> {
+        let mut cells = vec![row.experiment.clone(), row.point.to_string()];
+        if self.names_protocol() {
+            cells.push(row.protocol.clone());
+        }
+        cells.push(row.seed.to_string());
+        cells
+    }
+
+    /// Reads the cells that name the run.
+    fn read_key(&self, cells: &mut Cells<'_>) -> Result<(String, u64, u64), Error> {
+        let (experiment, point) = (cells.text(), cells.count()?);
+        if self.names_protocol() {
+            cells.text();
+        }
+        Ok((experiment, point, cells.count()?))
+    }
+}
+
+const TIMELINE: Format<TimelineRow> = Format {
+    file: "timeline.csv",
+    columns: &[
+        "experiment",
+        "point",
+        "protocol",
+        "seed",
+        "second",
+        "committed",
+        "latency_p50_ms",
+        "latency_p99_ms",
+        "messages",
+        "leader",
+        "view",
+    ],
+    cells: |row| {
+        vec![
+            row.second.to_string(),
+            row.committed.to_string(),
+            cells::number(row.latency_p50_ms),
+            cells::number(row.latency_p99_ms),
+            row.messages.to_string(),
+            cells::count(row.leader),
+            cells::count(row.view),
+        ]
+    },
+    read: |cells| {
+        Ok(TimelineRow {
+            second: cells.count()?,
+            committed: cells.count()?,
+            latency_p50_ms: cells.number()?,
+            latency_p99_ms: cells.number()?,
+            messages: cells.count()?,
+            leader: cells.optional_count()?,
+            view: cells.optional_count()?,
+        })
+    },
+};
+
+const MESSAGES: Format<MessageRow> = Format {
+    file: "messages.csv",
+    columns: &[
+        "experiment",
+        "point",
+        "protocol",
+        "seed",
+        "kind",
+        "count",
+        "bytes",
+    ],
+    cells: |row| {
+        vec![
+            row.kind.clone(),
+            row.count.to_string(),
+            row.bytes.to_string(),
+        ]
+    },
+    read: |cells| {
+        Ok(MessageRow {
+            kind: cells.text(),
+            count: cells.count()?,
+            bytes: cells.count()?,
+        })
+    },
+};
+
+const LATENCIES: Format<LatencyRow> = Format {
+    file: "latencies.csv",
+    columns: &[
+        "experiment",
+        "point",
+        "protocol",
+        "seed",
+        "quantile",
+        "latency_ms",
+    ],
+    cells: |row| {
+        [row.quantile, row.latency_ms]
+            .map(|x| cells::number(Some(x)))
+            .to_vec()
+    },
+    read: |cells| {
+        Ok(LatencyRow {
+            quantile: cells.required_number()?,
+            latency_ms: cells.required_number()?,
+        })
+    },
+};
+
+const ELECTIONS: Format<ElectionRow> = Format {
+    file: "elections.csv",
+    columns: &[
+        "experiment",
+        "point",
+        "protocol",
+        "seed",
+        "start_ms",
+        "downtime_ms",
+    ],
+    cells: |row| {
+        [row.start_ms, row.downtime_ms]
+            .map(|x| cells::number(Some(x)))
+            .to_vec()
+    },
+    read: |cells| {
+        Ok(ElectionRow {
+            start_ms: cells.required_number()?,
+            downtime_ms: cells.required_number()?,
+        })
+    },
+};
+
+const VIOLATIONS: Format<ViolationRow> = Format {
+    file: "violations.csv",
+    columns: &[
+        "experiment",
+        "point",
+        "protocol",
+        "seed",
+        "time_ms",
+        "property",
+        "nodes",
+        "height",
+        "detail",
+    ],
+    cells: |row| {
+        vec![
+            cells::number(Some(row.time_ms)),
+            row.property.clone(),
+            row.nodes.clone(),
+            cells::count(row.height),
+            row.detail.clone(),
+        ]
+    },
+    read: |cells| {
+        Ok(ViolationRow {
+            time_ms: cells.required_number()?,
+            property: cells.text(),
+            nodes: cells.text(),
+            height: cells.optional_count()?,
+            detail: cells.text(),
+        })
+    },
+};
+
+const SPEED: Format<SpeedRow> = Format {
+    file: "speed.csv",
+    columns: &[
+        "experiment",
+        "point",
+        "seed",
+        "wall_s",
+        "events",
+        "events_per_s",
+        "peak_mib",
+    ],
+    cells: |row| {
+        vec![
+            cells::number(Some(row.wall_s)),
+            row.events.to_string(),
+            cells::number(row.events_per_s),
+            cells::number(row.peak_mib),
+        ]
+    },
+    read: |cells| {
+        Ok(SpeedRow {
+            wall_s: cells.required_number()?,
+            events: cells.count()?,
+            events_per_s: cells.number()?,
+            peak_mib: cells.number()?,
+        })
+    },
+};
+
+/// Where each run stands in the tables.
+type Runs = BTreeMap<(String, u64, u64), usize>;
+
+/// Reads `runs.csv`.
+fn read_runs(dir: &Path) -> Result<Vec<RunRecord>, Error> {
+    let path = dir.join("runs.csv");
+    let Some(bytes) = store::get(&path)? else {
+        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file");
+        return Err(store::refused("read", &path)(missing));
+    };
+    let (keys, rows) = cells::parse(&path, &bytes, RUN_COLUMNS, |cells| {
+        Ok((Row::read(cells)?, cells.rest()))
+    })?;
+    let records = rows.into_iter().map(|(mut row, values)| {
+        let pairs = keys.iter().cloned().zip(values);
+        row.swept = pairs.filter(|(_, value)| !value.is_empty()).collect();
+        RunRecord {
+            row,
+            ..RunRecord::default()
+        }
+    });
+    Ok(records.collect())
+}
+
+/// Reads one of the other files, if it is there, and hands each row over with its run.
+fn fill<T>(
+    dir: &Path,
+    file: &Format<T>,
+    runs: &Runs,
+    mut take: impl FnMut(usize, T),
+) -> Result<(), Error> {
+    let path = dir.join(file.file);
+    let Some(bytes) = store::get(&path)? else {
+        return Ok(());
+    };
+    cells::parse(&path, &bytes, file.columns, |cells| {
+        let key = file.read_key(cells)?;
+        let row = (file.read)(cells)?;
+        let run = runs.get(&key).ok_or_else(|| {
+            let (experiment, point, seed) = &key;
+            let named = format!("{experiment}, point {point}, seed {seed}");
+            cells.wrong(format!("the run of {named} is not in runs.csv"))
+        })?;
+        take(*run, row);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
