@@ -4,5 +4,6 @@ pub mod base;
 pub mod chain;
 pub mod contract;
 pub mod experiment;
+pub mod figure;
 pub mod protocol;
 pub mod sim;
