@@ -11,6 +11,15 @@ use csv::{QuoteStyle, ReaderBuilder, StringRecord, Terminator, WriterBuilder};
 
 use super::Error;
 
+/// A column of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Column {
+    /// As in the first line of the file. The unit comes last.
+    pub name: &'static str,
+    /// What it holds, as a sentence.
+    pub about: &'static str,
+}
+
 /// A text that needs no quotes: commas become semicolons, quotes apostrophes, and what is not
 /// printable a space. Empty becomes `-`, since an empty cell means that nothing applies.
 pub fn label(text: &str) -> String {
@@ -63,7 +72,7 @@ pub(super) fn print(lines: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
 pub(super) fn parse<T>(
     path: &Path,
     bytes: &[u8],
-    columns: &'static [&'static str],
+    columns: &'static [Column],
     mut read: impl FnMut(&mut Cells<'_>) -> Result<T, Error>,
 ) -> Result<(Vec<String>, Vec<T>), Error> {
     let mut reader = ReaderBuilder::new().quoting(false).from_reader(bytes);
@@ -76,10 +85,14 @@ pub(super) fn parse<T>(
         .headers()
         .map_err(|error| malformed(1, &error))?
         .clone();
-    if header.len() < columns.len() || !header.iter().zip(columns).all(|(a, b)| a == *b) {
+    if header.len() < columns.len() || !header.iter().zip(columns).all(|(a, b)| a == b.name) {
         return Err(Error::Columns {
             path: path.to_owned(),
-            expected: columns.join(","),
+            expected: columns
+                .iter()
+                .map(|column| column.name)
+                .collect::<Vec<_>>()
+                .join(","),
             found: header.iter().collect::<Vec<_>>().join(","),
         });
     }
@@ -115,7 +128,7 @@ fn reason(error: &csv::Error) -> String {
 /// One line, read from left to right.
 pub(super) struct Cells<'a> {
     record: &'a StringRecord,
-    columns: &'static [&'static str],
+    columns: &'static [Column],
     next: usize,
     path: &'a Path,
     /// Counted from one.
@@ -185,7 +198,10 @@ impl Cells<'_> {
 
     /// An error in the cell just read.
     fn malformed(&self, cell: &str, what: &str) -> Error {
-        let column = self.columns.get(self.next - 1).unwrap_or(&"?");
+        let column = self
+            .columns
+            .get(self.next - 1)
+            .map_or("?", |column| column.name);
         let shown: String = cell.chars().take(40).collect();
         self.wrong(format!("column `{column}`: `{shown}` is not {what}"))
     }

@@ -45,7 +45,7 @@ impl Axis {
     pub(super) fn from_zero(label: &str, values: &[f64], headroom: f64) -> Self {
         let greatest = values.iter().copied().fold(0.0, f64::max);
         let greatest = if greatest > 0.0 { greatest } else { 1.0 };
-        let step = nice_step(greatest * headroom, 5.0);
+        let step = nice_step(greatest * headroom, 7.0);
         let to = libm::ceil(greatest * headroom / step - 1e-9) * step;
         Self::linear(label, 0.0, to, step)
     }
@@ -70,8 +70,8 @@ impl Axis {
         let positive: Vec<f64> = values.iter().copied().filter(|v| *v > 0.0).collect();
         let (least, greatest) = extent(&positive);
         let all = round_numbers(least, greatest);
-        let from = all.iter().copied().rfind(|v| *v <= least * 0.999);
-        let to = all.iter().copied().find(|v| *v >= greatest * 1.001);
+        let from = all.iter().copied().rfind(|v| *v <= least * 0.94);
+        let to = all.iter().copied().find(|v| *v >= greatest * 1.06);
         let (from, to) = (from.unwrap_or(least / 2.0), to.unwrap_or(greatest * 2.0));
         let decades = libm::log10(to / from);
         let ticks = all

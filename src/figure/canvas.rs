@@ -190,10 +190,12 @@ impl Canvas<'_> {
 
     /// Words.
     pub(super) fn text(&mut self, text: &str, place: Place, letters: Type) {
-        let transform = if letters.upright {
-            FontTransform::Rotate270
+        // The backend centres the small letters; figures and capitals look centred lower.
+        let lower = f64::from(letters.size) * 0.09;
+        let (place, transform) = if letters.upright {
+            ((place.0 + lower, place.1), FontTransform::Rotate270)
         } else {
-            FontTransform::None
+            ((place.0, place.1 + lower), FontTransform::None)
         };
         let h_pos = match letters.align {
             Align::Left => HPos::Left,

@@ -46,20 +46,21 @@ struct Distribution {
 impl Distribution {
     fn draw(&self, tables: &Tables, context: &Context<'_>) -> Option<Picture> {
         let (groups, shown) = series::few_groups(tables);
-        let lines = groups.iter().map(|group| Series {
-            label: group.label(),
-            style: group.style,
-            points: (self.points)(group)
-                .into_iter()
-                .map(|(x, y)| Point {
-                    x,
-                    y,
-                    low: y,
-                    high: y,
-                })
-                .collect(),
-            markers: false,
-            marks: Vec::new(),
+        let lines = groups.iter().map(|group| {
+            let points = (self.points)(group).into_iter().map(|(x, y)| Point {
+                x,
+                y,
+                low: y,
+                high: y,
+            });
+            let points: Vec<Point> = points.collect();
+            Series {
+                label: group.label(),
+                style: group.style,
+                every: points.len() / 7 + 1,
+                points,
+                marks: Vec::new(),
+            }
         });
         let lines: Vec<Series> = lines.filter(|line| line.points.len() > 1).collect();
         let values = lines.iter().flat_map(|line| &line.points).map(|p| p.x);

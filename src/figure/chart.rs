@@ -25,8 +25,8 @@ pub(super) struct Series {
     pub(super) label: String,
     pub(super) style: Style,
     pub(super) points: Vec<Point>,
-    /// Whether each point has a marker: not where there are hundreds.
-    pub(super) markers: bool,
+    /// Every how many points there is a marker.
+    pub(super) every: usize,
     /// Where something happened, shown as a mark at the foot of the chart.
     pub(super) marks: Vec<f64>,
 }
@@ -184,7 +184,7 @@ impl Chart {
             canvas.line(
                 &places,
                 series.style.colour,
-                if series.markers { 5 } else { 4 },
+                if series.every == 1 { 5 } else { 4 },
                 1.0,
             );
         }
@@ -196,8 +196,11 @@ impl Chart {
             let places: Vec<Place> = inside.map(|(x, y)| self.place(frame, *x, *y)).collect();
             canvas.dashed(&places, theory.colour, 3, DASH);
         }
-        for series in self.series.iter().filter(|series| series.markers) {
-            for point in &series.points {
+        for (index, series) in self.series.iter().enumerate() {
+            // Sparse markers of different lines stand at different points.
+            let every = series.every.max(1);
+            let first = every * (2 * index + 1) / (2 * self.series.len());
+            for point in series.points.iter().skip(first).step_by(every) {
                 canvas.marker(self.place(frame, point.x, point.y), series.style, 10.0);
             }
         }
@@ -257,9 +260,7 @@ impl Chart {
         for series in &self.series {
             let sample = entry(canvas, &series.label);
             canvas.line(&sample, series.style.colour, 5, 1.0);
-            if series.markers {
-                canvas.marker((left + 27.0, sample[0].1), series.style, 10.0);
-            }
+            canvas.marker((left + 27.0, sample[0].1), series.style, 10.0);
         }
         let mut named: Vec<&str> = Vec::new();
         for theory in &self.theory {

@@ -115,7 +115,7 @@ impl Curve {
                 label: group.label(),
                 style: group.style,
                 points,
-                markers: true,
+                every: 1,
                 marks: Vec::new(),
             });
         }
@@ -131,7 +131,11 @@ impl Curve {
             return None;
         }
         dedup(&mut theory);
-        let note = series::about_seeds(groups.into_iter().map(|group| group.runs));
+        let note = if self.along == Along::Throughput {
+            "Medians over seeds; the load offered grows along each line.".to_owned()
+        } else {
+            series::about_seeds(groups.into_iter().map(|group| group.runs))
+        };
         let explains = if theory.is_empty() { "" } else { self.explains };
         let chart = Chart {
             title: self.title.to_owned(),
@@ -156,7 +160,12 @@ impl Curve {
                 .iter()
                 .filter_map(|tps| {
                     let same = points.iter().find(|point| point.x == tps.x)?;
-                    Some(Point { x: tps.y, ..*same })
+                    Some(Point {
+                        x: tps.y,
+                        low: same.y,
+                        high: same.y,
+                        ..*same
+                    })
                 })
                 .collect();
         }

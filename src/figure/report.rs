@@ -238,11 +238,10 @@ fn drawings(figures: &[(&Figure, Picture)]) -> String {
 fn violations(tables: &Tables) -> String {
     const MOST: usize = 100;
     let all = tables.records().iter().flat_map(|record| {
-        let with_row = record
+        record
             .violations
             .iter()
-            .map(move |violation| (&record.row, violation));
-        with_row
+            .map(move |violation| (&record.row, violation))
     });
     let total = all.clone().count();
     if total == 0 {

@@ -46,42 +46,49 @@ pub(super) fn tables(protocols: &[&str], (key, values): Sweep<'_>, seeds: u64) -
     Tables::new(records).unwrap()
 }
 
+/// The means from which one run is made up.
+struct Means {
+    nodes: f64,
+    throughput: f64,
+    latency: f64,
+    agreement: f64,
+    byzantine: bool,
+}
+
+fn means(protocol: &str, key: &str, number: f64) -> Means {
+    let given = |name: &str, usual: f64| if key.ends_with(name) { number } else { usual };
+    let (n, delay) = (given("nodes", 7.0), given("latency", 12.0));
+    let rank = super::theme::rank(protocol) as f64;
+    let byzantine = protocol != "raft" && protocol != "iraft";
+    let (work, hops) = if byzantine {
+        (14_000.0, 5.0)
+    } else {
+        (60_000.0, 4.0)
+    };
+    let capacity = work / n / (1.0 + 0.2 * rank);
+    let throughput = given("rate", 2000.0).min(capacity);
+    let messages = if byzantine { 2.0 * n } else { 2.0 };
+    Means {
+        nodes: n,
+        throughput,
+        latency: hops * delay + (2.0 + rank) / (1.0 - (throughput / capacity).min(0.97)),
+        agreement: messages * (n - 1.0),
+        byzantine,
+    }
+}
+
 fn run(protocol: &str, (key, value): (&str, &str), point: u64, seed: u64) -> RunRecord {
     let mut random = Random::new(seed * 1000 + point, Stream::Test);
     let mut noise = |by: f64| 1.0 + by * (random.bits() as f64 / u64::MAX as f64 - 0.5);
     let number = super::series::quantity(value).unwrap_or(0.0);
-    let n = if key == "nodes" { number } else { 7.0 };
-    let rank = super::theme::rank(protocol) as f64;
-    let byzantine = protocol != "raft" && protocol != "iraft";
-    let rate = if key == "workload.rate" {
-        number
-    } else {
-        2000.0
-    };
-    let capacity = if byzantine {
-        14_000.0 / n
-    } else {
-        60_000.0 / n
-    } / (1.0 + 0.2 * rank);
-    let throughput = rate.min(capacity) * noise(0.12);
-    let delay = if key.ends_with("latency") {
-        number
-    } else {
-        12.0
-    };
-    let load = (throughput / capacity).min(0.97);
-    let hops = if byzantine { 5.0 } else { 4.0 };
-    let p50 = (hops * delay + (2.0 + rank) / (1.0 - load)) * noise(0.15);
-    let agreement = if byzantine {
-        2.0 * n * (n - 1.0)
-    } else {
-        2.0 * (n - 1.0)
-    };
+    let means = means(protocol, key, number);
+    let throughput = means.throughput * noise(0.12);
+    let p50 = means.latency * noise(0.15);
     let row = Row {
         experiment: "scale".into(),
         point,
         protocol: protocol.into(),
-        nodes: n as u64,
+        nodes: means.nodes as u64,
         seed,
         status: "done".into(),
         fingerprint: format!("{:016x}", point * 7919 + seed),
@@ -96,21 +103,18 @@ fn run(protocol: &str, (key, value): (&str, &str), point: u64, seed: u64) -> Run
         latency_p50_ms: Some(p50),
         latency_p99_ms: Some(p50 * 2.5 * noise(0.3)),
         blocks: 1000,
-        messages_per_block: Some(agreement * 1.1),
+        messages_per_block: Some(means.agreement * 1.1),
         identified_after_ms: (protocol == "iraft").then(|| 300.0 * noise(0.5)),
-        simulated_s: Some(60.0),
         swept: vec![(key.into(), value.into())],
         ..Row::default()
     };
     RunRecord {
-        messages: messages(byzantine, agreement),
+        messages: messages(means.byzantine, means.agreement),
         timeline: (0..60)
             .map(|second| moment(second, throughput * noise(0.1), seed))
             .collect(),
         latencies: (0..=100).map(|q| latency(q, p50, noise(0.05))).collect(),
-        elections: (0..6)
-            .map(|k| election(k, 180.0 * noise(1.0) * (1.0 + rank)))
-            .collect(),
+        elections: (0..6).map(|k| election(k, 180.0 * noise(1.0))).collect(),
         violations: violations(&row),
         row,
         speed: None,

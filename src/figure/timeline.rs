@@ -59,11 +59,12 @@ fn committed(group: &Group<'_>) -> Series {
         .runs
         .iter()
         .min_by_key(|run| (run.row.point, run.row.seed));
+    let points = series::points(values.collect());
     Series {
         label: group.label(),
         style: group.style,
-        points: series::points(values.collect()),
-        markers: false,
+        every: points.len() / 6 + 1,
+        points,
         marks: first.map_or(Vec::new(), |run| leader_changes(run)),
     }
 }

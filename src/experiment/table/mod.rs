@@ -7,18 +7,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::cells::{self, Cells};
-use super::{Error, store};
+use super::{Error, cells, store};
 
-pub use super::cells::label;
+use format::{ELECTIONS, Format, LATENCIES, MESSAGES, RUNS, SPEED, TIMELINE, VIOLATIONS};
+
+mod format;
+
+pub use super::cells::{Column, label};
+pub use format::all_columns;
 
 /// One line of `runs.csv`: one run. Counts are of the measured window; a number that does not
 /// apply is nothing, and an empty cell.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "the names are the columns, explained by `consilium explain`"
-)]
+#[expect(missing_docs, reason = "the fields are the columns: see `all_columns`")]
 pub struct Row {
     pub experiment: String,
     pub point: u64,
@@ -65,10 +66,7 @@ pub struct Row {
 
 /// One simulated second of a run.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "the names are the columns, explained by `consilium explain`"
-)]
+#[expect(missing_docs, reason = "the fields are the columns: see `all_columns`")]
 pub struct TimelineRow {
     pub second: u64,
     pub committed: u64,
@@ -81,10 +79,7 @@ pub struct TimelineRow {
 
 /// The consensus messages of one kind in a whole run.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "the names are the columns, explained by `consilium explain`"
-)]
+#[expect(missing_docs, reason = "the fields are the columns: see `all_columns`")]
 pub struct MessageRow {
     pub kind: String,
     pub count: u64,
@@ -93,10 +88,7 @@ pub struct MessageRow {
 
 /// One quantile of the latencies of a run; 101 of them, from 0 to 1, make a distribution.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "the names are the columns, explained by `consilium explain`"
-)]
+#[expect(missing_docs, reason = "the fields are the columns: see `all_columns`")]
 pub struct LatencyRow {
     pub quantile: f64,
     pub latency_ms: f64,
@@ -104,10 +96,7 @@ pub struct LatencyRow {
 
 /// An interval without a leader that was able to decide.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "the names are the columns, explained by `consilium explain`"
-)]
+#[expect(missing_docs, reason = "the fields are the columns: see `all_columns`")]
 pub struct ElectionRow {
     pub start_ms: f64,
     pub downtime_ms: f64,
@@ -115,10 +104,7 @@ pub struct ElectionRow {
 
 /// A property that did not hold.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "the names are the columns, explained by `consilium explain`"
-)]
+#[expect(missing_docs, reason = "the fields are the columns: see `all_columns`")]
 pub struct ViolationRow {
     pub time_ms: f64,
     pub property: String,
@@ -129,10 +115,7 @@ pub struct ViolationRow {
 
 /// How fast the computer was: the one thing that differs between machines.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "the names are the columns, explained by `consilium explain`"
-)]
+#[expect(missing_docs, reason = "the fields are the columns: see `all_columns`")]
 pub struct SpeedRow {
     pub wall_s: f64,
     pub events: u64,
@@ -165,141 +148,11 @@ pub struct Tables {
     records: Vec<RunRecord>,
 }
 
-/// The columns of `runs.csv` before those of the swept keys.
-pub const RUN_COLUMNS: &[&str] = &[
-    "experiment",
-    "point",
-    "protocol",
-    "nodes",
-    "seed",
-    "status",
-    "fingerprint",
-    "safety",
-    "liveness",
-    "submitted",
-    "committed",
-    "accepted",
-    "refused",
-    "throughput_tps",
-    "goodput_tps",
-    "latency_mean_ms",
-    "latency_p50_ms",
-    "latency_p90_ms",
-    "latency_p99_ms",
-    "latency_max_ms",
-    "consensus_latency_mean_ms",
-    "blocks",
-    "messages",
-    "bytes",
-    "messages_per_block",
-    "signatures",
-    "verifications",
-    "leader_changes",
-    "violations",
-    "byzantine",
-    "convicted",
-    "convicted_wrongly",
-    "identified_after_ms",
-    "simulated_s",
-    "client_messages",
-    "client_bytes",
-    "events",
-];
-
 impl Row {
-    /// The fixed cells, in the order of [`RUN_COLUMNS`].
-    fn cells(&self) -> Vec<String> {
-        let (count, number) = (|n: u64| n.to_string(), cells::number);
-        vec![
-            label(&self.experiment),
-            count(self.point),
-            label(&self.protocol),
-            count(self.nodes),
-            count(self.seed),
-            label(&self.status),
-            label(&self.fingerprint),
-            label(&self.safety),
-            label(&self.liveness),
-            count(self.submitted),
-            count(self.committed),
-            count(self.accepted),
-            count(self.refused),
-            number(self.throughput_tps),
-            number(self.goodput_tps),
-            number(self.latency_mean_ms),
-            number(self.latency_p50_ms),
-            number(self.latency_p90_ms),
-            number(self.latency_p99_ms),
-            number(self.latency_max_ms),
-            number(self.consensus_latency_mean_ms),
-            count(self.blocks),
-            count(self.messages),
-            count(self.bytes),
-            number(self.messages_per_block),
-            count(self.signatures),
-            count(self.verifications),
-            count(self.leader_changes),
-            count(self.violations),
-            count(self.byzantine),
-            count(self.convicted),
-            count(self.convicted_wrongly),
-            number(self.identified_after_ms),
-            number(self.simulated_s),
-            count(self.client_messages),
-            count(self.client_bytes),
-            count(self.events),
-        ]
-    }
-
-    /// Reads the fixed cells; fields are evaluated in the order written, which is that of the
-    /// columns.
-    fn read(cells: &mut Cells<'_>) -> Result<Self, Error> {
-        Ok(Self {
-            experiment: cells.text(),
-            point: cells.count()?,
-            protocol: cells.text(),
-            nodes: cells.count()?,
-            seed: cells.count()?,
-            status: cells.text(),
-            fingerprint: cells.text(),
-            safety: cells.text(),
-            liveness: cells.text(),
-            submitted: cells.count()?,
-            committed: cells.count()?,
-            accepted: cells.count()?,
-            refused: cells.count()?,
-            throughput_tps: cells.number()?,
-            goodput_tps: cells.number()?,
-            latency_mean_ms: cells.number()?,
-            latency_p50_ms: cells.number()?,
-            latency_p90_ms: cells.number()?,
-            latency_p99_ms: cells.number()?,
-            latency_max_ms: cells.number()?,
-            consensus_latency_mean_ms: cells.number()?,
-            blocks: cells.count()?,
-            messages: cells.count()?,
-            bytes: cells.count()?,
-            messages_per_block: cells.number()?,
-            signatures: cells.count()?,
-            verifications: cells.count()?,
-            leader_changes: cells.count()?,
-            violations: cells.count()?,
-            byzantine: cells.count()?,
-            convicted: cells.count()?,
-            convicted_wrongly: cells.count()?,
-            identified_after_ms: cells.number()?,
-            simulated_s: cells.number()?,
-            client_messages: cells.count()?,
-            client_bytes: cells.count()?,
-            events: cells.count()?,
-            swept: Vec::new(),
-        })
-    }
-
     /// The value of a numeric column by its name; nothing if there is no such column, or it does
     /// not apply, or it holds text.
     pub fn number(&self, column: &str) -> Option<f64> {
-        let index = RUN_COLUMNS.iter().position(|name| *name == column)?;
+        let index = RUNS.iter().position(|known| known.name == column)?;
         let text = [
             "experiment",
             "protocol",
@@ -335,7 +188,7 @@ impl Row {
         let swept = std::mem::take(&mut self.swept);
         for (key, value) in swept {
             let (mut key, value) = (label(&key), label(&value));
-            if let Some(index) = RUN_COLUMNS.iter().position(|column| *column == key) {
+            if let Some(index) = RUNS.iter().position(|column| column.name == key) {
                 if self.cells()[index] == value {
                     continue;
                 }
@@ -464,32 +317,30 @@ impl Tables {
             .collect();
         let records = &mut tables.records;
         fill(dir, &TIMELINE, &runs, |run, row| {
-            records[run].timeline.push(row)
+            records[run].timeline.push(row);
         })?;
         fill(dir, &MESSAGES, &runs, |run, row| {
-            records[run].messages.push(row)
+            records[run].messages.push(row);
         })?;
         fill(dir, &LATENCIES, &runs, |run, row| {
-            records[run].latencies.push(row)
+            records[run].latencies.push(row);
         })?;
         fill(dir, &ELECTIONS, &runs, |run, row| {
-            records[run].elections.push(row)
+            records[run].elections.push(row);
         })?;
         fill(dir, &VIOLATIONS, &runs, |run, row| {
-            records[run].violations.push(row)
+            records[run].violations.push(row);
         })?;
         fill(dir, &SPEED, &runs, |run, row| {
-            records[run].speed = Some(row)
+            records[run].speed = Some(row);
         })?;
         Ok(tables)
     }
 
     fn print_runs(&self) -> Vec<u8> {
         let keys = self.swept_keys();
-        let texts = |names: &[&str]| -> Vec<String> {
-            names.iter().map(|name| (*name).to_owned()).collect()
-        };
-        let header = [texts(RUN_COLUMNS), texts(&keys)].concat();
+        let swept = keys.iter().map(|key| (*key).to_owned());
+        let header = names(RUNS).chain(swept).collect();
         let lines = self.records.iter().map(|RunRecord { row, .. }| {
             let values = keys.iter().map(|key| row.swept(key).unwrap_or_default());
             row.cells()
@@ -501,7 +352,7 @@ impl Tables {
     }
 
     fn print<T>(&self, file: &Format<T>, rows: impl Fn(&RunRecord) -> &[T]) -> (String, Vec<u8>) {
-        let header = file.columns.iter().map(|name| (*name).to_owned()).collect();
+        let header = names(file.columns).collect();
         let lines = self.records.iter().flat_map(|record| {
             let key = file.key_cells(&record.row);
             rows(record)
@@ -513,213 +364,10 @@ impl Tables {
     }
 }
 
-/// How the rows of one file are written and read.
-struct Format<T> {
-    file: &'static str,
-    /// All columns: those that name the run, then those of the row.
-    columns: &'static [&'static str],
-    cells: fn(&T) -> Vec<String>,
-    read: fn(&mut Cells<'_>) -> Result<T, Error>,
+/// The first line of a file.
+fn names(columns: &[Column]) -> impl Iterator<Item = String> {
+    columns.iter().map(|column| column.name.to_owned())
 }
-
-impl<T> Format<T> {
-    fn names_protocol(&self) -> bool {
-        self.columns.contains(&"protocol")
-    }
-
-    /// The cells that name the run.
-    fn key_cells(&self, row: &Row) -> Vec<String> {
-        let mut cells = vec![row.experiment.clone(), row.point.to_string()];
-        if self.names_protocol() {
-            cells.push(row.protocol.clone());
-        }
-        cells.push(row.seed.to_string());
-        cells
-    }
-
-    /// Reads the cells that name the run.
-    fn read_key(&self, cells: &mut Cells<'_>) -> Result<(String, u64, u64), Error> {
-        let (experiment, point) = (cells.text(), cells.count()?);
-        if self.names_protocol() {
-            cells.text();
-        }
-        Ok((experiment, point, cells.count()?))
-    }
-}
-
-const TIMELINE: Format<TimelineRow> = Format {
-    file: "timeline.csv",
-    columns: &[
-        "experiment",
-        "point",
-        "protocol",
-        "seed",
-        "second",
-        "committed",
-        "latency_p50_ms",
-        "latency_p99_ms",
-        "messages",
-        "leader",
-        "view",
-    ],
-    cells: |row| {
-        vec![
-            row.second.to_string(),
-            row.committed.to_string(),
-            cells::number(row.latency_p50_ms),
-            cells::number(row.latency_p99_ms),
-            row.messages.to_string(),
-            cells::count(row.leader),
-            cells::count(row.view),
-        ]
-    },
-    read: |cells| {
-        Ok(TimelineRow {
-            second: cells.count()?,
-            committed: cells.count()?,
-            latency_p50_ms: cells.number()?,
-            latency_p99_ms: cells.number()?,
-            messages: cells.count()?,
-            leader: cells.optional_count()?,
-            view: cells.optional_count()?,
-        })
-    },
-};
-
-const MESSAGES: Format<MessageRow> = Format {
-    file: "messages.csv",
-    columns: &[
-        "experiment",
-        "point",
-        "protocol",
-        "seed",
-        "kind",
-        "count",
-        "bytes",
-    ],
-    cells: |row| {
-        vec![
-            row.kind.clone(),
-            row.count.to_string(),
-            row.bytes.to_string(),
-        ]
-    },
-    read: |cells| {
-        Ok(MessageRow {
-            kind: cells.text(),
-            count: cells.count()?,
-            bytes: cells.count()?,
-        })
-    },
-};
-
-const LATENCIES: Format<LatencyRow> = Format {
-    file: "latencies.csv",
-    columns: &[
-        "experiment",
-        "point",
-        "protocol",
-        "seed",
-        "quantile",
-        "latency_ms",
-    ],
-    cells: |row| {
-        [row.quantile, row.latency_ms]
-            .map(|x| cells::number(Some(x)))
-            .to_vec()
-    },
-    read: |cells| {
-        Ok(LatencyRow {
-            quantile: cells.required_number()?,
-            latency_ms: cells.required_number()?,
-        })
-    },
-};
-
-const ELECTIONS: Format<ElectionRow> = Format {
-    file: "elections.csv",
-    columns: &[
-        "experiment",
-        "point",
-        "protocol",
-        "seed",
-        "start_ms",
-        "downtime_ms",
-    ],
-    cells: |row| {
-        [row.start_ms, row.downtime_ms]
-            .map(|x| cells::number(Some(x)))
-            .to_vec()
-    },
-    read: |cells| {
-        Ok(ElectionRow {
-            start_ms: cells.required_number()?,
-            downtime_ms: cells.required_number()?,
-        })
-    },
-};
-
-const VIOLATIONS: Format<ViolationRow> = Format {
-    file: "violations.csv",
-    columns: &[
-        "experiment",
-        "point",
-        "protocol",
-        "seed",
-        "time_ms",
-        "property",
-        "nodes",
-        "height",
-        "detail",
-    ],
-    cells: |row| {
-        vec![
-            cells::number(Some(row.time_ms)),
-            row.property.clone(),
-            row.nodes.clone(),
-            cells::count(row.height),
-            row.detail.clone(),
-        ]
-    },
-    read: |cells| {
-        Ok(ViolationRow {
-            time_ms: cells.required_number()?,
-            property: cells.text(),
-            nodes: cells.text(),
-            height: cells.optional_count()?,
-            detail: cells.text(),
-        })
-    },
-};
-
-const SPEED: Format<SpeedRow> = Format {
-    file: "speed.csv",
-    columns: &[
-        "experiment",
-        "point",
-        "seed",
-        "wall_s",
-        "events",
-        "events_per_s",
-        "peak_mib",
-    ],
-    cells: |row| {
-        vec![
-            cells::number(Some(row.wall_s)),
-            row.events.to_string(),
-            cells::number(row.events_per_s),
-            cells::number(row.peak_mib),
-        ]
-    },
-    read: |cells| {
-        Ok(SpeedRow {
-            wall_s: cells.required_number()?,
-            events: cells.count()?,
-            events_per_s: cells.number()?,
-            peak_mib: cells.number()?,
-        })
-    },
-};
 
 /// Where each run stands in the tables.
 type Runs = BTreeMap<(String, u64, u64), usize>;
@@ -731,7 +379,7 @@ fn read_runs(dir: &Path) -> Result<Vec<RunRecord>, Error> {
         let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file");
         return Err(store::refused("read", &path)(missing));
     };
-    let (keys, rows) = cells::parse(&path, &bytes, RUN_COLUMNS, |cells| {
+    let (keys, rows) = cells::parse(&path, &bytes, RUNS, |cells| {
         Ok((Row::read(cells)?, cells.rest()))
     })?;
     let records = rows.into_iter().map(|(mut row, values)| {
