@@ -90,24 +90,36 @@ impl Axis {
         }
     }
 
-    /// A logarithmic axis with a tick at each value: the values are few, and chosen.
+    /// An axis whose ticks are the values themselves, which are few and chosen: by ratios if they
+    /// are positive and far apart. Round numbers are the ticks if the values are many.
     pub(super) fn at_values(label: &str, values: &[f64]) -> Self {
-        let (least, greatest) = extent(values);
-        let room = libm::pow((greatest / least).max(1.2), 0.04);
+        const MANY: usize = 16;
         let mut values = values.to_vec();
         values.sort_by(f64::total_cmp);
         values.dedup();
+        let (least, greatest) = extent(&values);
+        let ratios = least > 0.0 && greatest / least >= 4.0;
+        let mut axis = match (ratios, values.len() > MANY) {
+            (true, true) => return Self::log(label, &values),
+            (false, true) => return Self::tight(label, &values),
+            (false, false) => Self::tight(label, &values),
+            (true, false) => {
+                let room = libm::pow(greatest / least, 0.04);
+                Self {
+                    label: label.to_owned(),
+                    spread: Spread::Log,
+                    from: least / room,
+                    to: greatest * room,
+                    ticks: Vec::new(),
+                }
+            }
+        };
         let ticks = values.iter().map(|at| Tick {
             at: *at,
             name: Some(show(*at)),
         });
-        Self {
-            label: label.to_owned(),
-            spread: Spread::Log,
-            from: least / room,
-            to: greatest * room,
-            ticks: ticks.collect(),
-        }
+        axis.ticks = ticks.collect();
+        axis
     }
 
     /// From 0 to 1 in percent.
@@ -306,7 +318,15 @@ mod tests {
         assert_eq!(names(&axis), ["4", "7", "8", "100"]);
         axis.thin(|name| 0.06 + 0.01 * name.len() as f64);
         assert_eq!(names(&axis), ["4", "7", "100"]);
+        let near = Axis::at_values("n", &[4.0, 7.0]);
+        assert_eq!(
+            (names(&near), near.spread),
+            (vec!["4", "7"], Spread::Linear)
+        );
         let single = Axis::at_values("n", &[4.0]);
-        assert!((single.place(4.0) - 0.5).abs() < 1e-9);
+        assert!(
+            (0.0..=1.0).contains(&single.place(4.0)),
+            "one value is no division by zero"
+        );
     }
 }

@@ -45,7 +45,7 @@ struct Distribution {
 
 impl Distribution {
     fn draw(&self, tables: &Tables, context: &Context<'_>) -> Option<Picture> {
-        let (groups, shown) = series::few_groups(tables);
+        let (groups, shown) = series::few_groups(tables, None);
         let lines = groups.iter().map(|group| {
             let points = (self.points)(group).into_iter().map(|(x, y)| Point {
                 x,
@@ -57,6 +57,7 @@ impl Distribution {
             Series {
                 label: group.label(),
                 style: group.style,
+                joined: true,
                 every: points.len() / 7 + 1,
                 points,
                 marks: Vec::new(),

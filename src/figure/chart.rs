@@ -25,6 +25,8 @@ pub(super) struct Series {
     pub(super) label: String,
     pub(super) style: Style,
     pub(super) points: Vec<Point>,
+    /// Whether a line joins the points.
+    pub(super) joined: bool,
     /// Every how many points there is a marker.
     pub(super) every: usize,
     /// Where something happened, shown as a mark at the foot of the chart.
@@ -42,6 +44,7 @@ pub(super) struct Point {
 
 /// What a formula says, as a dashed line.
 pub(super) struct Theory {
+    /// Its name in the legend; empty if a series stands for it there.
     pub(super) label: String,
     pub(super) colour: Rgb,
     pub(super) points: Vec<(f64, f64)>,
@@ -115,6 +118,7 @@ impl Chart {
     fn legend_labels(&self) -> impl Iterator<Item = &str> {
         let series = self.series.iter().map(|series| series.label.as_str());
         let theory = self.theory.iter().map(|theory| theory.label.as_str());
+        let theory = theory.filter(|label| !label.is_empty());
         series.chain(theory).chain(self.marks.as_deref())
     }
 
@@ -178,7 +182,7 @@ impl Chart {
     }
 
     fn lines(&self, canvas: &mut Canvas<'_>, frame: Frame) {
-        for series in &self.series {
+        for series in self.series.iter().filter(|series| series.joined) {
             let places = series.points.iter().map(|p| self.place(frame, p.x, p.y));
             let places: Vec<Place> = places.collect();
             canvas.line(
@@ -259,12 +263,16 @@ impl Chart {
         };
         for series in &self.series {
             let sample = entry(canvas, &series.label);
-            canvas.line(&sample, series.style.colour, 5, 1.0);
+            if series.joined {
+                canvas.line(&sample, series.style.colour, 5, 1.0);
+            } else {
+                canvas.dashed(&sample, series.style.colour, 3, DASH);
+            }
             canvas.marker((left + 27.0, sample[0].1), series.style, 10.0);
         }
         let mut named: Vec<&str> = Vec::new();
         for theory in &self.theory {
-            if !named.contains(&theory.label.as_str()) {
+            if !theory.label.is_empty() && !named.contains(&theory.label.as_str()) {
                 named.push(&theory.label);
                 let several = self
                     .theory

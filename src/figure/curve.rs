@@ -78,15 +78,14 @@ impl Along {
         }
     }
 
-    /// The axis that holds these values: by ratios where values are chosen so.
+    /// The axis that holds these values; where they are sizes, they are the ticks themselves.
     fn axis(self, key: &str, values: &[f64]) -> Axis {
-        let (least, greatest) = super::axis::extent(values);
-        let ratios = match self {
+        let chosen = match self {
             Self::Nodes | Self::Batch => true,
             Self::Load => key.ends_with(".clients"),
             Self::Delay | Self::Throughput => false,
         };
-        if ratios && least > 0.0 && greatest / least >= 4.0 {
+        if chosen {
             Axis::at_values(self.label(key), values)
         } else {
             Axis::tight(self.label(key), values)
@@ -98,7 +97,7 @@ impl Curve {
     /// Draws the figure, if the runs have what it needs.
     pub(super) fn draw(&self, tables: &Tables, context: &Context<'_>) -> Option<Picture> {
         let key = self.along.key(tables)?;
-        let groups = series::groups(tables, Some(&key));
+        let (groups, shown) = series::few_groups(tables, Some(&key));
         let mut series = Vec::new();
         let mut theory = Vec::new();
         for group in &groups {
@@ -114,6 +113,7 @@ impl Curve {
             series.push(Series {
                 label: group.label(),
                 style: group.style,
+                joined: true,
                 points,
                 every: 1,
                 marks: Vec::new(),
@@ -136,6 +136,7 @@ impl Curve {
         } else {
             series::about_seeds(groups.into_iter().map(|group| group.runs))
         };
+        let note = format!("{note} {shown}").trim().to_owned();
         let explains = if theory.is_empty() { "" } else { self.explains };
         let chart = Chart {
             title: self.title.to_owned(),

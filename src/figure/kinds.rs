@@ -28,7 +28,7 @@ struct Bars<'a> {
 
 /// Draws the figure, if any message was counted.
 pub(super) fn draw(tables: &Tables, context: &Context<'_>) -> Option<Picture> {
-    let (groups, shown) = series::few_groups(tables);
+    let (groups, shown) = series::few_groups(tables, None);
     let bars = groups.into_iter().map(|group| Bars {
         kinds: per_block(&group),
         group,

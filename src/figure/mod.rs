@@ -10,6 +10,7 @@ mod chart;
 mod curve;
 mod kinds;
 mod list;
+mod overlay;
 mod png;
 mod report;
 mod series;
@@ -27,6 +28,7 @@ use crate::experiment::store;
 use crate::experiment::table::Tables;
 
 pub use list::FIGURES;
+pub use overlay::{Overlay, overlay};
 pub use report::report;
 
 /// A figure that can be asked for by name.
@@ -63,7 +65,7 @@ pub enum Error {
     #[error(transparent)]
     Results(#[from] experiment::Error),
     /// There is no figure of this name.
-    #[error("there is no figure `{name}`{}", nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?")))]
+    #[error("there is no figure `{name}`{}", hint(*nearest))]
     Unknown {
         /// The name.
         name: String,
@@ -172,6 +174,11 @@ pub fn redraw(dir: &Path, names: Option<&[String]>) -> Result<Vec<PathBuf>, Erro
     let tables = Tables::read_dir(dir)?;
     let manifest = Manifest::read_dir(dir)?.unwrap_or_default();
     Ok(store::put(dir, &files(&tables, &manifest, names)?)?)
+}
+
+/// The end of a sentence about an unknown name.
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
 }
 
 /// How many letters must be inserted, removed or replaced to turn one word into another.

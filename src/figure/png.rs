@@ -1,6 +1,7 @@
 //! The raster image of a picture, from the very same SVG.
 //!
-//! The font is embedded and no other is looked for, so the bytes are the same on every machine.
+//! The font is embedded and no other is looked for: the image does not depend on what is
+//! installed.
 
 use std::sync::Arc;
 

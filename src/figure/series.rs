@@ -19,8 +19,10 @@ pub(super) struct Group<'a> {
     pub(super) runs: Vec<&'a RunRecord>,
 }
 
-/// More lines than this cannot be told apart.
-const MOST_GROUPS: usize = 9;
+/// More lines than this cannot be told apart: crossing lines, and lines with a place of their own
+/// in the legend.
+const MOST_CROSSING: usize = 9;
+const MOST_ALONG: usize = 18;
 
 impl Group<'_> {
     /// The name of the line.
@@ -66,7 +68,7 @@ pub(super) fn points(mut values: Vec<(f64, f64)>) -> Vec<Point> {
 
 /// All runs in groups: by protocol, and by those swept keys that vary where `along` and the
 /// keys before do not. Protocols stand in the order of the legend, variants in ascending order.
-pub(super) fn groups<'a>(tables: &'a Tables, along: Option<&str>) -> Vec<Group<'a>> {
+fn groups<'a>(tables: &'a Tables, along: Option<&str>) -> Vec<Group<'a>> {
     let splits = splitting_keys(tables, along);
     let mut groups: Vec<Group<'a>> = Vec::new();
     for run in tables.records() {
@@ -91,9 +93,10 @@ pub(super) fn groups<'a>(tables: &'a Tables, along: Option<&str>) -> Vec<Group<'
 
 /// As [`groups`], but where there would be too many lines only the last variant of each protocol,
 /// which is that of the greatest values. Says so in a sentence.
-pub(super) fn few_groups(tables: &Tables) -> (Vec<Group<'_>>, String) {
-    let mut groups = groups(tables, None);
-    if groups.len() <= MOST_GROUPS {
+pub(super) fn few_groups<'a>(tables: &'a Tables, along: Option<&str>) -> (Vec<Group<'a>>, String) {
+    let mut groups = groups(tables, along);
+    let most = along.map_or(MOST_CROSSING, |_| MOST_ALONG);
+    if groups.len() <= most {
         return (groups, String::new());
     }
     let mut last: BTreeMap<(usize, &str), Group<'_>> = BTreeMap::new();
@@ -274,9 +277,8 @@ pub(super) fn about_seeds<'a>(points: impl IntoIterator<Item = Vec<&'a RunRecord
         format!("Median of {number} seeds; band: 95% interval of the median.")
     } else {
         let percent = libm::round(coverage * 1000.0) / 10.0;
-        format!(
-            "Median of {number} seeds; band: least to greatest, a {percent}% interval of the median."
-        )
+        let band = format!("least to greatest, a {percent}% interval of the median");
+        format!("Median of {number} seeds; band: {band}.")
     }
 }
 
@@ -371,7 +373,7 @@ mod tests {
     fn too_many_lines_are_reduced_to_the_last_of_each_protocol() {
         let runs = (4..20).map(|nodes| run("raft", nodes, "50", "1/s"));
         let tables = Tables::new(runs.collect()).unwrap();
-        let (few, note) = few_groups(&tables);
+        let (few, note) = few_groups(&tables, None);
         assert_eq!(
             (labels(&few), note.as_str()),
             (vec!["Raft".to_owned()], "Shown: n = 19.")

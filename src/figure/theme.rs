@@ -99,6 +99,17 @@ pub(super) fn style(protocol: &str, index: usize, count: usize) -> Style {
     }
 }
 
+/// The looks of a series that may be no protocol of ours, by its place among others.
+pub(super) fn any(name: &str, index: usize) -> Style {
+    let known = rank(name) < PROTOCOLS.len();
+    let name = if known {
+        name
+    } else {
+        PROTOCOLS[index % PROTOCOLS.len()].0
+    };
+    style(name, 0, 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use super::{Context, Picture};
 
 /// Draws the figure, if any run lasted two seconds.
 pub(super) fn draw(tables: &Tables, context: &Context<'_>) -> Option<Picture> {
-    let (groups, shown) = series::few_groups(tables);
+    let (groups, shown) = series::few_groups(tables, None);
     let mut all: Vec<Series> = groups.iter().map(committed).collect();
     all.retain(|series| series.points.len() > 1);
     let points = all.iter().flat_map(|series| &series.points);
@@ -63,6 +63,7 @@ fn committed(group: &Group<'_>) -> Series {
     Series {
         label: group.label(),
         style: group.style,
+        joined: true,
         every: points.len() / 6 + 1,
         points,
         marks: first.map_or(Vec::new(), |run| leader_changes(run)),

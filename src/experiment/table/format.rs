@@ -72,7 +72,7 @@ pub(super) const RUNS: &[Column] = &[
     col("blocks", "Blocks decided in the measured window."),
     col(
         "messages",
-        "Messages replicas sent to one another in the measured window; one to k receivers counts k.",
+        "Messages among replicas in the measured window; one to k receivers counts k.",
     ),
     col("bytes", "Bytes of those messages."),
     col("messages_per_block", "Those messages divided by blocks."),
@@ -265,10 +265,7 @@ pub(super) const TIMELINE: Format<TimelineRow> = Format {
             "Median latency of the transactions answered in that second.",
         ),
         col("latency_p99_ms", "99th percentile of the same."),
-        col(
-            "messages",
-            "Messages replicas sent to one another in that second.",
-        ),
+        col("messages", "Messages among replicas sent in that second."),
         col(
             "leader",
             "Index of the node that led at its end, if one did.",

@@ -310,30 +310,47 @@ impl Tables {
     /// # Errors
     /// If a file cannot be read, is malformed, or speaks of a run that is not in `runs.csv`.
     pub fn read_dir(dir: &Path) -> Result<Self, Error> {
-        let mut tables = Self::new(read_runs(dir)?)?;
+        Self::read(dir, |name| store::get(&dir.join(name)))
+    }
+
+    /// All files in one, to keep the finished runs of an unfinished sweep. The first line of each
+    /// is its name after a comma, with which no line of a table begins: no label is empty.
+    pub fn to_archive(&self) -> Vec<u8> {
+        let mut archive = Vec::new();
+        for (name, bytes) in self.files() {
+            archive.extend(format!(",{name}\n").bytes());
+            archive.extend(bytes);
+        }
+        archive
+    }
+
+    /// Reads what [`Tables::to_archive`] returned. The path is for errors only, whose lines count
+    /// from the beginning of the file within the archive.
+    ///
+    /// # Errors
+    /// As of [`Tables::read_dir`].
+    pub fn from_archive(path: &Path, archive: &[u8]) -> Result<Self, Error> {
+        Self::read(path, |name| Ok(section(archive, name)))
+    }
+
+    /// Reads all tables from wherever files are got by name.
+    fn read(
+        place: &Path,
+        get: impl Fn(&str) -> Result<Option<Vec<u8>>, Error>,
+    ) -> Result<Self, Error> {
+        let mut tables = Self::new(read_runs(&place.join("runs.csv"), get("runs.csv")?)?)?;
         let runs = tables.records.iter().enumerate();
         let runs: Runs = runs
             .map(|(index, record)| (record.row.key(), index))
             .collect();
-        let records = &mut tables.records;
-        fill(dir, &TIMELINE, &runs, |run, row| {
-            records[run].timeline.push(row);
-        })?;
-        fill(dir, &MESSAGES, &runs, |run, row| {
-            records[run].messages.push(row);
-        })?;
-        fill(dir, &LATENCIES, &runs, |run, row| {
-            records[run].latencies.push(row);
-        })?;
-        fill(dir, &ELECTIONS, &runs, |run, row| {
-            records[run].elections.push(row);
-        })?;
-        fill(dir, &VIOLATIONS, &runs, |run, row| {
-            records[run].violations.push(row);
-        })?;
-        fill(dir, &SPEED, &runs, |run, row| {
-            records[run].speed = Some(row);
-        })?;
+        let all = &mut tables.records;
+        let source = Source { place, get, runs };
+        source.fill(&TIMELINE, |run, row| all[run].timeline.push(row))?;
+        source.fill(&MESSAGES, |run, row| all[run].messages.push(row))?;
+        source.fill(&LATENCIES, |run, row| all[run].latencies.push(row))?;
+        source.fill(&ELECTIONS, |run, row| all[run].elections.push(row))?;
+        source.fill(&VIOLATIONS, |run, row| all[run].violations.push(row))?;
+        source.fill(&SPEED, |run, row| all[run].speed = Some(row))?;
         Ok(tables)
     }
 
@@ -372,14 +389,13 @@ fn names(columns: &[Column]) -> impl Iterator<Item = String> {
 /// Where each run stands in the tables.
 type Runs = BTreeMap<(String, u64, u64), usize>;
 
-/// Reads `runs.csv`.
-fn read_runs(dir: &Path) -> Result<Vec<RunRecord>, Error> {
-    let path = dir.join("runs.csv");
-    let Some(bytes) = store::get(&path)? else {
+/// Reads `runs.csv`, which must be there.
+fn read_runs(path: &Path, bytes: Option<Vec<u8>>) -> Result<Vec<RunRecord>, Error> {
+    let Some(bytes) = bytes else {
         let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file");
-        return Err(store::refused("read", &path)(missing));
+        return Err(store::refused("read", path)(missing));
     };
-    let (keys, rows) = cells::parse(&path, &bytes, RUNS, |cells| {
+    let (keys, rows) = cells::parse(path, &bytes, RUNS, |cells| {
         Ok((Row::read(cells)?, cells.rest()))
     })?;
     let records = rows.into_iter().map(|(mut row, values)| {
@@ -393,29 +409,42 @@ fn read_runs(dir: &Path) -> Result<Vec<RunRecord>, Error> {
     Ok(records.collect())
 }
 
-/// Reads one of the other files, if it is there, and hands each row over with its run.
-fn fill<T>(
-    dir: &Path,
-    file: &Format<T>,
-    runs: &Runs,
-    mut take: impl FnMut(usize, T),
-) -> Result<(), Error> {
-    let path = dir.join(file.file);
-    let Some(bytes) = store::get(&path)? else {
-        return Ok(());
-    };
-    cells::parse(&path, &bytes, file.columns, |cells| {
-        let key = file.read_key(cells)?;
-        let row = (file.read)(cells)?;
-        let run = runs.get(&key).ok_or_else(|| {
-            let (experiment, point, seed) = &key;
-            let named = format!("{experiment}, point {point}, seed {seed}");
-            cells.wrong(format!("the run of {named} is not in runs.csv"))
+/// Where the files other than `runs.csv` are read from, and the runs they speak of.
+struct Source<'a, G> {
+    place: &'a Path,
+    get: G,
+    runs: Runs,
+}
+
+impl<G: Fn(&str) -> Result<Option<Vec<u8>>, Error>> Source<'_, G> {
+    /// Reads one of the files, if it is there, and hands each row over with its run.
+    fn fill<T>(&self, file: &Format<T>, mut take: impl FnMut(usize, T)) -> Result<(), Error> {
+        let Some(bytes) = (self.get)(file.file)? else {
+            return Ok(());
+        };
+        let path = self.place.join(file.file);
+        cells::parse(&path, &bytes, file.columns, |cells| {
+            let key = file.read_key(cells)?;
+            let row = (file.read)(cells)?;
+            let run = self.runs.get(&key).ok_or_else(|| {
+                let (experiment, point, seed) = &key;
+                let named = format!("{experiment}, point {point}, seed {seed}");
+                cells.wrong(format!("the run of {named} is not in runs.csv"))
+            })?;
+            take(*run, row);
+            Ok(())
         })?;
-        take(*run, row);
         Ok(())
-    })?;
-    Ok(())
+    }
+}
+
+/// One file of an archive.
+fn section(archive: &[u8], name: &str) -> Option<Vec<u8>> {
+    let title = format!(",{name}\n");
+    let mut lines = archive.split_inclusive(|byte| *byte == b'\n');
+    lines.find(|line| *line == title.as_bytes())?;
+    let content = lines.take_while(|line| !line.starts_with(b","));
+    Some(content.flatten().copied().collect())
 }
 
 #[cfg(test)]

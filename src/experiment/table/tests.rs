@@ -83,6 +83,34 @@ fn what_is_written_reads_back_equal() {
 }
 
 #[test]
+fn an_archive_holds_all_files_in_one() {
+    let archive = tables().to_archive();
+    let path = Path::new("runs/000012");
+    assert_eq!(Tables::from_archive(path, &archive).unwrap(), tables());
+    let quiet = Tables::new(vec![RunRecord::default()]).unwrap();
+    assert_eq!(
+        Tables::from_archive(path, &quiet.to_archive()).unwrap(),
+        quiet
+    );
+    let error = Tables::from_archive(path, b",timeline.csv\n").unwrap_err();
+    assert!(error.to_string().contains("000012/runs.csv"), "{error}");
+    let cut = &archive[..archive.len() - 12];
+    assert!(
+        Tables::from_archive(path, cut).is_err(),
+        "a torn line is refused"
+    );
+}
+
+#[test]
+fn every_column_is_explained() {
+    for (file, columns) in all_columns() {
+        for column in columns {
+            assert!(column.about.ends_with('.'), "{file} {}", column.name);
+        }
+    }
+}
+
+#[test]
 fn the_columns_are_those_promised() {
     let files = tables().files();
     let first = |name: &str| {
