@@ -54,7 +54,7 @@ impl Axis {
     pub(super) fn tight(label: &str, values: &[f64]) -> Self {
         let (least, greatest) = extent(values);
         let from = if least > 0.35 * greatest { least } else { 0.0 };
-        let room = 0.04 * (greatest - from).max(1e-9);
+        let room = 0.04 * (greatest - from).max(greatest.abs() * 0.1).max(1e-9);
         let start = if from > 0.0 { from - room } else { 0.0 };
         Self::linear(
             label,

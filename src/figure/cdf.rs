@@ -29,7 +29,7 @@ pub(super) fn downtimes(tables: &Tables, context: &Context<'_>) -> Option<Pictur
         title: "Distribution of time without a leader",
         x: "time without a leader (ms)",
         y: "share of elections",
-        explains: "Share of elections that were over within a time; elections of all seeds.",
+        explains: "Share of elections that were over within a time; elections of all seeds together.",
         points: steps,
     };
     distribution.draw(tables, context)
@@ -108,11 +108,12 @@ fn quantiles(group: &Group<'_>) -> Vec<(f64, f64)> {
     medians.collect()
 }
 
-/// The empirical distribution as a staircase.
+/// The empirical distribution as a staircase. Elections that were not over when their run ended
+/// count as longer than all others: with them the staircase ends below its top.
 fn steps(group: &Group<'_>) -> Vec<(f64, f64)> {
-    let rows = group.runs.iter().flat_map(|run| &run.elections);
-    let values = stats::sorted(rows.map(|row| row.downtime_ms));
-    let count = values.len() as f64;
+    let rows = || group.runs.iter().flat_map(|run| &run.elections);
+    let values = stats::sorted(rows().filter_map(|row| row.downtime_ms));
+    let count = rows().count() as f64;
     let corners = values.iter().enumerate().flat_map(|(index, value)| {
         [
             (*value, index as f64 / count),
@@ -120,4 +121,34 @@ fn steps(group: &Group<'_>) -> Vec<(f64, f64)> {
         ]
     });
     corners.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::table::{ElectionRow, RunRecord};
+
+    #[test]
+    fn elections_that_are_not_over_keep_the_staircase_from_its_top() {
+        let election = |downtime_ms| ElectionRow {
+            start_ms: 0.0,
+            downtime_ms,
+        };
+        let run = RunRecord {
+            elections: vec![election(Some(30.0)), election(None), election(Some(10.0))],
+            ..RunRecord::default()
+        };
+        let tables = Tables::new(vec![run]).unwrap();
+        let (groups, _) = series::few_groups(&tables, None);
+        let third = 1.0 / 3.0;
+        assert_eq!(
+            steps(&groups[0]),
+            [
+                (10.0, 0.0),
+                (10.0, third),
+                (30.0, third),
+                (30.0, 2.0 * third)
+            ]
+        );
+    }
 }

@@ -277,30 +277,35 @@ pub(super) fn little(line: &Line<'_>) -> Vec<Theory> {
     }]
 }
 
-/// Kinds that keep a committee together rather than agree on a block.
+/// Parts of the names of messages that keep a committee together rather than agree on a block.
 const UPKEEP: &[&str] = &[
     "heartbeat",
     "checkpoint",
     "view-change",
     "new-view",
-    "request-vote",
-    "vote-reply",
+    "pre-vote",
+    "elect",
     "fetch",
+    "blocks",
     "snapshot",
     "catch",
     "status",
     "forward",
-    "elect",
-    "credit",
-    "report",
 ];
+
+/// Whether a message keeps the committee together. A vote is for a block everywhere but in Raft,
+/// where it is for a leader.
+fn is_upkeep(protocol: &str, kind: &str) -> bool {
+    let elects = protocol.ends_with("raft") && kind.contains("vote");
+    elects || UPKEEP.iter().any(|part| kind.contains(part))
+}
 
 /// Consensus messages for each block without upkeep: the messages of the measured window, by the
 /// share that agreement has in the whole run.
 pub(super) fn agreement_per_block(run: &RunRecord) -> Option<f64> {
     let counted = |upkeep: bool| {
         let kinds = run.messages.iter();
-        let wanted = kinds.filter(|row| upkeep || !UPKEEP.iter().any(|k| row.kind.contains(k)));
+        let wanted = kinds.filter(|row| upkeep || !is_upkeep(&run.row.protocol, &row.kind));
         wanted.map(|row| row.count).sum::<u64>() as f64
     };
     let (agreement, all) = (counted(false), counted(true));

@@ -164,7 +164,7 @@ fn latency(percent: u32, median: f64, noise: f64) -> LatencyRow {
 fn election(index: u32, downtime_ms: f64) -> ElectionRow {
     ElectionRow {
         start_ms: f64::from(index) * 10_000.0,
-        downtime_ms,
+        downtime_ms: Some(downtime_ms),
     }
 }
 

@@ -52,7 +52,13 @@ pub(super) fn draw(tables: &Tables, context: &Context<'_>) -> Option<Picture> {
 
 /// The committed transactions of each second, medians over the runs of a group.
 fn committed(group: &Group<'_>) -> Series {
-    let rows = group.runs.iter().flat_map(|run| &run.timeline);
+    let rows = group.runs.iter().flat_map(|run| {
+        let end = run.row.simulated_s.unwrap_or(f64::MAX);
+        // A last second that the end of the run cuts short would look like a loss.
+        run.timeline
+            .iter()
+            .filter(move |row| (row.second as f64 + 1.0) <= end + 1e-6)
+    });
     // A second is drawn at its middle.
     let values = rows.map(|row| (row.second as f64 + 0.5, row.committed as f64));
     let first = group

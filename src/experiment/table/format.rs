@@ -31,15 +31,12 @@ pub(super) const RUNS: &[Column] = &[
         "submitted",
         "Transactions that clients sent in the measured window.",
     ),
-    col("committed", "Transactions decided in the measured window."),
     col(
-        "accepted",
-        "Committed transactions that the contract accepted.",
+        "committed",
+        "Transactions answered in the measured window, accepted or refused.",
     ),
-    col(
-        "refused",
-        "Committed transactions that the contract refused.",
-    ),
+    col("accepted", "Of these, the ones the contract accepted."),
+    col("refused", "Of these, the ones the contract refused."),
     col(
         "throughput_tps",
         "Committed transactions per second of the measured window.",
@@ -50,7 +47,7 @@ pub(super) const RUNS: &[Column] = &[
     ),
     col(
         "latency_mean_ms",
-        "Mean time from a transaction's first sending to its answer.",
+        "Mean time from a transaction's first sending to its client's reply quorum.",
     ),
     col(
         "latency_p50_ms",
@@ -67,9 +64,12 @@ pub(super) const RUNS: &[Column] = &[
     col("latency_max_ms", "The longest time to an answer."),
     col(
         "consensus_latency_mean_ms",
-        "Mean time from a batch's proposal to its decision.",
+        "Mean time from a transaction's first sending to its first decision by an honest node.",
     ),
-    col("blocks", "Blocks decided in the measured window."),
+    col(
+        "blocks",
+        "Heights first decided in the measured window by an honest node.",
+    ),
     col(
         "messages",
         "Messages among replicas in the measured window; one to k receivers counts k.",
@@ -84,14 +84,23 @@ pub(super) const RUNS: &[Column] = &[
         "verifications",
         "Signatures that replicas verified in the measured window, those of clients included.",
     ),
-    col("leader_changes", "How often another leader took over."),
+    col(
+        "leader_changes",
+        "How often in the whole run another node took over leadership.",
+    ),
     col("violations", "How many violations of a property were seen."),
     col("byzantine", "How many nodes were adversaries."),
-    col("convicted", "Adversaries that were named."),
-    col("convicted_wrongly", "Honest nodes that were named."),
+    col(
+        "convicted",
+        "Adversaries that an honest node accused of something provable.",
+    ),
+    col(
+        "convicted_wrongly",
+        "Honest nodes that an honest node so accused.",
+    ),
     col(
         "identified_after_ms",
-        "Time from the first misdeed until an adversary was named.",
+        "Time from the beginning of the misbehaviour to the first right accusation.",
     ),
     col("simulated_s", "Simulated seconds."),
     col(
@@ -259,7 +268,7 @@ pub(super) const TIMELINE: Format<TimelineRow> = Format {
         col("protocol", "The consensus protocol."),
         col("seed", "The seed of all chance in the run."),
         col("second", "Second of simulated time, from 0."),
-        col("committed", "Transactions decided in that second."),
+        col("committed", "Transactions answered in that second."),
         col(
             "latency_p50_ms",
             "Median latency of the transactions answered in that second.",
@@ -366,17 +375,21 @@ pub(super) const ELECTIONS: Format<ElectionRow> = Format {
         col("protocol", "The consensus protocol."),
         col("seed", "The seed of all chance in the run."),
         col("start_ms", "When the leader was lost."),
-        col("downtime_ms", "How long until another was able to decide."),
+        col(
+            "downtime_ms",
+            "How long until the next one; empty if none came before the run ended.",
+        ),
     ],
     cells: |row| {
-        [row.start_ms, row.downtime_ms]
-            .map(|x| cells::number(Some(x)))
-            .to_vec()
+        vec![
+            cells::number(Some(row.start_ms)),
+            cells::number(row.downtime_ms),
+        ]
     },
     read: |cells| {
         Ok(ElectionRow {
             start_ms: cells.required_number()?,
-            downtime_ms: cells.required_number()?,
+            downtime_ms: cells.number()?,
         })
     },
 };

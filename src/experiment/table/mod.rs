@@ -99,7 +99,7 @@ pub struct LatencyRow {
 #[expect(missing_docs, reason = "the fields are the columns: see `all_columns`")]
 pub struct ElectionRow {
     pub start_ms: f64,
-    pub downtime_ms: f64,
+    pub downtime_ms: Option<f64>,
 }
 
 /// A property that did not hold.

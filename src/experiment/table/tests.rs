@@ -3,28 +3,33 @@
 use super::*;
 use crate::experiment::store::scratch::Scratch;
 
+fn row(point: u64, seed: u64) -> Row {
+    let text = |text: &str| text.to_owned();
+    Row {
+        experiment: text("scale"),
+        point,
+        protocol: text("pbft"),
+        nodes: 7,
+        seed,
+        status: text("done"),
+        fingerprint: text("00ff"),
+        safety: text("holds"),
+        liveness: text("holds"),
+        throughput_tps: Some(0.1 + 0.2),
+        latency_p50_ms: Some(1.0),
+        blocks: u64::MAX,
+        swept: vec![
+            (text("protocol"), text("pbft")),
+            (text("network.within.latency"), text("[200us, 300us]")),
+        ],
+        ..Row::default()
+    }
+}
+
 fn record(point: u64, seed: u64) -> RunRecord {
     let text = |text: &str| text.to_owned();
     RunRecord {
-        row: Row {
-            experiment: text("scale"),
-            point,
-            protocol: text("pbft"),
-            nodes: 7,
-            seed,
-            status: text("done"),
-            fingerprint: text("00ff"),
-            safety: text("holds"),
-            liveness: text("holds"),
-            throughput_tps: Some(0.1 + 0.2),
-            latency_p50_ms: Some(1.0),
-            blocks: u64::MAX,
-            swept: vec![
-                (text("protocol"), text("pbft")),
-                (text("network.within.latency"), text("[200us, 300us]")),
-            ],
-            ..Row::default()
-        },
+        row: row(point, seed),
         timeline: vec![
             TimelineRow::default(),
             TimelineRow {
@@ -44,10 +49,16 @@ fn record(point: u64, seed: u64) -> RunRecord {
             quantile: 0.5,
             latency_ms: 2.0,
         }],
-        elections: vec![ElectionRow {
-            start_ms: 1.5,
-            downtime_ms: 300.0,
-        }],
+        elections: vec![
+            ElectionRow {
+                start_ms: 1.5,
+                downtime_ms: Some(300.0),
+            },
+            ElectionRow {
+                start_ms: 59_900.0,
+                downtime_ms: None,
+            },
+        ],
         violations: vec![ViolationRow {
             time_ms: 1.0,
             property: text("agreement"),
