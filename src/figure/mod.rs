@@ -23,7 +23,7 @@ mod samples;
 use std::path::{Path, PathBuf};
 
 use crate::experiment;
-use crate::experiment::manifest::Manifest;
+use crate::experiment::manifest::{self, Manifest};
 use crate::experiment::store;
 use crate::experiment::table::Tables;
 
@@ -163,6 +163,23 @@ pub fn files(
         report(tables, manifest, &drawn).into_bytes(),
     ));
     Ok(files)
+}
+
+/// Writes a whole folder of results: tables, figures, report, and last of all the manifest, which
+/// says that the folder is complete. Returns what was written.
+///
+/// # Errors
+/// If the manifest asks for an unknown figure, before anything is written; or if the files cannot
+/// be written.
+pub fn publish(dir: &Path, tables: &Tables, manifest: &Manifest) -> Result<Vec<PathBuf>, Error> {
+    let drawn = files(tables, manifest, None)?;
+    let says_complete = dir.join(manifest::FILE);
+    store::remove(&says_complete)?;
+    let mut written = tables.write_dir(dir)?;
+    written.extend(store::put(dir, &drawn)?);
+    manifest.write_dir(dir)?;
+    written.push(says_complete);
+    Ok(written)
 }
 
 /// Redraws the figures and the report of a folder from its tables and its manifest alone: those

@@ -207,6 +207,32 @@ fn a_folder_is_redrawn_to_the_same_bytes() {
 }
 
 #[test]
+fn a_published_folder_is_redrawn_from_itself_alone() {
+    let folder = Scratch::new("publish");
+    let dir = folder.0.join("results");
+    let written = publish(&dir, &tables(TWO, NODES, 2), &manifest(8)).unwrap();
+    assert!(
+        written.last().unwrap().ends_with("manifest.yaml"),
+        "{written:?}"
+    );
+    let bytes = || -> Vec<Option<Vec<u8>>> {
+        let read = written.iter().map(|path| store::get(path).unwrap());
+        read.collect()
+    };
+    let before = bytes();
+    redraw(&dir, None).unwrap();
+    assert_eq!(bytes(), before);
+    let mut wrong = manifest(8);
+    wrong.figures = vec!["pie".into()];
+    assert!(publish(&folder.0.join("other"), &tables(TWO, NODES, 2), &wrong).is_err());
+    assert_eq!(
+        folder.names(),
+        ["results"],
+        "nothing is written before all is known to be good"
+    );
+}
+
+#[test]
 fn a_folder_of_empty_or_strange_rows_is_no_reason_to_panic() {
     let folder = Scratch::new("redraw-empty");
     Tables::default().write_dir(&folder.0).unwrap();
