@@ -4,6 +4,8 @@ pub mod base;
 pub mod bench;
 pub mod chain;
 pub mod contract;
+pub mod experiment;
+pub mod figure;
 pub mod network;
 pub mod observe;
 pub mod protocol;

@@ -1,0 +1,186 @@
+//! All figures, by name.
+
+use super::curve::{self, Along, Curve, YAxis};
+use super::{Figure, cdf, kinds, timeline};
+
+/// All figures that can be asked for.
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        name: "throughput-by-nodes",
+        about: "Committed transactions per second along the number of nodes.",
+        draw: |tables, context| THROUGHPUT_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-nodes",
+        about: "Median latency along the number of nodes.",
+        draw: |tables, context| LATENCY_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "tail-latency-by-nodes",
+        about: "99th percentile of latency along the number of nodes.",
+        draw: |tables, context| TAIL_LATENCY_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "messages-by-nodes",
+        about: "Messages for each block along the number of nodes, against the formulas.",
+        draw: |tables, context| MESSAGES_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "identification-by-nodes",
+        about: "How long it takes to name a Byzantine node, along the number of nodes.",
+        draw: |tables, context| IDENTIFICATION_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "throughput-by-rate",
+        about: "Committed transactions per second along the load, against what is offered.",
+        draw: |tables, context| THROUGHPUT_BY_RATE.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-rate",
+        about: "Median latency along the load, against Little's law where clients wait.",
+        draw: |tables, context| LATENCY_BY_RATE.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-throughput",
+        about: "Median latency along the throughput reached, up to saturation.",
+        draw: |tables, context| LATENCY_BY_THROUGHPUT.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-delay",
+        about: "Median latency along the one-way delay, against the number of message delays.",
+        draw: |tables, context| LATENCY_BY_DELAY.draw(tables, context),
+    },
+    Figure {
+        name: "throughput-by-batch",
+        about: "Committed transactions per second along the largest batch.",
+        draw: |tables, context| THROUGHPUT_BY_BATCH.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-batch",
+        about: "Median latency along the largest batch.",
+        draw: |tables, context| LATENCY_BY_BATCH.draw(tables, context),
+    },
+    Figure {
+        name: "timeline",
+        about: "Committed transactions in each second, with faults and changes of leader.",
+        draw: timeline::draw,
+    },
+    Figure {
+        name: "latency-cdf",
+        about: "Share of transactions answered within a latency.",
+        draw: cdf::latencies,
+    },
+    Figure {
+        name: "downtime-cdf",
+        about: "Share of elections that were over within a time.",
+        draw: cdf::downtimes,
+    },
+    Figure {
+        name: "messages-by-kind",
+        about: "Messages for each block by their kind.",
+        draw: kinds::draw,
+    },
+];
+
+const THROUGHPUT: &str = "throughput (transactions/s)";
+const LATENCY: &str = "median latency (ms)";
+
+const THROUGHPUT_BY_NODES: Curve = Curve {
+    title: "Throughput by number of nodes",
+    along: Along::Nodes,
+    y: THROUGHPUT,
+    y_axis: YAxis::Zero,
+    measure: |run| run.row.throughput_tps,
+    theory: curve::none,
+    explains: "",
+};
+
+const LATENCY_BY_NODES: Curve = Curve {
+    title: "Latency by number of nodes",
+    along: Along::Nodes,
+    y: LATENCY,
+    y_axis: YAxis::Fit,
+    measure: |run| run.row.latency_p50_ms,
+    theory: curve::none,
+    explains: "",
+};
+
+const TAIL_LATENCY_BY_NODES: Curve = Curve {
+    title: "Tail latency by number of nodes",
+    y: "99th percentile of latency (ms)",
+    measure: |run| run.row.latency_p99_ms,
+    ..LATENCY_BY_NODES
+};
+
+const MESSAGES_BY_NODES: Curve = Curve {
+    title: "Messages by number of nodes",
+    along: Along::Nodes,
+    y: "consensus messages per block",
+    y_axis: YAxis::Log,
+    measure: curve::agreement_per_block,
+    theory: curve::messages,
+    explains: "Heartbeats, checkpoints and elections are left out. Dashed: the count of the \
+               literature for one block without faults.",
+};
+
+const IDENTIFICATION_BY_NODES: Curve = Curve {
+    title: "Identification of Byzantine nodes",
+    along: Along::Nodes,
+    y: "time until named (ms)",
+    y_axis: YAxis::Fit,
+    measure: |run| run.row.identified_after_ms,
+    theory: curve::none,
+    explains: "",
+};
+
+const THROUGHPUT_BY_RATE: Curve = Curve {
+    title: "Throughput by load",
+    along: Along::Load,
+    y: THROUGHPUT,
+    y_axis: YAxis::Zero,
+    measure: |run| run.row.throughput_tps,
+    theory: curve::offered,
+    explains: "Dashed: all that is offered is committed.",
+};
+
+const LATENCY_BY_RATE: Curve = Curve {
+    title: "Latency by load",
+    along: Along::Load,
+    y: LATENCY,
+    y_axis: YAxis::Log,
+    measure: |run| run.row.latency_p50_ms,
+    theory: curve::little,
+    explains: "Dashed: the mean latency that follows from Little's law, clients divided by \
+               throughput.",
+};
+
+const LATENCY_BY_THROUGHPUT: Curve = Curve {
+    title: "Latency by throughput",
+    along: Along::Throughput,
+    theory: curve::none,
+    explains: "",
+    ..LATENCY_BY_RATE
+};
+
+const LATENCY_BY_DELAY: Curve = Curve {
+    title: "Latency by network delay",
+    along: Along::Delay,
+    y: LATENCY,
+    y_axis: YAxis::Zero,
+    measure: |run| run.row.latency_p50_ms,
+    theory: curve::delays,
+    explains: "Dashed: message delays alone, without waiting or work. Raft needs two between \
+               nodes, PBFT three, and each two more from the client and back.",
+};
+
+const THROUGHPUT_BY_BATCH: Curve = Curve {
+    title: "Throughput by batch size",
+    along: Along::Batch,
+    ..THROUGHPUT_BY_NODES
+};
+
+const LATENCY_BY_BATCH: Curve = Curve {
+    title: "Latency by batch size",
+    along: Along::Batch,
+    ..LATENCY_BY_NODES
+};
