@@ -1,6 +1,7 @@
 //! What a follower does with what its leader sends.
 
-use super::message::{Answer, Append, Heartbeat, HeartbeatReply, Position, Reply, Snapshot};
+use super::log::Replaced;
+use super::message::{Answer, Append, Entry, Heartbeat, HeartbeatReply, Position, Reply, Snapshot};
 use super::{Cx, Message, Mutant, Raft, Role};
 use crate::base::node::NodeId;
 use crate::protocol::Report;
@@ -37,7 +38,6 @@ impl Raft {
             self.volatile.early.insert(previous, append.clone());
             return;
         }
-        let before = self.volatile.mempool.len();
         let mut answers = vec![self.take(append, cx)];
         let mut commit = append.commit;
         while let Some(next) = self.next_early() {
@@ -51,9 +51,20 @@ impl Raft {
         // Never beyond what is verified: the rest of the log may be another leader's.
         let verified = self.volatile.verified.unwrap_or(0);
         self.commit_to(commit.min(verified), cx);
-        if self.volatile.mempool.len() > before {
-            // What another leader had proposed in vain waits again.
-            self.forward_pending(from, cx);
+        self.forward_restored(from, cx);
+    }
+
+    /// What was proposed in vain waits again, for this leader.
+    fn restore(&mut self, entries: &[Entry]) {
+        for entry in entries.iter().rev() {
+            self.volatile.mempool.restore(&entry.batch);
+        }
+        self.volatile.restored |= !entries.is_empty();
+    }
+
+    fn forward_restored(&mut self, leader: NodeId, cx: &mut Cx<'_>) {
+        if std::mem::take(&mut self.volatile.restored) {
+            self.forward_pending(leader, cx);
         }
     }
 
@@ -93,9 +104,7 @@ impl Raft {
                     return Answer::Stale;
                 }
                 let gone = self.durable.log.truncate(index);
-                for entry in gone.iter().rev() {
-                    self.volatile.mempool.restore(&entry.batch);
-                }
+                self.restore(&gone);
             }
             self.log_entry(entry.clone(), cx);
         }
@@ -155,6 +164,7 @@ impl Raft {
         self.sync(cx);
         let term = self.durable.term;
         cx.send(from, Message::SnapshotReply(Reply { term, answer }));
+        self.forward_restored(from, cx);
     }
 
     /// Replaces ledger and log up to the snapshot, unless this replica has come as far.
@@ -162,7 +172,14 @@ impl Raft {
         let Position { index, term } = snapshot.last;
         if index > self.volatile.commit && cx.install(&snapshot.point) {
             let prefix = snapshot.prefix;
-            self.durable.log.restart(snapshot.last, prefix);
+            match self.durable.log.restart(snapshot.last, prefix) {
+                Replaced::Decided(entries) => {
+                    for entry in entries {
+                        self.volatile.mempool.settle(&entry.batch);
+                    }
+                }
+                Replaced::Unknown(entries) => self.restore(&entries),
+            }
             self.volatile.commit = index;
             self.volatile.dirty = true;
             self.volatile.early.clear();

@@ -118,6 +118,12 @@ impl Leader {
             .map(|(_, peer)| peer)
     }
 
+    /// Whether so many of the others hold more than what is committed.
+    fn can_commit(&self, me: usize, others: usize, commit: u64) -> bool {
+        let beyond = self.others(me).filter(|peer| peer.matched > commit);
+        beyond.count() >= others
+    }
+
     /// The greatest value that so many of the others reach; `most` if none are needed.
     fn reached_by(&mut self, me: usize, others: usize, most: u64, of: fn(&Peer) -> u64) -> u64 {
         let Some(place) = others.checked_sub(1) else {
@@ -348,10 +354,14 @@ impl Raft {
         let last = self.durable.log.last_index();
         let low = 1 + usize::from(self.broken(Mutant::CommitQuorumLow));
         let others = self.setup.committee.majority().saturating_sub(low);
+        let commit = self.volatile.commit;
         let Some(leader) = self.leader() else { return };
+        if !leader.can_commit(me, others, commit) {
+            return;
+        }
         let held = leader.reached_by(me, others, last, |peer| peer.matched);
         let ours = self.durable.log.term(held) == Some(self.durable.term);
-        if held > self.volatile.commit && (ours || self.broken(Mutant::CommitOldTerm)) {
+        if held > commit && (ours || self.broken(Mutant::CommitOldTerm)) {
             self.commit_to(held, cx);
             self.start_reads(cx);
         }

@@ -205,6 +205,8 @@ struct Volatile {
     mempool: Mempool,
     /// Reads to be answered by a leader that is not known yet.
     reads: Vec<Arc<Transaction>>,
+    /// Whether transactions that were proposed in vain wait again since this step began.
+    restored: bool,
     /// Whether the batch timer runs.
     batching: bool,
 }

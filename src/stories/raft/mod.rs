@@ -140,7 +140,7 @@ fn figure_7() {
         let last = *terms.last().unwrap();
         let term = if node == 0 { 7 } else { last };
         stage.recast(NodeId::at(node), |raft| {
-            raft.remember(term, entries.collect())
+            raft.remember(term, entries.collect());
         });
     }
     tell(&mut stage, "raft/figure-7.txt");
@@ -189,11 +189,11 @@ fn no_schedule_forks_and_every_one_heals() {
 #[test]
 fn no_schedule_forks_with_small_windows_logs_and_appends() {
     for seed in 0..150 {
-        let n = 3 + (seed % 3) as usize;
+        let n = 1 + (seed % 5) as usize;
         let config = Config {
             append_max: 1 + (seed % 2) as usize,
             pipeline: 1 + (seed % 4) as usize,
-            compact_after: 1 + seed % 5,
+            compact_after: seed % 6,
             pre_vote: seed % 7 != 0,
             check_quorum: seed % 5 != 0,
             ..plain()
