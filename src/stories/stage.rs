@@ -100,6 +100,8 @@ pub struct Stage<P: Protocol> {
     keyring: Keyring,
     executor: Executor,
     letters: Vec<Letter<P::Message>>,
+    /// Messages sent, by kind.
+    sent: BTreeMap<&'static str, usize>,
     transactions: Vec<Arc<Transaction>>,
     now: Time,
     volume: Volume,
@@ -158,6 +160,7 @@ impl<P: Protocol> Stage<P> {
             keyring,
             executor: Executor::new(genesis()),
             letters: Vec::new(),
+            sent: BTreeMap::new(),
             transactions: Vec::new(),
             now: Time::ZERO,
             volume: Volume::Plain,
@@ -217,6 +220,11 @@ impl<P: Protocol> Stage<P> {
     /// The chain of a node.
     pub fn ledger(&self, node: NodeId) -> &Ledger {
         &self.actors[node.index()].ledger
+    }
+
+    /// How many messages of each kind were sent since the last time.
+    pub fn take_sent(&mut self) -> BTreeMap<&'static str, usize> {
+        std::mem::take(&mut self.sent)
     }
 
     /// How many messages are on their way.
@@ -508,6 +516,7 @@ impl<P: Protocol> Stage<P> {
         };
         for to in receivers.into_iter().filter(|to| *to != from) {
             let message = message.clone();
+            *self.sent.entry(message.kind()).or_default() += 1;
             self.letters.push(Letter { from, to, message });
         }
     }

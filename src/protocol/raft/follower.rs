@@ -20,8 +20,7 @@ impl Raft {
         self.volatile.rested = cx.now();
         if self.volatile.leader != Some(from) {
             self.volatile.leader = Some(from);
-            self.volatile.verified = None;
-            self.volatile.early.clear();
+            self.forget_leader();
             self.forward_pending(from, cx);
         }
         true
@@ -34,7 +33,8 @@ impl Raft {
         }
         let previous = append.previous.index;
         let gap = previous > self.durable.log.last_index();
-        if gap && self.volatile.verified.is_some() && self.has_room_for_early() {
+        let has_room = self.volatile.early.len() < self.config.pipeline;
+        if gap && self.volatile.in_step && has_room {
             self.volatile.early.insert(previous, append.clone());
             return;
         }
@@ -49,9 +49,15 @@ impl Raft {
             self.reply(from, answer, cx);
         }
         // Never beyond what is verified: the rest of the log may be another leader's.
-        let verified = self.volatile.verified.unwrap_or(0);
-        self.commit_to(commit.min(verified), cx);
+        self.commit_to(commit.min(self.volatile.verified), cx);
         self.forward_restored(from, cx);
+    }
+
+    /// Nothing is known of a new leader's log.
+    pub(super) fn forget_leader(&mut self) {
+        self.volatile.verified = 0;
+        self.volatile.in_step = false;
+        self.volatile.early.clear();
     }
 
     /// What was proposed in vain waits again, for this leader.
@@ -66,10 +72,6 @@ impl Raft {
         if std::mem::take(&mut self.volatile.restored) {
             self.forward_pending(leader, cx);
         }
-    }
-
-    fn has_room_for_early(&self) -> bool {
-        self.volatile.early.len() < self.config.pipeline
     }
 
     /// The next append that waited for a gap to close.
@@ -108,8 +110,8 @@ impl Raft {
             }
             self.log_entry(entry.clone(), cx);
         }
-        let verified = self.volatile.verified.unwrap_or(0);
-        self.volatile.verified = Some(verified.max(end));
+        self.volatile.in_step = true;
+        self.volatile.verified = self.volatile.verified.max(end);
         Answer::Matched(end)
     }
 
@@ -135,18 +137,13 @@ impl Raft {
         // An entry of the same index and term: the logs are equal up to there.
         let holds = obeys && self.durable.log.term(index) == Some(term);
         if holds {
-            let verified = self.volatile.verified.unwrap_or(0);
-            self.volatile.verified = Some(verified.max(index));
+            self.volatile.verified = self.volatile.verified.max(index);
         }
         self.sync(cx);
         let reply = HeartbeatReply {
             term: self.durable.term,
             round: heartbeat.round,
-            matched: if obeys {
-                self.volatile.verified.unwrap_or(0)
-            } else {
-                0
-            },
+            matched: if obeys { self.volatile.verified } else { 0 },
         };
         cx.send(from, Message::HeartbeatReply(reply));
         if holds {
@@ -198,8 +195,8 @@ impl Raft {
                 });
             }
         }
-        let verified = self.volatile.verified.unwrap_or(0);
-        self.volatile.verified = Some(verified.max(index));
+        self.volatile.in_step = true;
+        self.volatile.verified = self.volatile.verified.max(index);
     }
 
     fn reply(&mut self, to: NodeId, answer: Answer, cx: &mut Cx<'_>) {

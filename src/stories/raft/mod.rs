@@ -1,5 +1,7 @@
 //! The stories of RAFT, and RAFT in rough weather.
 
+mod nested;
+
 use super::{AT_ONCE, Chaos, Stage, Weather, check, check_with, tell};
 use crate::base::node::NodeId;
 use crate::base::time::Span;
@@ -179,6 +181,25 @@ fn amnesia_forks() {
 }
 
 #[test]
+fn a_transaction_costs_one_append_and_one_answer_a_follower() {
+    for n in [1, 2, 3, 7, 20] {
+        let mut stage: Stage<Raft> = Stage::new(plain(), n, AT_ONCE);
+        stage.fire_named(NodeId(0), "Election");
+        stage.settle(&[]);
+        stage.take_sent();
+        for _ in 0..10 {
+            stage.submit(NodeId(0));
+            stage.submit(NodeId(0));
+            stage.settle(&[]);
+        }
+        let expected = ["append", "append-reply"].map(|kind| (kind, 20 * (n - 1)));
+        let expected = expected.into_iter().filter(|(_, count)| *count > 0);
+        assert_eq!(stage.take_sent(), expected.collect(), "{n} replicas");
+        assert_eq!(stage.ledger(NodeId(0)).height(), 21);
+    }
+}
+
+#[test]
 fn no_schedule_forks_and_every_one_heals() {
     for seed in 0..300 {
         let n = 3 + (seed % 3) as usize;
@@ -243,4 +264,24 @@ fn one_liar_among_three_forks_the_log() {
         chaos.play::<Raft>(plain()).0.is_some()
     });
     assert!(forks.count() > 0);
+}
+
+#[test]
+fn liars_fork_honest_replicas_but_never_crash_them() {
+    for seed in 0..60 {
+        let weather = Weather {
+            lie: 20,
+            ..Weather::ROUGH
+        };
+        let config = Config {
+            compact_after: seed % 6,
+            ..plain()
+        };
+        let chaos = Chaos {
+            weather,
+            liars: vec![NodeId(1), NodeId(2)],
+            ..Chaos::rough(3 + (seed % 3) as usize, seed)
+        };
+        chaos.endure::<Raft>(config);
+    }
 }
