@@ -1,0 +1,372 @@
+//! Who may read what: grants by the patient, their end, and the list of every reading.
+//!
+//! Revoking ends future access from its place in the order of execution on; past readings stay
+//! listed. That nothing changed is never a success: what is not granted cannot be revoked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::State;
+use super::call::{Act, Order};
+use super::error::Code;
+use super::identity::{Directory, DoctorId, HospitalId, Party, PatientId, Place};
+use super::message::{Message, RecordId, RecordKind};
+use super::records::{Record, Status};
+use crate::base::crypto::{Digest, Hasher};
+
+/// The name of a grant: the digest of what the patient signed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct GrantId(pub Digest);
+
+/// To whom a patient grants access.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Grantee {
+    /// To one doctor.
+    Doctor(DoctorId),
+    /// To a hospital, which signs itself.
+    Hospital(HospitalId),
+    /// To every doctor of a specialty at a hospital.
+    Specialty(u8, HospitalId),
+    /// To another patient.
+    Patient(PatientId),
+}
+
+/// To what a patient grants access.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// To these records.
+    Records(Vec<RecordId>),
+    /// To all present and future records of these kinds.
+    Kinds(Vec<RecordKind>),
+    /// To all present and future records.
+    All,
+}
+
+/// What for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// Treatment.
+    Care,
+    /// Research.
+    Research,
+    /// Another doctor's opinion.
+    SecondOpinion,
+}
+
+/// What a patient grants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrantTerms {
+    /// To whom.
+    pub grantee: Grantee,
+    /// To what.
+    pub scope: Scope,
+    /// What for.
+    pub purpose: Purpose,
+    /// The first height at which the grant counts.
+    pub from: u64,
+    /// The last height at which the grant counts.
+    pub until: u64,
+    /// How often it may be used.
+    pub max_uses: Option<u32>,
+}
+
+/// Blocks that a grant may last.
+pub const GRANT_BLOCKS_MAX: u64 = 100_000;
+/// Records or kinds that one grant may list.
+const SCOPE_MAX: usize = 64;
+
+impl GrantTerms {
+    /// Whether a hospital is to have access.
+    pub(super) fn to_hospital(&self) -> bool {
+        matches!(self.grantee, Grantee::Hospital(_))
+    }
+
+    /// Adds the terms to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        let message = match &self.grantee {
+            Grantee::Doctor(did) => message.number(0).digest(&did.0),
+            Grantee::Hospital(hid) => message.number(1).digest(&hid.0),
+            Grantee::Specialty(specialty, hid) => message
+                .number(2)
+                .number(u64::from(*specialty))
+                .digest(&hid.0),
+            Grantee::Patient(pid) => message.number(3).digest(&pid.0),
+        };
+        let message = match &self.scope {
+            Scope::Records(rids) => {
+                let message = message.number(0).number(rids.len() as u64);
+                rids.iter().fold(message, |m, rid| m.digest(&rid.0))
+            }
+            Scope::Kinds(kinds) => {
+                let message = message.number(1).number(kinds.len() as u64);
+                kinds.iter().fold(message, |m, &kind| m.number(kind as u64))
+            }
+            Scope::All => message.number(2),
+        };
+        let max_uses = self.max_uses.map_or(u64::MAX, u64::from);
+        message
+            .number(self.purpose as u64)
+            .number(self.from)
+            .number(self.until)
+            .number(max_uses)
+    }
+
+    /// Whether the list of the scope says something, and not too much.
+    pub(super) fn check_form(&self) -> Result<(), Code> {
+        let listed = match &self.scope {
+            Scope::Records(rids) => rids.len(),
+            Scope::Kinds(kinds) => kinds.len(),
+            Scope::All => 1,
+        };
+        match listed {
+            0 => Err(Code::EmptyField),
+            1..=SCOPE_MAX => Ok(()),
+            _ => Err(Code::FieldTooLong),
+        }
+    }
+
+    /// Whether the interval is one, and short enough when granted at this height.
+    pub(super) fn check_time(&self, height: u64) -> Result<(), Code> {
+        if self.until > height.saturating_add(GRANT_BLOCKS_MAX) {
+            return Err(Code::GrantTooLong);
+        }
+        if self.from >= self.until {
+            return Err(Code::BadInterval);
+        }
+        Ok(())
+    }
+
+    /// Whether the scope includes a record of the granting patient.
+    fn covers(&self, rid: &RecordId, record: &Record) -> bool {
+        match &self.scope {
+            Scope::Records(rids) => rids.contains(rid),
+            Scope::Kinds(kinds) => kinds.contains(&record.draft.content().kind),
+            Scope::All => true,
+        }
+    }
+}
+
+/// A grant as the chain keeps it.
+#[derive(Clone, Debug)]
+struct Grant {
+    order: Arc<Order>,
+    patient: u32,
+    uses: u32,
+    revoked: bool,
+}
+
+impl Grant {
+    fn terms(&self) -> &GrantTerms {
+        match &self.order.terms().act {
+            Act::Grant(terms) => terms,
+            Act::Enrol(_)
+            | Act::SetStanding(..)
+            | Act::Reject(_)
+            | Act::Withdraw(_)
+            | Act::Hide(_)
+            | Act::Unhide(_)
+            | Act::Revoke(_)
+            | Act::Access(..)
+            | Act::Search(_) => unreachable!("a grant is made by an order that grants"),
+        }
+    }
+
+    /// The digest under which the grant is part of the state; the name commits to the terms.
+    fn entry(&self) -> Digest {
+        Hasher::new("grant entry")
+            .digest(&self.order.message())
+            .number(u64::from(self.uses))
+            .number(u64::from(self.revoked))
+            .finish()
+    }
+
+    /// Whether the grant is for whoever stands at this place.
+    fn is_for(&self, place: Place, directory: &Directory) -> bool {
+        let is = |party: Party| directory.place(&party) == Ok(place);
+        match self.terms().grantee {
+            Grantee::Doctor(did) => is(Party::Doctor(did)),
+            Grantee::Hospital(hid) => is(Party::Hospital(hid)),
+            Grantee::Patient(pid) => is(Party::Patient(pid)),
+            Grantee::Specialty(specialty, hid) => match place {
+                Place::Doctor(at) => {
+                    let doctor = directory.doctor_at(at);
+                    doctor.specialty == specialty && doctor.hid == hid
+                }
+                Place::Authority(_) | Place::Hospital(_) | Place::Patient(_) => false,
+            },
+        }
+    }
+}
+
+/// One reading of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Access {
+    /// Who read.
+    pub by: Party,
+    /// Which record.
+    pub rid: RecordId,
+    /// By which grant.
+    pub gid: GrantId,
+    /// What for.
+    pub purpose: Purpose,
+    /// At which height.
+    pub height: u64,
+}
+
+/// All grants, and every reading.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Grants {
+    by_gid: BTreeMap<GrantId, Grant>,
+    audit: Vec<Access>,
+}
+
+impl Grants {
+    /// How many grants there are, whatever became of them.
+    pub(super) fn len(&self) -> usize {
+        self.by_gid.len()
+    }
+
+    /// How often they were used, by their own count.
+    #[cfg(test)]
+    pub(super) fn uses(&self) -> u64 {
+        self.by_gid
+            .values()
+            .map(|grant| u64::from(grant.uses))
+            .sum()
+    }
+}
+
+impl State {
+    /// Every reading of a record, in the order of execution.
+    pub fn audit(&self) -> &[Access] {
+        &self.grants.audit
+    }
+
+    /// Refuses to use a grant that begins later.
+    pub(super) fn check_begun(&self, height: u64, gid: &GrantId) -> Result<(), Code> {
+        match self.grants.by_gid.get(gid) {
+            Some(grant) if height < grant.terms().from => Err(Code::NotYetValid),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Refuses to use a grant whose giver has frozen or closed the account: grants pause.
+    pub(super) fn check_giver(&self, gid: &GrantId) -> Result<(), Code> {
+        let grant = self.grants.by_gid.get(gid);
+        grant.map_or(Ok(()), |grant| self.directory.check_patient(grant.patient))
+    }
+
+    /// A patient grants access.
+    pub(super) fn grant(
+        &mut self,
+        order: &Arc<Order>,
+        terms: &GrantTerms,
+        by: Place,
+    ) -> Result<(), Code> {
+        let Place::Patient(patient) = by else {
+            unreachable!("only patients pass the check of roles");
+        };
+        if let Scope::Records(rids) = &terms.scope {
+            self.check_grantable(rids, patient)?;
+        }
+        let grantee = match terms.grantee {
+            Grantee::Doctor(did) => Party::Doctor(did),
+            Grantee::Hospital(hid) | Grantee::Specialty(_, hid) => Party::Hospital(hid),
+            Grantee::Patient(pid) => Party::Patient(pid),
+        };
+        if self.directory.place(&grantee).is_err() {
+            return Err(Code::GranteeNotFound);
+        }
+        let grant = Grant {
+            order: order.clone(),
+            patient,
+            uses: 0,
+            revoked: false,
+        };
+        self.root.add(&grant.entry());
+        self.grants.by_gid.insert(GrantId(order.message()), grant);
+        Ok(())
+    }
+
+    /// Whether all of these records are the patient's, and confirmed.
+    fn check_grantable(&self, rids: &[RecordId], patient: u32) -> Result<(), Code> {
+        let find = |rid| self.records.find(rid).map(|(_, record)| record);
+        if rids.iter().any(|rid| find(rid).is_none()) {
+            return Err(Code::RecordNotFound);
+        }
+        let mut records = rids.iter().filter_map(find);
+        if records.clone().any(|record| record.patient != patient) {
+            return Err(Code::RecordNotOfPatient);
+        }
+        records.try_for_each(|record| check_entered(record.status))
+    }
+
+    /// The giver or the receiver ends a grant.
+    pub(super) fn revoke(&mut self, gid: &GrantId, by: Place) -> Result<(), Code> {
+        let grant = self.grants.by_gid.get_mut(gid).ok_or(Code::GrantNotFound)?;
+        if by != Place::Patient(grant.patient) && !grant.is_for(by, &self.directory) {
+            return Err(Code::GrantNotYours);
+        }
+        if grant.revoked {
+            return Err(Code::NothingToRevoke);
+        }
+        self.root.remove(&grant.entry());
+        grant.revoked = true;
+        self.root.add(&grant.entry());
+        Ok(())
+    }
+
+    /// The receiver of a grant reads a record.
+    pub(super) fn access(
+        &mut self,
+        height: u64,
+        order: &Order,
+        access: (&GrantId, &RecordId, Purpose),
+        by: Place,
+    ) -> Result<(), Code> {
+        let (gid, rid, purpose) = access;
+        let (_, record) = self.records.find(rid).ok_or(Code::RecordNotFound)?;
+        check_entered(record.status)?;
+        let grant = self.grants.by_gid.get_mut(gid).ok_or(Code::GrantNotFound)?;
+        if !grant.is_for(by, &self.directory) {
+            return Err(Code::GrantNotYours);
+        }
+        if grant.revoked {
+            return Err(Code::GrantRevoked);
+        }
+        let terms = grant.terms();
+        if height > terms.until {
+            return Err(Code::GrantExpired);
+        }
+        if terms.max_uses.is_some_and(|max| grant.uses >= max) {
+            return Err(Code::GrantExhausted);
+        }
+        if record.patient != grant.patient || !terms.covers(rid, record) {
+            return Err(Code::OutOfScope);
+        }
+        if terms.purpose != purpose {
+            return Err(Code::WrongPurpose);
+        }
+        self.root.remove(&grant.entry());
+        grant.uses += 1;
+        self.root.add(&grant.entry());
+        let reading = Hasher::new("access entry").digest(&order.message());
+        self.root.add(&reading.number(height).finish());
+        self.grants.audit.push(Access {
+            by: order.terms().by,
+            rid: *rid,
+            gid: *gid,
+            purpose,
+            height,
+        });
+        Ok(())
+    }
+}
+
+/// Whether both parties have signed the record: only then can it be granted and read.
+fn check_entered(status: Status) -> Result<(), Code> {
+    match status {
+        Status::Active | Status::Amended(_) | Status::Hidden => Ok(()),
+        Status::Proposed(_) | Status::Rejected | Status::Withdrawn => Err(Code::IllegalTransition),
+    }
+}

@@ -1,0 +1,328 @@
+//! Calls, and the signatures they come with.
+//!
+//! The caller of a call is whoever's key verifies it: a role is never taken on trust from a field.
+
+use std::sync::Arc;
+
+use super::access::{GrantId, GrantTerms, Purpose};
+use super::identity::{Identity, Party, PatientId, Standing};
+use super::message::{Draft, Message, RecordId, Role};
+use super::search::Query;
+use crate::base::crypto::{
+    DIGEST_BYTES, Digest, Hasher, KeyPair, PublicKey, SIGNATURE_BYTES, Signature,
+};
+
+/// Everything the contract can be asked to do.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// Doctor and patient enter a record together.
+    Submit(Arc<Draft>),
+    /// A doctor proposes a record, which the patient has yet to confirm.
+    Propose(Arc<Draft>),
+    /// A patient confirms a proposal, with the signature a submission would have carried.
+    Confirm {
+        /// The proposed record.
+        rid: RecordId,
+        /// The patient who confirms.
+        pid: PatientId,
+        /// The digest of what the patient signed.
+        signed: Digest,
+    },
+    /// One party asks for something.
+    Order(Arc<Order>),
+}
+
+/// What one party alone may ask for.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// An authority enrols an identity, which signs as well.
+    Enrol(Box<Identity>),
+    /// An authority (or a doctor's hospital, or the patient concerned) changes a standing.
+    SetStanding(Party, Standing),
+    /// A patient rejects a proposal.
+    Reject(RecordId),
+    /// A doctor takes a proposal back.
+    Withdraw(RecordId),
+    /// A patient takes a record out of the search index.
+    Hide(RecordId),
+    /// A patient puts a hidden record back.
+    Unhide(RecordId),
+    /// A patient grants access.
+    Grant(GrantTerms),
+    /// The giver or the receiver ends a grant.
+    Revoke(GrantId),
+    /// The receiver of a grant reads a record; the reading is kept on the chain.
+    Access(GrantId, RecordId, Purpose),
+    /// Anybody registered searches for cases.
+    Search(Query),
+}
+
+/// What one party signs.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The chain this is meant for.
+    pub chain: u32,
+    /// Who asks.
+    pub by: Party,
+    /// For what.
+    pub act: Act,
+    /// A number this party has not used before.
+    pub nonce: u64,
+    /// The last height at which the signature counts.
+    pub valid_until: u64,
+}
+
+/// Terms with the digests that are signed, made once from the terms, which do not change.
+#[derive(Debug)]
+pub struct Order {
+    terms: Terms,
+    message: Digest,
+    for_subject: Option<Digest>,
+    bytes: u32,
+}
+
+impl Order {
+    /// Lays out the canonical bytes of the terms.
+    pub fn new(terms: Terms) -> Arc<Self> {
+        let message = Message::new(terms.chain, terms.act.kind());
+        let message = terms.by.write(message);
+        let message = terms.act.write(message);
+        let message = message.number(terms.nonce).number(terms.valid_until);
+        let role = match terms.by {
+            Party::Authority(_) => Role::Authority,
+            Party::Hospital(_) => Role::Hospital,
+            Party::Doctor(_) => Role::Doctor,
+            Party::Patient(_) => Role::Patient,
+        };
+        let enrols = matches!(terms.act, Act::Enrol(_));
+        Arc::new(Self {
+            message: message.for_role(role),
+            for_subject: enrols.then(|| message.for_role(Role::Subject)),
+            bytes: message.len(),
+            terms,
+        })
+    }
+
+    /// What is asked for, and by whom.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// What the asking party signs; also the name of what the order creates.
+    pub fn message(&self) -> Digest {
+        self.message
+    }
+}
+
+impl Act {
+    /// The kind of call, which is also the action in the signed bytes.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Enrol(_) => "enrol",
+            Self::SetStanding(..) => "set-standing",
+            Self::Reject(_) => "reject",
+            Self::Withdraw(_) => "withdraw",
+            Self::Hide(_) => "hide",
+            Self::Unhide(_) => "unhide",
+            Self::Grant(terms) if terms.to_hospital() => "share",
+            Self::Grant(_) => "grant",
+            Self::Revoke(_) => "revoke",
+            Self::Access(..) => "access",
+            Self::Search(_) => "search",
+        }
+    }
+
+    /// Adds the act to a message.
+    fn write(&self, message: Message) -> Message {
+        match self {
+            Self::Enrol(identity) => identity.write(message),
+            Self::SetStanding(party, standing) => party.write(message).number(*standing as u64),
+            Self::Reject(rid) | Self::Withdraw(rid) | Self::Hide(rid) | Self::Unhide(rid) => {
+                message.digest(&rid.0)
+            }
+            Self::Grant(terms) => terms.write(message),
+            Self::Revoke(gid) => message.digest(&gid.0),
+            Self::Access(gid, rid, purpose) => message
+                .digest(&gid.0)
+                .digest(&rid.0)
+                .number(*purpose as u64),
+            Self::Search(query) => query.write(message),
+        }
+    }
+}
+
+/// A signature with what is known about it. Whoever makes it knows the key and the bytes; that it
+/// verifies for exactly those is arithmetic and need not be done again. For any other key or bytes
+/// it is verified anew, so nothing is inherited by what was not signed.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    signature: Signature,
+    known: Option<(PublicKey, Digest)>,
+}
+
+impl Proof {
+    /// Signs a message.
+    pub fn sign(keys: &KeyPair, message: Digest) -> Self {
+        Self {
+            signature: keys.sign(&message.0),
+            known: Some((keys.public(), message)),
+        }
+    }
+
+    /// A signature from elsewhere, of which nothing is known.
+    pub fn received(signature: Signature) -> Self {
+        Self {
+            signature,
+            known: None,
+        }
+    }
+
+    /// The signature itself.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Whether the holder of this key signed this message.
+    pub fn verifies(&self, key: &PublicKey, message: &Digest) -> bool {
+        self.known.as_ref() == Some(&(*key, *message)) || key.verify(&message.0, &self.signature)
+    }
+}
+
+/// A call with the signatures it needs.
+#[derive(Clone, Debug)]
+pub struct SignedCall {
+    call: Call,
+    first: Option<Proof>,
+    second: Option<Proof>,
+    digest: Digest,
+}
+
+/// Bytes of a call on the wire besides content and signatures: lengths, kind and names of keys.
+const ENVELOPE_BYTES: u32 = 160;
+
+impl SignedCall {
+    /// A call with given signatures: of a submission the doctor's and the patient's, of an
+    /// enrolment the authority's and the subject's, of all others the caller's.
+    pub fn new(call: Call, first: Option<Proof>, second: Option<Proof>) -> Self {
+        let mut hasher = Hasher::new("call").part(call.kind().as_bytes());
+        for message in call.messages().into_iter().flatten() {
+            hasher = hasher.digest(&message);
+        }
+        if let Call::Confirm { rid, pid, .. } = &call {
+            hasher = hasher.digest(&rid.0).digest(&pid.0);
+        }
+        for proof in [&first, &second] {
+            let bytes = proof.as_ref().map_or(&[][..], |p| &p.signature.0[..]);
+            hasher = hasher.part(bytes);
+        }
+        Self {
+            digest: hasher.finish(),
+            call,
+            first,
+            second,
+        }
+    }
+
+    /// A call signed by those who have to, in the order of [`SignedCall::new`]. Keys that are not
+    /// theirs make signatures that do not verify.
+    pub fn signed(call: Call, first: &KeyPair, second: Option<&KeyPair>) -> Self {
+        let [one, two] = call.messages();
+        let first = one.map(|message| Proof::sign(first, message));
+        let second = two
+            .zip(second)
+            .map(|(message, keys)| Proof::sign(keys, message));
+        Self::new(call, first, second)
+    }
+
+    /// The patient's confirmation of a proposal.
+    pub fn confirm(draft: &Draft, patient: &KeyPair) -> Self {
+        let content = draft.content();
+        let call = Call::Confirm {
+            rid: content.rid,
+            pid: content.pid,
+            signed: draft.for_patient(),
+        };
+        Self::signed(call, patient, None)
+    }
+
+    /// An order signed by one party.
+    pub fn order(terms: Terms, keys: &KeyPair) -> Self {
+        Self::signed(Call::Order(Order::new(terms)), keys, None)
+    }
+
+    /// What is called.
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The signature of the doctor, the authority or the only caller.
+    pub(super) fn first(&self) -> Option<&Proof> {
+        self.first.as_ref()
+    }
+
+    /// The signature of the patient of a submission or the subject of an enrolment.
+    pub(super) fn second(&self) -> Option<&Proof> {
+        self.second.as_ref()
+    }
+
+    /// The digest of everything in the call, signatures included.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Bytes on the wire.
+    pub fn size(&self) -> u32 {
+        let content = match &self.call {
+            Call::Submit(draft) | Call::Propose(draft) => draft.size(),
+            Call::Confirm { .. } => 3 * DIGEST_BYTES,
+            Call::Order(order) => order.bytes,
+        };
+        ENVELOPE_BYTES + content + SIGNATURE_BYTES * self.signatures()
+    }
+
+    /// Signatures that whoever executes the call must verify.
+    pub fn signatures(&self) -> u32 {
+        let [first, second] = self.call.messages();
+        u32::from(first.is_some()) + u32::from(second.is_some())
+    }
+
+    /// Whether the call only reads.
+    pub fn reads_only(&self) -> bool {
+        match &self.call {
+            Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => false,
+            Call::Order(order) => matches!(order.terms.act, Act::Search(_)),
+        }
+    }
+
+    /// The kind of call, as written in a scenario's `mix`. A grant to a hospital is a `share`.
+    pub fn kind(&self) -> &'static str {
+        self.call.kind()
+    }
+}
+
+impl Call {
+    /// The kind of call.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Submit(_) => "submit",
+            Self::Propose(_) => "propose",
+            Self::Confirm { .. } => "confirm",
+            Self::Order(order) => order.terms.act.kind(),
+        }
+    }
+
+    /// The messages to be signed.
+    fn messages(&self) -> [Option<Digest>; 2] {
+        match self {
+            Self::Submit(draft) => [Some(draft.for_doctor()), Some(draft.for_patient())],
+            Self::Propose(draft) => [Some(draft.for_doctor()), None],
+            Self::Confirm { signed, .. } => [Some(*signed), None],
+            Self::Order(order) => [Some(order.message), order.for_subject],
+        }
+    }
+
+    /// The message of an enrolment that its subject signs.
+    pub(super) fn for_subject(&self) -> Option<Digest> {
+        self.messages()[1]
+    }
+}

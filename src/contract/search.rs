@@ -1,0 +1,339 @@
+//! Search for cases by their features, without locating a patient.
+//!
+//! An answer never names a patient, doctor, hospital or record. Its rows carry handles that are
+//! different in every answer, so that rows of two answers cannot be joined; an answer that fewer
+//! than a floor of distinct patients match is refused without telling how many there are; and the
+//! count is rounded down. The limit of this: validators see the records themselves, and somebody
+//! with enough queries that differ in one condition can narrow a patient down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::State;
+use super::access::Purpose;
+use super::error::Code;
+use super::message::Message;
+use super::records::Record;
+use super::summary::{Outcome, Sex, Summary, Term};
+use crate::base::crypto::{Digest, Hasher};
+
+/// What a case can be found by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Feature {
+    /// A diagnosis, as exactly as it was coded.
+    Diagnosis(Term),
+    /// The first three characters of a diagnosis.
+    DiagnosisGroup(Term),
+    /// A procedure.
+    Procedure(Term),
+    /// A drug.
+    Drug(Term),
+    /// The sex in the record.
+    Sex(Sex),
+    /// The age band.
+    Age(u8),
+    /// The quarter of the treatment.
+    Quarter(u16),
+    /// How the case went.
+    Outcome(Outcome),
+    /// The department.
+    Department(u8),
+}
+
+/// One condition of a query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// The case has the feature.
+    Has(Feature),
+    /// The age band lies between these two, both included.
+    Ages(u8, u8),
+    /// The quarter lies between these two, both included.
+    Quarters(u16, u16),
+}
+
+/// A conjunction of conditions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Query {
+    /// One to six.
+    pub conditions: Vec<Condition>,
+    /// What for: the floor for research is higher.
+    pub purpose: Purpose,
+    /// Which page of the answer, from 0.
+    pub page: u16,
+}
+
+/// One case found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// A name for the row in this answer only.
+    pub handle: [u8; 16],
+    /// What is public of the case.
+    pub summary: Arc<Summary>,
+    /// The region of the hospital.
+    pub region: u8,
+    /// Whether the doctor who signed may still practise.
+    pub verified: bool,
+}
+
+/// What a search finds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// How many cases match, rounded down to a multiple of the floor.
+    pub about: u32,
+    /// One page of them, by handle.
+    pub rows: Vec<Row>,
+}
+
+/// Distinct patients an answer needs, so that a guess at one is right at most once in five times:
+/// the common "cell size of five" rule.
+pub const FLOOR: usize = 5;
+/// The same for research.
+pub const FLOOR_RESEARCH: usize = 11;
+/// Cases that an answer may be drawn from.
+pub const MATCHES_MAX: usize = 500;
+/// Rows on a page.
+pub const PAGE: usize = 20;
+const CONDITIONS_MAX: usize = 6;
+
+impl Query {
+    /// Distinct patients that the answer needs.
+    fn floor(&self) -> usize {
+        match self.purpose {
+            Purpose::Care | Purpose::SecondOpinion => FLOOR,
+            Purpose::Research => FLOOR_RESEARCH,
+        }
+    }
+
+    /// Adds the query to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        let message = message
+            .number(self.purpose as u64)
+            .number(u64::from(self.page))
+            .number(self.conditions.len() as u64);
+        self.conditions
+            .iter()
+            .fold(message, |message, condition| condition.write(message))
+    }
+
+    /// Whether there are conditions, not too many, and their codes and intervals are well formed.
+    pub(super) fn check_form(&self) -> Result<(), Code> {
+        if self.conditions.len() > CONDITIONS_MAX {
+            return Err(Code::FieldTooLong);
+        }
+        let formed = self.conditions.iter().all(|condition| match condition {
+            Condition::Has(Feature::Diagnosis(term)) => term.is_diagnosis(),
+            Condition::Has(Feature::DiagnosisGroup(term)) => {
+                term.is_diagnosis() && *term == term.group()
+            }
+            Condition::Has(Feature::Procedure(term)) => term.is_procedure(),
+            Condition::Has(Feature::Drug(term)) => term.is_drug(),
+            Condition::Has(
+                Feature::Sex(_)
+                | Feature::Age(_)
+                | Feature::Quarter(_)
+                | Feature::Outcome(_)
+                | Feature::Department(_),
+            )
+            | Condition::Ages(..)
+            | Condition::Quarters(..) => true,
+        });
+        if formed { Ok(()) } else { Err(Code::BadCode) }
+    }
+
+    /// Whether every interval begins before it ends.
+    pub(super) fn check_intervals(&self) -> Result<(), Code> {
+        let backwards = self.conditions.iter().any(|condition| match condition {
+            Condition::Ages(from, to) => from > to,
+            Condition::Quarters(from, to) => from > to,
+            Condition::Has(_) => false,
+        });
+        if backwards {
+            return Err(Code::BadInterval);
+        }
+        Ok(())
+    }
+}
+
+impl Condition {
+    /// Adds the condition to a message.
+    fn write(&self, message: Message) -> Message {
+        let feature = |kind: u64, value: &[u8]| message.number(kind).part(value);
+        match self {
+            Self::Has(Feature::Diagnosis(term)) => feature(0, term.text()),
+            Self::Has(Feature::DiagnosisGroup(term)) => feature(1, term.text()),
+            Self::Has(Feature::Procedure(term)) => feature(2, term.text()),
+            Self::Has(Feature::Drug(term)) => feature(3, term.text()),
+            Self::Has(Feature::Sex(sex)) => feature(4, &[*sex as u8]),
+            Self::Has(Feature::Age(band)) => feature(5, &[*band]),
+            Self::Has(Feature::Quarter(quarter)) => feature(6, &quarter.to_be_bytes()),
+            Self::Has(Feature::Outcome(outcome)) => feature(7, &[*outcome as u8]),
+            Self::Has(Feature::Department(department)) => feature(8, &[*department]),
+            Self::Ages(from, to) => feature(9, &[*from, *to]),
+            Self::Quarters(from, to) => feature(10, &from.to_be_bytes()).part(&to.to_be_bytes()),
+        }
+    }
+
+    /// Whether a case fulfils the condition.
+    fn holds(&self, case: &Summary) -> bool {
+        match self {
+            Self::Has(Feature::Diagnosis(term)) => case.diagnoses.contains(term),
+            Self::Has(Feature::DiagnosisGroup(term)) => {
+                case.diagnoses.iter().any(|own| own.group() == *term)
+            }
+            Self::Has(Feature::Procedure(term)) => case.procedures.contains(term),
+            Self::Has(Feature::Drug(term)) => case.drugs.contains(term),
+            Self::Has(Feature::Sex(sex)) => case.sex == *sex,
+            Self::Has(Feature::Age(band)) => case.age_band == *band,
+            Self::Has(Feature::Quarter(quarter)) => case.quarter == *quarter,
+            Self::Has(Feature::Outcome(outcome)) => case.outcome == *outcome,
+            Self::Has(Feature::Department(department)) => case.department == *department,
+            Self::Ages(from, to) => (*from..=*to).contains(&case.age_band),
+            Self::Quarters(from, to) => (*from..=*to).contains(&case.quarter),
+        }
+    }
+
+    /// The features of which a case that fulfils the condition has exactly one.
+    fn features(&self) -> (Feature, Feature) {
+        match self {
+            Self::Has(feature) => (*feature, *feature),
+            Self::Ages(from, to) => (Feature::Age(*from), Feature::Age(*to)),
+            Self::Quarters(from, to) => (Feature::Quarter(*from), Feature::Quarter(*to)),
+        }
+    }
+}
+
+/// The places of the records that have a feature, in ascending order. New records have the highest
+/// place, so that adding one is almost always appending.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Index {
+    by_feature: BTreeMap<Feature, Vec<u32>>,
+}
+
+impl Index {
+    /// Adds a record under each of its features.
+    pub(super) fn insert(&mut self, at: u32, case: &Summary) {
+        each_feature(case, |feature| {
+            let places = self.by_feature.entry(feature).or_default();
+            if let Err(gap) = places.binary_search(&at) {
+                places.insert(gap, at);
+            }
+        });
+    }
+
+    /// Removes a record from each of its features.
+    pub(super) fn remove(&mut self, at: u32, case: &Summary) {
+        each_feature(case, |feature| {
+            let Some(places) = self.by_feature.get_mut(&feature) else {
+                return;
+            };
+            if let Ok(found) = places.binary_search(&at) {
+                places.remove(found);
+            }
+            if places.is_empty() {
+                self.by_feature.remove(&feature);
+            }
+        });
+    }
+
+    /// The lists of places of which one or another has every case that fulfils the condition.
+    fn lists(&self, condition: &Condition) -> impl Iterator<Item = &Vec<u32>> {
+        let (from, to) = condition.features();
+        self.by_feature.range(from..=to).map(|(_, places)| places)
+    }
+}
+
+/// Calls with every feature of a case; with a group of diagnoses once for each diagnosis in it.
+fn each_feature(case: &Summary, mut visit: impl FnMut(Feature)) {
+    for &term in &case.diagnoses {
+        visit(Feature::Diagnosis(term));
+        visit(Feature::DiagnosisGroup(term.group()));
+    }
+    case.procedures
+        .iter()
+        .for_each(|&term| visit(Feature::Procedure(term)));
+    case.drugs
+        .iter()
+        .for_each(|&term| visit(Feature::Drug(term)));
+    visit(Feature::Sex(case.sex));
+    visit(Feature::Age(case.age_band));
+    visit(Feature::Quarter(case.quarter));
+    visit(Feature::Outcome(case.outcome));
+    visit(Feature::Department(case.department));
+}
+
+impl State {
+    /// The records that fulfil all conditions, up to one more than an answer may be drawn from.
+    /// The condition with the fewest candidates leads; the others are looked up case by case.
+    fn matching(&self, query: &Query) -> Vec<&Record> {
+        let candidates =
+            |condition: &&Condition| self.index.lists(condition).map(Vec::len).sum::<usize>();
+        let Some(lead) = query.conditions.iter().min_by_key(candidates) else {
+            return Vec::new();
+        };
+        self.index
+            .lists(lead)
+            .flatten()
+            .map(|&at| self.records.at(at))
+            .filter(|record| {
+                let case = &record.draft.content().summary;
+                query
+                    .conditions
+                    .iter()
+                    .all(|condition| condition.holds(case))
+            })
+            .take(MATCHES_MAX + 1)
+            .collect()
+    }
+
+    /// Answers a query. The salt is different for every query, and so are the handles.
+    pub(super) fn search(&self, query: &Query, salt: &Digest) -> Result<Answer, Code> {
+        if query.conditions.is_empty() {
+            return Err(Code::EmptyQuery);
+        }
+        let matches = self.matching(query);
+        if matches.len() > MATCHES_MAX {
+            return Err(Code::TooBroad);
+        }
+        let patients: BTreeSet<u32> = matches.iter().map(|record| record.patient).collect();
+        if patients.len() < query.floor() {
+            return Err(Code::TooFewResults);
+        }
+        let first = usize::from(query.page) * PAGE;
+        if first >= matches.len() {
+            return Err(Code::BadPage);
+        }
+        let mut handles: Vec<([u8; 16], &Record)> = matches
+            .iter()
+            .map(|record| (handle(salt, record), *record))
+            .collect();
+        handles.sort_unstable_by_key(|(handle, _)| *handle);
+        let rows = handles.iter().skip(first).take(PAGE);
+        Ok(Answer {
+            about: (matches.len() / query.floor() * query.floor()) as u32,
+            rows: rows
+                .map(|(handle, record)| self.row(*handle, record))
+                .collect(),
+        })
+    }
+
+    /// What an answer shows of a record.
+    fn row(&self, handle: [u8; 16], record: &Record) -> Row {
+        let hospital = self.directory.hospital(&record.draft.content().hid);
+        let hospital = hospital.expect("the hospital of a record is registered");
+        Row {
+            handle,
+            summary: record.draft.content().summary.clone(),
+            region: self.directory.hospital_at(hospital).region,
+            verified: self.directory.check_doctor(record.doctor).is_ok(),
+        }
+    }
+}
+
+/// The name of a record in one answer.
+fn handle(salt: &Digest, record: &Record) -> [u8; 16] {
+    let digest = Hasher::new("handle")
+        .digest(salt)
+        .digest(&record.draft.content().rid.0)
+        .finish();
+    digest.0[..16].try_into().expect("a digest has 32 bytes")
+}

@@ -1,0 +1,240 @@
+//! What holds after any calls.
+
+use super::*;
+use crate::base::crypto::{Digest, Signature};
+use crate::base::random::{Random, Stream};
+use crate::base::units::Ratio;
+use crate::contract::call::Proof;
+use crate::contract::records::Status;
+use crate::contract::search::{Answer, Condition, Index, Query};
+use crate::contract::{Author, AuthorSettings, Mix};
+
+/// An author who errs in a third of the calls.
+fn author(people: &Population, me: u16) -> Author {
+    let settings = AuthorSettings {
+        mix: Mix {
+            submit: 4,
+            propose: 4,
+            search: 2,
+            grant: 3,
+            revoke: 2,
+            access: 3,
+            share: 2,
+        },
+        invalid: Ratio::from_parts_per_billion(333_333_333),
+        ..AuthorSettings::default()
+    };
+    Author::new(people, settings, me, 2)
+}
+
+#[test]
+fn a_refusal_changes_nothing_and_every_change_changes_the_root() {
+    for seed in 0..4 {
+        let mut random = Random::new(seed, Stream::Test);
+        let people = Population::new(3, 5, 12);
+        let mut state = State::genesis(&people);
+        let mut author = author(&people, 0);
+        let mut refused = 0;
+        for turn in 0..250 {
+            let height = 1 + turn / 4;
+            let call = author.next(&mut random, height);
+            let (root, before) = (state.root(), fingerprint(&state));
+            let receipt = state.apply(height, &call);
+            let changed = receipt == Receipt::Accepted;
+            assert_eq!(state.root() != root, changed, "{receipt:?} {call:?}");
+            assert_eq!(
+                fingerprint(&state) != before,
+                changed,
+                "{receipt:?} {call:?}"
+            );
+            refused += u32::from(matches!(receipt, Receipt::Refused(_)));
+            author.learn(&call, &receipt);
+        }
+        assert!((50..200).contains(&refused), "some of each: {refused}");
+        check_records(&state);
+        check_sums(&state);
+    }
+}
+
+/// Both signatures of every entered record verify, and exactly the active ones are in the index.
+fn check_records(state: &State) {
+    let mut index = Index::default();
+    for (at, record) in state.records.iter().enumerate() {
+        let doctor = &state.directory.doctor_at(record.doctor).key;
+        let message = record.draft.for_doctor();
+        assert!(doctor.verify(&message.0, &record.by_doctor));
+        match (record.status, &record.by_patient) {
+            (Status::Proposed(_) | Status::Rejected | Status::Withdrawn, signed) => {
+                assert!(signed.is_none());
+            }
+            (Status::Active | Status::Amended(_) | Status::Hidden, signed) => {
+                let patient = &state.directory.patient_at(record.patient).key;
+                let message = record.draft.for_patient();
+                assert!(patient.verify(&message.0, &signed.unwrap()));
+            }
+        }
+        if record.status == Status::Active {
+            index.insert(at as u32, &record.draft.content().summary);
+        }
+    }
+    assert_eq!(index, state.index);
+}
+
+/// Readings are as many as uses of grants.
+fn check_sums(state: &State) {
+    assert_eq!(state.audit().len() as u64, state.grants.uses());
+    assert!(!state.audit().is_empty());
+}
+
+#[test]
+fn nothing_is_executed_twice() {
+    let mut random = Random::new(5, Stream::Test);
+    let people = Population::new(3, 5, 12);
+    let mut state = State::genesis(&people);
+    let mut author = author(&people, 0);
+    for height in 1..300 {
+        let call = author.next(&mut random, height);
+        let receipt = state.apply(height, &call);
+        author.learn(&call, &receipt);
+        if receipt == Receipt::Accepted {
+            let again = state.apply(height, &call);
+            assert!(matches!(again, Receipt::Refused(_)), "{call:?}");
+        }
+    }
+}
+
+#[test]
+fn the_root_does_not_depend_on_the_order_of_independent_calls() {
+    let mut stage = Stage::new();
+    let calls: Vec<SignedCall> = (8..40)
+        .map(|p| stage.submission(p % 8, p, |_| {}))
+        .collect();
+    let root = |order: &[usize]| {
+        let mut state = State::genesis(&stage.people);
+        for &place in order {
+            assert_eq!(state.apply(3, &calls[place]), Receipt::Accepted);
+        }
+        state.root()
+    };
+    let mut order: Vec<usize> = (0..calls.len()).collect();
+    let forward = root(&order);
+    let mut random = Random::new(1, Stream::Test);
+    for _ in 0..5 {
+        for place in (1..order.len()).rev() {
+            order.swap(place, random.below(place as u64 + 1) as usize);
+        }
+        assert_eq!(root(&order), forward);
+    }
+    assert_ne!(root(&order[1..]), forward);
+}
+
+/// Every byte of an answer, and the bytes of its text.
+fn bytes(answer: &Answer) -> Vec<u8> {
+    let mut bytes = format!("{answer:?}").into_bytes();
+    for row in &answer.rows {
+        bytes.extend_from_slice(&row.handle);
+        bytes.extend_from_slice(&[row.region, u8::from(row.verified)]);
+    }
+    bytes
+}
+
+#[test]
+fn an_answer_names_nobody_and_cannot_be_joined_with_another() {
+    let mut stage = Stage::new();
+    for patient in 8..30 {
+        stage.record(patient % 8, patient);
+    }
+    let ask = |stage: &mut Stage| {
+        let query = Query {
+            conditions: vec![Condition::Ages(0, 18)],
+            purpose: Purpose::Care,
+            page: 0,
+        };
+        let call = stage.by_doctor(0, Act::Search(query));
+        match stage.apply(&call) {
+            Receipt::Found(answer) => Answer::clone(&answer),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (first, second) = (ask(&mut stage), ask(&mut stage));
+    let mut secrets: Vec<Digest> = Vec::new();
+    for record in stage.state.records.iter() {
+        let content = record.draft.content();
+        secrets.extend([content.rid.0, content.pid.0, content.did.0, content.hid.0]);
+        secrets.extend([content.payload_hash, content.contact]);
+        secrets.push(Digest(
+            stage.state.directory.patient_at(record.patient).key.0,
+        ));
+    }
+    for answer in [&first, &second] {
+        assert_eq!(answer.rows.len(), 20);
+        assert!(answer.rows.is_sorted_by_key(|row| row.handle));
+        let bytes = bytes(answer);
+        for secret in &secrets {
+            // Even a quarter of a name is not there, neither as bytes nor as text.
+            let text = secret.to_string();
+            let leaks = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+            assert!(!leaks(&secret.0[..8]) && !leaks(&text.as_bytes()[..8]));
+        }
+    }
+    let shared = first.rows.iter().filter(|row| {
+        let same = |other: &&crate::contract::search::Row| other.handle == row.handle;
+        second.rows.iter().any(|other| same(&other))
+    });
+    assert_eq!(shared.count(), 0);
+}
+
+#[test]
+fn what_is_known_of_a_signature_is_what_verifying_it_tells() {
+    let mut random = Random::new(2, Stream::Test);
+    let people = Population::new(3, 5, 12);
+    let mut state = State::genesis(&people);
+    let mut author = author(&people, 0);
+    for height in 1..200 {
+        let call = author.next(&mut random, height);
+        // The same call as it would arrive from outside, nothing known of its signatures.
+        let strip = |proof: Option<&Proof>| proof.map(|p| Proof::received(*p.signature()));
+        let arrived = SignedCall::new(
+            call.call().clone(),
+            strip(call.first()),
+            strip(call.second()),
+        );
+        assert_eq!(arrived.digest(), call.digest());
+        let mut other = state.clone();
+        let receipt = state.apply(height, &call);
+        // A found answer shows handles salted by the digest, which is the same.
+        assert_eq!(other.apply(height, &arrived), receipt);
+        assert_eq!(other.root(), state.root());
+        author.learn(&call, &receipt);
+    }
+}
+
+#[test]
+fn a_tampered_call_does_not_inherit_what_is_known() {
+    let stage = Stage::new();
+    let (doctor, patient) = (stage.people.doctor(0), stage.people.patient(8));
+    let honest = Draft::new(stage.people.content(0, 8, 1));
+    let mut content = honest.content().clone();
+    content.payload_hash = Digest([1; 32]);
+    let tampered = Draft::new(content);
+    let proof = Proof::sign(&doctor.keys, honest.for_doctor());
+    let key = doctor.keys.public();
+    assert!(proof.verifies(&key, &honest.for_doctor()));
+    assert!(!proof.verifies(&key, &tampered.for_doctor()), "other bytes");
+    assert!(
+        !proof.verifies(&patient.keys.public(), &honest.for_doctor()),
+        "another key"
+    );
+    let call = stage.people.submission(honest.content().clone(), 0, 8);
+    let (first, second) = (call.first().cloned(), call.second().cloned());
+    let moved = SignedCall::new(Call::Submit(tampered), first, second);
+    let mut state = stage.state.clone();
+    assert_eq!(
+        state.apply(1, &moved),
+        Receipt::Refused(Code::DoctorSignatureInvalid)
+    );
+    let mut broken = *proof.signature();
+    broken.0[0] ^= 1;
+    assert!(!Proof::received(broken).verifies(&key, &honest.for_doctor()));
+    assert!(!Proof::received(Signature([0; 64])).verifies(&key, &honest.for_doctor()));
+}

@@ -1,0 +1,186 @@
+//! Tests of the contract as a whole.
+
+mod consent;
+mod laws;
+mod life;
+mod refusals;
+mod workload;
+
+use super::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
+use super::call::{Act, Terms};
+use super::identity::Party;
+use super::message::{CHAIN, Content, Draft, RecordId};
+use super::{Call, Code, Population, Receipt, SignedCall, State};
+use crate::base::crypto::KeyPair;
+
+/// Doctors 0 to 7 work at hospitals 0 to 3 in turn and are patients 0 to 7 themselves; patients 8
+/// to 39 are nobody else.
+struct Stage {
+    people: Population,
+    state: State,
+    height: u64,
+    /// Numbers given out.
+    count: u64,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let people = Population::new(4, 8, 40);
+        Self {
+            state: State::genesis(&people),
+            people,
+            height: 10,
+            count: 0,
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    /// Somebody as a party, with keys.
+    fn authority(&self, number: u32) -> (Party, KeyPair) {
+        let person = self.people.authority(number);
+        (Party::Authority(person.id), person.keys.clone())
+    }
+
+    fn hospital(&self, number: u32) -> (Party, KeyPair) {
+        let person = self.people.hospital(number);
+        (Party::Hospital(person.id), person.keys.clone())
+    }
+
+    fn doctor(&self, number: u32) -> (Party, KeyPair) {
+        let person = self.people.doctor(number);
+        (Party::Doctor(person.id), person.keys.clone())
+    }
+
+    fn patient(&self, number: u32) -> (Party, KeyPair) {
+        let person = self.people.patient(number);
+        (Party::Patient(person.id), person.keys.clone())
+    }
+
+    fn terms(&mut self, by: Party, act: Act) -> Terms {
+        Terms {
+            chain: CHAIN,
+            by,
+            act,
+            nonce: self.number(),
+            valid_until: 1_000_000,
+        }
+    }
+
+    fn order(&mut self, by: &(Party, KeyPair), act: Act) -> SignedCall {
+        let terms = self.terms(by.0, act);
+        SignedCall::order(terms, &by.1)
+    }
+
+    fn content(&mut self, doctor: u32, patient: u32) -> Content {
+        let number = self.number();
+        self.people.content(doctor, patient, number)
+    }
+
+    /// A submission after a change to its content; both parties sign what results.
+    fn submission(
+        &mut self,
+        doctor: u32,
+        patient: u32,
+        change: impl FnOnce(&mut Content),
+    ) -> SignedCall {
+        let mut content = self.content(doctor, patient);
+        change(&mut content);
+        self.people.submission(content, doctor, patient)
+    }
+
+    fn apply(&mut self, call: &SignedCall) -> Receipt {
+        self.state.apply(self.height, call)
+    }
+
+    fn accept(&mut self, call: &SignedCall) {
+        assert_eq!(self.apply(call), Receipt::Accepted, "{:?}", call.call());
+    }
+
+    fn refuse(&mut self, call: &SignedCall, code: Code) {
+        let before = fingerprint(&self.state);
+        assert_eq!(
+            self.apply(call),
+            Receipt::Refused(code),
+            "{:?}",
+            call.call()
+        );
+        assert_eq!(fingerprint(&self.state), before, "{code} left a trace");
+    }
+
+    /// Enters a record.
+    fn record(&mut self, doctor: u32, patient: u32) -> RecordId {
+        let call = self.submission(doctor, patient, |_| {});
+        self.accept(&call);
+        rid(&call)
+    }
+
+    /// Enters a proposal.
+    fn proposal(&mut self, doctor: u32, patient: u32) -> std::sync::Arc<Draft> {
+        let draft = Draft::new(self.content(doctor, patient));
+        let keys = self.doctor(doctor).1;
+        let call = SignedCall::signed(Call::Propose(draft.clone()), &keys, None);
+        self.accept(&call);
+        draft
+    }
+
+    fn confirmation(&self, draft: &Draft, patient: u32) -> SignedCall {
+        SignedCall::confirm(draft, &self.patient(patient).1)
+    }
+
+    /// Lets a patient do something.
+    fn by_patient(&mut self, patient: u32, act: Act) -> SignedCall {
+        let by = self.patient(patient);
+        self.order(&by, act)
+    }
+
+    /// Lets a doctor do something.
+    fn by_doctor(&mut self, doctor: u32, act: Act) -> SignedCall {
+        let by = self.doctor(doctor);
+        self.order(&by, act)
+    }
+
+    /// Enters a grant.
+    fn granted(&mut self, patient: u32, terms: GrantTerms) -> GrantId {
+        let call = self.by_patient(patient, Act::Grant(terms));
+        self.accept(&call);
+        gid(&call)
+    }
+
+    /// For care, by a doctor, from now on for a hundred blocks.
+    fn care(&self, doctor: u32, scope: Scope) -> GrantTerms {
+        GrantTerms {
+            grantee: Grantee::Doctor(self.people.doctor(doctor).id),
+            scope,
+            purpose: Purpose::Care,
+            from: self.height,
+            until: self.height + 100,
+            max_uses: None,
+        }
+    }
+}
+
+/// The record that a submission or proposal makes.
+fn rid(call: &SignedCall) -> RecordId {
+    match call.call() {
+        Call::Submit(draft) | Call::Propose(draft) => draft.content().rid,
+        Call::Confirm { rid, .. } => *rid,
+        Call::Order(_) => panic!("an order makes no record"),
+    }
+}
+
+/// The grant that an order makes.
+fn gid(call: &SignedCall) -> GrantId {
+    match call.call() {
+        Call::Order(order) => GrantId(order.message()),
+        Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => panic!("grants nothing"),
+    }
+}
+
+/// Everything in the state, byte by byte.
+fn fingerprint(state: &State) -> String {
+    format!("{state:?}")
+}
