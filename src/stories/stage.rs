@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::calls;
 use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger};
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
-use crate::contract::{SignedCall, State};
+use crate::contract::SignedCall;
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::{
     Context, Effect, Input, Protocol, Report, Setup, Status, Surroundings, To, Wire,
@@ -115,11 +116,6 @@ pub struct Stage<P: Protocol> {
     violation: Option<String>,
 }
 
-/// The state of the contract that every node of a stage starts from.
-fn genesis() -> State {
-    State::default()
-}
-
 impl<P: Protocol> Stage<P> {
     /// A stage of n replicas that have all started.
     pub fn new(config: P::Config, n: usize, rule: BatchRule) -> Self {
@@ -158,7 +154,7 @@ impl<P: Protocol> Stage<P> {
             rule,
             actors,
             keyring,
-            executor: Executor::new(genesis()),
+            executor: Executor::new(calls::genesis()),
             letters: Vec::new(),
             sent: BTreeMap::new(),
             transactions: Vec::new(),
@@ -262,10 +258,20 @@ impl<P: Protocol> Stage<P> {
     /// A client asks a node for a fresh transaction.
     pub fn submit(&mut self, node: NodeId) {
         let number = self.transactions.len() as u64;
-        let id = TransactionId::new(NodeId::at(self.n()), number);
-        self.transactions
-            .push(Transaction::new(id, SignedCall::sample(number)));
-        self.retry(node, self.transactions.len() - 1);
+        self.request(node, calls::submission(number));
+    }
+
+    /// A client asks a node to search, which only reads.
+    pub fn submit_read(&mut self, node: NodeId) {
+        let number = self.transactions.len() as u64;
+        self.request(node, calls::search(number));
+    }
+
+    fn request(&mut self, node: NodeId, call: SignedCall) {
+        let number = self.transactions.len();
+        let id = TransactionId::new(NodeId::at(self.n()), number as u64);
+        self.transactions.push(Transaction::new(id, call));
+        self.retry(node, number);
     }
 
     /// A client asks a node for a transaction it has asked for before.

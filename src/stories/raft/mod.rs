@@ -8,7 +8,7 @@ use crate::base::time::Span;
 use crate::chain::{Batch, Transaction, TransactionId};
 use crate::contract::SignedCall;
 use crate::protocol::mempool::BatchRule;
-use crate::protocol::raft::{Config, Entry, Mutant, Raft};
+use crate::protocol::raft::{Config, Entry, Mutant, Raft, Reads};
 
 fn plain() -> Config {
     Config::default()
@@ -113,6 +113,15 @@ fn appends_are_lost_doubled_and_overtaken() {
 #[test]
 fn laggard_is_sent_a_snapshot() {
     check::<Raft>(forgetful(), 3, "raft/snapshot.txt");
+}
+
+#[test]
+fn reads_are_confirmed_by_heartbeats() {
+    let config = Config {
+        reads: Reads::Index,
+        ..plain()
+    };
+    check::<Raft>(config, 3, "raft/read-index.txt");
 }
 
 /// The logs of Figure 7 of the paper, by the terms of their entries: the leader's, then (a) to (f).
