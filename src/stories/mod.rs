@@ -5,6 +5,7 @@
 //! | command | does |
 //! |---|---|
 //! | `submit n0` | a client asks n0 for a fresh transaction, `c#0`, `c#1`, … |
+//! | `submit-read n0` | a client asks n0 to search, which only reads |
 //! | `retry n0 c#1` | a client asks n0 for an earlier transaction |
 //! | `deliver n2 [kind]`, `deliver n0->n2 [kind]` | delivers what is on its way now |
 //! | `overtake …` | delivers the last of it before all others |
@@ -19,6 +20,7 @@
 //!
 //! In place of a node, `*` stands for any: `drop n0->*`. What is not delivered is held.
 
+mod calls;
 mod chaos;
 mod pbft;
 mod print;

@@ -48,6 +48,7 @@ fn command<P: Protocol>(stage: &mut Stage<P>, line: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         ["submit", at] => stage.submit(node(at)),
+        ["submit-read", at] => stage.submit_read(node(at)),
         ["retry", at, name] => stage.retry(node(at), number(name)),
         ["deliver", rest @ ..] => stage.post(Post::Deliver, &which(rest)),
         ["overtake", rest @ ..] => stage.overtake(&which(rest)),

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::calls;
 use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger};
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
-use crate::contract::{SignedCall, State};
+use crate::contract::SignedCall;
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::{
     Context, Effect, Input, Protocol, Report, Setup, Status, Surroundings, To, Wire,
@@ -100,6 +101,8 @@ pub struct Stage<P: Protocol> {
     keyring: Keyring,
     executor: Executor,
     letters: Vec<Letter<P::Message>>,
+    /// Messages sent, by kind.
+    sent: BTreeMap<&'static str, usize>,
     transactions: Vec<Arc<Transaction>>,
     now: Time,
     volume: Volume,
@@ -111,11 +114,6 @@ pub struct Stage<P: Protocol> {
     /// The digest of every log that ends with an entry of this index and term.
     logs: BTreeMap<(u64, u64), u64>,
     violation: Option<String>,
-}
-
-/// The state of the contract that every node of a stage starts from.
-fn genesis() -> State {
-    State::default()
 }
 
 impl<P: Protocol> Stage<P> {
@@ -156,8 +154,9 @@ impl<P: Protocol> Stage<P> {
             rule,
             actors,
             keyring,
-            executor: Executor::new(genesis()),
+            executor: Executor::new(calls::genesis()),
             letters: Vec::new(),
+            sent: BTreeMap::new(),
             transactions: Vec::new(),
             now: Time::ZERO,
             volume: Volume::Plain,
@@ -219,6 +218,11 @@ impl<P: Protocol> Stage<P> {
         &self.actors[node.index()].ledger
     }
 
+    /// How many messages of each kind were sent since the last time.
+    pub fn take_sent(&mut self) -> BTreeMap<&'static str, usize> {
+        std::mem::take(&mut self.sent)
+    }
+
     /// How many messages are on their way.
     pub fn pending(&self) -> usize {
         self.letters.len()
@@ -254,10 +258,20 @@ impl<P: Protocol> Stage<P> {
     /// A client asks a node for a fresh transaction.
     pub fn submit(&mut self, node: NodeId) {
         let number = self.transactions.len() as u64;
-        let id = TransactionId::new(NodeId::at(self.n()), number);
-        self.transactions
-            .push(Transaction::new(id, SignedCall::sample(number)));
-        self.retry(node, self.transactions.len() - 1);
+        self.request(node, calls::submission(number));
+    }
+
+    /// A client asks a node to search, which only reads.
+    pub fn submit_read(&mut self, node: NodeId) {
+        let number = self.transactions.len() as u64;
+        self.request(node, calls::search(number));
+    }
+
+    fn request(&mut self, node: NodeId, call: SignedCall) {
+        let number = self.transactions.len();
+        let id = TransactionId::new(NodeId::at(self.n()), number as u64);
+        self.transactions.push(Transaction::new(id, call));
+        self.retry(node, number);
     }
 
     /// A client asks a node for a transaction it has asked for before.
@@ -508,6 +522,7 @@ impl<P: Protocol> Stage<P> {
         };
         for to in receivers.into_iter().filter(|to| *to != from) {
             let message = message.clone();
+            *self.sent.entry(message.kind()).or_default() += 1;
             self.letters.push(Letter { from, to, message });
         }
     }

@@ -1,6 +1,7 @@
 //! What a follower does with what its leader sends.
 
-use super::message::{Answer, Append, Heartbeat, HeartbeatReply, Position, Reply, Snapshot};
+use super::log::Replaced;
+use super::message::{Answer, Append, Entry, Heartbeat, HeartbeatReply, Position, Reply, Snapshot};
 use super::{Cx, Message, Mutant, Raft, Role};
 use crate::base::node::NodeId;
 use crate::protocol::Report;
@@ -19,8 +20,7 @@ impl Raft {
         self.volatile.rested = cx.now();
         if self.volatile.leader != Some(from) {
             self.volatile.leader = Some(from);
-            self.volatile.verified = None;
-            self.volatile.early.clear();
+            self.forget_leader();
             self.forward_pending(from, cx);
         }
         true
@@ -33,11 +33,11 @@ impl Raft {
         }
         let previous = append.previous.index;
         let gap = previous > self.durable.log.last_index();
-        if gap && self.volatile.verified.is_some() && self.has_room_for_early() {
+        let has_room = self.volatile.early.len() < self.config.pipeline;
+        if gap && self.volatile.in_step && has_room {
             self.volatile.early.insert(previous, append.clone());
             return;
         }
-        let before = self.volatile.mempool.len();
         let mut answers = vec![self.take(append, cx)];
         let mut commit = append.commit;
         while let Some(next) = self.next_early() {
@@ -49,16 +49,29 @@ impl Raft {
             self.reply(from, answer, cx);
         }
         // Never beyond what is verified: the rest of the log may be another leader's.
-        let verified = self.volatile.verified.unwrap_or(0);
-        self.commit_to(commit.min(verified), cx);
-        if self.volatile.mempool.len() > before {
-            // What another leader had proposed in vain waits again.
-            self.forward_pending(from, cx);
-        }
+        self.commit_to(commit.min(self.volatile.verified), cx);
+        self.forward_restored(from, cx);
     }
 
-    fn has_room_for_early(&self) -> bool {
-        self.volatile.early.len() < self.config.pipeline
+    /// Nothing is known of a new leader's log.
+    pub(super) fn forget_leader(&mut self) {
+        self.volatile.verified = 0;
+        self.volatile.in_step = false;
+        self.volatile.early.clear();
+    }
+
+    /// What was proposed in vain waits again, for this leader.
+    fn restore(&mut self, entries: &[Entry]) {
+        for entry in entries.iter().rev() {
+            self.volatile.mempool.restore(&entry.batch);
+        }
+        self.volatile.restored |= !entries.is_empty();
+    }
+
+    fn forward_restored(&mut self, leader: NodeId, cx: &mut Cx<'_>) {
+        if std::mem::take(&mut self.volatile.restored) {
+            self.forward_pending(leader, cx);
+        }
     }
 
     /// The next append that waited for a gap to close.
@@ -93,14 +106,12 @@ impl Raft {
                     return Answer::Stale;
                 }
                 let gone = self.durable.log.truncate(index);
-                for entry in gone.iter().rev() {
-                    self.volatile.mempool.restore(&entry.batch);
-                }
+                self.restore(&gone);
             }
             self.log_entry(entry.clone(), cx);
         }
-        let verified = self.volatile.verified.unwrap_or(0);
-        self.volatile.verified = Some(verified.max(end));
+        self.volatile.in_step = true;
+        self.volatile.verified = self.volatile.verified.max(end);
         Answer::Matched(end)
     }
 
@@ -126,18 +137,13 @@ impl Raft {
         // An entry of the same index and term: the logs are equal up to there.
         let holds = obeys && self.durable.log.term(index) == Some(term);
         if holds {
-            let verified = self.volatile.verified.unwrap_or(0);
-            self.volatile.verified = Some(verified.max(index));
+            self.volatile.verified = self.volatile.verified.max(index);
         }
         self.sync(cx);
         let reply = HeartbeatReply {
             term: self.durable.term,
             round: heartbeat.round,
-            matched: if obeys {
-                self.volatile.verified.unwrap_or(0)
-            } else {
-                0
-            },
+            matched: if obeys { self.volatile.verified } else { 0 },
         };
         cx.send(from, Message::HeartbeatReply(reply));
         if holds {
@@ -155,6 +161,7 @@ impl Raft {
         self.sync(cx);
         let term = self.durable.term;
         cx.send(from, Message::SnapshotReply(Reply { term, answer }));
+        self.forward_restored(from, cx);
     }
 
     /// Replaces ledger and log up to the snapshot, unless this replica has come as far.
@@ -162,7 +169,14 @@ impl Raft {
         let Position { index, term } = snapshot.last;
         if index > self.volatile.commit && cx.install(&snapshot.point) {
             let prefix = snapshot.prefix;
-            self.durable.log.restart(snapshot.last, prefix);
+            match self.durable.log.restart(snapshot.last, prefix) {
+                Replaced::Decided(entries) => {
+                    for entry in entries {
+                        self.volatile.mempool.settle(&entry.batch);
+                    }
+                }
+                Replaced::Unknown(entries) => self.restore(&entries),
+            }
             self.volatile.commit = index;
             self.volatile.dirty = true;
             self.volatile.early.clear();
@@ -181,8 +195,8 @@ impl Raft {
                 });
             }
         }
-        let verified = self.volatile.verified.unwrap_or(0);
-        self.volatile.verified = Some(verified.max(index));
+        self.volatile.in_step = true;
+        self.volatile.verified = self.volatile.verified.max(index);
     }
 
     fn reply(&mut self, to: NodeId, answer: Answer, cx: &mut Cx<'_>) {

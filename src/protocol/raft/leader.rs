@@ -118,6 +118,12 @@ impl Leader {
             .map(|(_, peer)| peer)
     }
 
+    /// Whether so many of the others hold more than what is committed.
+    fn can_commit(&self, me: usize, others: usize, commit: u64) -> bool {
+        let beyond = self.others(me).filter(|peer| peer.matched > commit);
+        beyond.count() >= others
+    }
+
     /// The greatest value that so many of the others reach; `most` if none are needed.
     fn reached_by(&mut self, me: usize, others: usize, most: u64, of: fn(&Peer) -> u64) -> u64 {
         let Some(place) = others.checked_sub(1) else {
@@ -194,34 +200,37 @@ impl Raft {
     /// Sends what they lack to all followers, or to the one at this position, as far as their
     /// windows are open. Those that lack the same get one message.
     fn replicate(&mut self, only: Option<usize>, cx: &mut Cx<'_>) {
-        let last = self.durable.log.last_index();
-        let pipeline = self.config.pipeline;
-        loop {
-            let mut next = u64::MAX;
-            let mut to: Vec<usize> = Vec::new();
-            let me = self.position(cx.me());
-            let Some(leader) = self.leader() else { return };
-            for (position, peer) in leader.peers.iter().enumerate() {
-                let meant = position != me && only.is_none_or(|only| only == position);
-                if !meant || !peer.is_ready(last, pipeline) || peer.next > next {
-                    continue;
-                }
-                if peer.next < next {
-                    next = peer.next;
-                    to.clear();
-                }
-                to.push(position);
-            }
-            if to.is_empty() {
-                return;
-            }
-            // Ends because each turn closes a window or reaches the end of the log.
+        // Ends because each turn closes a window or reaches the end of the log.
+        while let Some((next, to)) = self.furthest_behind(only) {
             if next > self.durable.log.base().index {
                 self.send_entries(next, &to, cx);
             } else if !self.send_snapshot(&to, cx) {
                 return;
             }
         }
+    }
+
+    /// The followers that may be sent the lowest entry that any of them lacks, and that entry.
+    fn furthest_behind(&self, only: Option<usize>) -> Option<(u64, Vec<usize>)> {
+        let Role::Leader(leader) = &self.volatile.role else {
+            return None;
+        };
+        let last = self.durable.log.last_index();
+        let pipeline = self.config.pipeline;
+        if let Some(position) = only {
+            let peer = &leader.peers[position];
+            let ready = peer.is_ready(last, pipeline);
+            return ready.then(|| (peer.next, vec![position]));
+        }
+        let me = self.position(self.setup.me);
+        let peers = leader.peers.iter().enumerate();
+        let ready = || {
+            let others = peers.clone().filter(|(position, _)| *position != me);
+            others.filter(|(_, peer)| peer.is_ready(last, pipeline))
+        };
+        let next = ready().map(|(_, peer)| peer.next).min()?;
+        let behind = ready().filter(|(_, peer)| peer.next == next);
+        Some((next, behind.map(|(position, _)| position).collect()))
     }
 
     fn send_entries(&mut self, next: u64, to: &[usize], cx: &mut Cx<'_>) {
@@ -348,10 +357,14 @@ impl Raft {
         let last = self.durable.log.last_index();
         let low = 1 + usize::from(self.broken(Mutant::CommitQuorumLow));
         let others = self.setup.committee.majority().saturating_sub(low);
+        let commit = self.volatile.commit;
         let Some(leader) = self.leader() else { return };
+        if !leader.can_commit(me, others, commit) {
+            return;
+        }
         let held = leader.reached_by(me, others, last, |peer| peer.matched);
         let ours = self.durable.log.term(held) == Some(self.durable.term);
-        if held > self.volatile.commit && (ours || self.broken(Mutant::CommitOldTerm)) {
+        if held > commit && (ours || self.broken(Mutant::CommitOldTerm)) {
             self.commit_to(held, cx);
             self.start_reads(cx);
         }
@@ -475,5 +488,64 @@ impl Raft {
         if leader.reads.is_empty() {
             self.start_reads(cx);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Span;
+
+    fn leader(n: usize, matched: &[u64]) -> Leader {
+        let mut leader = Leader::new(&Committee::first(n), 0, Time::ZERO);
+        for (peer, matched) in leader.peers.iter_mut().zip(matched) {
+            peer.matched = *matched;
+        }
+        leader
+    }
+
+    #[test]
+    fn a_majority_holds_what_its_slowest_member_holds() {
+        // Position 0 leads and holds 9; the committee needs so many of the others.
+        for (n, matched, others, held) in [
+            (1, &[0][..], 0, 9),
+            (3, &[0, 4, 7], 1, 7),
+            (4, &[0, 4, 7, 5], 2, 5),
+            (5, &[0, 4, 7, 5, 0], 2, 5),
+        ] {
+            let mut leader = leader(n, matched);
+            assert_eq!(leader.reached_by(0, others, 9, |peer| peer.matched), held);
+            assert!(leader.can_commit(0, others, held - 1), "{matched:?}");
+            assert!(n == 1 || !leader.can_commit(0, others, held), "{matched:?}");
+        }
+    }
+
+    #[test]
+    fn a_leader_has_heard_a_majority_when_it_has_heard_its_slowest_member() {
+        let mut leader = leader(5, &[]);
+        let at = |millis| Time::ZERO + Span::from_millis(millis);
+        for (peer, millis) in leader.peers.iter_mut().zip([0, 10, 40, 20, 30]) {
+            peer.heard = at(millis);
+        }
+        assert_eq!(leader.majority_heard(0, 2, at(99)), at(30));
+        assert_eq!(leader.majority_heard(0, 0, at(99)), at(99), "alone");
+    }
+
+    #[test]
+    fn a_window_opens_with_the_first_match_and_closes_with_a_conflict() {
+        let mut peer = leader(2, &[]).peers[1].clone();
+        assert!(peer.is_ready(1, 3));
+        (peer.next, peer.probe) = (2, 0);
+        peer.in_flight.push_back(1);
+        assert!(!peer.is_ready(5, 3), "one probe at a time");
+        assert!(peer.advance(1));
+        peer.in_flight.extend([2, 3]);
+        assert!(peer.is_ready(5, 3));
+        peer.in_flight.push_back(4);
+        assert!(!peer.is_ready(5, 3), "the window is full");
+        assert!(!peer.advance(1), "no news");
+        peer.go_back(0);
+        assert_eq!((peer.next, peer.probe), (2, 1), "never below what matched");
+        assert!(peer.is_ready(5, 3));
     }
 }

@@ -124,19 +124,35 @@ impl Log {
     }
 
     /// Starts after a snapshot that ends with this entry; keeps what follows the same entry.
-    pub fn restart(&mut self, base: Position, prefix: u64) {
-        let kept = if self.term(base.index) == Some(base.term) {
+    /// Returns what it replaces.
+    pub fn restart(&mut self, base: Position, prefix: u64) -> Replaced {
+        let holds = self.term(base.index) == Some(base.term);
+        let kept = if holds && base.index < self.last_index() {
             self.truncate(base.index + 1)
         } else {
             Vec::new()
         };
+        let gone = self.slots.drain(..).map(|slot| slot.entry).collect();
         self.base = base;
         self.base_prefix = prefix;
-        self.slots.clear();
         for entry in kept {
             self.push(entry);
         }
+        if holds {
+            Replaced::Decided(gone)
+        } else {
+            Replaced::Unknown(gone)
+        }
     }
+}
+
+/// The entries that a snapshot replaces.
+#[derive(Debug)]
+pub enum Replaced {
+    /// They lead up to the snapshot, which includes them.
+    Decided(Vec<Entry>),
+    /// They may be of other leaders, and not be included.
+    Unknown(Vec<Entry>),
 }
 
 /// The digest of a log that is one entry longer.

@@ -51,6 +51,7 @@
 //! `4(n−1)`: `pre-vote`, `pre-vote-reply`, `vote`, `vote-reply`. A transaction that reaches a
 //! follower costs one `forward`. Nothing is signed.
 
+mod config;
 mod election;
 mod follower;
 mod leader;
@@ -60,8 +61,7 @@ mod message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+pub use config::{Config, Mutant, Reads};
 pub use message::{
     Answer, Append, Entry, Heartbeat, HeartbeatReply, Message, Position, Reply, Snapshot, Vote,
     VoteReply,
@@ -75,81 +75,6 @@ use crate::base::units::Bytes;
 use crate::chain::{Batch, Transaction};
 use leader::Leader;
 use log::Log;
-
-/// How transactions that only read are answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reads {
-    /// They take a place in the log like any other.
-    #[default]
-    Log,
-    /// The leader answers them once a round of heartbeats has confirmed that it leads.
-    Index,
-}
-
-/// The keys of RAFT in a scenario.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// A follower that hears no leader for a time drawn from this range stands for election.
-    pub election_timeout: [Span; 2],
-    /// How long a leader is silent at most.
-    pub heartbeat: Span,
-    /// Whether a candidate asks first whether it would win.
-    pub pre_vote: bool,
-    /// Whether a leader that hears no majority steps down.
-    pub check_quorum: bool,
-    /// Appends on their way to one follower without an answer, at most.
-    pub pipeline: usize,
-    /// Entries in one append, at most.
-    pub append_max: usize,
-    /// Decided entries that are kept for followers that lag; 0 keeps all.
-    pub compact_after: u64,
-    /// How reads are answered.
-    pub reads: Reads,
-    /// Which guard is broken.
-    #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
-    pub mutant: Option<Mutant>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            election_timeout: [Span::from_millis(150), Span::from_millis(300)],
-            heartbeat: Span::from_millis(50),
-            pre_vote: true,
-            check_quorum: true,
-            pipeline: 8,
-            append_max: 64,
-            compact_after: 1000,
-            reads: Reads::Log,
-            #[cfg(any(test, feature = "mutants"))]
-            mutant: None,
-        }
-    }
-}
-
-/// A guard that can be broken, to show that stories and checks notice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mutant {
-    /// One replica less than a majority commits.
-    CommitQuorumLow,
-    /// One vote less than a majority elects.
-    ElectQuorumLow,
-    /// A vote is sent before it is on disk.
-    VotePersistLate,
-    /// Entries of earlier terms are committed by counting (Figure 8).
-    CommitOldTerm,
-    /// Votes go to logs that are not up-to-date.
-    NoUpToDate,
-    /// The term of the entry before an append is not compared.
-    NoPrevCheck,
-    /// A replica votes for everybody who asks.
-    DoubleVote,
-    /// Neither term nor vote is ever written.
-    TermNotPersisted,
-}
 
 /// The timers of a replica.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -198,13 +123,17 @@ struct Volatile {
     rested: Time,
     /// How long after that to stand.
     timeout: Span,
-    /// Up to where the log is known to equal that of this term's leader, once anything is.
-    verified: Option<u64>,
+    /// Up to where the log is known to equal that of this term's leader.
+    verified: u64,
+    /// Whether entries of this leader were accepted, so that a gap means that others are late.
+    in_step: bool,
     /// Appends of this term that overtook others, by the index they follow.
     early: BTreeMap<u64, Append>,
     mempool: Mempool,
     /// Reads to be answered by a leader that is not known yet.
     reads: Vec<Arc<Transaction>>,
+    /// Whether transactions that were proposed in vain wait again since this step began.
+    restored: bool,
     /// Whether the batch timer runs.
     batching: bool,
 }
@@ -230,36 +159,7 @@ impl Protocol for Raft {
     type Timer = Timer;
 
     fn check(config: &Config, _n: usize) -> Vec<Misfit> {
-        let [low, high] = config.election_timeout;
-        let rules = [
-            (
-                "election_timeout",
-                low < high,
-                "the shortest election time-out is below the longest, or votes split for ever",
-            ),
-            (
-                "heartbeat",
-                config.heartbeat < low && config.heartbeat > Span::ZERO,
-                "a heartbeat interval is above zero and below the shortest election time-out",
-            ),
-            (
-                "pipeline",
-                config.pipeline >= 1,
-                "at least one append is on its way at a time",
-            ),
-            (
-                "append_max",
-                config.append_max >= 1,
-                "an append carries at least one entry",
-            ),
-        ];
-        let broken = rules.into_iter().filter(|(_, holds, _)| !holds);
-        broken
-            .map(|(key, _, rule)| Misfit {
-                key,
-                rule: rule.to_owned(),
-            })
-            .collect()
+        config.misfits()
     }
 
     fn liveness_bound(config: &Config, _n: usize, delay: Span) -> Span {
@@ -458,8 +358,7 @@ impl Raft {
             self.durable.term = term;
             self.durable.voted_for = None;
             self.ballot_changed();
-            self.volatile.verified = None;
-            self.volatile.early.clear();
+            self.forget_leader();
             cx.report(Report::Enters { view: term });
         }
         if led {

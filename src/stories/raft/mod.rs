@@ -1,12 +1,14 @@
 //! The stories of RAFT, and RAFT in rough weather.
 
+mod nested;
+
 use super::{AT_ONCE, Chaos, Stage, Weather, check, check_with, tell};
 use crate::base::node::NodeId;
 use crate::base::time::Span;
 use crate::chain::{Batch, Transaction, TransactionId};
 use crate::contract::SignedCall;
 use crate::protocol::mempool::BatchRule;
-use crate::protocol::raft::{Config, Entry, Mutant, Raft};
+use crate::protocol::raft::{Config, Entry, Mutant, Raft, Reads};
 
 fn plain() -> Config {
     Config::default()
@@ -113,6 +115,15 @@ fn laggard_is_sent_a_snapshot() {
     check::<Raft>(forgetful(), 3, "raft/snapshot.txt");
 }
 
+#[test]
+fn reads_are_confirmed_by_heartbeats() {
+    let config = Config {
+        reads: Reads::Index,
+        ..plain()
+    };
+    check::<Raft>(config, 3, "raft/read-index.txt");
+}
+
 /// The logs of Figure 7 of the paper, by the terms of their entries: the leader's, then (a) to (f).
 const FIGURE_7: [&[u64]; 7] = [
     &[1, 1, 1, 4, 4, 5, 5, 6, 6, 6],
@@ -140,7 +151,7 @@ fn figure_7() {
         let last = *terms.last().unwrap();
         let term = if node == 0 { 7 } else { last };
         stage.recast(NodeId::at(node), |raft| {
-            raft.remember(term, entries.collect())
+            raft.remember(term, entries.collect());
         });
     }
     tell(&mut stage, "raft/figure-7.txt");
@@ -179,6 +190,25 @@ fn amnesia_forks() {
 }
 
 #[test]
+fn a_transaction_costs_one_append_and_one_answer_a_follower() {
+    for n in [1, 2, 3, 7, 20] {
+        let mut stage: Stage<Raft> = Stage::new(plain(), n, AT_ONCE);
+        stage.fire_named(NodeId(0), "Election");
+        stage.settle(&[]);
+        stage.take_sent();
+        for _ in 0..10 {
+            stage.submit(NodeId(0));
+            stage.submit(NodeId(0));
+            stage.settle(&[]);
+        }
+        let expected = ["append", "append-reply"].map(|kind| (kind, 20 * (n - 1)));
+        let expected = expected.into_iter().filter(|(_, count)| *count > 0);
+        assert_eq!(stage.take_sent(), expected.collect(), "{n} replicas");
+        assert_eq!(stage.ledger(NodeId(0)).height(), 21);
+    }
+}
+
+#[test]
 fn no_schedule_forks_and_every_one_heals() {
     for seed in 0..300 {
         let n = 3 + (seed % 3) as usize;
@@ -189,11 +219,11 @@ fn no_schedule_forks_and_every_one_heals() {
 #[test]
 fn no_schedule_forks_with_small_windows_logs_and_appends() {
     for seed in 0..150 {
-        let n = 3 + (seed % 3) as usize;
+        let n = 1 + (seed % 5) as usize;
         let config = Config {
             append_max: 1 + (seed % 2) as usize,
             pipeline: 1 + (seed % 4) as usize,
-            compact_after: 1 + seed % 5,
+            compact_after: seed % 6,
             pre_vote: seed % 7 != 0,
             check_quorum: seed % 5 != 0,
             ..plain()
@@ -243,4 +273,24 @@ fn one_liar_among_three_forks_the_log() {
         chaos.play::<Raft>(plain()).0.is_some()
     });
     assert!(forks.count() > 0);
+}
+
+#[test]
+fn liars_fork_honest_replicas_but_never_crash_them() {
+    for seed in 0..60 {
+        let weather = Weather {
+            lie: 20,
+            ..Weather::ROUGH
+        };
+        let config = Config {
+            compact_after: seed % 6,
+            ..plain()
+        };
+        let chaos = Chaos {
+            weather,
+            liars: vec![NodeId(1), NodeId(2)],
+            ..Chaos::rough(3 + (seed % 3) as usize, seed)
+        };
+        chaos.endure::<Raft>(config);
+    }
 }
