@@ -233,6 +233,11 @@ impl<P: Protocol> Stage<P> {
         self.letters[place].from
     }
 
+    /// For whom the message at this place of the queue is.
+    pub fn receiver_at(&self, place: usize) -> NodeId {
+        self.letters[place].to
+    }
+
     /// Takes back the announcement of a crash.
     pub fn undoom(&mut self, node: NodeId) {
         self.actors[node.index()].doomed = false;

@@ -260,6 +260,8 @@ struct Volatile {
     level: PositionSet,
     /// Members this replica has accused.
     accused: PositionSet,
+    /// Whether something was committed in this step.
+    ready: bool,
     /// Whether the durable part has changed in this step.
     dirty: bool,
     /// What leaves at the end of this step.
@@ -383,6 +385,11 @@ impl Protocol for Pbft {
             Input::Start => self.on_start(cx),
         }
         self.flush(cx);
+        while std::mem::take(&mut self.volatile.ready) {
+            // What our own commit completes is executed after that commit is on disk.
+            self.advance(cx);
+            self.flush(cx);
+        }
         self.invariants();
     }
 

@@ -68,10 +68,11 @@ impl Pbft {
         self.watch(false, cx);
     }
 
-    /// Tells the leader, if there is one, what it should propose.
+    /// Tells the leader what it should propose. A replica that has left a view tells the leader of
+    /// that view, because it may be the only one that has.
     pub(super) fn forward(&mut self, transactions: Vec<Arc<Transaction>>, cx: &mut Cx<'_>) {
-        let leader = self.leader(self.durable.view);
-        if self.durable.change.is_none() && leader != self.setup.me && !transactions.is_empty() {
+        let leader = self.leader(self.known_view());
+        if leader != self.setup.me && !transactions.is_empty() {
             cx.send(leader, Message::Forward(transactions));
         }
     }
@@ -254,7 +255,7 @@ impl Pbft {
             && vote.verify(cx.keyring())
             && self.count_commit(vote, cx)
         {
-            self.check_committed(body.height, cx);
+            self.check_committed(body.height);
         }
     }
 
@@ -350,7 +351,7 @@ impl Pbft {
             digest: body.digest,
         });
         self.commit(&body, cx);
-        self.check_committed(height, cx);
+        self.check_committed(height);
     }
 
     /// Votes in the second phase.
@@ -368,7 +369,7 @@ impl Pbft {
     }
 
     /// Committed: prepared, and a quorum of equal commits, ours among them.
-    pub(super) fn check_committed(&mut self, height: Height, cx: &mut Cx<'_>) {
+    pub(super) fn check_committed(&mut self, height: Height) {
         let Some(prepared) = self.accepted_at(height) else {
             return;
         };
@@ -386,7 +387,7 @@ impl Pbft {
         if record.decided().is_none() {
             record.proof = proof;
         }
-        self.advance(cx);
+        self.volatile.ready = true;
     }
 
     /// Executes what is committed and known, in the order of heights.

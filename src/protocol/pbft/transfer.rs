@@ -93,7 +93,7 @@ impl Pbft {
     }
 
     /// The last view this replica entered, which it can prove.
-    fn known_view(&self) -> u64 {
+    pub(super) fn known_view(&self) -> u64 {
         let proof = self.durable.new_view.as_ref();
         proof.map_or(0, |proof| proof.body().view)
     }
@@ -136,12 +136,12 @@ impl Pbft {
         (1..=committee.one_honest()).contains(&distance)
     }
 
-    /// Nothing was executed for a while: looks whether all members have come this far, and tells
-    /// those that may not have.
+    /// Nothing was executed for a while: looks whether the members it looks after have come this
+    /// far, and tells those that may not have.
     pub(super) fn on_status_due(&mut self, cx: &mut Cx<'_>) {
         let mut missing = Vec::new();
         for (position, member) in self.setup.committee.members().iter().enumerate() {
-            if *member != self.setup.me && !self.is_level(position) {
+            if self.guards(*member) && !self.is_level(position) {
                 missing.push(*member);
             }
         }
@@ -149,7 +149,7 @@ impl Pbft {
             return;
         }
         cx.set_timer(Timer::Status, self.config.view_timeout);
-        for member in missing.into_iter().filter(|member| self.guards(*member)) {
+        for member in missing {
             self.tell(member, true, cx);
         }
     }

@@ -95,6 +95,8 @@ impl Pbft {
             }
             Patience::Gathering => {
                 cx.set_timer(Timer::View, self.config.view_timeout);
+                let waiting = self.volatile.mempool.oldest(self.setup.batch.max);
+                self.forward(waiting, cx);
                 if let Some(change) = self.durable.change.clone() {
                     let again = true;
                     self.volatile
@@ -592,7 +594,7 @@ impl Pbft {
         self.volatile.ballots.at(height).stage = stage;
         if stage == super::log::Stage::Prepared {
             self.commit(proven, cx);
-            self.check_committed(height, cx);
+            self.check_committed(height);
         }
     }
 }
