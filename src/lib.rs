@@ -3,5 +3,7 @@
 pub mod base;
 pub mod chain;
 pub mod contract;
+pub mod network;
 pub mod protocol;
+pub mod scenario;
 pub mod sim;

@@ -1,0 +1,3 @@
+//! L3: what lies between the nodes.
+
+pub mod regions;
