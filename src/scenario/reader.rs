@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::error::{Kind, PROBLEMS_MAX, Problem, Refusal};
 use super::nearest::nearest;
 use super::schema::{decimal, show_decimal};
-use super::tree::{Entry, Node, Path, Step, Value, shorten};
+use super::tree::{Entry, Node, Step, Value, shorten};
 use crate::base::time::{Span, Time, Window};
 use crate::base::units::UnitError;
 
@@ -381,10 +381,5 @@ impl<'t> Reader<'t> {
             return None;
         }
         Some(window)
-    }
-
-    /// Where the reader is, as printed.
-    pub fn here(&self) -> String {
-        Path(&self.path).to_string()
     }
 }

@@ -66,3 +66,26 @@ fn the_resolved_form_reads_back_as_itself() {
         assert_eq!(again, settled);
     }
 }
+
+/// Every bad file with what is said about it. The files cover bytes and syntax (a), names (b),
+/// types (c), ranges (d), consistency (e) and the workload (f).
+#[test]
+fn every_bad_file_is_refused_in_words_that_help() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenario/bad");
+    let entries = std::fs::read_dir(&folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 100, "the catalogue is whole");
+    let mut said = String::new();
+    for name in names {
+        let bytes = std::fs::read(folder.join(&name)).unwrap();
+        let refusal = read::text_of(&name, &bytes)
+            .and_then(|text| Scenario::parse(&name, &text, &[], None, &KNOWN))
+            .expect_err(&name);
+        said.push_str(&format!("{refusal}[exit {}]\n\n", refusal.exit_code()));
+    }
+    expect_test::expect_file!["bad/expected.txt"].assert_eq(&said);
+}
