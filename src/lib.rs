@@ -3,6 +3,7 @@
 pub mod base;
 pub mod chain;
 pub mod contract;
+pub mod experiment;
 pub mod network;
 pub mod protocol;
 pub mod scenario;

@@ -198,6 +198,11 @@ impl Refusal {
         Self { problems, more }
     }
 
+    /// A refusal, if there are problems.
+    pub fn of(problems: Vec<Problem>) -> Option<Self> {
+        (!problems.is_empty()).then(|| Self::new(problems, 0))
+    }
+
     /// The gravest kind among the problems.
     pub fn kind(&self) -> Kind {
         let kinds = self.problems.iter().map(|problem| problem.kind);

@@ -38,7 +38,9 @@ pub fn expect<'t>(reader: &mut Reader<'t>, node: &'t Node, columns: &[&str]) -> 
                     ("violated", Liveness::Violated),
                     ("any", Liveness::Any),
                 ];
-                expect.liveness = reader.choice(&entry.node, &choices).unwrap_or(Liveness::Any);
+                expect.liveness = reader
+                    .choice(&entry.node, &choices)
+                    .unwrap_or(Liveness::Any);
             }
             key => {
                 if let Some(bound) = bound(reader, key, &entry.node, columns) {
@@ -50,7 +52,8 @@ pub fn expect<'t>(reader: &mut Reader<'t>, node: &'t Node, columns: &[&str]) -> 
     for (key, bound) in &expect.bounds {
         let opposite = |other: &&Bound| other.column == bound.column && other.side == Side::Max;
         let most = expect.bounds.values().find(opposite);
-        if bound.side == Side::Min && most.is_some_and(|most| most.thousandths < bound.thousandths) {
+        if bound.side == Side::Min && most.is_some_and(|most| most.thousandths < bound.thousandths)
+        {
             let rule = "is greater than the `_max` of the same column: no run meets both";
             reader.refuse_at(&[Step::Key(key.clone().into())], rule, None);
         }
@@ -96,7 +99,10 @@ fn bound<'t>(
                     .into(),
             },
         };
-        reader.refuse_with(format!("unknown expectation `{}`", shorten(key)), help);
+        reader.refuse_key(
+            format!("unknown expectation `{}`", shorten(key)),
+            Some(help),
+        );
         return None;
     };
     Some(Bound {

@@ -85,7 +85,9 @@ fn quantiles<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Vec<Span>> {
     };
     if items.is_empty() || items.len() > QUANTILES_MAX {
         let count = items.len();
-        reader.refuse(format!("must have 1 to {QUANTILES_MAX} quantiles, but has {count}"));
+        reader.refuse(format!(
+            "must have 1 to {QUANTILES_MAX} quantiles, but has {count}"
+        ));
         return None;
     }
     let spans: Vec<Span> = reader.list(node, what, Reader::quantity)?;
@@ -206,14 +208,19 @@ impl Serialize for Latency {
                 floor,
             } => {
                 let spread = ("deviation", span(deviation));
-                ("normal", vec![("mean", span(mean)), spread, ("floor", span(floor))])
+                (
+                    "normal",
+                    vec![("mean", span(mean)), spread, ("floor", span(floor))],
+                )
             }
-            Law::Lognormal { median, p99 } => {
-                ("lognormal", vec![("median", span(median)), ("p99", span(p99))])
-            }
-            Law::Exponential { mean, floor } => {
-                ("exponential", vec![("mean", span(mean)), ("floor", span(floor))])
-            }
+            Law::Lognormal { median, p99 } => (
+                "lognormal",
+                vec![("median", span(median)), ("p99", span(p99))],
+            ),
+            Law::Exponential { mean, floor } => (
+                "exponential",
+                vec![("mean", span(mean)), ("floor", span(floor))],
+            ),
             Law::Pareto {
                 least,
                 shape_thousandths,

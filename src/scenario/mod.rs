@@ -13,7 +13,7 @@ pub(crate) mod read;
 pub(crate) mod reader;
 pub mod schema;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod tree;
 pub(crate) mod trouble;
 pub(crate) mod whole;
@@ -164,7 +164,9 @@ fn set(root: &mut Node, option: &str, key: &str, value: &str) -> Result<(), Box<
         })
     };
     let mut place = read::start(&source(key));
-    place.width = u32::try_from(key.chars().count()).unwrap_or(u32::MAX).max(1);
+    place.width = u32::try_from(key.chars().count())
+        .unwrap_or(u32::MAX)
+        .max(1);
     let Some(path) = parse_path(key) else {
         let rule = "this is not a key: write names joined by dots, like `network.within.latency`";
         return Err(Problem::at(&place, rule).into());

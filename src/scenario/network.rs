@@ -49,11 +49,7 @@ fn local_network() -> Link {
 }
 
 /// Reads `network`.
-pub fn network<'t>(
-    reader: &mut Reader<'t>,
-    node: &'t Node,
-    around: Around,
-) -> Option<Network> {
+pub fn network<'t>(reader: &mut Reader<'t>, node: &'t Node, around: Around) -> Option<Network> {
     let fields = reader.fields(node, KEYS)?;
     let matrix = reader.field(fields, "matrix", |reader, node| {
         let choices: Vec<(&str, &str)> = MATRICES.iter().map(|m| (m.name, m.name)).collect();
@@ -124,7 +120,9 @@ fn sites<'t>(
         return None;
     }
     if count > SITES_MAX {
-        reader.refuse(format!("has {count} sites: at most {SITES_MAX} are possible"));
+        reader.refuse(format!(
+            "has {count} sites: at most {SITES_MAX} are possible"
+        ));
         return None;
     }
     match &node.value {
@@ -224,7 +222,9 @@ fn links<'t>(
             && items.len() > LINKS_MAX
         {
             let count = items.len();
-            reader.refuse(format!("has {count} links: at most {LINKS_MAX} are possible"));
+            reader.refuse(format!(
+                "has {count} links: at most {LINKS_MAX} are possible"
+            ));
             return None;
         }
         reader.list(node, "a list of links", |reader, node| {
@@ -267,7 +267,10 @@ pub fn pair_of_sites<'t>(
         }
         let help = match nearest(&name, names()) {
             Some(site) => format!("did you mean `{site}`?"),
-            None => format!("the sites are {}", shorten(&names().collect::<Vec<_>>().join(", "))),
+            None => format!(
+                "the sites are {}",
+                shorten(&names().collect::<Vec<_>>().join(", "))
+            ),
         };
         reader.refuse_with(format!("no site is named `{}`", shorten(&name)), help);
         None
@@ -340,10 +343,16 @@ fn connected(reader: &mut Reader<'_>, network: &Network) {
             }
         }
     }
-    let cut = network.sites.iter().find(|site| !reached.contains(&*site.name));
+    let cut = network
+        .sites
+        .iter()
+        .find(|site| !reached.contains(&*site.name));
     if let Some(site) = cut {
         let rule = format!("no path of links leads from `{first}` to `{}`", site.name);
-        let help = format!("add `- {{ between: [{first}, {}], latency: 10ms }}`", site.name);
+        let help = format!(
+            "add `- {{ between: [{first}, {}], latency: 10ms }}`",
+            site.name
+        );
         reader.refuse_at(&[Step::Key("links".into())], rule, Some(help));
     }
 }

@@ -83,11 +83,7 @@ pub fn check_config<P: Protocol>(config: &Value, nodes: usize) -> Result<Value, 
 
 /// The parts of a nested map that are wrong by themselves. A part that only lacks its neighbours
 /// is not.
-fn inner_misfits(
-    path: &str,
-    value: &Value,
-    reads: &dyn Fn(&Value) -> Option<String>,
-) -> Misfits {
+fn inner_misfits(path: &str, value: &Value, reads: &dyn Fn(&Value) -> Option<String>) -> Misfits {
     let Value::Object(parts) = value else {
         return Vec::new();
     };
@@ -134,8 +130,12 @@ fn in_own_words(error: &str, value: &Value, default: Option<&Value>) -> String {
             format!("`{number}` has no unit\nwrite a quantity like `{example}`, the default")
         }
         (_, Some(default)) if error.starts_with("invalid") => {
-            let told = error.replace("u64", "a whole number").replace("u32", "a whole number");
-            let told = told.replace("u16", "a whole number").replace("usize", "a whole number");
+            let told = error
+                .replace("u64", "a whole number")
+                .replace("u32", "a whole number");
+            let told = told
+                .replace("u16", "a whole number")
+                .replace("usize", "a whole number");
             format!("{told}\nthe default is `{default}`")
         }
         _ => error.into(),

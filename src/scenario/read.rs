@@ -65,7 +65,9 @@ pub fn text_of(name: &str, bytes: &[u8]) -> Result<String, Refusal> {
             let valid = &bytes[..error.valid_up_to()];
             let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
             let byte = bytes[error.valid_up_to()];
-            refuse(format!("is not UTF-8 text: byte 0x{byte:02x} on line {line}"))
+            refuse(format!(
+                "is not UTF-8 text: byte 0x{byte:02x} on line {line}"
+            ))
         }
     }
 }
@@ -185,6 +187,18 @@ fn syntax(source: &Arc<Source>, error: &ScanError) -> Box<Problem> {
             "a key is expected here",
             "indent all keys of one section by the same number of spaces",
         ),
+        E::InvalidQuotedScalarIndent => problem(
+            "this line is still inside a quoted text that begins above",
+            "close the quote, or indent the line",
+        ),
+        E::UnknownQuotedScalarEscape => problem(
+            "this text has an unknown escape: in double quotes, `\\` begins one",
+            "use single quotes, or write `\\\\` for a backslash",
+        ),
+        E::ExpectedDocumentStart => problem(
+            "a directive (`%`) comes before this line",
+            "remove the line that begins with `%`",
+        ),
         E::RecursionLimitExceeded => Box::new(Problem::at(&place, too_deep())),
         kind => Box::new(Problem::at(&place, format!("this is not YAML: {kind}"))),
     }
@@ -278,12 +292,7 @@ impl<'s> Builder<'s> {
         }
     }
 
-    fn scalar(
-        &self,
-        text: &str,
-        style: ScalarStyle,
-        place: &Place,
-    ) -> Result<Value, Box<Problem>> {
+    fn scalar(&self, text: &str, style: ScalarStyle, place: &Place) -> Result<Value, Box<Problem>> {
         if text.len() > SCALAR_MAX {
             let rule = format!("this value is longer than {} KiB", SCALAR_MAX >> 10);
             return Err(Problem::at(place, rule).into());
@@ -425,7 +434,10 @@ fn as_key(
         return refuse("a key is empty", "write a name");
     }
     if text.len() > KEY_MAX {
-        return refuse(&format!("a key is longer than {KEY_MAX} bytes"), "shorten it");
+        return refuse(
+            &format!("a key is longer than {KEY_MAX} bytes"),
+            "shorten it",
+        );
     }
     if *plain && &**text == "<<" {
         return refuse(
@@ -435,7 +447,10 @@ fn as_key(
     }
     if let Some(line) = known.insert(text.clone(), node.place.line) {
         let rule = format!("the key `{}` is here twice", shorten(text));
-        return refuse(&rule, &format!("it stands on line {line} already: keep one"));
+        return refuse(
+            &rule,
+            &format!("it stands on line {line} already: keep one"),
+        );
     }
     Ok((text.clone(), node.place.clone()))
 }

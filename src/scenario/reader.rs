@@ -21,20 +21,31 @@ pub struct Reader<'t> {
     more: usize,
 }
 
-/// The entries of a map whose keys are all known.
+/// The entries of a map, and the keys it may have.
 #[derive(Clone, Copy)]
-pub struct Fields<'t>(&'t [Entry]);
+pub struct Fields<'t> {
+    entries: &'t [Entry],
+    keys: &'t [&'static str],
+}
 
 impl<'t> Fields<'t> {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&'t Node> {
-        let entry = self.0.iter().find(|entry| &*entry.key == key)?;
+        let entry = self.entries.iter().find(|entry| &*entry.key == key)?;
         Some(&entry.node)
     }
 
     /// Whether the key is there.
     pub fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
+    }
+
+    /// Whether a key that is not there was probably meant by one that is unknown.
+    fn meant(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| {
+            !self.keys.contains(&&*entry.key)
+                && nearest(&entry.key, self.keys.iter().copied()) == Some(key)
+        })
     }
 }
 
@@ -69,11 +80,25 @@ impl<'t> Reader<'t> {
         self.note(false, rule, Some(help.into()));
     }
 
+    /// Notes a problem with the key here rather than its value.
+    pub fn refuse_key(&mut self, rule: impl Into<String>, help: Option<String>) {
+        self.note(true, rule, help);
+    }
+
     /// Notes a problem with the value of a key below here.
     pub fn refuse_at(&mut self, steps: &[Step], rule: impl Into<String>, help: Option<String>) {
+        self.note_at(steps, false, rule.into(), help);
+    }
+
+    /// Notes a problem with a key below here rather than its value.
+    pub fn refuse_key_at(&mut self, steps: &[Step], rule: String, help: Option<String>) {
+        self.note_at(steps, true, rule, help);
+    }
+
+    fn note_at(&mut self, steps: &[Step], key: bool, rule: String, help: Option<String>) {
         let length = self.path.len();
         self.path.extend_from_slice(steps);
-        self.note(false, rule, help);
+        self.note(key, rule, help);
         self.path.truncate(length);
     }
 
@@ -105,7 +130,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The entries of a map that may have these keys; others are noted.
-    pub fn fields(&mut self, node: &'t Node, keys: &[&str]) -> Option<Fields<'t>> {
+    pub fn fields(&mut self, node: &'t Node, keys: &'static [&'static str]) -> Option<Fields<'t>> {
         let Value::Map(entries) = &node.value else {
             let example = keys.first().map_or("key", |key| key);
             self.expected(node, &format!("a map with keys, like `{{ {example}: … }}`"));
@@ -116,7 +141,7 @@ impl<'t> Reader<'t> {
                 self.inside(Step::Key(entry.key.clone()), |reader| reader.unknown(keys));
             }
         }
-        Some(Fields(entries))
+        Some(Fields { entries, keys })
     }
 
     /// Notes that the key at the end of the path is none of `keys`.
@@ -175,7 +200,7 @@ impl<'t> Reader<'t> {
         example: &str,
         read: impl FnOnce(&mut Self, &'t Node) -> Option<T>,
     ) -> Option<T> {
-        if !fields.has(key) {
+        if !fields.has(key) && !fields.meant(key) {
             self.missing(key, example);
         }
         self.field(fields, key, read)
@@ -183,7 +208,10 @@ impl<'t> Reader<'t> {
 
     /// Notes that a key is missing here.
     pub fn missing(&mut self, key: &str, example: &str) {
-        let (rule, help) = ("is required, and missing", format!("write `{key}: {example}`"));
+        let (rule, help) = (
+            "is required, and missing",
+            format!("write `{key}: {example}`"),
+        );
         self.refuse_at(&[Step::Key(key.into())], rule, Some(help));
     }
 
@@ -193,8 +221,8 @@ impl<'t> Reader<'t> {
             self.expected(node, "text");
             return None;
         };
-        if text.trim().is_empty() {
-            self.refuse("is empty: write a sentence");
+        if text.trim().is_empty() || text.chars().any(|c| c.is_control() && c != '\n') {
+            self.refuse("must be text that is not empty and has no control characters");
             return None;
         }
         Some(text.clone())
@@ -207,7 +235,10 @@ impl<'t> Reader<'t> {
             Value::Null | Value::List(_) | Value::Map(_) => "",
         };
         if written.is_empty() {
-            let error = "?".parse::<T>().err().map_or(String::new(), |e| e.to_string());
+            let error = "?"
+                .parse::<T>()
+                .err()
+                .map_or(String::new(), |e| e.to_string());
             let example = error.split('`').nth(3).unwrap_or("5ms").to_string();
             self.expected(node, &format!("a number and a unit, like `{example}`"));
             return None;
@@ -304,7 +335,10 @@ impl<'t> Reader<'t> {
         };
         let chosen = choices.iter().find(|(name, _)| *name == &**text);
         if chosen.is_none() {
-            let rule = format!("`{}` is none of {listed}", shorten(text));
+            let rule = match choices {
+                [(only, _)] => format!("`{}` does not exist: write `{only}`", shorten(text)),
+                _ => format!("`{}` is none of {listed}", shorten(text)),
+            };
             match nearest(text, names()) {
                 Some(name) => self.refuse_with(rule, format!("did you mean `{name}`?")),
                 None => self.refuse(rule),
@@ -324,18 +358,30 @@ impl<'t> Reader<'t> {
             let many: Vec<_> = many.take(5).collect();
             if many.is_empty() {
                 let (first, all) = (names[0], names.join(", "));
-                self.expected(node, &format!("a map like `{first}: {{ … }}`, with one of {all}"));
+                self.expected(
+                    node,
+                    &format!("a map like `{first}: {{ … }}`, with one of {all}"),
+                );
             } else {
-                self.refuse(format!(
-                    "must have exactly one key, but has {}: start a new `- ` for each",
-                    many.join(", ")
-                ));
+                let rule = format!("must have exactly one key, but has {}", many.join(", "));
+                match self.path.last() {
+                    Some(Step::Index(_)) => self.refuse_with(rule, "start a new `- ` for each"),
+                    Some(Step::Key(_)) | None => self.refuse_with(rule, "keep one of them"),
+                }
             }
             return None;
         };
         let index = names.iter().position(|name| *name == &*entry.key);
         if index.is_none() {
-            self.inside(Step::Key(entry.key.clone()), |reader| reader.unknown(names));
+            self.inside(Step::Key(entry.key.clone()), |reader| {
+                let listed = names.join(", ");
+                let near = nearest(&entry.key, names.iter().copied());
+                let help = near.map(|name| format!("did you mean `{name}`?"));
+                reader.refuse_key(
+                    format!("`{}` is none of {listed}", shorten(&entry.key)),
+                    help,
+                );
+            });
         }
         Some((entry, index?))
     }
@@ -375,7 +421,10 @@ impl<'t> Reader<'t> {
         };
         if window.until.is_some_and(|until| until <= window.from) {
             self.refuse_with(
-                format!("the window [{}, {}] ends before it begins", read[0], read[1]),
+                format!(
+                    "the window [{}, {}] ends before it begins",
+                    read[0], read[1]
+                ),
                 "write the earlier time first",
             );
             return None;

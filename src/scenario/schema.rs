@@ -547,7 +547,9 @@ mod tests {
             assert_eq!(decimal(text), Some(value));
             assert_eq!(decimal(&show_decimal(value)), Some(value));
         }
-        for text in ["", ".", "1.", ".5", "01", "1e3", "-1", "1.2345", "1_0", "nan", "9e9"] {
+        for text in [
+            "", ".", "1.", ".5", "01", "1e3", "-1", "1.2345", "1_0", "nan", "9e9",
+        ] {
             assert_eq!(decimal(text), None, "{text}");
         }
         assert_eq!(decimal("99999999999999999999"), None);

@@ -215,16 +215,42 @@ impl Node {
         }
     }
 
-    /// What this is, for a sentence: `a list of 3`, `the value \`x\``.
+    /// What is written here on one line, shortened, for a sentence: `\`[1, 2]\`` or `nothing`.
     pub fn describe(&self) -> String {
+        if let Value::Null = self.value {
+            return "nothing".into();
+        }
+        let mut text = String::new();
+        self.write_flow(&mut text);
+        format!("`{}`", shorten(&text))
+    }
+
+    /// Writes as much as can be shown.
+    fn write_flow(&self, text: &mut String) {
+        if text.len() > 300 {
+            return;
+        }
         match &self.value {
-            Value::Null => "nothing".into(),
-            Value::Scalar { text, .. } => format!("`{}`", shorten(text)),
-            Value::List(items) => format!("a list of {}", items.len()),
-            Value::Map(entries) => match entries.first() {
-                Some(entry) => format!("a map (`{}: …`)", shorten(&entry.key)),
-                None => "an empty map".into(),
-            },
+            Value::Null => text.push('~'),
+            Value::Scalar { text: scalar, .. } => text.push_str(&shorten(scalar)),
+            Value::List(items) => {
+                text.push('[');
+                for (number, item) in items.iter().take(60).enumerate() {
+                    text.push_str(if number > 0 { ", " } else { "" });
+                    item.write_flow(text);
+                }
+                text.push(']');
+            }
+            Value::Map(entries) => {
+                text.push('{');
+                for (number, entry) in entries.iter().take(60).enumerate() {
+                    text.push_str(if number > 0 { ", " } else { " " });
+                    text.push_str(&shorten(&entry.key));
+                    text.push_str(": ");
+                    entry.node.write_flow(text);
+                }
+                text.push_str(" }");
+            }
         }
     }
 
@@ -322,7 +348,10 @@ mod tests {
     #[test]
     fn paths_are_read_with_dots_or_brackets() {
         let dotted = parse_path("network.links.0.latency").unwrap();
-        assert_eq!(Some(&dotted), parse_path("network.links[0].latency").as_ref());
+        assert_eq!(
+            Some(&dotted),
+            parse_path("network.links[0].latency").as_ref()
+        );
         assert_eq!(Path(&dotted).to_string(), "network.links[0].latency");
         for bad in ["", ".", "a..b", "a."] {
             assert_eq!(parse_path(bad), None, "{bad}");
@@ -342,7 +371,10 @@ mod tests {
         assert!(set("list.2", "3").unwrap_err().contains("the list has 2"));
         assert!(set("list.x", "3").unwrap_err().contains("not an index"));
         assert!(set("list.0.x", "3").unwrap_err().contains("no parts"));
-        assert_eq!(root.label(), "{protocol:{pbft:{view_timeout:1s}};list:[1;[3;a;_b]]}");
+        assert_eq!(
+            root.label(),
+            "{protocol:{pbft:{view_timeout:1s}};list:[1;[3;a;_b]]}"
+        );
     }
 
     #[test]
@@ -350,7 +382,10 @@ mod tests {
         for text in ["012", "1_000", "0x10", "1e3", "+5", "1.5", "no", "1:30"] {
             assert_eq!(json_scalar(text), serde_json::Value::from(text));
         }
-        assert_eq!(json_scalar("18446744073709551615"), serde_json::Value::from(u64::MAX));
+        assert_eq!(
+            json_scalar("18446744073709551615"),
+            serde_json::Value::from(u64::MAX)
+        );
         assert_eq!(json_scalar("-3"), serde_json::Value::from(-3));
     }
 }

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::network::pair_of_sites;
 use super::reader::{Fields, Reader};
-use super::schema::{
-    Adversary, Behaviour, Disk, Draw, Fault, Network, Scenario, Target, Victims,
-};
+use super::schema::{Adversary, Behaviour, Disk, Draw, Fault, Network, Scenario, Target, Victims};
 use super::tree::{Node, Step, Value, shorten};
 use super::whole::{Around, during};
 use crate::base::node::NodeId;
@@ -71,7 +69,9 @@ pub fn trouble<'t>(
             let fault = fault(reader, node, around, network);
             let (fault, count) = fault?;
             let target = Target::Fault(trouble.faults.len());
-            trouble.draws.extend(count.map(|count| Draw { target, count }));
+            trouble
+                .draws
+                .extend(count.map(|count| Draw { target, count }));
             trouble.faults.push(fault);
             Some(())
         })
@@ -90,7 +90,9 @@ pub fn trouble<'t>(
             index += 1;
             let (adversary, count) = adversary(reader, node, around)?;
             let target = Target::Adversary(trouble.adversaries.len());
-            trouble.draws.extend(count.map(|count| Draw { target, count }));
+            trouble
+                .draws
+                .extend(count.map(|count| Draw { target, count }));
             trouble.adversaries.push(adversary);
             places.push(index - 1);
             Some(())
@@ -173,10 +175,11 @@ fn weather<'t>(
             let (rate, nodes) = (rate(reader), some(reader));
             let sites = network.map(|network| &network.sites[..]);
             let links = reader.or(fields, "links", Vec::new(), |reader, node| {
+                let before = reader.noted();
                 let links = reader.list(node, "pairs of sites", |reader, node| {
                     pair_of_sites(reader, node, sites)
                 })?;
-                if links.is_empty() && reader.noted() == 0 {
+                if links.is_empty() && reader.noted() == before {
                     reader.refuse("is empty: remove the key for all links");
                 }
                 Some(links)
@@ -249,11 +252,7 @@ fn failing<'t>(
 }
 
 /// Reads disjoint groups of nodes, at least two.
-fn groups<'t>(
-    reader: &mut Reader<'t>,
-    node: &'t Node,
-    around: Around,
-) -> Option<Vec<Vec<NodeId>>> {
+fn groups<'t>(reader: &mut Reader<'t>, node: &'t Node, around: Around) -> Option<Vec<Vec<NodeId>>> {
     let what = "groups of nodes, like `[[0, 1], [2, 3]]`";
     let mut homes: BTreeMap<NodeId, usize> = BTreeMap::new();
     let mut number = 0;
@@ -277,7 +276,9 @@ fn groups<'t>(
         && items.len() < 2
     {
         let count = items.len();
-        reader.refuse(format!("must be {what}: at least two, but there is {count}"));
+        reader.refuse(format!(
+            "must be {what}: at least two, but there is {count}"
+        ));
         return None;
     }
     Some(groups)
@@ -407,6 +408,7 @@ fn adversary<'t>(
 /// Names of message kinds, at least one.
 fn kinds<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Vec<String>> {
     let what = "kinds of messages, like `[prepare, commit]`";
+    let before = reader.noted();
     let kinds = reader.list(node, what, |reader, node| {
         let kind = reader.text(node)?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -417,9 +419,8 @@ fn kinds<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Vec<String>> {
         }
         Some(kind.to_string())
     })?;
-    if kinds.is_empty() {
+    if reader.noted() == before && kinds.is_empty() {
         reader.refuse(format!("must be {what}: at least one"));
-        return None;
     }
     Some(kinds)
 }
@@ -443,7 +444,9 @@ fn contradictions(reader: &mut Reader<'_>, adversaries: &[Adversary], places: &[
         };
         let contradicts = |node: &&NodeId| {
             let windows = silent.get(node).into_iter().flatten();
-            windows.into_iter().any(|window| overlap(window, &adversary.during))
+            windows
+                .into_iter()
+                .any(|window| overlap(window, &adversary.during))
         };
         if let Some(node) = adversary.nodes.iter().find(contradicts) {
             let steps = [Step::Index(*place), Step::Key(name.into())];
@@ -465,7 +468,10 @@ fn overlap(a: &Window, b: &Window) -> bool {
 /// Randomly chosen dishonest nodes are others than those named.
 fn enough_nodes(reader: &mut Reader<'_>, trouble: &Trouble, around: Around) -> Option<()> {
     let named: BTreeSet<NodeId> = named(&trouble.adversaries);
-    let drawn = trouble.draws.iter().filter(|draw| matches!(draw.target, Target::Adversary(_)));
+    let drawn = trouble
+        .draws
+        .iter()
+        .filter(|draw| matches!(draw.target, Target::Adversary(_)));
     let wanted = named.len() + drawn.map(|draw| draw.count).sum::<usize>();
     let nodes = around.nodes?;
     if wanted > nodes {

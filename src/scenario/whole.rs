@@ -200,7 +200,11 @@ fn protocol<'t>(
                     Some((rule, help)) => (rule.to_string(), Some(help.to_string())),
                     None => (rule, None),
                 };
-                reader.refuse_at(&steps, rule, help);
+                if rule.starts_with("unknown key") {
+                    reader.refuse_key_at(&steps, rule, help);
+                } else {
+                    reader.refuse_at(&steps, rule, help);
+                }
             }
             None
         }
@@ -263,9 +267,13 @@ pub fn during<'t>(reader: &mut Reader<'t>, fields: Fields<'t>, around: Around) -
         let end = Time::ZERO + duration;
         if window.from >= end {
             let from = window.from.since(Time::ZERO);
-            reader.refuse(format!("begins at {from}, when the run of {duration} is over"));
+            reader.refuse(format!(
+                "begins at {from}, when the run of {duration} is over"
+            ));
         } else if window.until.is_some_and(|until| until > end) {
-            let until = window.until.map_or(Span::ZERO, |until| until.since(Time::ZERO));
+            let until = window
+                .until
+                .map_or(Span::ZERO, |until| until.since(Time::ZERO));
             reader.refuse_with(
                 format!("ends at {until}, but the run lasts {duration}"),
                 "leave the end out for a window that stays open: `[20s]`",

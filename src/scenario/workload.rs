@@ -8,8 +8,8 @@ use crate::base::units::{Rate, Ratio};
 
 /// The keys of `workload`.
 pub const KEYS: &[&str] = &[
-    "rate", "even", "clients", "think", "mix", "patients", "doctors", "zipf", "invalid",
-    "replies", "retry", "gateways",
+    "rate", "even", "clients", "think", "mix", "patients", "doctors", "zipf", "invalid", "replies",
+    "retry", "gateways",
 ];
 /// The keys of `workload.mix`.
 pub const MIX_KEYS: &[&str] = &[
@@ -17,15 +17,13 @@ pub const MIX_KEYS: &[&str] = &[
 ];
 
 /// Reads `workload`; Byzantine protocols make clients wait for more answers.
-pub fn workload<'t>(
-    reader: &mut Reader<'t>,
-    node: &'t Node,
-    byzantine: bool,
-) -> Option<Workload> {
+pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) -> Option<Workload> {
     let fields = reader.fields(node, KEYS)?;
     let people = |reader: &mut Reader<'t>, key, standard| {
         let count = reader.field(fields, key, |r, n| r.count(n, 1, 10_000_000));
-        count.and_then(|count| count.try_into().ok()).unwrap_or(standard)
+        count
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(standard)
     };
     let replies = [
         ("one", Replies::One),
@@ -34,7 +32,11 @@ pub fn workload<'t>(
         ("all", Replies::All),
     ];
     let gateways = [("honest", Gateways::Honest), ("all", Gateways::All)];
-    let usual = if byzantine { Replies::OneHonest } else { Replies::One };
+    let usual = if byzantine {
+        Replies::OneHonest
+    } else {
+        Replies::One
+    };
     let load = load(reader, fields);
     let zipf = reader.or(fields, "zipf", 0, |r, n| r.thousandths(n, 0, 10_000));
     Some(Workload {
@@ -45,7 +47,9 @@ pub fn workload<'t>(
         invalid: reader.or(fields, "invalid", Ratio::ZERO, Reader::quantity),
         replies: reader.or(fields, "replies", usual, |r, n| r.choice(n, &replies)),
         retry: reader.or(fields, "retry", Span::from_secs(2), Reader::positive),
-        gateways: reader.or(fields, "gateways", Gateways::Honest, |r, n| r.choice(n, &gateways)),
+        gateways: reader.or(fields, "gateways", Gateways::Honest, |r, n| {
+            r.choice(n, &gateways)
+        }),
         load: load?,
     })
 }
@@ -64,17 +68,22 @@ fn load<'t>(reader: &mut Reader<'t>, fields: Fields<'t>) -> Option<Load> {
     let even = reader.or(fields, "even", false, Reader::flag);
     let think = reader.or(fields, "think", Span::ZERO, Reader::quantity);
     let misplaced = match (fields.has("rate"), fields.has("clients")) {
-        (true, true) => Some(("clients", "stands beside `rate`: the load is one or the other")),
+        (true, true) => Some((
+            "clients",
+            "stands beside `rate`: the load is one or the other",
+        )),
         (false, false) => {
             reader.missing("rate", "100/s` for an open loop, or `clients: 100");
             None
         }
-        (true, false) if fields.has("think") => {
-            Some(("think", "belongs to `clients`: with a `rate`, requests do not wait"))
-        }
-        (false, true) if fields.has("even") => {
-            Some(("even", "belongs to `rate`: clients ask when they are answered"))
-        }
+        (true, false) if fields.has("think") => Some((
+            "think",
+            "belongs to `clients`: with a `rate`, requests do not wait",
+        )),
+        (false, true) if fields.has("even") => Some((
+            "even",
+            "belongs to `rate`: clients ask when they are answered",
+        )),
         (true, false) | (false, true) => None,
     };
     if let Some((key, rule)) = misplaced {
@@ -105,12 +114,13 @@ const DEFAULT_MIX: Mix = Mix {
 
 /// Weights; a kind that is not written has none.
 fn mix<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Mix> {
+    let before = reader.noted();
     let fields = reader.fields(node, MIX_KEYS)?;
-    let mut sound = true;
     let mut weight = |key| {
         let weight = reader.field(fields, key, |r, n| r.count(n, 0, 1_000_000));
-        sound &= weight.is_some() || !fields.has(key);
-        weight.and_then(|weight| weight.try_into().ok()).unwrap_or(0)
+        weight
+            .and_then(|weight| weight.try_into().ok())
+            .unwrap_or(0)
     };
     let mix = Mix {
         submit: weight("submit"),
@@ -121,7 +131,7 @@ fn mix<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Mix> {
         access: weight("access"),
         share: weight("share"),
     };
-    if sound && mix.weights().iter().all(|(_, weight)| *weight == 0) {
+    if reader.noted() == before && mix.weights().iter().all(|(_, weight)| *weight == 0) {
         reader.refuse_with(
             "gives no kind of call a weight",
             "write how often each kind is called, like `{ submit: 5, search: 2 }`",

@@ -1,0 +1,3 @@
+//! L7: scenarios under variation.
+
+pub mod plan;
