@@ -9,6 +9,7 @@ pub mod figure;
 pub mod network;
 pub mod observe;
 pub mod protocol;
+pub mod scenario;
 pub mod sim;
 #[cfg(test)]
 mod stories;

@@ -2,6 +2,7 @@
 //! whole or not at all.
 
 pub mod manifest;
+pub mod plan;
 pub mod stats;
 pub mod store;
 pub mod table;

@@ -1,0 +1,552 @@
+//! From a scenario to its outcome: builds the network and the plan, runs the protocol under the
+//! observers, and judges what they saw.
+
+use super::ProtocolSpec;
+use super::schema::{
+    Behaviour, Disk, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Side, Victims,
+};
+use crate::base::crypto::Digest;
+use crate::base::node::{Committee, NodeId, PositionSet};
+use crate::base::time::{Span, Time, Window};
+use crate::contract::{AuthorSettings, Mix, Population};
+use crate::network::fault::Fault as NetworkFault;
+use crate::network::topology::{Link as SiteLink, Topology};
+use crate::network::{Network, topology::TopologyError};
+use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Verdict, Word};
+use crate::observe::fingerprint::Fingerprint;
+use crate::observe::metrics::{Measured, Metrics, Summary};
+use crate::protocol::{FaultModel, Protocol};
+use crate::sim::adversary::{self, Act};
+use crate::sim::client::Arrivals;
+use crate::sim::event::{Event, Observer, Totals};
+use crate::sim::machine::Machine;
+use crate::sim::{self, Kernel, Liar, Outage, Plan, Simulation, Slow};
+
+/// A protocol that can be run by name: type erasure, once.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// What scenarios see of it.
+    pub spec: ProtocolSpec,
+    /// One sentence.
+    pub about: &'static str,
+    /// Runs a scenario of this protocol.
+    pub run: fn(&Scenario, Kernel, Option<&mut dyn Observer>) -> Outcome,
+}
+
+impl Entry {
+    /// The entry of a protocol.
+    pub const fn of<P: Protocol>() -> Self {
+        Self {
+            spec: ProtocolSpec::of::<P>(),
+            about: P::ABOUT,
+            run: run::<P>,
+        }
+    }
+}
+
+/// What a run returns.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was measured.
+    pub summary: Summary,
+    /// What was checked.
+    pub verdict: Verdict,
+    /// Equal fingerprints, equal runs.
+    pub fingerprint: Digest,
+    /// All counts of the kernel.
+    pub totals: Totals,
+    /// When the last passing fault ends.
+    pub healed_at: Time,
+    /// How long after that everything may take to be answered.
+    pub liveness_bound: Span,
+}
+
+/// Everybody who watches a run, and one more who may.
+struct Watch<'a> {
+    metrics: Metrics,
+    checks: Checks,
+    fingerprint: Fingerprint,
+    guest: Option<&'a mut dyn Observer>,
+}
+
+impl Observer for Watch<'_> {
+    fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
+        self.metrics.on_event(now, node, event);
+        self.checks.on_event(now, node, event);
+        self.fingerprint.on_event(now, node, event);
+        if let Some(guest) = &mut self.guest {
+            guest.on_event(now, node, event);
+        }
+    }
+}
+
+/// Runs a scenario with one protocol; a guest sees every message too.
+///
+/// # Panics
+/// If the scenario was not validated: it names another protocol or a network that is not
+/// connected.
+pub fn run<P: Protocol>(
+    scenario: &Scenario,
+    kernel: Kernel,
+    guest: Option<&mut dyn Observer>,
+) -> Outcome {
+    assert_eq!(
+        scenario.protocol.name,
+        P::NAME,
+        "a scenario is run by its own protocol"
+    );
+    let config: P::Config = serde_json::from_value(scenario.protocol.config.clone())
+        .expect("a validated configuration is readable");
+    let plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    let outlook = Outlook::of::<P>(scenario, &plan, &config);
+    let (until, nodes) = (plan.until, scenario.nodes);
+    let mut dishonest = PositionSet::new();
+    for liar in &plan.liars {
+        dishonest.insert(liar.node.index());
+    }
+    let begins = plan
+        .liars
+        .iter()
+        .flat_map(|liar| &liar.acts)
+        .map(|act| act.during.from)
+        .min();
+    let measured = Measured {
+        nodes,
+        dishonest: dishonest.clone(),
+        misbehaving_from: begins.unwrap_or(Time::ZERO),
+        warmup: plan.warmup,
+        until,
+    };
+    let mut watch = Watch {
+        metrics: Metrics::new(measured),
+        checks: Checks::new(CheckSetup {
+            nodes,
+            dishonest,
+            flat: true,
+        }),
+        fingerprint: Fingerprint::new(),
+        guest,
+    };
+    let ended = Simulation::<P>::new(plan, config).run(kernel, &mut watch);
+    let summary = watch.metrics.finish(&ended.totals);
+    let judge = LivenessJudge {
+        healed_at: outlook.healed_at,
+        bound: outlook.bound,
+        recoverable: outlook.recoverable,
+    };
+    let mut verdict = watch.checks.finish(until, &judge, &ended.totals);
+    verdict.account(until, summary.disagreement());
+    Outcome {
+        summary,
+        verdict,
+        fingerprint: watch.fingerprint.finish(ended.hash),
+        totals: ended.totals,
+        healed_at: outlook.healed_at,
+        liveness_bound: outlook.bound,
+    }
+}
+
+/// Everything about the run but the protocol.
+///
+/// # Errors
+/// If the network is not connected or has no least latency, which validation refuses earlier.
+pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
+    let sites = &scenario.network.sites;
+    let client_hosts = sites.len();
+    let committee = Committee::first(scenario.nodes);
+    let mut liars: Vec<Liar> = Vec::new();
+    for adversary in &scenario.adversaries {
+        let act = Act {
+            behaviour: behaviour(&adversary.behaviour),
+            during: adversary.during,
+        };
+        for &node in &adversary.nodes {
+            match liars.iter_mut().find(|liar| liar.node == node) {
+                Some(liar) => {
+                    liar.acts.push(act.clone());
+                    liar.colludes |= adversary.collude;
+                }
+                None => liars.push(Liar {
+                    node,
+                    acts: vec![act.clone()],
+                    colludes: adversary.collude,
+                }),
+            }
+        }
+    }
+    let honest = |node: &NodeId| !liars.iter().any(|liar| liar.node == *node);
+    let mut gateways = committee.members().to_vec();
+    if scenario.workload.gateways == Gateways::Honest && gateways.iter().any(honest) {
+        gateways.retain(honest);
+    }
+    let hospitals = u16::try_from(scenario.nodes).expect("nodes are numbered with sixteen bits");
+    let workload = &scenario.workload;
+    Ok(Plan {
+        seed: scenario.seed,
+        nodes: scenario.nodes,
+        client_hosts,
+        network: network(scenario, client_hosts)?,
+        machine: machine(scenario),
+        crypto: scenario.crypto,
+        batch: scenario.batch,
+        workload: sim::Workload {
+            arrivals: match workload.load {
+                Load::Open { rate, even } => Arrivals::Open { rate, even },
+                Load::Closed { clients, think } => Arrivals::Closed { clients, think },
+            },
+            replies: match workload.replies {
+                Replies::One => 1,
+                Replies::OneHonest => committee.one_honest(),
+                Replies::Quorum => committee.quorum(),
+                Replies::All => committee.n(),
+            },
+            retry: workload.retry,
+            gateways,
+            author: author(scenario),
+        },
+        population: Population::new(hospitals, workload.doctors, workload.patients),
+        outages: outages(scenario),
+        slow: slow(scenario),
+        liars,
+        warmup: Time::ZERO + scenario.warmup,
+        until: Time::ZERO + scenario.duration,
+        trace,
+    })
+}
+
+fn author(scenario: &Scenario) -> AuthorSettings {
+    let mix = &scenario.workload.mix;
+    AuthorSettings {
+        mix: Mix {
+            submit: mix.submit,
+            propose: mix.propose,
+            search: mix.search,
+            grant: mix.grant,
+            revoke: mix.revoke,
+            access: mix.access,
+            share: mix.share,
+        },
+        invalid: scenario.workload.invalid,
+        zipf_thousandths: scenario.workload.zipf,
+    }
+}
+
+fn machine(scenario: &Scenario) -> Machine {
+    let machine = &scenario.machine;
+    Machine {
+        cores: machine.cores,
+        per_message: machine.per_message,
+        per_kilobyte: machine.per_kilobyte,
+        sign: machine.sign,
+        verify: machine.verify,
+        execute: machine.execute,
+        sync: machine.sync,
+        shared: machine.shared,
+    }
+}
+
+fn behaviour(behaviour: &Behaviour) -> adversary::Behaviour {
+    match behaviour {
+        Behaviour::Silent => adversary::Behaviour::Silent,
+        Behaviour::Equivocate => adversary::Behaviour::Equivocate,
+        Behaviour::Withhold { kinds } => adversary::Behaviour::Withhold {
+            kinds: kinds.clone(),
+        },
+        Behaviour::Late { by } => adversary::Behaviour::Late { by: *by },
+        Behaviour::Restless => adversary::Behaviour::Restless,
+    }
+}
+
+/// Sites and links; each site has one client host, numbered after the nodes.
+fn network(scenario: &Scenario, client_hosts: usize) -> Result<Network, TopologyError> {
+    let config = &scenario.network;
+    let site = |name: &String| {
+        let place = config.sites.iter().position(|site| site.name == *name);
+        place.expect("a validated link joins known sites")
+    };
+    let mut homes = vec![0; scenario.nodes + client_hosts];
+    for (place, site) in config.sites.iter().enumerate() {
+        for node in &site.nodes {
+            homes[node.index()] = place as u32;
+        }
+        homes[scenario.nodes + place] = place as u32;
+    }
+    let link = |link: &Link| SiteLink {
+        latency: link.latency.distribution(),
+        bandwidth: link.bandwidth,
+    };
+    let links: Vec<(usize, usize, SiteLink)> = config
+        .links
+        .iter()
+        .map(|joint| {
+            let [a, b] = &joint.between;
+            let line = SiteLink {
+                latency: joint.latency.distribution(),
+                bandwidth: joint.bandwidth,
+            };
+            (site(a), site(b), line)
+        })
+        .collect();
+    let topology = Topology::new(config.sites.len(), homes, &link(&config.within), &links)?;
+    let faults: Vec<NetworkFault> = scenario
+        .faults
+        .iter()
+        .filter_map(|fault| network_fault(fault, &site))
+        .collect();
+    Ok(Network::new(
+        topology,
+        &faults,
+        config.ordered,
+        scenario.seed,
+    ))
+}
+
+fn network_fault(fault: &Fault, site: &impl Fn(&String) -> usize) -> Option<NetworkFault> {
+    match fault.clone() {
+        Fault::Partition {
+            groups,
+            one_way,
+            during,
+        } => Some(NetworkFault::Partition {
+            groups,
+            one_way,
+            during,
+        }),
+        Fault::Loss {
+            rate,
+            nodes,
+            links,
+            during,
+        } => {
+            let between = links.iter().map(|[a, b]| (site(a), site(b))).collect();
+            Some(NetworkFault::Loss {
+                rate,
+                nodes,
+                between,
+                during,
+            })
+        }
+        Fault::Delay { by, nodes, during } => Some(NetworkFault::Delay { by, nodes, during }),
+        Fault::Duplicate { rate, during } => Some(NetworkFault::Duplicate { rate, during }),
+        Fault::Reorder { rate, by, during } => Some(NetworkFault::Reorder { rate, by, during }),
+        Fault::Crash { .. } | Fault::Slow { .. } => None,
+    }
+}
+
+fn outages(scenario: &Scenario) -> Vec<Outage> {
+    let mut outages = Vec::new();
+    for fault in &scenario.faults {
+        let Fault::Crash {
+            nodes,
+            during,
+            disk,
+        } = fault
+        else {
+            continue;
+        };
+        let (during, disk) = (
+            *during,
+            match disk {
+                Disk::Keep => sim::Disk::Keep,
+                Disk::Unsynced => sim::Disk::Unsynced,
+                Disk::Lost => sim::Disk::Lost,
+            },
+        );
+        match nodes {
+            Victims::Leader => outages.push(Outage {
+                node: None,
+                during,
+                disk,
+            }),
+            Victims::Nodes(nodes) => outages.extend(nodes.iter().map(|&node| Outage {
+                node: Some(node),
+                during,
+                disk,
+            })),
+        }
+    }
+    outages
+}
+
+fn slow(scenario: &Scenario) -> Vec<Slow> {
+    let mut slow = Vec::new();
+    for fault in &scenario.faults {
+        if let Fault::Slow {
+            nodes,
+            factor,
+            during,
+        } = fault
+        {
+            let factor = u64::from(*factor);
+            slow.extend(nodes.iter().map(|&node| Slow {
+                node,
+                factor,
+                during: *during,
+            }));
+        }
+    }
+    slow
+}
+
+/// Whether and until when everything must be answered.
+#[derive(Clone, Copy, Debug)]
+struct Outlook {
+    healed_at: Time,
+    bound: Span,
+    recoverable: bool,
+}
+
+impl Outlook {
+    fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
+        let n = scenario.nodes;
+        let committee = Committee::first(n);
+        let quorum = match P::FAULTS {
+            FaultModel::Crash => committee.majority(),
+            FaultModel::Byzantine => committee.quorum(),
+        };
+        let mut missing = PositionSet::new();
+        let mut recoverable = true;
+        let mut healed_at = Time::ZERO;
+        let mut extra = Span::ZERO;
+        let mut passes = |during: &Window| {
+            if let Some(until) = during.until.filter(|until| *until < plan.until) {
+                healed_at = healed_at.max(until);
+                return true;
+            }
+            false
+        };
+        for fault in &scenario.faults {
+            let passing = passes(&fault.during());
+            match fault {
+                Fault::Crash { nodes, disk, .. } => {
+                    let forgets = *disk == Disk::Lost;
+                    recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
+                    if let (false, Victims::Nodes(nodes)) = (passing && !forgets, nodes) {
+                        nodes
+                            .iter()
+                            .for_each(|node| drop(missing.insert(node.index())));
+                    } else if !passing || forgets {
+                        // Whoever leads then: one node more, whichever it is.
+                        let free = (0..n).find(|node| !missing.contains(*node));
+                        free.map(|node| missing.insert(node));
+                    }
+                }
+                Fault::Partition { .. } | Fault::Loss { .. } => recoverable &= passing,
+                Fault::Delay { by, .. } | Fault::Reorder { by, .. } if !passing => extra += *by,
+                Fault::Delay { .. }
+                | Fault::Reorder { .. }
+                | Fault::Duplicate { .. }
+                | Fault::Slow { .. } => {}
+            }
+        }
+        for liar in &plan.liars {
+            missing.insert(liar.node.index());
+            for act in &liar.acts {
+                let lies = matches!(act.behaviour, adversary::Behaviour::Equivocate);
+                recoverable &= !(lies && P::FAULTS == FaultModel::Crash);
+                passes(&act.during);
+            }
+        }
+        recoverable &= missing.len() + quorum <= n;
+        let delay = Self::delay(scenario, plan) + extra;
+        let bound = P::liveness_bound(config, n, delay)
+            + scenario.workload.retry * 2
+            + scenario.batch.wait
+            + delay * 4;
+        Self {
+            healed_at,
+            bound: bound * 2,
+            recoverable,
+        }
+    }
+
+    /// What a message takes in all but one case in a thousand: the way, the links at both ends
+    /// for a full batch to everybody, and the processing of a round of votes and a batch.
+    fn delay(scenario: &Scenario, plan: &Plan) -> Span {
+        let n = scenario.nodes as u64;
+        let sites = 0..scenario.network.sites.len();
+        let rare = u64::MAX / 1000 * 999;
+        let way = |from, to| {
+            let path = plan.network.topology().path(from, to);
+            path.hops
+                .iter()
+                .fold(Span::ZERO, |sum, hop| sum + hop.at(rare))
+        };
+        let ways = sites
+            .clone()
+            .flat_map(|from| sites.clone().map(move |to| (from, to)));
+        let longest = ways
+            .map(|(from, to)| way(from, to))
+            .max()
+            .unwrap_or(Span::ZERO);
+        let batch = u32::try_from(scenario.batch.bytes.0).unwrap_or(u32::MAX);
+        let machine = &plan.machine;
+        let votes = machine.receive(300, 1) * n * 3;
+        let executed = (machine.execute + machine.verify * 2) * scenario.batch.max as u64;
+        let work = machine.receive(batch, 1) + machine.sync * 3 + votes + executed;
+        let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
+        longest + plan.network.receive(batch) * n + work * factor
+    }
+}
+
+impl Fault {
+    /// When the fault is active.
+    pub fn during(&self) -> Window {
+        match self {
+            Self::Partition { during, .. }
+            | Self::Loss { during, .. }
+            | Self::Delay { during, .. }
+            | Self::Duplicate { during, .. }
+            | Self::Reorder { during, .. }
+            | Self::Crash { during, .. }
+            | Self::Slow { during, .. } => *during,
+        }
+    }
+}
+
+/// Which expectations of a scenario an outcome does not meet, as sentences. `column` gives the
+/// value of a numeric column of `runs.csv`, if it has one.
+pub fn unmet(
+    expect: &Expect,
+    verdict: &Verdict,
+    column: impl Fn(&str) -> Option<f64>,
+) -> Vec<String> {
+    use super::schema::Liveness;
+    let mut unmet = Vec::new();
+    let first = verdict
+        .violations
+        .first()
+        .map_or(String::new(), |violation| {
+            format!(" ({}: {})", violation.property.name(), violation.detail)
+        });
+    let safe = verdict.safety == Word::Holds;
+    match expect.safety {
+        Some(Safety::Holds) if !safe => unmet.push(format!("safety is violated{first}")),
+        Some(Safety::Violated) if safe => unmet.push("safety holds".into()),
+        Some(Safety::Holds | Safety::Violated) | None => {}
+    }
+    let stalls = verdict.liveness == Word::Violated
+        || (verdict.liveness == Word::OutsideModel && verdict.stalled);
+    match expect.liveness {
+        Liveness::Holds if verdict.liveness != Word::Holds => {
+            unmet.push(format!("liveness is {}{first}", verdict.liveness.name()));
+        }
+        Liveness::Violated if !stalls => {
+            unmet.push(format!("liveness is {}", verdict.liveness.name()));
+        }
+        Liveness::Holds | Liveness::Violated | Liveness::Any => {}
+    }
+    for (key, bound) in &expect.bounds {
+        let limit = bound.thousandths as f64 / 1000.0;
+        let value = column(&bound.column);
+        let met = value.is_some_and(|value| match bound.side {
+            Side::Min => value >= limit,
+            Side::Max => value <= limit,
+        });
+        if !met {
+            let value = value.map_or("nothing".into(), |value| value.to_string());
+            unmet.push(format!("{key} is {limit} but {} is {value}", bound.column));
+        }
+    }
+    unmet
+}

@@ -1,0 +1,557 @@
+//! What a scenario says, resolved: every default filled in, every quantity exact, every random
+//! choice of nodes made. Written out as YAML it reads back as itself.
+
+use std::collections::BTreeMap;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+
+use super::law::Latency;
+use crate::base::crypto::Crypto;
+use crate::base::node::NodeId;
+use crate::base::time::{Span, Window};
+use crate::base::units::{Bandwidth, Rate, Ratio};
+use crate::protocol::mempool::BatchRule;
+
+/// One run but for its code: the network, the machines, the load, and what goes wrong.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Scenario {
+    /// One or two sentences for people.
+    pub about: String,
+    /// Where all chance of the run comes from.
+    pub seed: u64,
+    /// How long the run lasts, in simulated time.
+    pub duration: Span,
+    /// The beginning that is left out of every statistic.
+    pub warmup: Span,
+    /// Virtual nodes that take part in consensus.
+    pub nodes: usize,
+    /// What they run.
+    pub protocol: Choice,
+    /// When a leader cuts a batch.
+    pub batch: BatchRule,
+    /// What lies between the nodes.
+    pub network: Network,
+    /// What work costs on every node.
+    pub machine: Machine,
+    /// Whether consensus messages are really signed.
+    pub crypto: Crypto,
+    /// What clients ask for.
+    pub workload: Workload,
+    /// In which order transactions are ordered and executed.
+    pub execution: Execution,
+    /// Honest trouble, in the order in which it applies.
+    pub faults: Vec<Fault>,
+    /// Dishonest nodes.
+    pub adversaries: Vec<Adversary>,
+    /// What the run must show.
+    pub expect: Expect,
+    /// The choices of nodes that chance made, to make them again with another seed.
+    #[serde(skip)]
+    pub(super) draws: Vec<Draw>,
+}
+
+/// A protocol with its configuration; written as a map with one key.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Choice {
+    /// The name, one of the catalogue.
+    pub name: String,
+    /// Its whole configuration, defaults included, as the protocol's `Config` serialises it.
+    pub config: serde_json::Value,
+}
+
+/// Sites and the links between them.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Network {
+    /// The places and who lives there; every node once.
+    #[serde(serialize_with = "sites_as_map")]
+    pub sites: Vec<Site>,
+    /// The link between any two nodes of one site.
+    pub within: Link,
+    /// The links between sites; any two sites are joined by a path of them.
+    pub links: Vec<SiteLink>,
+    /// Whether messages between two nodes arrive in the order in which they were sent.
+    pub ordered: bool,
+}
+
+/// A place in the network.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Site {
+    /// Its name.
+    pub name: String,
+    /// Its nodes in ascending order.
+    pub nodes: Vec<NodeId>,
+}
+
+/// What a message meets on its way.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Link {
+    /// How long a message is under way; never zero.
+    pub latency: Latency,
+    /// Bits a second.
+    pub bandwidth: Bandwidth,
+}
+
+/// A link between two sites.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct SiteLink {
+    /// The two sites, which differ.
+    pub between: [String; 2],
+    /// How long a message is under way; never zero.
+    pub latency: Latency,
+    /// Bits a second.
+    pub bandwidth: Bandwidth,
+}
+
+/// What work costs on a node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Machine {
+    /// Processors.
+    pub cores: u16,
+    /// To take in or send one message.
+    pub per_message: Span,
+    /// On top, for each 1,000 bytes of it.
+    pub per_kilobyte: Span,
+    /// To make one signature.
+    pub sign: Span,
+    /// To verify one signature.
+    pub verify: Span,
+    /// To execute one transaction.
+    pub execute: Span,
+    /// To make a change durable.
+    pub sync: Span,
+    /// Whether all nodes share the processors of one computer.
+    pub shared: bool,
+}
+
+/// What clients ask for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Workload {
+    /// How many requests there are.
+    #[serde(flatten)]
+    pub load: Load,
+    /// Of which kinds.
+    pub mix: Mix,
+    /// Patients, each with a record.
+    pub patients: u32,
+    /// Doctors.
+    pub doctors: u32,
+    /// How unequally patients are chosen: the exponent of Zipf's law in thousandths, 0 for
+    /// equally.
+    #[serde(serialize_with = "as_thousandths")]
+    pub zipf: u32,
+    /// Transactions that the contract must refuse.
+    pub invalid: Ratio,
+    /// How many equal answers a client waits for.
+    pub replies: Replies,
+    /// When a client asks again.
+    pub retry: Span,
+    /// Whom clients talk to.
+    pub gateways: Gateways,
+}
+
+/// How many requests there are.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Load {
+    /// Open loop: requests come whether or not earlier ones are answered.
+    Open {
+        /// All clients together.
+        rate: Rate,
+        /// Regular arrivals instead of a Poisson process.
+        even: bool,
+    },
+    /// Closed loop: each client asks, waits for the answer, thinks, and asks again.
+    Closed {
+        /// Clients in all.
+        clients: u32,
+        /// The mean time between an answer and the next request.
+        think: Span,
+    },
+}
+
+/// Weights of the kinds of call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Mix {
+    /// Store a record.
+    pub submit: u32,
+    /// Propose a record that others confirm.
+    pub propose: u32,
+    /// Look for records.
+    pub search: u32,
+    /// Allow a doctor to read.
+    pub grant: u32,
+    /// Withdraw that.
+    pub revoke: u32,
+    /// Read a record.
+    pub access: u32,
+    /// Pass a record on to another organisation.
+    pub share: u32,
+}
+
+/// How many equal answers a client waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Replies {
+    /// The first.
+    #[serde(rename = "one")]
+    One,
+    /// One more than may lie.
+    #[serde(rename = "f+1")]
+    OneHonest,
+    /// A quorum.
+    #[serde(rename = "quorum")]
+    Quorum,
+    /// Every node's.
+    #[serde(rename = "all")]
+    All,
+}
+
+/// Whom clients talk to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gateways {
+    /// Honest nodes only.
+    Honest,
+    /// Every node.
+    All,
+}
+
+/// The path of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Execution {
+    /// Ordered first, executed by every node in that order.
+    OrderExecute,
+}
+
+/// Honest trouble. An empty list of nodes or links means all of them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Groups that do not hear one another; nodes in no group hear everybody.
+    Partition {
+        /// Disjoint groups, at least two.
+        groups: Vec<Vec<NodeId>>,
+        /// Only what the first group sends to the others is lost.
+        one_way: bool,
+        /// When.
+        during: Window,
+    },
+    /// Messages are lost.
+    Loss {
+        /// Which share.
+        rate: Ratio,
+        /// Only messages from or to these nodes.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        nodes: Vec<NodeId>,
+        /// Only messages that cross between these pairs of sites.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        links: Vec<[String; 2]>,
+        /// When.
+        during: Window,
+    },
+    /// Messages take longer.
+    Delay {
+        /// How much longer.
+        by: Span,
+        /// Only messages from or to these nodes.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        nodes: Vec<NodeId>,
+        /// When.
+        during: Window,
+    },
+    /// Messages arrive twice.
+    Duplicate {
+        /// Which share.
+        rate: Ratio,
+        /// When.
+        during: Window,
+    },
+    /// Messages are held back, so that later ones overtake them.
+    Reorder {
+        /// Which share.
+        rate: Ratio,
+        /// For how long at most.
+        by: Span,
+        /// When.
+        during: Window,
+    },
+    /// Nodes stop, and return at the end of the window.
+    Crash {
+        /// Which.
+        nodes: Victims,
+        /// When.
+        during: Window,
+        /// What they find on their disk when they return.
+        disk: Disk,
+    },
+    /// Nodes work more slowly.
+    Slow {
+        /// Which.
+        nodes: Vec<NodeId>,
+        /// By how many times, at least 1.
+        factor: u32,
+        /// When.
+        during: Window,
+    },
+}
+
+/// Who crashes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Victims {
+    /// Whoever leads when the window opens.
+    Leader,
+    /// These nodes.
+    #[serde(untagged)]
+    Nodes(Vec<NodeId>),
+}
+
+/// What a crashed node finds on its disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disk {
+    /// Everything that was durable.
+    Keep,
+    /// Everything but what was being written.
+    Unsynced,
+    /// Nothing.
+    Lost,
+}
+
+/// Dishonest nodes; written as a map whose key is the behaviour.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Adversary {
+    /// What they do.
+    pub behaviour: Behaviour,
+    /// Which nodes, at least one.
+    pub nodes: Vec<NodeId>,
+    /// When.
+    pub during: Window,
+    /// Whether they act on one plan.
+    pub collude: bool,
+}
+
+/// How a dishonest node departs from its protocol.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Behaviour {
+    /// Sends nothing.
+    Silent,
+    /// Tells one half of the network one thing and the other half another.
+    Equivocate,
+    /// Swallows messages of these kinds.
+    Withhold {
+        /// As in `messages.csv`, at least one.
+        kinds: Vec<String>,
+    },
+    /// Holds back what it sends.
+    Late {
+        /// For how long.
+        by: Span,
+    },
+    /// Lets its timers fire at once.
+    Restless,
+}
+
+/// What the run must show.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expect {
+    /// Whether all nodes agree; nothing is expected outside the protocol's fault model.
+    pub safety: Option<Safety>,
+    /// Whether everything is answered once faults have ended.
+    pub liveness: Liveness,
+    /// Bounds on columns of `runs.csv`, by key.
+    pub bounds: BTreeMap<String, Bound>,
+}
+
+/// Whether all nodes agree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Safety {
+    /// They do.
+    Holds,
+    /// They do not, and the checks notice.
+    Violated,
+}
+
+/// Whether everything is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Liveness {
+    /// It is.
+    Holds,
+    /// It is not.
+    Violated,
+    /// Either will do.
+    Any,
+}
+
+/// A bound on a column of `runs.csv`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// The column with its unit, like `throughput_tps`.
+    pub column: String,
+    /// Whether the value is the least allowed or the greatest.
+    pub side: Side,
+    /// The bound in thousandths of the column's unit.
+    pub thousandths: u64,
+}
+
+/// Which way a bound bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Not less.
+    Min,
+    /// Not more.
+    Max,
+}
+
+/// A choice of nodes that chance makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Draw {
+    /// Whose nodes.
+    pub(super) target: Target,
+    /// How many.
+    pub(super) count: usize,
+}
+
+/// Whose nodes chance chooses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// Those of the fault listed at this place.
+    Fault(usize),
+    /// Those of the adversary listed at this place.
+    Adversary(usize),
+}
+
+impl Mix {
+    /// The kinds of call with their weights, in a fixed order.
+    pub fn weights(&self) -> [(&'static str, u32); 7] {
+        [
+            ("submit", self.submit),
+            ("propose", self.propose),
+            ("search", self.search),
+            ("grant", self.grant),
+            ("revoke", self.revoke),
+            ("access", self.access),
+            ("share", self.share),
+        ]
+    }
+}
+
+impl Behaviour {
+    /// As written in a scenario.
+    pub const NAMES: [&'static str; 5] = ["silent", "equivocate", "withhold", "late", "restless"];
+
+    /// As written in a scenario.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::Equivocate => "equivocate",
+            Self::Withhold { .. } => "withhold",
+            Self::Late { .. } => "late",
+            Self::Restless => "restless",
+        }
+    }
+}
+
+impl Serialize for Choice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(&self.name, &self.config)])
+    }
+}
+
+impl Serialize for Adversary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Terms<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            kinds: Option<&'a [String]>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            by: Option<Span>,
+            nodes: &'a [NodeId],
+            during: Window,
+            collude: bool,
+        }
+        let (kinds, by) = match &self.behaviour {
+            Behaviour::Withhold { kinds } => (Some(&kinds[..]), None),
+            Behaviour::Late { by } => (None, Some(*by)),
+            Behaviour::Silent | Behaviour::Equivocate | Behaviour::Restless => (None, None),
+        };
+        let terms = Terms {
+            kinds,
+            by,
+            nodes: &self.nodes,
+            during: self.during,
+            collude: self.collude,
+        };
+        serializer.collect_map([(self.behaviour.name(), terms)])
+    }
+}
+
+impl Serialize for Expect {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(safety) = self.safety {
+            map.serialize_entry("safety", &safety)?;
+        }
+        map.serialize_entry("liveness", &self.liveness)?;
+        for (key, bound) in &self.bounds {
+            map.serialize_entry(key, &number(bound.thousandths))?;
+        }
+        map.end()
+    }
+}
+
+fn sites_as_map<S: Serializer>(sites: &[Site], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(sites.iter().map(|site| (&site.name, &site.nodes)))
+}
+
+fn as_thousandths<S: Serializer>(value: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    number(u64::from(*value)).serialize(serializer)
+}
+
+/// A decimal number such as `0.8` with at most three decimals, in thousandths.
+pub(crate) fn decimal(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || (whole.len() > 1 && whole.starts_with('0')) {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.len() > 3 {
+        return None;
+    }
+    format!("{whole}{fraction:0<3}").parse().ok()
+}
+
+/// The shortest decimal number of so many thousandths.
+pub(crate) fn show_decimal(thousandths: u64) -> String {
+    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').into()
+}
+
+/// So many thousandths as a number that is written without quotes.
+pub(crate) fn number(thousandths: u64) -> serde_json::Value {
+    let number = show_decimal(thousandths).parse();
+    serde_json::Value::Number(number.expect("a decimal number is a number in JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact_and_print_as_they_are_read() {
+        for (text, value) in [("0.8", 800), ("0", 0), ("12.345", 12_345), ("1.50", 1_500)] {
+            assert_eq!(decimal(text), Some(value));
+            assert_eq!(decimal(&show_decimal(value)), Some(value));
+        }
+        for text in [
+            "", ".", "1.", ".5", "01", "1e3", "-1", "1.2345", "1_0", "nan", "9e9",
+        ] {
+            assert_eq!(decimal(text), None, "{text}");
+        }
+        assert_eq!(decimal("99999999999999999999"), None);
+    }
+}

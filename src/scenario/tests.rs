@@ -1,0 +1,308 @@
+//! Stories of scenarios that are read, refused, edited and written.
+
+use super::*;
+use serde_json::Value;
+
+/// A protocol as the catalogue would describe it.
+pub(crate) fn toy_check(config: &Value, nodes: usize) -> Result<Value, Misfits> {
+    let mut resolved = serde_json::json!({ "view_timeout": "500ms", "groups": 1 });
+    let mut misfits = Vec::new();
+    for (key, value) in config.as_object().into_iter().flatten() {
+        if resolved.get(key).is_some() {
+            resolved[key] = value.clone();
+        } else {
+            let rule = format!("unknown key `{key}`\nthe keys here are groups, view_timeout");
+            misfits.push((key.clone(), rule));
+        }
+    }
+    if resolved["groups"]
+        .as_u64()
+        .is_none_or(|groups| groups > nodes as u64)
+    {
+        let rule = format!("must be a number of groups that {nodes} nodes can fill");
+        misfits.push(("groups".into(), rule));
+    }
+    if misfits.is_empty() {
+        Ok(resolved)
+    } else {
+        Err(misfits)
+    }
+}
+
+pub(crate) const PROTOCOLS: &[ProtocolSpec] = &[
+    ProtocolSpec {
+        name: "raft",
+        byzantine: false,
+        check: toy_check,
+    },
+    ProtocolSpec {
+        name: "pbft",
+        byzantine: true,
+        check: toy_check,
+    },
+    ProtocolSpec {
+        name: "hotstuff",
+        byzantine: true,
+        check: toy_check,
+    },
+];
+
+pub(crate) const KNOWN: Known<'static> = Known {
+    protocols: PROTOCOLS,
+    columns: COLUMNS,
+    figures: &["throughput-by-nodes", "latency-by-nodes"],
+};
+
+/// Every key of the schema at least once.
+pub(crate) const FULL: &str = include_str!("good/full.yaml");
+
+fn parse(text: &str) -> Result<Scenario, Refusal> {
+    Scenario::parse("test.yaml", text, &[], None, &KNOWN)
+}
+
+#[test]
+fn the_resolved_form_reads_back_as_itself() {
+    for text in [
+        FULL,
+        include_str!("good/least.yaml"),
+        include_str!("good/forms.yaml"),
+    ] {
+        let scenario = parse(text).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let resolved = scenario.to_yaml();
+        let again = parse(&resolved).unwrap_or_else(|refusal| panic!("{refusal}\n{resolved}"));
+        assert_eq!(again.to_yaml(), resolved);
+        assert_eq!(again.hash(), scenario.hash());
+        let mut settled = scenario;
+        settled.draws.clear();
+        assert_eq!(again, settled);
+    }
+}
+
+/// Every bad file with what is said about it. The files cover bytes and syntax (a), names (b),
+/// types (c), ranges (d), consistency (e) and the workload (f).
+#[test]
+fn every_bad_file_is_refused_in_words_that_help() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenario/bad");
+    let entries = std::fs::read_dir(&folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 100, "the catalogue is whole");
+    let mut said = String::new();
+    for name in names {
+        let bytes = std::fs::read(folder.join(&name)).unwrap();
+        let refusal = read::text_of(&name, &bytes)
+            .and_then(|text| Scenario::parse(&name, &text, &[], None, &KNOWN))
+            .expect_err(&name);
+        said.push_str(&format!("{refusal}[exit {}]\n\n", refusal.exit_code()));
+    }
+    expect_test::expect_file!["bad/expected.txt"].assert_eq(&said);
+}
+
+/// What is said of the least scenario with these values set.
+fn with(overrides: &[(&str, &str)]) -> Result<Scenario, Refusal> {
+    let pair = |(key, value): &(&str, &str)| ((*key).to_string(), (*value).to_string());
+    let overrides: Vec<(String, String)> = overrides.iter().map(pair).collect();
+    let least = include_str!("good/least.yaml");
+    Scenario::parse("least.yaml", least, &overrides, None, &KNOWN)
+}
+
+#[test]
+fn values_set_from_outside_are_read_like_those_of_the_file() {
+    let scenario = with(&[
+        ("nodes", "7"),
+        ("protocol.pbft.view_timeout", "1s"),
+        ("faults", "[{ crash: { nodes: [1] } }]"),
+        ("faults.0.crash.disk", "lost"),
+        ("network.within.latency", "{ uniform: [1ms, 2ms] }"),
+        ("workload", "{ clients: 5 }"),
+    ]);
+    let scenario = scenario.unwrap_or_else(|refusal| panic!("{refusal}"));
+    assert_eq!(scenario.nodes, 7);
+    assert_eq!(scenario.protocol.config["view_timeout"], "1s");
+    let least = scenario.network.within.latency.least();
+    assert_eq!(least, crate::base::time::Span::from_millis(1));
+    assert!(matches!(
+        scenario.faults[0],
+        schema::Fault::Crash {
+            disk: schema::Disk::Lost,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn mistakes_in_values_from_outside_name_the_option() {
+    let mut said = String::new();
+    for (key, value) in [
+        ("nodes", "seven"),
+        ("network.withn.latency", "5ms"),
+        ("network.within.latency", "[5ms"),
+        ("nodes.count", "5"),
+        ("", "5"),
+        ("faults.0.crash", "{}"),
+        ("batch", ""),
+    ] {
+        said.push_str(&with(&[(key, value)]).unwrap_err().to_string());
+        said.push('\n');
+    }
+    expect_test::expect_file!["bad/overrides.txt"].assert_eq(&said);
+}
+
+#[test]
+fn a_seed_from_outside_replaces_the_scenarios_own_and_draws_anew() {
+    let parse = |seed| Scenario::parse("full", FULL, &[], seed, &KNOWN).unwrap();
+    let (own, other) = (parse(None), parse(Some(8)));
+    assert_eq!((own.seed, other.seed), (7, 8));
+    assert_eq!(own.with_seed(8), other);
+    assert_eq!(other.with_seed(7), own);
+    let drawn: std::collections::BTreeSet<String> = (0..50)
+        .map(|seed| format!("{:?}", own.with_seed(seed).adversaries[1].nodes))
+        .collect();
+    assert_eq!(
+        drawn.len(),
+        6,
+        "every node but the named liar is drawn: {drawn:?}"
+    );
+}
+
+#[test]
+fn the_hash_is_that_of_the_meaning() {
+    let hash = |text: &str| parse(text).unwrap().hash();
+    let least = include_str!("good/least.yaml");
+    let relaid = format!(
+        "# A comment.\n{}\nbatch: {{ max: 200 }}\n",
+        least.replace("60s", "1min")
+    );
+    assert_eq!(hash(least), hash(&relaid));
+    assert_ne!(hash(least), hash(&least.replace("nodes: 4", "nodes: 5")));
+}
+
+#[test]
+fn input_that_would_exhaust_a_naive_reader_is_refused() {
+    let base = include_str!("good/least.yaml");
+    let nest = |open: &str, close: &str, depth: usize| {
+        format!(
+            "{base}faults: {}{}\n",
+            open.repeat(depth),
+            close.repeat(depth)
+        )
+    };
+    let blocks: String = (0..2000)
+        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
+        .collect();
+    let keys: String = (0..50_000).map(|key| format!("k{key}: 1\n")).collect();
+    let anchors: String = (0..20_000).map(|n| format!("  - &a{n} 1\n")).collect();
+    let chain: String = (0..60).map(|n| format!("&a{n} [")).collect();
+    let crash = "  - crash: { nodes: { random: 4 } }\n";
+    for (text, told) in [
+        (nest("[", "]", 20_000), "nested more than 64"),
+        (nest("{a: ", "}", 20_000), "nested more than 64"),
+        (format!("{base}network:\n{blocks}"), ""),
+        (
+            format!("{base}x: {}\n", "y".repeat(1 << 20)),
+            "longer than 64 KiB",
+        ),
+        (
+            format!("{base}{}: 1\n", "k".repeat(500)),
+            "longer than 256 bytes",
+        ),
+        (format!("{base}{keys}"), "and 49980 more"),
+        (format!("{base}faults:\n{anchors}"), "more"),
+        (
+            format!("{base}x: {chain}{}{}\n", "1, ".repeat(9000), "]".repeat(60)),
+            "anchors hold",
+        ),
+        (
+            format!("{base}x: [{}]\n", "1, ".repeat(300_000)),
+            "more than 250000 values",
+        ),
+        (format!("{base}faults:\n{}", crash.repeat(70_000)), ""),
+        (
+            base.replace("nodes: 4", &format!("nodes: {}", "9".repeat(60_000))),
+            "whole number",
+        ),
+        ("---\n".repeat(100_000), "second document"),
+        (" ".repeat(read::FILE_MAX + 1), "larger than 4 MiB"),
+    ] {
+        let said = match read::text_of("large", text.as_bytes()) {
+            Ok(text) => parse(&text).unwrap_err().to_string(),
+            Err(refusal) => refusal.to_string(),
+        };
+        assert!(
+            said.contains(told),
+            "{told}: {}",
+            &said[..said.len().min(2000)]
+        );
+    }
+}
+
+#[test]
+fn no_damage_to_a_file_makes_the_reader_panic() {
+    use crate::base::random::{Random, Stream};
+    let mut random = Random::new(5, Stream::Test);
+    let alphabet = b"[]{}:,-&*!|>'\"%@`#\n\t 09azN~\\\x00\xff\xc3";
+    let mut refused = 0;
+    for round in 0..4_000 {
+        let good = [FULL, include_str!("good/forms.yaml")][round % 2];
+        let mut bytes = good.as_bytes().to_vec();
+        for _ in 0..=random.below(3) {
+            let place = usize::try_from(random.below(bytes.len() as u64)).unwrap();
+            let letter = random.below(alphabet.len() as u64);
+            let letter = alphabet[usize::try_from(letter).unwrap()];
+            match random.below(4) {
+                0 => bytes.truncate(place.max(1)),
+                1 => bytes[place] = letter,
+                2 => bytes.insert(place, letter),
+                _ => drop(bytes.remove(place)),
+            }
+        }
+        let judged = read::text_of("damaged", &bytes).and_then(|text| parse(&text));
+        if let Err(refusal) = judged {
+            refused += 1;
+            assert!(!refusal.to_string().is_empty());
+        }
+    }
+    assert!(refused > 2_000, "most damage is noticed: {refused}");
+}
+
+/// Every key there is, with where it belongs.
+fn every_key() -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    for list in [
+        whole::KEYS,
+        whole::BATCH_KEYS,
+        whole::MACHINE_KEYS,
+        network::KEYS,
+        network::WITHIN_KEYS,
+        network::LINK_KEYS,
+        workload::KEYS,
+        workload::MIX_KEYS,
+        &law::LAWS,
+        &schema::Behaviour::NAMES,
+        crate::experiment::plan::KEYS,
+    ] {
+        keys.extend(list);
+    }
+    keys.extend(
+        trouble::FAULTS
+            .iter()
+            .flat_map(|(name, keys)| keys.iter().chain([name])),
+    );
+    keys.extend(trouble::BEHAVIOUR_KEYS.iter().copied().flatten());
+    keys
+}
+
+#[test]
+fn every_key_is_documented() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/README.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    for key in every_key() {
+        assert!(
+            manual.contains(&format!("`{key}`")),
+            "scenarios/README.md lacks `{key}`"
+        );
+    }
+}

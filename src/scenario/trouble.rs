@@ -1,0 +1,543 @@
+//! Reads what goes wrong: faults, which are honest, and adversaries, which are not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::network::pair_of_sites;
+use super::reader::{Fields, Reader};
+use super::schema::{Adversary, Behaviour, Disk, Draw, Fault, Network, Scenario, Target, Victims};
+use super::tree::{Node, Step, Value, shorten};
+use super::whole::{Around, during};
+use crate::base::node::NodeId;
+use crate::base::random::{Random, Stream};
+use crate::base::time::Window;
+use crate::base::units::Ratio;
+
+/// Everything that goes wrong.
+#[derive(Default)]
+pub struct Trouble {
+    /// Honest trouble.
+    pub faults: Vec<Fault>,
+    /// Dishonest nodes.
+    pub adversaries: Vec<Adversary>,
+    /// The choices of nodes left to chance.
+    pub draws: Vec<Draw>,
+}
+
+/// The faults, and the keys of each.
+pub const FAULTS: [(&str, &[&str]); 7] = [
+    ("partition", &["groups", "during", "one_way"]),
+    ("loss", &["rate", "nodes", "links", "during"]),
+    ("delay", &["by", "nodes", "during"]),
+    ("duplicate", &["rate", "during"]),
+    ("reorder", &["rate", "by", "during"]),
+    ("crash", &["nodes", "during", "disk"]),
+    ("slow", &["nodes", "factor", "during"]),
+];
+/// The keys of each behaviour.
+pub const BEHAVIOUR_KEYS: [&[&str]; 5] = [
+    &["nodes", "during", "collude"],
+    &["nodes", "during", "collude"],
+    &["kinds", "nodes", "during", "collude"],
+    &["by", "nodes", "during", "collude"],
+    &["nodes", "during", "collude"],
+];
+/// Faults at most.
+const FAULTS_MAX: usize = 100_000;
+/// Behaviours at most.
+const BEHAVIOURS_MAX: usize = 1_000;
+/// Nodes that chance chooses at most, over all faults.
+const DRAWN_MAX: usize = 250_000;
+
+/// Which nodes something befalls.
+enum Chosen {
+    Leader,
+    Nodes(Vec<NodeId>),
+    Random(usize),
+}
+
+/// Reads `faults` and `adversaries`.
+pub fn trouble<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+    network: Option<&Network>,
+) -> Trouble {
+    let mut trouble = Trouble::default();
+    reader.field(fields, "faults", |reader, node| {
+        bounded(reader, node, FAULTS_MAX)?;
+        reader.list(node, "a list of faults", |reader, node| {
+            let fault = fault(reader, node, around, network);
+            let (fault, count) = fault?;
+            let target = Target::Fault(trouble.faults.len());
+            trouble
+                .draws
+                .extend(count.map(|count| Draw { target, count }));
+            trouble.faults.push(fault);
+            Some(())
+        })
+    });
+    let drawn: usize = trouble.draws.iter().map(|draw| draw.count).sum();
+    if drawn > DRAWN_MAX {
+        let rule = format!("choose {drawn} nodes at random in all: at most {DRAWN_MAX}");
+        reader.refuse_at(&[Step::Key("faults".into())], rule, None);
+        trouble.draws.clear();
+    }
+    reader.field(fields, "adversaries", |reader, node| {
+        bounded(reader, node, BEHAVIOURS_MAX)?;
+        let mut places = Vec::new();
+        let mut index = 0;
+        reader.list(node, "a list of behaviours", |reader, node| {
+            index += 1;
+            let (adversary, count) = adversary(reader, node, around)?;
+            let target = Target::Adversary(trouble.adversaries.len());
+            trouble
+                .draws
+                .extend(count.map(|count| Draw { target, count }));
+            trouble.adversaries.push(adversary);
+            places.push(index - 1);
+            Some(())
+        })?;
+        contradictions(reader, &trouble.adversaries, &places);
+        enough_nodes(reader, &trouble, around)
+    });
+    trouble
+}
+
+/// Refuses a list that is too long before it is read.
+fn bounded(reader: &mut Reader<'_>, node: &Node, most: usize) -> Option<()> {
+    let count = match &node.value {
+        Value::List(items) => items.len(),
+        Value::Null | Value::Scalar { .. } | Value::Map(_) => 0,
+    };
+    if count > most {
+        reader.refuse(format!("has {count} entries: at most {most} are possible"));
+        return None;
+    }
+    Some(())
+}
+
+/// Reads one fault, and how many of its nodes chance chooses.
+fn fault<'t>(
+    reader: &mut Reader<'t>,
+    node: &'t Node,
+    around: Around,
+    network: Option<&Network>,
+) -> Option<(Fault, Option<usize>)> {
+    let names: Vec<&str> = FAULTS.iter().map(|(name, _)| *name).collect();
+    let (entry, index) = reader.tagged(node, &names)?;
+    let (name, keys) = FAULTS[index];
+    reader.inside(Step::Key(entry.key.clone()), |reader| {
+        let fields = reader.fields(&entry.node, keys)?;
+        let during = during(reader, fields, around);
+        match name {
+            "crash" | "slow" => failing(reader, fields, around, during, name),
+            "partition" => {
+                let one_way = reader.or(fields, "one_way", false, Reader::flag);
+                let groups = reader.require(fields, "groups", "[[0, 1], [2, 3]]", |r, n| {
+                    groups(r, n, around)
+                });
+                let fault = Fault::Partition {
+                    groups: groups?,
+                    one_way,
+                    during,
+                };
+                Some((fault, None))
+            }
+            _ => weather(reader, fields, around, during, (name, network)),
+        }
+    })
+}
+
+/// Reads a fault of single messages.
+fn weather<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+    during: Window,
+    (name, network): (&str, Option<&Network>),
+) -> Option<(Fault, Option<usize>)> {
+    let rate = |reader: &mut Reader<'t>| {
+        reader.require(fields, "rate", "1%", |reader, node| {
+            let rate: Ratio = reader.quantity(node)?;
+            if rate == Ratio::ZERO {
+                reader.refuse_with("0% never happens", "remove the fault, or write a rate");
+            }
+            Some(rate)
+        })
+    };
+    let by = |reader: &mut Reader<'t>| reader.require(fields, "by", "30ms", Reader::positive);
+    let some = |reader: &mut Reader<'t>| match fields.has("nodes") {
+        true => nodes_of(reader, fields, around),
+        false => Some((Vec::new(), None)),
+    };
+    match name {
+        "loss" => {
+            let (rate, nodes) = (rate(reader), some(reader));
+            let sites = network.map(|network| &network.sites[..]);
+            let links = reader.or(fields, "links", Vec::new(), |reader, node| {
+                let before = reader.noted();
+                let links = reader.list(node, "pairs of sites", |reader, node| {
+                    pair_of_sites(reader, node, sites)
+                })?;
+                if links.is_empty() && reader.noted() == before {
+                    reader.refuse("is empty: remove the key for all links");
+                }
+                Some(links)
+            });
+            let (nodes, draw) = nodes?;
+            let fault = Fault::Loss {
+                rate: rate?,
+                nodes,
+                links,
+                during,
+            };
+            Some((fault, draw))
+        }
+        "delay" => {
+            let (by, nodes) = (by(reader), some(reader));
+            let (nodes, draw) = nodes?;
+            let by = by?;
+            Some((Fault::Delay { by, nodes, during }, draw))
+        }
+        "duplicate" => {
+            let rate = rate(reader)?;
+            Some((Fault::Duplicate { rate, during }, None))
+        }
+        _ => {
+            let (rate, by) = (rate(reader), by(reader));
+            let (rate, by) = (rate?, by?);
+            Some((Fault::Reorder { rate, by, during }, None))
+        }
+    }
+}
+
+/// Reads a fault of nodes.
+fn failing<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+    during: Window,
+    name: &str,
+) -> Option<(Fault, Option<usize>)> {
+    if name == "slow" {
+        let factor = reader.require(fields, "factor", "10", |r, n| r.count(n, 1, 1_000_000));
+        let nodes = nodes_of(reader, fields, around);
+        let (nodes, draw) = nodes?;
+        let factor = factor?.try_into().ok()?;
+        let fault = Fault::Slow {
+            nodes,
+            factor,
+            during,
+        };
+        return Some((fault, draw));
+    }
+    let disks = [
+        ("keep", Disk::Keep),
+        ("unsynced", Disk::Unsynced),
+        ("lost", Disk::Lost),
+    ];
+    let disk = reader.or(fields, "disk", Disk::Keep, |r, n| r.choice(n, &disks));
+    let chosen = reader.require(fields, "nodes", "[3]", |r, n| chosen(r, n, around, true));
+    let (nodes, draw) = match chosen? {
+        Chosen::Leader => (Victims::Leader, None),
+        Chosen::Nodes(nodes) => (Victims::Nodes(nodes), None),
+        Chosen::Random(count) => (Victims::Nodes(Vec::new()), Some(count)),
+    };
+    let fault = Fault::Crash {
+        nodes,
+        during,
+        disk,
+    };
+    Some((fault, draw))
+}
+
+/// Reads disjoint groups of nodes, at least two.
+fn groups<'t>(reader: &mut Reader<'t>, node: &'t Node, around: Around) -> Option<Vec<Vec<NodeId>>> {
+    let what = "groups of nodes, like `[[0, 1], [2, 3]]`";
+    let mut homes: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let mut number = 0;
+    let groups = reader.list(node, what, |reader, node| {
+        number += 1;
+        let group = reader.list(node, "a group of nodes, like `[0, 1]`", |reader, node| {
+            let id = node_id(reader, node, around)?;
+            if let Some(home) = homes.insert(id, number - 1) {
+                reader.refuse(format!("node {} is in group {home} already", id.0));
+            }
+            Some(id)
+        })?;
+        if let Value::List(items) = &node.value
+            && items.is_empty()
+        {
+            reader.refuse("is an empty group: name its nodes, or remove it");
+        }
+        Some(group)
+    })?;
+    if let Value::List(items) = &node.value
+        && items.len() < 2
+    {
+        let count = items.len();
+        reader.refuse(format!(
+            "must be {what}: at least two, but there is {count}"
+        ));
+        return None;
+    }
+    Some(groups)
+}
+
+/// A node by its number.
+pub fn node_id<'t>(reader: &mut Reader<'t>, node: &'t Node, around: Around) -> Option<NodeId> {
+    let Some(nodes) = around.nodes else {
+        let number = reader.count(node, 0, u64::from(u16::MAX))?;
+        return u16::try_from(number).ok().map(NodeId);
+    };
+    if let Value::Scalar { text, plain: true } = &node.value
+        && let Ok(number) = text.parse::<u64>()
+        && number >= nodes as u64
+        && !text.starts_with(['0', '+'])
+    {
+        let last = nodes - 1;
+        reader.refuse(match last {
+            0 => format!("there is no node {number}: the only node is 0"),
+            last => format!("there is no node {number}: nodes are numbered from 0 to {last}"),
+        });
+        return None;
+    }
+    let number = reader.count(node, 0, nodes as u64 - 1)?;
+    u16::try_from(number).ok().map(NodeId)
+}
+
+/// The required `nodes` of something that cannot befall the leader by that name: those listed,
+/// and how many chance chooses.
+fn nodes_of<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+) -> Option<(Vec<NodeId>, Option<usize>)> {
+    let chosen = reader.require(fields, "nodes", "[3]", |r, n| chosen(r, n, around, false));
+    match chosen? {
+        Chosen::Nodes(nodes) => Some((nodes, None)),
+        Chosen::Random(count) => Some((Vec::new(), Some(count))),
+        Chosen::Leader => None,
+    }
+}
+
+/// Reads `[0, 3]`, `{ random: 2 }`, or, where it makes sense, `leader`.
+fn chosen<'t>(
+    reader: &mut Reader<'t>,
+    node: &'t Node,
+    around: Around,
+    leader: bool,
+) -> Option<Chosen> {
+    let what = match leader {
+        true => "`leader`, a list of nodes like `[0, 3]`, or `{ random: 2 }`",
+        false => "a list of nodes like `[0, 3]`, or `{ random: 2 }`",
+    };
+    match &node.value {
+        Value::Scalar { text, .. } if leader && &**text == "leader" => Some(Chosen::Leader),
+        Value::Scalar { text, .. } if text.parse::<u16>().is_ok() => {
+            let rule = format!("must be {what}, but here stands `{}`", shorten(text));
+            reader.refuse_with(rule, format!("write `[{text}]`"));
+            None
+        }
+        Value::Scalar { .. } | Value::Null => {
+            reader.expected(node, what);
+            None
+        }
+        Value::Map(_) => {
+            let (entry, _) = reader.tagged(node, &["random"])?;
+            let most = around.nodes.map_or(u64::MAX, |nodes| nodes as u64);
+            let count = reader.inside(Step::Key(entry.key.clone()), |reader| {
+                reader.count(&entry.node, 1, most)
+            })?;
+            Some(Chosen::Random(usize::try_from(count).ok()?))
+        }
+        Value::List(items) => {
+            let mut seen = BTreeSet::new();
+            let mut nodes = reader.list(node, what, |reader, node| {
+                let id = node_id(reader, node, around)?;
+                if !seen.insert(id) {
+                    reader.refuse(format!("node {} is named twice", id.0));
+                }
+                Some(id)
+            })?;
+            if items.is_empty() {
+                reader.refuse(format!("names no node: write {what}"));
+            }
+            nodes.sort_unstable();
+            (nodes.len() == items.len()).then_some(Chosen::Nodes(nodes))
+        }
+    }
+}
+
+/// Reads one behaviour, and how many of its nodes chance chooses.
+fn adversary<'t>(
+    reader: &mut Reader<'t>,
+    node: &'t Node,
+    around: Around,
+) -> Option<(Adversary, Option<usize>)> {
+    let (entry, index) = reader.tagged(node, &Behaviour::NAMES)?;
+    reader.inside(Step::Key(entry.key.clone()), |reader| {
+        let fields = reader.fields(&entry.node, BEHAVIOUR_KEYS[index])?;
+        let behaviour = match Behaviour::NAMES[index] {
+            "silent" => Some(Behaviour::Silent),
+            "equivocate" => Some(Behaviour::Equivocate),
+            "restless" => Some(Behaviour::Restless),
+            "late" => {
+                let by = reader.require(fields, "by", "200ms", Reader::positive);
+                by.map(|by| Behaviour::Late { by })
+            }
+            _ => {
+                let kinds = reader.require(fields, "kinds", "[prepare]", kinds);
+                kinds.map(|kinds| Behaviour::Withhold { kinds })
+            }
+        };
+        let nodes = nodes_of(reader, fields, around);
+        let during = during(reader, fields, around);
+        let collude = reader.or(fields, "collude", false, Reader::flag);
+        let (nodes, draw) = nodes?;
+        let adversary = Adversary {
+            behaviour: behaviour?,
+            nodes,
+            during,
+            collude,
+        };
+        Some((adversary, draw))
+    })
+}
+
+/// Names of message kinds, at least one.
+fn kinds<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Vec<String>> {
+    let what = "kinds of messages, like `[prepare, commit]`";
+    let before = reader.noted();
+    let kinds = reader.list(node, what, |reader, node| {
+        let kind = reader.text(node)?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if kind.len() > 64 || !kind.bytes().all(plain) {
+            let rule = format!("`{}` is not the kind of a message", shorten(&kind));
+            reader.refuse_with(rule, "kinds are lower-case words, like `pre-prepare`");
+            return None;
+        }
+        Some(kind.to_string())
+    })?;
+    if reader.noted() == before && kinds.is_empty() {
+        reader.refuse(format!("must be {what}: at least one"));
+    }
+    Some(kinds)
+}
+
+/// A node that sends nothing cannot at the same time send something false, late or in part.
+fn contradictions(reader: &mut Reader<'_>, adversaries: &[Adversary], places: &[usize]) {
+    let mut silent: BTreeMap<NodeId, Vec<Window>> = BTreeMap::new();
+    for adversary in adversaries {
+        if adversary.behaviour == Behaviour::Silent {
+            for node in &adversary.nodes {
+                silent.entry(*node).or_default().push(adversary.during);
+            }
+        }
+    }
+    for (adversary, place) in adversaries.iter().zip(places) {
+        let name = match &adversary.behaviour {
+            Behaviour::Silent | Behaviour::Restless => continue,
+            Behaviour::Equivocate | Behaviour::Withhold { .. } | Behaviour::Late { .. } => {
+                adversary.behaviour.name()
+            }
+        };
+        let contradicts = |node: &&NodeId| {
+            let windows = silent.get(node).into_iter().flatten();
+            windows
+                .into_iter()
+                .any(|window| overlap(window, &adversary.during))
+        };
+        if let Some(node) = adversary.nodes.iter().find(contradicts) {
+            let steps = [Step::Index(*place), Step::Key(name.into())];
+            let rule = format!(
+                "node {} is `silent` at the same time: it sends nothing it could {name}",
+                node.0
+            );
+            let help = "give the two behaviours different nodes or windows";
+            reader.refuse_at(&steps, rule, Some(help.into()));
+        }
+    }
+}
+
+fn overlap(a: &Window, b: &Window) -> bool {
+    let before = |x: &Window, y: &Window| x.until.is_some_and(|until| until <= y.from);
+    !before(a, b) && !before(b, a)
+}
+
+/// Randomly chosen dishonest nodes are others than those named.
+fn enough_nodes(reader: &mut Reader<'_>, trouble: &Trouble, around: Around) -> Option<()> {
+    let named: BTreeSet<NodeId> = named(&trouble.adversaries);
+    let drawn = trouble
+        .draws
+        .iter()
+        .filter(|draw| matches!(draw.target, Target::Adversary(_)));
+    let wanted = named.len() + drawn.map(|draw| draw.count).sum::<usize>();
+    let nodes = around.nodes?;
+    if wanted > nodes {
+        reader.refuse_with(
+            format!("need {wanted} different nodes, but there are {nodes}"),
+            "nodes chosen at random are others than those named or chosen before",
+        );
+    }
+    Some(())
+}
+
+fn named(adversaries: &[Adversary]) -> BTreeSet<NodeId> {
+    let nodes = adversaries.iter().flat_map(|adversary| &adversary.nodes);
+    nodes.copied().collect()
+}
+
+impl Scenario {
+    /// The nodes that are dishonest at some time.
+    pub fn dishonest(&self) -> BTreeSet<NodeId> {
+        named(&self.adversaries)
+    }
+
+    /// Makes the choices of nodes that are left to chance, from the seed.
+    pub(super) fn draw(&mut self) {
+        let mut random = Random::new(self.seed, Stream::Placement);
+        for draw in &self.draws {
+            if let Target::Adversary(index) = draw.target {
+                self.adversaries[index].nodes.clear();
+            }
+        }
+        let mut taken = self.dishonest();
+        for draw in &self.draws {
+            let everybody = (0..self.nodes).map(NodeId::at);
+            match draw.target {
+                Target::Fault(index) => {
+                    let chosen = choose(&mut random, everybody.collect(), draw.count);
+                    match &mut self.faults[index] {
+                        Fault::Crash { nodes, .. } => *nodes = Victims::Nodes(chosen),
+                        Fault::Loss { nodes, .. }
+                        | Fault::Delay { nodes, .. }
+                        | Fault::Slow { nodes, .. } => *nodes = chosen,
+                        Fault::Partition { .. }
+                        | Fault::Duplicate { .. }
+                        | Fault::Reorder { .. } => unreachable!("these name no nodes"),
+                    }
+                }
+                Target::Adversary(index) => {
+                    let honest = everybody.filter(|node| !taken.contains(node)).collect();
+                    let chosen = choose(&mut random, honest, draw.count);
+                    taken.extend(&chosen);
+                    self.adversaries[index].nodes = chosen;
+                }
+            }
+        }
+    }
+}
+
+/// So many of the pool, or all of it, each set equally likely, in ascending order.
+fn choose(random: &mut Random, mut pool: Vec<NodeId>, count: usize) -> Vec<NodeId> {
+    let count = count.min(pool.len());
+    for place in 0..count {
+        let rest = (pool.len() - place) as u64;
+        let other = usize::try_from(random.below(rest)).expect("an index fits");
+        pool.swap(place, place + other);
+    }
+    pool.truncate(count);
+    pool.sort_unstable();
+    pool
+}

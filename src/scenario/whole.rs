@@ -1,0 +1,284 @@
+//! Reads a whole scenario from its tree: the first-level keys, and what must hold between them.
+
+use super::expect;
+use super::network;
+use super::predict;
+use super::protocol::ProtocolSpec;
+use super::reader::{Fields, Reader};
+use super::schema::{Choice, Execution, Machine, Scenario};
+use super::tree::{Node, Step, Value, parse_path};
+use super::trouble;
+use super::workload;
+use crate::base::crypto::Crypto;
+use crate::base::time::{Span, Time, Window};
+use crate::base::units::Bytes;
+use crate::protocol::mempool::BatchRule;
+
+/// What a scenario may name, handed down by the modules that have it.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'k> {
+    /// The protocols.
+    pub protocols: &'k [ProtocolSpec],
+    /// The numeric columns of `runs.csv`.
+    pub columns: &'k [&'k str],
+    /// The figures an experiment may ask for.
+    pub figures: &'k [&'k str],
+}
+
+/// What the parts of a scenario must fit; unknown if it is itself wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Around {
+    /// How many nodes there are.
+    pub nodes: Option<usize>,
+    /// How long the run lasts.
+    pub duration: Option<Span>,
+}
+
+/// The first-level keys.
+pub const KEYS: &[&str] = &[
+    "about",
+    "seed",
+    "duration",
+    "warmup",
+    "nodes",
+    "protocol",
+    "batch",
+    "network",
+    "machine",
+    "crypto",
+    "workload",
+    "execution",
+    "faults",
+    "adversaries",
+    "expect",
+];
+/// The keys of `batch`.
+pub const BATCH_KEYS: &[&str] = &["max", "bytes", "wait"];
+/// The keys of `machine`.
+pub const MACHINE_KEYS: &[&str] = &[
+    "cores",
+    "per_message",
+    "per_kilobyte",
+    "sign",
+    "verify",
+    "execute",
+    "sync",
+    "shared",
+];
+/// Nodes at most.
+pub const NODES_MAX: u64 = 10_000;
+/// The longest run: a hundred years of 365 days.
+const DURATION_MAX: Span = Span::from_secs(100 * 365 * 24 * 3600);
+
+/// Reads a scenario. Whatever is wrong is noted in the reader; what is returned then is not to be
+/// used.
+pub fn scenario<'t>(
+    reader: &mut Reader<'t>,
+    root: &'t Node,
+    known: &Known<'_>,
+) -> Option<Scenario> {
+    if let Value::Null = root.value {
+        reader.refuse_with(
+            "the file says nothing",
+            "`consilium init` writes a scenario to start from",
+        );
+        return None;
+    }
+    let fields = reader.fields(root, KEYS)?;
+    let about = reader.require(fields, "about", "what this scenario shows", Reader::text);
+    let seed = reader.require(fields, "seed", "7", |r, n| r.count(n, 0, u64::MAX));
+    let duration = reader.require(fields, "duration", "60s", duration);
+    let warmup = reader.or(fields, "warmup", Span::ZERO, Reader::quantity);
+    let nodes = reader.require(fields, "nodes", "4", |r, n| r.count(n, 1, NODES_MAX));
+    let around = Around {
+        nodes: nodes.and_then(|nodes| usize::try_from(nodes).ok()),
+        duration,
+    };
+    if duration.is_some_and(|duration| warmup >= duration) {
+        let rule = format!("{warmup} is not shorter than the duration: nothing is left to measure");
+        reader.refuse_at(&[Step::Key("warmup".into())], rule, None);
+    }
+    let protocol = reader.require(fields, "protocol", "pbft", |reader, node| {
+        protocol(reader, node, around.nodes, known)
+    });
+    let byzantine = protocol.as_ref().is_some_and(|(_, byzantine)| *byzantine);
+    let batch = reader.or(fields, "batch", BatchRule::default(), batch);
+    let network = match fields.get("network") {
+        Some(node) => reader.inside(Step::Key("network".into()), |reader| {
+            network::network(reader, node, around)
+        }),
+        None => Some(network::single_site(around.nodes.unwrap_or(1))),
+    };
+    let machine = reader.or(fields, "machine", DEFAULT_MACHINE, machine);
+    let crypto = reader.or(fields, "crypto", Crypto::Modelled, |reader, node| {
+        reader.choice(
+            node,
+            &[("modelled", Crypto::Modelled), ("ed25519", Crypto::Ed25519)],
+        )
+    });
+    let workload = reader.require(fields, "workload", "{ rate: 100/s }", |reader, node| {
+        workload::workload(reader, node, byzantine)
+    });
+    let execution = reader.or(fields, "execution", Execution::OrderExecute, |r, n| {
+        r.choice(n, &[("order-execute", Execution::OrderExecute)])
+    });
+    let trouble = trouble::trouble(reader, fields, around, network.as_ref());
+    let expect = expect_of(reader, fields, known);
+    let mut scenario = Scenario {
+        about: about?.to_string(),
+        seed: seed?,
+        duration: duration?,
+        warmup,
+        nodes: around.nodes?,
+        protocol: protocol?.0,
+        batch,
+        network: network?,
+        machine,
+        crypto,
+        workload: workload?,
+        execution,
+        faults: trouble.faults,
+        adversaries: trouble.adversaries,
+        expect,
+        draws: trouble.draws,
+    };
+    scenario.draw();
+    expect::within_model(reader, &mut scenario, byzantine);
+    predict::predict(reader, &scenario, byzantine);
+    Some(scenario)
+}
+
+fn expect_of<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    known: &Known<'_>,
+) -> super::schema::Expect {
+    let read = |reader: &mut Reader<'t>, node| expect::expect(reader, node, known.columns);
+    reader.or(fields, "expect", expect::nothing(), read)
+}
+
+fn duration<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Span> {
+    let span = reader.positive(node)?;
+    if span > DURATION_MAX {
+        reader.refuse("must be at most 100 years (876000h)");
+        return None;
+    }
+    Some(span)
+}
+
+/// A protocol by name, or as a map from its name to its configuration; and whether it is
+/// Byzantine.
+fn protocol<'t>(
+    reader: &mut Reader<'t>,
+    node: &'t Node,
+    nodes: Option<usize>,
+    known: &Known<'_>,
+) -> Option<(Choice, bool)> {
+    let names: Vec<&str> = known.protocols.iter().map(|spec| spec.name).collect();
+    let (index, config) = match &node.value {
+        Value::Scalar { .. } => {
+            let choices: Vec<(&str, usize)> = names.iter().copied().zip(0..).collect();
+            (reader.choice(node, &choices)?, serde_json::Value::Null)
+        }
+        Value::Null | Value::List(_) | Value::Map(_) => {
+            let (entry, index) = reader.tagged(node, &names)?;
+            (index, entry.node.to_json())
+        }
+    };
+    let spec = &known.protocols[index];
+    // A wrong number of nodes is refused on its own; the rest is checked against a usual one.
+    match (spec.check)(&config, nodes.unwrap_or(4)) {
+        Ok(config) => {
+            let name = spec.name.to_string();
+            Some((Choice { name, config }, spec.byzantine))
+        }
+        Err(misfits) => {
+            for (key, rule) in misfits {
+                let mut steps = vec![Step::Key(spec.name.into())];
+                steps.extend(parse_path(&key).unwrap_or_default());
+                let (rule, help) = match rule.split_once('\n') {
+                    Some((rule, help)) => (rule.to_string(), Some(help.to_string())),
+                    None => (rule, None),
+                };
+                if rule.starts_with("unknown key") {
+                    reader.refuse_key_at(&steps, rule, help);
+                } else {
+                    reader.refuse_at(&steps, rule, help);
+                }
+            }
+            None
+        }
+    }
+}
+
+fn batch<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<BatchRule> {
+    let fields = reader.fields(node, BATCH_KEYS)?;
+    let rule = BatchRule::default();
+    let max = reader.field(fields, "max", |r, n| r.count(n, 1, 1_000_000));
+    let bytes = reader.or(fields, "bytes", rule.bytes, |reader, node| {
+        let bytes: Bytes = reader.quantity(node)?;
+        if bytes.0 == 0 || bytes.0 > 64 << 20 {
+            reader.refuse("must be from 1B to 64MiB");
+            return None;
+        }
+        Some(bytes)
+    });
+    Some(BatchRule {
+        max: max.and_then(|max| max.try_into().ok()).unwrap_or(rule.max),
+        bytes,
+        wait: reader.or(fields, "wait", rule.wait, Reader::quantity),
+    })
+}
+
+/// A machine of a hospital: what one processor core of 2020 takes.
+const DEFAULT_MACHINE: Machine = Machine {
+    cores: 1,
+    per_message: Span::from_micros(5),
+    per_kilobyte: Span::from_micros(1),
+    sign: Span::from_micros(25),
+    verify: Span::from_micros(60),
+    execute: Span::from_micros(10),
+    sync: Span::from_micros(250),
+    shared: false,
+};
+
+fn machine<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Machine> {
+    let fields = reader.fields(node, MACHINE_KEYS)?;
+    let standard = DEFAULT_MACHINE;
+    let cores = reader.field(fields, "cores", |r, n| r.count(n, 1, 1024));
+    let mut cost = |key, standard| reader.or(fields, key, standard, Reader::quantity);
+    Some(Machine {
+        cores: cores.and_then(|cores| cores.try_into().ok()).unwrap_or(1),
+        per_message: cost("per_message", standard.per_message),
+        per_kilobyte: cost("per_kilobyte", standard.per_kilobyte),
+        sign: cost("sign", standard.sign),
+        verify: cost("verify", standard.verify),
+        execute: cost("execute", standard.execute),
+        sync: cost("sync", standard.sync),
+        shared: reader.or(fields, "shared", standard.shared, Reader::flag),
+    })
+}
+
+/// The window of a fault or behaviour: all of time if it is not written.
+pub fn during<'t>(reader: &mut Reader<'t>, fields: Fields<'t>, around: Around) -> Window {
+    reader.or(fields, "during", Window::ALWAYS, |reader, node| {
+        let window = reader.window(node)?;
+        let duration = around.duration?;
+        let end = Time::ZERO + duration;
+        if window.from >= end {
+            let from = window.from.since(Time::ZERO);
+            reader.refuse(format!(
+                "begins at {from}, when the run of {duration} is over"
+            ));
+        } else if window.until.is_some_and(|until| until > end) {
+            let until = window
+                .until
+                .map_or(Span::ZERO, |until| until.since(Time::ZERO));
+            reader.refuse_with(
+                format!("ends at {until}, but the run lasts {duration}"),
+                "leave the end out for a window that stays open: `[20s]`",
+            );
+        }
+        Some(window)
+    })
+}

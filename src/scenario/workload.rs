@@ -1,0 +1,142 @@
+//! Reads the workload: how many requests, of which kinds, by whom.
+
+use super::reader::{Fields, Reader};
+use super::schema::{Gateways, Load, Mix, Replies, Workload};
+use super::tree::Node;
+use crate::base::time::Span;
+use crate::base::units::{Rate, Ratio};
+
+/// The keys of `workload`.
+pub const KEYS: &[&str] = &[
+    "rate", "even", "clients", "think", "mix", "patients", "doctors", "zipf", "invalid", "replies",
+    "retry", "gateways",
+];
+/// The keys of `workload.mix`.
+pub const MIX_KEYS: &[&str] = &[
+    "submit", "propose", "search", "grant", "revoke", "access", "share",
+];
+
+/// Reads `workload`; Byzantine protocols make clients wait for more answers.
+pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) -> Option<Workload> {
+    let fields = reader.fields(node, KEYS)?;
+    let people = |reader: &mut Reader<'t>, key, standard| {
+        let count = reader.field(fields, key, |r, n| r.count(n, 1, 10_000_000));
+        count
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(standard)
+    };
+    let replies = [
+        ("one", Replies::One),
+        ("f+1", Replies::OneHonest),
+        ("quorum", Replies::Quorum),
+        ("all", Replies::All),
+    ];
+    let gateways = [("honest", Gateways::Honest), ("all", Gateways::All)];
+    let usual = if byzantine {
+        Replies::OneHonest
+    } else {
+        Replies::One
+    };
+    let load = load(reader, fields);
+    let zipf = reader.or(fields, "zipf", 0, |r, n| r.thousandths(n, 0, 10_000));
+    Some(Workload {
+        mix: reader.or(fields, "mix", DEFAULT_MIX, mix),
+        patients: people(reader, "patients", 10_000),
+        doctors: people(reader, "doctors", 100),
+        zipf: u32::try_from(zipf).ok()?,
+        invalid: reader.or(fields, "invalid", Ratio::ZERO, Reader::quantity),
+        replies: reader.or(fields, "replies", usual, |r, n| r.choice(n, &replies)),
+        retry: reader.or(fields, "retry", Span::from_secs(2), Reader::positive),
+        gateways: reader.or(fields, "gateways", Gateways::Honest, |r, n| {
+            r.choice(n, &gateways)
+        }),
+        load: load?,
+    })
+}
+
+/// Either a rate or clients.
+fn load<'t>(reader: &mut Reader<'t>, fields: Fields<'t>) -> Option<Load> {
+    let rate = reader.field(fields, "rate", |reader, node| {
+        let rate: Rate = reader.quantity(node)?;
+        if rate.per_kilosecond() == 0 {
+            reader.refuse("must be greater than zero");
+            return None;
+        }
+        Some(rate)
+    });
+    let clients = reader.field(fields, "clients", |r, n| r.count(n, 1, 100_000));
+    let even = reader.or(fields, "even", false, Reader::flag);
+    let think = reader.or(fields, "think", Span::ZERO, Reader::quantity);
+    let misplaced = match (fields.has("rate"), fields.has("clients")) {
+        (true, true) => Some((
+            "clients",
+            "stands beside `rate`: the load is one or the other",
+        )),
+        (false, false) => {
+            reader.missing("rate", "100/s` for an open loop, or `clients: 100");
+            None
+        }
+        (true, false) if fields.has("think") => Some((
+            "think",
+            "belongs to `clients`: with a `rate`, requests do not wait",
+        )),
+        (false, true) if fields.has("even") => Some((
+            "even",
+            "belongs to `rate`: clients ask when they are answered",
+        )),
+        (true, false) | (false, true) => None,
+    };
+    if let Some((key, rule)) = misplaced {
+        let help = Some("remove one of the two".into());
+        reader.refuse_at(&[super::tree::Step::Key(key.into())], rule, help);
+        return None;
+    }
+    match (rate, clients) {
+        (Some(rate), _) => Some(Load::Open { rate, even }),
+        (None, Some(clients)) => Some(Load::Closed {
+            clients: clients.try_into().ok()?,
+            think,
+        }),
+        (None, None) => None,
+    }
+}
+
+/// The kinds of a scenario that says nothing of them.
+const DEFAULT_MIX: Mix = Mix {
+    submit: 5,
+    propose: 0,
+    search: 2,
+    grant: 1,
+    revoke: 0,
+    access: 1,
+    share: 1,
+};
+
+/// Weights; a kind that is not written has none.
+fn mix<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Mix> {
+    let before = reader.noted();
+    let fields = reader.fields(node, MIX_KEYS)?;
+    let mut weight = |key| {
+        let weight = reader.field(fields, key, |r, n| r.count(n, 0, 1_000_000));
+        weight
+            .and_then(|weight| weight.try_into().ok())
+            .unwrap_or(0)
+    };
+    let mix = Mix {
+        submit: weight("submit"),
+        propose: weight("propose"),
+        search: weight("search"),
+        grant: weight("grant"),
+        revoke: weight("revoke"),
+        access: weight("access"),
+        share: weight("share"),
+    };
+    if reader.noted() == before && mix.weights().iter().all(|(_, weight)| *weight == 0) {
+        reader.refuse_with(
+            "gives no kind of call a weight",
+            "write how often each kind is called, like `{ submit: 5, search: 2 }`",
+        );
+        return None;
+    }
+    Some(mix)
+}
