@@ -422,9 +422,9 @@ impl Outlook {
                     let forgets = *disk == Disk::Lost;
                     recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
                     if let (false, Victims::Nodes(nodes)) = (passing && !forgets, nodes) {
-                        nodes
-                            .iter()
-                            .for_each(|node| drop(missing.insert(node.index())));
+                        nodes.iter().for_each(|node| {
+                            let _ = missing.insert(node.index());
+                        });
                     } else if !passing || forgets {
                         // Whoever leads then: one node more, whichever it is.
                         let free = (0..n).find(|node| !missing.contains(*node));
