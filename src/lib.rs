@@ -2,7 +2,9 @@
 
 pub mod base;
 pub mod bench;
+pub mod catalog;
 pub mod chain;
+pub mod cli;
 pub mod contract;
 pub mod experiment;
 pub mod figure;

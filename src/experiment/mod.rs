@@ -3,8 +3,10 @@
 
 pub mod manifest;
 pub mod plan;
+pub mod record;
 pub mod stats;
 pub mod store;
+pub mod sweep;
 pub mod table;
 
 mod cells;

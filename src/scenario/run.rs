@@ -490,6 +490,19 @@ impl Outlook {
 }
 
 impl Fault {
+    /// As written in a scenario.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Partition { .. } => "partition",
+            Self::Loss { .. } => "loss",
+            Self::Delay { .. } => "delay",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Reorder { .. } => "reorder",
+            Self::Crash { .. } => "crash",
+            Self::Slow { .. } => "slow",
+        }
+    }
+
     /// When the fault is active.
     pub fn during(&self) -> Window {
         match self {
