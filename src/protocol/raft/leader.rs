@@ -25,6 +25,8 @@ struct Peer {
     in_flight: VecDeque<u64>,
     /// A heartbeat round after which the append that ends here has been answered, or is lost.
     suspect: Option<(u64, u64)>,
+    /// The last heartbeat sent, and what had matched by then.
+    promised: (u64, u64),
     /// When it was last heard.
     heard: Time,
     /// When anything was last sent to it.
@@ -61,6 +63,12 @@ impl Peer {
         self.in_flight.clear();
         self.suspect = None;
     }
+
+    /// The follower refuses what it confirmed: it has lost its disk. Trusting it less is safe.
+    fn trust_less(&mut self, hint: u64) {
+        self.matched = self.matched.min(hint - 1);
+        self.go_back(hint);
+    }
 }
 
 /// What a leader knows beyond a follower.
@@ -90,6 +98,7 @@ impl Leader {
             probe: last,
             in_flight: VecDeque::new(),
             suspect: None,
+            promised: (0, 0),
             heard: now,
             sent: now,
             acked: 0,
@@ -315,10 +324,12 @@ impl Raft {
             Answer::Conflict { previous, hint } => {
                 let Some(leader) = self.leader() else { return };
                 let peer = &mut leader.peers[position];
-                // An answer to an append that was given up, or that is known to have matched.
-                let stale = previous <= peer.matched || (peer.probing && previous != peer.probe);
-                if !stale {
-                    peer.go_back(hint.min(previous));
+                let hint = hint.min(previous).max(1);
+                if previous <= peer.matched {
+                    peer.trust_less(hint);
+                } else if !peer.probing || previous == peer.probe {
+                    // Otherwise the answer is to an append that was given up.
+                    peer.go_back(hint);
                 }
             }
             Answer::Stale => {}
@@ -406,6 +417,7 @@ impl Raft {
         for position in to {
             let peer = &mut leader.peers[*position];
             peer.sent = cx.now();
+            peer.promised = (round, peer.matched);
             if let (None, Some(end)) = (peer.suspect, peer.in_flight.front()) {
                 peer.suspect = Some((round, *end));
             }
@@ -432,6 +444,11 @@ impl Raft {
         let Some(leader) = self.leader() else { return };
         let peer = &mut leader.peers[position];
         peer.acked = peer.acked.max(reply.round);
+        let (round, promised) = peer.promised;
+        if reply.round == round && reply.matched < promised {
+            // It has returned from a crash: let it confirm the last entry once more.
+            peer.trust_less(promised);
+        }
         if let Some((_, end)) = peer.suspect.filter(|(round, _)| *round <= reply.round) {
             peer.suspect = None;
             if peer.matched < end {

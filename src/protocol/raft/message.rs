@@ -78,7 +78,7 @@ pub enum Answer {
         /// Where the leader may try next: the first entry of the conflicting term.
         hint: u64,
     },
-    /// The sender's term is over.
+    /// The sender's term is over, or it lacks what is decided.
     Stale,
 }
 

@@ -184,6 +184,11 @@ fn lying_voter_makes_two_leaders() {
 }
 
 #[test]
+fn catches_up_with_an_empty_disk() {
+    check::<Raft>(plain(), 3, "raft/empty-disk.txt");
+}
+
+#[test]
 fn amnesia_forks() {
     let stage = check::<Raft>(plain(), 3, "raft/amnesia.txt");
     assert!(stage.violation().is_some());
