@@ -371,17 +371,20 @@ impl State {
         let bounds = Bounds::of(query);
         let codes = query.conditions.iter();
         let codes: Vec<&Condition> = codes.filter(|condition| *condition != lead).collect();
-        self.index
-            .lists(lead)
-            .flatten()
-            .filter(|posting| bounds.hold(posting))
-            .map(|posting| self.records.at(posting.at))
-            .filter(|record| {
+        let mut found = Vec::new();
+        for list in self.index.lists(lead) {
+            for posting in list.iter().filter(|posting| bounds.hold(posting)) {
+                let record = self.records.at(posting.at);
                 let case = &record.draft.content().summary;
-                codes.iter().all(|condition| condition.names(case))
-            })
-            .take(MATCHES_MAX + 1)
-            .collect()
+                if codes.iter().all(|condition| condition.names(case)) {
+                    found.push(record);
+                }
+                if found.len() > MATCHES_MAX {
+                    return found;
+                }
+            }
+        }
+        found
     }
 
     /// Answers a query. The salt is different for every query, and so are handles and order.
@@ -389,7 +392,7 @@ impl State {
         if query.conditions.is_empty() {
             return Err(Code::EmptyQuery);
         }
-        let mut matches = self.matching(query);
+        let matches = self.matching(query);
         if matches.len() > MATCHES_MAX {
             return Err(Code::TooBroad);
         }
@@ -401,13 +404,14 @@ impl State {
             return Err(Code::BadPage);
         }
         // Which page a record is on depends on the salt too; names are made for one page only.
-        let place = |record: &&Record| {
-            let rid = &record.draft.content().rid;
-            (mix(salt.prefix(), rid.0.prefix()), *rid)
-        };
-        matches.sort_by_cached_key(place);
-        let page = matches.iter().skip(first).take(PAGE);
-        let mut rows: Vec<Row> = page.map(|record| self.row(salt, record)).collect();
+        let rid = |record: &Record| record.draft.content().rid;
+        let place = |record: &Record| mix(salt.prefix(), rid(record).0.prefix());
+        let mut order: Vec<(u64, &Record)> = matches.iter().map(|&r| (place(r), r)).collect();
+        order.sort_unstable_by(|(a, one), (b, other)| {
+            a.cmp(b).then_with(|| rid(one).cmp(&rid(other)))
+        });
+        let page = order.iter().skip(first).take(PAGE);
+        let mut rows: Vec<Row> = page.map(|(_, record)| self.row(salt, record)).collect();
         rows.sort_unstable_by_key(|row| row.handle);
         Ok(Answer {
             about: (matches.len() / query.floor() * query.floor()) as u32,
