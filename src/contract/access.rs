@@ -151,6 +151,8 @@ impl GrantTerms {
 struct Grant {
     order: Arc<Order>,
     patient: u32,
+    /// Where the grantee stands; of a specialty its hospital.
+    grantee: Place,
     uses: u32,
     revoked: bool,
 }
@@ -182,18 +184,18 @@ impl Grant {
 
     /// Whether the grant is for whoever stands at this place.
     fn is_for(&self, place: Place, directory: &Directory) -> bool {
-        let is = |party: Party| directory.place(&party) == Ok(place);
-        match self.terms().grantee {
-            Grantee::Doctor(did) => is(Party::Doctor(did)),
-            Grantee::Hospital(hid) => is(Party::Hospital(hid)),
-            Grantee::Patient(pid) => is(Party::Patient(pid)),
-            Grantee::Specialty(specialty, hid) => match place {
-                Place::Doctor(at) => {
-                    let doctor = directory.doctor_at(at);
-                    doctor.specialty == specialty && doctor.hid == hid
-                }
-                Place::Authority(_) | Place::Hospital(_) | Place::Patient(_) => false,
-            },
+        match (&self.terms().grantee, place) {
+            (Grantee::Specialty(specialty, hid), Place::Doctor(at)) => {
+                let doctor = directory.doctor_at(at);
+                doctor.specialty == *specialty && doctor.hid == *hid
+            }
+            (
+                Grantee::Specialty(..),
+                Place::Authority(_) | Place::Hospital(_) | Place::Patient(_),
+            ) => false,
+            (Grantee::Doctor(_) | Grantee::Hospital(_) | Grantee::Patient(_), place) => {
+                self.grantee == place
+            }
         }
     }
 }
@@ -274,12 +276,12 @@ impl State {
             Grantee::Hospital(hid) | Grantee::Specialty(_, hid) => Party::Hospital(hid),
             Grantee::Patient(pid) => Party::Patient(pid),
         };
-        if self.directory.place(&grantee).is_err() {
-            return Err(Code::GranteeNotFound);
-        }
+        let grantee = self.directory.place(&grantee);
+        let grantee = grantee.map_err(|_| Code::GranteeNotFound)?;
         let grant = Grant {
             order: order.clone(),
             patient,
+            grantee,
             uses: 0,
             revoked: false,
         };

@@ -41,6 +41,8 @@ pub(super) struct Record {
     pub(super) since: u64,
     pub(super) by_doctor: Signature,
     pub(super) by_patient: Option<Signature>,
+    /// Where the record is in the index while it is active.
+    pub(super) ticket: u32,
 }
 
 impl Record {
@@ -145,6 +147,7 @@ impl State {
             since: height,
             by_doctor,
             by_patient: Some(*by_patient.signature()),
+            ticket: 0,
         };
         let at = self.insert(record);
         self.activated(at, replaced);
@@ -175,6 +178,7 @@ impl State {
             since: height,
             by_doctor,
             by_patient: None,
+            ticket: 0,
         });
         Ok(())
     }
@@ -369,12 +373,12 @@ impl State {
     }
 
     /// Adds a record and tells its place.
-    fn insert(&mut self, record: Record) -> u32 {
+    fn insert(&mut self, mut record: Record) -> u32 {
         let at = self.records.all.len() as u32;
         self.root.add(&record.entry());
         self.records.by_rid.insert(record.draft.content().rid, at);
         if record.status == Status::Active {
-            self.index.insert(at, &record.draft.content().summary);
+            record.ticket = self.index.insert(at, &record.draft.content().summary);
         }
         self.records.all.push(record);
         at
@@ -390,8 +394,8 @@ impl State {
         let is = record.status == Status::Active;
         let summary = &record.draft.content().summary;
         match (was, is) {
-            (false, true) => self.index.insert(at, summary),
-            (true, false) => self.index.remove(at, summary),
+            (false, true) => record.ticket = self.index.insert(at, summary),
+            (true, false) => self.index.remove(record.ticket, summary),
             (true, true) | (false, false) => {}
         }
     }

@@ -16,6 +16,7 @@ use super::message::Message;
 use super::records::Record;
 use super::summary::{Outcome, Sex, Summary, Term};
 use crate::base::crypto::{Digest, Hasher};
+use crate::base::random::mix;
 
 /// What a case can be found by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -80,7 +81,7 @@ pub struct Row {
 pub struct Answer {
     /// How many cases match, rounded down to a multiple of the floor.
     pub about: u32,
-    /// One page of them, by handle.
+    /// One page of them, ordered by handle.
     pub rows: Vec<Row>,
 }
 
@@ -173,8 +174,8 @@ impl Condition {
         }
     }
 
-    /// Whether a case fulfils the condition.
-    fn holds(&self, case: &Summary) -> bool {
+    /// Whether a case has the code that the condition asks for, if it asks for one.
+    fn names(&self, case: &Summary) -> bool {
         match self {
             Self::Has(Feature::Diagnosis(term)) => case.diagnoses.contains(term),
             Self::Has(Feature::DiagnosisGroup(term)) => {
@@ -182,13 +183,15 @@ impl Condition {
             }
             Self::Has(Feature::Procedure(term)) => case.procedures.contains(term),
             Self::Has(Feature::Drug(term)) => case.drugs.contains(term),
-            Self::Has(Feature::Sex(sex)) => case.sex == *sex,
-            Self::Has(Feature::Age(band)) => case.age_band == *band,
-            Self::Has(Feature::Quarter(quarter)) => case.quarter == *quarter,
-            Self::Has(Feature::Outcome(outcome)) => case.outcome == *outcome,
-            Self::Has(Feature::Department(department)) => case.department == *department,
-            Self::Ages(from, to) => (*from..=*to).contains(&case.age_band),
-            Self::Quarters(from, to) => (*from..=*to).contains(&case.quarter),
+            Self::Has(
+                Feature::Sex(_)
+                | Feature::Age(_)
+                | Feature::Quarter(_)
+                | Feature::Outcome(_)
+                | Feature::Department(_),
+            )
+            | Self::Ages(..)
+            | Self::Quarters(..) => true,
         }
     }
 
@@ -202,43 +205,137 @@ impl Condition {
     }
 }
 
-/// The places of the records that have a feature, in ascending order. New records have the highest
-/// place, so that adding one is almost always appending.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// A record in the index: its place, and what of its case can be compared without looking it up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Posting {
+    ticket: u32,
+    at: u32,
+    quarter: u16,
+    age_band: u8,
+    department: u8,
+    sex: Sex,
+    outcome: Outcome,
+}
+
+/// All conditions of a query that postings can answer, taken together.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    ages: (u8, u8),
+    quarters: (u16, u16),
+    departments: (u8, u8),
+    /// One bit for each sex, and for each outcome.
+    sexes: u8,
+    outcomes: u8,
+}
+
+impl Bounds {
+    fn of(query: &Query) -> Self {
+        let mut bounds = Self {
+            ages: (0, u8::MAX),
+            quarters: (0, u16::MAX),
+            departments: (0, u8::MAX),
+            sexes: u8::MAX,
+            outcomes: u8::MAX,
+        };
+        for condition in &query.conditions {
+            match condition {
+                Condition::Has(Feature::Sex(sex)) => bounds.sexes &= 1 << *sex as u8,
+                Condition::Has(Feature::Outcome(o)) => bounds.outcomes &= 1 << *o as u8,
+                Condition::Has(Feature::Age(band)) => narrow(&mut bounds.ages, *band, *band),
+                Condition::Ages(from, to) => narrow(&mut bounds.ages, *from, *to),
+                Condition::Has(Feature::Quarter(quarter)) => {
+                    narrow(&mut bounds.quarters, *quarter, *quarter);
+                }
+                Condition::Quarters(from, to) => narrow(&mut bounds.quarters, *from, *to),
+                Condition::Has(Feature::Department(department)) => {
+                    narrow(&mut bounds.departments, *department, *department);
+                }
+                Condition::Has(
+                    Feature::Diagnosis(_)
+                    | Feature::DiagnosisGroup(_)
+                    | Feature::Procedure(_)
+                    | Feature::Drug(_),
+                ) => {}
+            }
+        }
+        bounds
+    }
+
+    /// Whether a posting keeps all of them.
+    fn hold(&self, posting: &Posting) -> bool {
+        (self.quarters.0..=self.quarters.1).contains(&posting.quarter)
+            & (self.ages.0..=self.ages.1).contains(&posting.age_band)
+            & (self.departments.0..=self.departments.1).contains(&posting.department)
+            & (self.sexes >> posting.sex as u8 & 1 == 1)
+            & (self.outcomes >> posting.outcome as u8 & 1 == 1)
+    }
+}
+
+/// Narrows an interval to what it shares with another.
+fn narrow<T: Ord + Copy>(interval: &mut (T, T), from: T, to: T) {
+    *interval = (interval.0.max(from), interval.1.min(to));
+}
+
+/// The records that have a feature, in the order in which they entered the index: each gets a
+/// ticket, so that adding one is appending.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    by_feature: BTreeMap<Feature, Vec<u32>>,
+    by_feature: BTreeMap<Feature, Vec<Posting>>,
+    tickets: u32,
 }
 
 impl Index {
-    /// Adds a record under each of its features.
-    pub(super) fn insert(&mut self, at: u32, case: &Summary) {
+    /// Adds a record under each of its features and tells its ticket.
+    pub(super) fn insert(&mut self, at: u32, case: &Summary) -> u32 {
+        self.tickets += 1;
+        let posting = Posting {
+            ticket: self.tickets,
+            at,
+            quarter: case.quarter,
+            age_band: case.age_band,
+            department: case.department,
+            sex: case.sex,
+            outcome: case.outcome,
+        };
         each_feature(case, |feature| {
-            let places = self.by_feature.entry(feature).or_default();
-            if let Err(gap) = places.binary_search(&at) {
-                places.insert(gap, at);
+            let postings = self.by_feature.entry(feature).or_default();
+            // Two diagnoses of one group make one posting under the group.
+            if postings.last() != Some(&posting) {
+                postings.push(posting);
             }
         });
+        posting.ticket
     }
 
-    /// Removes a record from each of its features.
-    pub(super) fn remove(&mut self, at: u32, case: &Summary) {
+    /// Removes what entered with this ticket from each of its features.
+    pub(super) fn remove(&mut self, ticket: u32, case: &Summary) {
         each_feature(case, |feature| {
-            let Some(places) = self.by_feature.get_mut(&feature) else {
+            let Some(postings) = self.by_feature.get_mut(&feature) else {
                 return;
             };
-            if let Ok(found) = places.binary_search(&at) {
-                places.remove(found);
+            if let Ok(found) = postings.binary_search_by_key(&ticket, |posting| posting.ticket) {
+                postings.remove(found);
             }
-            if places.is_empty() {
+            if postings.is_empty() {
                 self.by_feature.remove(&feature);
             }
         });
     }
 
-    /// The lists of places of which one or another has every case that fulfils the condition.
-    fn lists(&self, condition: &Condition) -> impl Iterator<Item = &Vec<u32>> {
+    /// Under which features which records are found.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> BTreeMap<Feature, BTreeSet<u32>> {
+        let places = |postings: &Vec<Posting>| postings.iter().map(|posting| posting.at).collect();
+        let features = self.by_feature.iter();
+        features
+            .map(|(feature, list)| (*feature, places(list)))
+            .collect()
+    }
+
+    /// The lists of which one or another has every case that fulfils the condition.
+    fn lists(&self, condition: &Condition) -> impl Iterator<Item = &Vec<Posting>> {
         let (from, to) = condition.features();
-        self.by_feature.range(from..=to).map(|(_, places)| places)
+        self.by_feature.range(from..=to).map(|(_, list)| list)
     }
 }
 
@@ -263,29 +360,34 @@ fn each_feature(case: &Summary, mut visit: impl FnMut(Feature)) {
 
 impl State {
     /// The records that fulfil all conditions, up to one more than an answer may be drawn from.
-    /// The condition with the fewest candidates leads; the others are looked up case by case.
+    /// The condition with the fewest candidates leads; a candidate's record is looked up only if
+    /// its posting fits and another code is asked for.
     fn matching(&self, query: &Query) -> Vec<&Record> {
         let candidates =
             |condition: &&Condition| self.index.lists(condition).map(Vec::len).sum::<usize>();
         let Some(lead) = query.conditions.iter().min_by_key(candidates) else {
             return Vec::new();
         };
-        self.index
-            .lists(lead)
-            .flatten()
-            .map(|&at| self.records.at(at))
-            .filter(|record| {
+        let bounds = Bounds::of(query);
+        let codes = query.conditions.iter();
+        let codes: Vec<&Condition> = codes.filter(|condition| *condition != lead).collect();
+        let mut found = Vec::new();
+        for list in self.index.lists(lead) {
+            for posting in list.iter().filter(|posting| bounds.hold(posting)) {
+                let record = self.records.at(posting.at);
                 let case = &record.draft.content().summary;
-                query
-                    .conditions
-                    .iter()
-                    .all(|condition| condition.holds(case))
-            })
-            .take(MATCHES_MAX + 1)
-            .collect()
+                if codes.iter().all(|condition| condition.names(case)) {
+                    found.push(record);
+                }
+                if found.len() > MATCHES_MAX {
+                    return found;
+                }
+            }
+        }
+        found
     }
 
-    /// Answers a query. The salt is different for every query, and so are the handles.
+    /// Answers a query. The salt is different for every query, and so are handles and order.
     pub(super) fn search(&self, query: &Query, salt: &Digest) -> Result<Answer, Code> {
         if query.conditions.is_empty() {
             return Err(Code::EmptyQuery);
@@ -294,39 +396,49 @@ impl State {
         if matches.len() > MATCHES_MAX {
             return Err(Code::TooBroad);
         }
-        let patients: BTreeSet<u32> = matches.iter().map(|record| record.patient).collect();
-        if patients.len() < query.floor() {
+        if !has_patients(&matches, query.floor()) {
             return Err(Code::TooFewResults);
         }
         let first = usize::from(query.page) * PAGE;
         if first >= matches.len() {
             return Err(Code::BadPage);
         }
-        let mut handles: Vec<([u8; 16], &Record)> = matches
-            .iter()
-            .map(|record| (handle(salt, record), *record))
-            .collect();
-        handles.sort_unstable_by_key(|(handle, _)| *handle);
-        let rows = handles.iter().skip(first).take(PAGE);
+        // Which page a record is on depends on the salt too; names are made for one page only.
+        let rid = |record: &Record| record.draft.content().rid;
+        let place = |record: &Record| mix(salt.prefix(), rid(record).0.prefix());
+        let mut order: Vec<(u64, &Record)> = matches.iter().map(|&r| (place(r), r)).collect();
+        order.sort_unstable_by(|(a, one), (b, other)| {
+            a.cmp(b).then_with(|| rid(one).cmp(&rid(other)))
+        });
+        let page = order.iter().skip(first).take(PAGE);
+        let mut rows: Vec<Row> = page.map(|(_, record)| self.row(salt, record)).collect();
+        rows.sort_unstable_by_key(|row| row.handle);
         Ok(Answer {
             about: (matches.len() / query.floor() * query.floor()) as u32,
-            rows: rows
-                .map(|(handle, record)| self.row(*handle, record))
-                .collect(),
+            rows,
         })
     }
 
     /// What an answer shows of a record.
-    fn row(&self, handle: [u8; 16], record: &Record) -> Row {
+    fn row(&self, salt: &Digest, record: &Record) -> Row {
         let hospital = self.directory.hospital(&record.draft.content().hid);
         let hospital = hospital.expect("the hospital of a record is registered");
         Row {
-            handle,
+            handle: handle(salt, record),
             summary: record.draft.content().summary.clone(),
             region: self.directory.hospital_at(hospital).region,
             verified: self.directory.check_doctor(record.doctor).is_ok(),
         }
     }
+}
+
+/// Whether the records are of at least so many distinct patients.
+fn has_patients(records: &[&Record], floor: usize) -> bool {
+    let mut patients = BTreeSet::new();
+    records.iter().any(|record| {
+        patients.insert(record.patient);
+        patients.len() >= floor
+    })
 }
 
 /// The name of a record in one answer.

@@ -1,6 +1,9 @@
 //! Records, grants and people from beginning to end.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::base::crypto::Digest;
 use crate::contract::identity::Standing;
 use crate::contract::records::Status;
 use crate::contract::search::{Answer, Condition, Query};
@@ -177,4 +180,158 @@ fn research_needs_more_patients_than_care() {
     assert_eq!(ask(&mut stage), Receipt::Refused(Code::TooFewResults));
     stage.record(0, 18);
     assert!(matches!(ask(&mut stage), Receipt::Found(_)));
+}
+
+/// A proposal after a change to its content, by the doctor it names.
+fn proposed(stage: &mut Stage, doctor: u32, content: Content) -> (SignedCall, Arc<Draft>) {
+    let draft = Draft::new(content);
+    let keys = stage.doctor(doctor).1;
+    (
+        SignedCall::signed(Call::Propose(draft.clone()), &keys, None),
+        draft,
+    )
+}
+
+#[test]
+fn a_proposal_is_held_to_the_same_rule_as_a_submission() {
+    let mut stage = Stage::new();
+    let entered = stage.submission(0, 8, |content| {
+        content.nonce = 500;
+        content.payload_hash = Digest([4; 32]);
+    });
+    stage.accept(&entered);
+    type Damage = fn(&mut Content, &Stage);
+    let cases: [(Damage, Code); 7] = [
+        (|c, _| c.chain += 1, Code::WrongChain),
+        (|c, s| c.pid = s.people.patient(0).id, Code::SelfDealing),
+        (|c, _| c.nonce = 500, Code::NonceUsed),
+        (
+            |c, s| {
+                c.rid = *s
+                    .state
+                    .records
+                    .iter()
+                    .map(|r| &r.draft.content().rid)
+                    .next()
+                    .unwrap()
+            },
+            Code::DuplicateRid,
+        ),
+        (
+            |c, _| c.payload_hash = Digest([4; 32]),
+            Code::DuplicatePayload,
+        ),
+        (
+            |c, s| c.hid = s.people.hospital(1).id,
+            Code::DoctorNotOfHospital,
+        ),
+        (
+            |c, _| c.supersedes = Some(RecordId(Digest([6; 32]))),
+            Code::SupersedesNotFound,
+        ),
+    ];
+    for (damage, code) in cases {
+        let mut content = stage.content(0, 8);
+        damage(&mut content, &stage);
+        let (call, _) = proposed(&mut stage, 0, content);
+        stage.refuse(&call, code);
+    }
+    let content = stage.content(0, 8);
+    let (call, _) = proposed(&mut stage, 1, content);
+    stage.refuse(&call, Code::DoctorSignatureInvalid);
+}
+
+#[test]
+fn a_confirmation_looks_at_the_world_as_it_is_by_then() {
+    type Meanwhile = fn(&mut Stage, &Content);
+    let cases: [(Meanwhile, Code); 7] = [
+        (
+            |stage, _| {
+                let (by, whom) = (stage.authority(1), stage.doctor(0).0);
+                let end = stage.order(&by, Act::SetStanding(whom, Standing::Ended));
+                stage.accept(&end);
+            },
+            Code::DoctorRevoked,
+        ),
+        (
+            |stage, proposal| {
+                let nonce = proposal.nonce;
+                let call = stage.submission(1, 8, |content| content.nonce = nonce);
+                stage.accept(&call);
+            },
+            Code::NonceUsed,
+        ),
+        (
+            |stage, proposal| {
+                let payload = proposal.payload_hash;
+                let call = stage.submission(0, 8, |content| content.payload_hash = payload);
+                stage.accept(&call);
+            },
+            Code::DuplicatePayload,
+        ),
+        (
+            |stage, proposal| {
+                let old = proposal.supersedes;
+                let call = stage.submission(0, 8, |content| content.supersedes = old);
+                stage.accept(&call);
+            },
+            Code::AlreadyAmended,
+        ),
+        (
+            |stage, proposal| {
+                let withdraw = stage.by_doctor(0, Act::Withdraw(proposal.rid));
+                stage.accept(&withdraw);
+            },
+            Code::IllegalTransition,
+        ),
+        (
+            |stage, proposal| stage.height = proposal.valid_until + 1,
+            Code::Expired,
+        ),
+        (|stage, _| stage.height += 1001, Code::ProposalExpired),
+    ];
+    for (meanwhile, code) in cases {
+        let mut stage = Stage::new();
+        let old = stage.record(0, 8);
+        let mut content = stage.content(0, 8);
+        content.supersedes = Some(old);
+        content.valid_until = 1_000_000;
+        let (call, draft) = proposed(&mut stage, 0, content);
+        stage.accept(&call);
+        meanwhile(&mut stage, draft.content());
+        let confirmation = stage.confirmation(&draft, 8);
+        stage.refuse(&confirmation, code);
+    }
+}
+
+#[test]
+fn a_decided_proposal_is_decided() {
+    let mut stage = Stage::new();
+    let draft = stage.proposal(0, 8);
+    let rid = draft.content().rid;
+    let stranger = stage.by_patient(9, Act::Reject(rid));
+    stage.refuse(&stranger, Code::RecordNotOfPatient);
+    let confirmation = stage.confirmation(&draft, 8);
+    stage.accept(&confirmation);
+    for call in [
+        stage.by_patient(8, Act::Reject(rid)),
+        stage.by_doctor(0, Act::Withdraw(rid)),
+    ] {
+        stage.refuse(&call, Code::IllegalTransition);
+    }
+}
+
+#[test]
+fn who_may_not_act_may_not_use_what_was_granted() {
+    let mut stage = Stage::new();
+    let (rid, terms) = (stage.record(0, 8), stage.care(1, Scope::All));
+    let gid = stage.granted(8, terms);
+    let access = stage.by_doctor(1, Act::Access(gid, rid, Purpose::Care));
+    let (employer, doctor) = (stage.hospital(1), stage.doctor(1).0);
+    let suspend = stage.order(&employer, Act::SetStanding(doctor, Standing::Suspended));
+    stage.accept(&suspend);
+    stage.refuse(&access, Code::DoctorSuspended);
+    let back = stage.order(&employer, Act::SetStanding(doctor, Standing::Active));
+    stage.accept(&back);
+    stage.accept(&access);
 }

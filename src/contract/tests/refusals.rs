@@ -234,11 +234,11 @@ fn enrolled_patient(stage: &mut Stage, claim: fn(PatientId) -> PatientId) -> Sig
     SignedCall::signed(call, &keys, Some(&subject))
 }
 
+/// The doctor's and the patient's signature, if there.
+type Proofs = (Option<Proof>, Option<Proof>);
+
 /// A submission with signatures put in by hand.
-fn resigned(
-    stage: &mut Stage,
-    sign: fn(&Stage, &Draft) -> (Option<Proof>, Option<Proof>),
-) -> SignedCall {
+fn resigned(stage: &mut Stage, sign: fn(&Stage, &Draft) -> Proofs) -> SignedCall {
     let draft = Draft::new(stage.content(0, 8));
     let (first, second) = sign(stage, &draft);
     SignedCall::new(Call::Submit(draft), first, second)
@@ -437,7 +437,7 @@ const ACCESS: &[(Code, Story)] = &[
     }),
     (Code::OutOfScope, |s| {
         accessed(s, |terms| {
-            terms.scope = Scope::Kinds(vec![RecordKind::Imaging])
+            terms.scope = Scope::Kinds(vec![RecordKind::Imaging]);
         })
     }),
     (Code::OutOfScope, |s| {

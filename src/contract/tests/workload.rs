@@ -50,7 +50,7 @@ fn valid_calls_are_accepted_and_most_searches_find() {
         }
     }
     assert!(searches.0 > 4 * searches.1, "{searches:?}");
-    let share = |kind| kinds[kind] as f64 / outcomes.len() as f64;
+    let share = |kind| f64::from(kinds[kind]) / outcomes.len() as f64;
     assert!((share("submit") - 0.4).abs() < 0.03, "{kinds:?}");
     assert!((share("search") - 0.2).abs() < 0.03, "{kinds:?}");
     assert!((share("share") - 0.1).abs() < 0.03, "{kinds:?}");
