@@ -1,7 +1,7 @@
 //! Transactions waiting to be proposed: kept in the order they came, each once, and cut into
 //! batches by one rule that all protocols share.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,8 @@ impl Default for BatchRule {
 pub struct Mempool {
     queue: VecDeque<Arc<Transaction>>,
     bytes: u64,
-    /// Everything queued, and everything taken and not yet settled.
-    known: BTreeSet<TransactionId>,
+    /// Everything that waits (true), and everything proposed and not yet settled (false).
+    known: BTreeMap<TransactionId, bool>,
 }
 
 /// Pending transactions at most; what comes beyond is dropped and retried by its client.
@@ -53,10 +53,11 @@ impl Mempool {
 
     /// Adds a transaction; false if it is pending already or there is no room.
     pub fn insert(&mut self, transaction: Arc<Transaction>) -> bool {
-        if self.queue.len() >= PENDING_MAX || !self.known.insert(transaction.id) {
+        if self.queue.len() >= PENDING_MAX || self.knows(transaction.id) {
             return false;
         }
         self.bytes += u64::from(transaction.size());
+        self.known.insert(transaction.id, true);
         self.queue.push_back(transaction);
         true
     }
@@ -78,7 +79,7 @@ impl Mempool {
 
     /// Whether this transaction is waiting or proposed.
     pub fn knows(&self, id: TransactionId) -> bool {
-        self.known.contains(&id)
+        self.known.contains_key(&id)
     }
 
     /// Whether a batch would be full.
@@ -98,6 +99,7 @@ impl Mempool {
                 break;
             }
             bytes += size;
+            self.known.insert(next.id, false);
             taken.extend(self.queue.pop_front());
         }
         self.bytes -= bytes;
@@ -112,43 +114,44 @@ impl Mempool {
     /// Notes that another leader proposed a batch: its transactions wait no longer, and are not
     /// queued again until they are settled or restored.
     pub fn note_proposed(&mut self, batch: &Batch) {
-        let proposed: BTreeSet<TransactionId> = batch.transactions().iter().map(|t| t.id).collect();
+        let mut waited = false;
+        for transaction in batch.transactions() {
+            waited |= self.known.insert(transaction.id, false) == Some(true);
+        }
+        self.drop_from_queue(waited);
+    }
+
+    /// Forgets transactions that were decided, wherever they were proposed.
+    pub fn settle(&mut self, batch: &Batch) {
+        let mut waited = false;
+        for transaction in batch.transactions() {
+            waited |= self.known.remove(&transaction.id) == Some(true);
+        }
+        self.drop_from_queue(waited);
+    }
+
+    /// Takes what no longer waits out of the queue. Most of what is decided was taken from the
+    /// front long ago: the queue is looked through only if something in it is concerned.
+    fn drop_from_queue(&mut self, concerned: bool) {
+        if !concerned {
+            return;
+        }
+        let known = &self.known;
         let bytes = &mut self.bytes;
         self.queue.retain(|transaction| {
-            let keep = !proposed.contains(&transaction.id);
+            let keep = known.get(&transaction.id) == Some(&true);
             if !keep {
                 *bytes -= u64::from(transaction.size());
             }
             keep
         });
-        self.known.extend(proposed);
-    }
-
-    /// Forgets transactions that were decided, wherever they were proposed.
-    pub fn settle(&mut self, batch: &Batch) {
-        let mut waiting = 0;
-        for transaction in batch.transactions() {
-            waiting += usize::from(self.known.remove(&transaction.id));
-        }
-        // Most of a decided batch was taken from the front long ago; look through the queue only
-        // if something that waits may have been decided by another leader.
-        if waiting > 0 && !self.queue.is_empty() {
-            let known = &self.known;
-            let bytes = &mut self.bytes;
-            self.queue.retain(|transaction| {
-                let keep = known.contains(&transaction.id);
-                if !keep {
-                    *bytes -= u64::from(transaction.size());
-                }
-                keep
-            });
-        }
     }
 
     /// Puts transactions that were proposed in vain back to the front, in their order.
     pub fn restore(&mut self, batch: &Batch) {
         for transaction in batch.transactions().iter().rev() {
-            if self.known.contains(&transaction.id) {
+            if self.known.get(&transaction.id) == Some(&false) {
+                self.known.insert(transaction.id, true);
                 self.bytes += u64::from(transaction.size());
                 self.queue.push_front(transaction.clone());
             }
