@@ -169,6 +169,33 @@ fn a_seed_from_outside_replaces_the_scenarios_own_and_draws_anew() {
 }
 
 #[test]
+fn files_of_other_editors_are_read() {
+    let least = include_str!("good/least.yaml");
+    let foreign = format!("\u{feff}{}", least.replace('\n', "\r\n"));
+    let text = read::text_of("foreign", foreign.as_bytes()).unwrap();
+    assert_eq!(parse(&text).unwrap(), parse(least).unwrap());
+    let wrong = text.replace("nodes: 4", "nodes: four");
+    assert!(
+        parse(&wrong)
+            .unwrap_err()
+            .to_string()
+            .contains("test.yaml:4:8")
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_from_bad_ones() {
+    let load = |path: &str| Scenario::load(Path::new(path), &[], None, &KNOWN).unwrap_err();
+    assert_eq!(load("/nowhere/at-all.yaml").exit_code(), 5);
+    assert_eq!(load("/").exit_code(), 5);
+    let endless = load("/dev/zero");
+    assert!(
+        endless.to_string().contains("larger than 4 MiB"),
+        "{endless}"
+    );
+}
+
+#[test]
 fn the_hash_is_that_of_the_meaning() {
     let hash = |text: &str| parse(text).unwrap().hash();
     let least = include_str!("good/least.yaml");
@@ -180,8 +207,25 @@ fn the_hash_is_that_of_the_meaning() {
     assert_ne!(hash(least), hash(&least.replace("nodes: 4", "nodes: 5")));
 }
 
+/// Asserts what is said of inputs too large to be shown.
+fn refused_with(cases: &[(String, &str)]) {
+    for (text, told) in cases {
+        let said = match read::text_of("large", text.as_bytes()) {
+            Ok(text) => parse(&text)
+                .err()
+                .map_or(String::new(), |error| error.to_string()),
+            Err(refusal) => refusal.to_string(),
+        };
+        assert!(
+            said.contains(told),
+            "{told}: {}",
+            &said[..said.len().min(2000)]
+        );
+    }
+}
+
 #[test]
-fn input_that_would_exhaust_a_naive_reader_is_refused() {
+fn input_that_is_too_deep_or_too_long_is_refused() {
     let base = include_str!("good/least.yaml");
     let nest = |open: &str, close: &str, depth: usize| {
         format!(
@@ -193,14 +237,11 @@ fn input_that_would_exhaust_a_naive_reader_is_refused() {
     let blocks: String = (0..2000)
         .map(|depth| format!("{}a:\n", " ".repeat(depth)))
         .collect();
-    let keys: String = (0..50_000).map(|key| format!("k{key}: 1\n")).collect();
-    let anchors: String = (0..20_000).map(|n| format!("  - &a{n} 1\n")).collect();
-    let chain: String = (0..60).map(|n| format!("&a{n} [")).collect();
-    let crash = "  - crash: { nodes: { random: 4 } }\n";
-    for (text, told) in [
+    let digits = "9".repeat(60_000);
+    refused_with(&[
         (nest("[", "]", 20_000), "nested more than 64"),
         (nest("{a: ", "}", 20_000), "nested more than 64"),
-        (format!("{base}network:\n{blocks}"), ""),
+        (format!("{base}{blocks}"), "nested more than 64"),
         (
             format!("{base}x: {}\n", "y".repeat(1 << 20)),
             "longer than 64 KiB",
@@ -209,34 +250,49 @@ fn input_that_would_exhaust_a_naive_reader_is_refused() {
             format!("{base}{}: 1\n", "k".repeat(500)),
             "longer than 256 bytes",
         ),
-        (format!("{base}{keys}"), "and 49980 more"),
-        (format!("{base}faults:\n{anchors}"), "more"),
         (
-            format!("{base}x: {chain}{}{}\n", "1, ".repeat(9000), "]".repeat(60)),
-            "anchors hold",
-        ),
-        (
-            format!("{base}x: [{}]\n", "1, ".repeat(300_000)),
-            "more than 250000 values",
-        ),
-        (format!("{base}faults:\n{}", crash.repeat(70_000)), ""),
-        (
-            base.replace("nodes: 4", &format!("nodes: {}", "9".repeat(60_000))),
+            base.replace("nodes: 4", &format!("nodes: {digits}")),
             "whole number",
         ),
-        ("---\n".repeat(100_000), "second document"),
         (" ".repeat(read::FILE_MAX + 1), "larger than 4 MiB"),
-    ] {
-        let said = match read::text_of("large", text.as_bytes()) {
-            Ok(text) => parse(&text).unwrap_err().to_string(),
-            Err(refusal) => refusal.to_string(),
-        };
-        assert!(
-            said.contains(told),
-            "{told}: {}",
-            &said[..said.len().min(2000)]
-        );
-    }
+    ]);
+}
+
+#[test]
+fn input_that_has_too_much_of_anything_is_refused() {
+    let base = include_str!("good/least.yaml");
+    let keys: String = (0..50_000).map(|key| format!("k{key}: 1\n")).collect();
+    let anchors: String = (0..20_000).map(|n| format!("  - &a{n} 1\n")).collect();
+    let chain: String = (0..60).map(|n| format!("&a{n} [")).collect();
+    let chain = format!("{chain}{}{}", "1, ".repeat(9000), "]".repeat(60));
+    let sites: String = (0..1000).map(|site| format!("s{site}, ")).collect();
+    let links = "    - { between: [s1, sx], latency: 1ms }\n".repeat(9000);
+    let crash = "  - crash: { nodes: { random: 4 } }\n";
+    let values = "more than 250000 values";
+    let drawn = crash.repeat(30_000).replace(": 4", ": 10");
+    let many_nodes = base.replace("nodes: 4", "nodes: 10");
+    refused_with(&[
+        (format!("{base}{keys}"), "and 49980 more"),
+        (format!("{base}faults:\n{anchors}"), "and 19980 more"),
+        (format!("{base}x: {chain}\n"), "anchors hold"),
+        (format!("{base}x: [{}]\n", "1, ".repeat(260_000)), values),
+        (format!("{base}x: [{}]\n", "[], ".repeat(260_000)), values),
+        (
+            format!("{base}x: [{}]\n", "{a: 1}, ".repeat(100_000)),
+            values,
+        ),
+        (
+            format!("{base}network:\n  sites: [{sites}]\n  links:\n{links}"),
+            "and 8980 more",
+        ),
+        (format!("{base}faults:\n{}", crash.repeat(40_000)), values),
+        (
+            format!("{base}faults:\n{}", "  - 0\n".repeat(100_001)),
+            "at most 100000",
+        ),
+        (format!("{many_nodes}faults:\n{drawn}"), "at most 250000"),
+        ("---\n".repeat(100_000), "second document"),
+    ]);
 }
 
 #[test]
