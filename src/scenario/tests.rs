@@ -78,6 +78,12 @@ fn the_resolved_form_reads_back_as_itself() {
     }
 }
 
+#[test]
+fn the_resolved_form_shows_every_default() {
+    let least = parse(include_str!("good/least.yaml")).unwrap();
+    expect_test::expect_file!["good/resolved.txt"].assert_eq(&least.to_yaml());
+}
+
 /// Every bad file with what is said about it. The files cover bytes and syntax (a), names (b),
 /// types (c), ranges (d), consistency (e) and the workload (f).
 #[test]
@@ -99,6 +105,50 @@ fn every_bad_file_is_refused_in_words_that_help() {
         said.push_str(&format!("{refusal}[exit {}]\n\n", refusal.exit_code()));
     }
     expect_test::expect_file!["bad/expected.txt"].assert_eq(&said);
+}
+
+#[test]
+fn any_text_survives_being_written_and_read() {
+    let least = parse(include_str!("good/least.yaml")).unwrap();
+    let long = "A long sentence, which goes on: it has # signs, and more. ".repeat(8);
+    for about in [
+        "yes",
+        "1e3",
+        "0x10",
+        "~",
+        "- a",
+        "a: b",
+        "#",
+        "'",
+        "\"",
+        "\\",
+        "*a",
+        "&a",
+        "!x",
+        "%",
+        "@",
+        "two\nlines",
+        "ends with a newline\n",
+        " spaces ",
+        "two\n\n  paragraphs\n",
+        "é 🏥",
+        "<<",
+        "{}",
+        "[]",
+        "|",
+        ">",
+        "null",
+        "true",
+        "...",
+        "---",
+        &long,
+    ] {
+        let mut scenario = least.clone();
+        scenario.about = about.into();
+        let written = scenario.to_yaml();
+        let again = parse(&written).unwrap_or_else(|refusal| panic!("{refusal}\n{written}"));
+        assert_eq!(again.about, about, "{written}");
+    }
 }
 
 /// What is said of the least scenario with these values set.
@@ -309,7 +359,7 @@ fn no_damage_to_a_file_makes_the_reader_panic() {
             let letter = random.below(alphabet.len() as u64);
             let letter = alphabet[usize::try_from(letter).unwrap()];
             match random.below(4) {
-                0 => bytes.truncate(place.max(1)),
+                0 => bytes.truncate(place.max(8)),
                 1 => bytes[place] = letter,
                 2 => bytes.insert(place, letter),
                 _ => drop(bytes.remove(place)),

@@ -118,3 +118,28 @@ fn experiments_that_make_no_sense_are_refused() {
     assert!(said.contains("missing.yaml cannot be read"), "{said}");
     assert!(said.contains("try.yaml:2:11"), "{said}");
 }
+
+#[test]
+fn no_damage_to_an_experiment_makes_the_reader_panic() {
+    use crate::base::random::{Random, Stream};
+    let good = "about: x\nscenario: full.yaml\nseeds: 3\nsweep:\n  batch.max: [1, 2]\n  \
+                network.links[0].latency: [5ms, { uniform: [1ms, 2ms] }]\nzip: { warmup: [1s, 2s] }\n";
+    assert_eq!(parse(good).unwrap().points().len(), 8);
+    let mut random = Random::new(6, Stream::Test);
+    for _ in 0..1_000 {
+        let mut text: Vec<char> = good.chars().collect();
+        for _ in 0..=random.below(3) {
+            let place = usize::try_from(random.below(text.len() as u64)).unwrap();
+            let other = usize::try_from(random.below(text.len() as u64)).unwrap();
+            match random.below(3) {
+                0 => text.truncate(place.max(8)),
+                1 => text[place] = text[other],
+                _ => drop(text.remove(place)),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(refusal) = parse(&text) {
+            assert!(!refusal.problems.is_empty());
+        }
+    }
+}
