@@ -208,6 +208,9 @@ fn a_seed_from_outside_replaces_the_scenarios_own_and_draws_anew() {
     assert_eq!((own.seed, other.seed), (7, 8));
     assert_eq!(own.with_seed(8), other);
     assert_eq!(other.with_seed(7), own);
+    let mut edited = own.clone().settled();
+    edited.faults.clear();
+    assert_eq!(edited.with_seed(8).adversaries, own.adversaries);
     let drawn: std::collections::BTreeSet<String> = (0..50)
         .map(|seed| format!("{:?}", own.with_seed(seed).adversaries[1].nodes))
         .collect();

@@ -201,8 +201,7 @@ fn protocol<'t>(
         }
     };
     let spec = &known.protocols[index];
-    // A wrong number of nodes is refused on its own; the rest is checked against a usual one.
-    match (spec.check)(&config, nodes.unwrap_or(4)) {
+    match checked(spec, &config, nodes) {
         Ok(config) => {
             let name = spec.name.to_string();
             Some((Choice { name, config }, spec.byzantine))
@@ -224,6 +223,23 @@ fn protocol<'t>(
             None
         }
     }
+}
+
+/// A configuration for so many nodes. If their number is itself wrong, that is refused on its own,
+/// and the configuration is wrong only if it fits no usual number either.
+fn checked(
+    spec: &ProtocolSpec,
+    config: &serde_json::Value,
+    nodes: Option<usize>,
+) -> Result<serde_json::Value, super::protocol::Misfits> {
+    if let Some(nodes) = nodes {
+        return (spec.check)(config, nodes);
+    }
+    let usual = [7, 16, 100, 1000].iter();
+    let fits = usual
+        .map(|nodes| (spec.check)(config, *nodes))
+        .find(Result::is_ok);
+    fits.unwrap_or_else(|| (spec.check)(config, 4))
 }
 
 fn batch<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<BatchRule> {
