@@ -184,6 +184,117 @@ fn values_set_from_outside_are_read_like_those_of_the_file() {
 }
 
 #[test]
+fn what_lies_just_within_the_rules_is_accepted() {
+    let turns = "[{ silent: { nodes: [3], during: [0s, 10s] } }, \
+                 { equivocate: { nodes: [3], during: [10s, 60s] } }]";
+    for overrides in [
+        &[("nodes", "1"), ("workload.rate", "0.001/s")][..],
+        &[("nodes", "10000"), ("workload", "{ rate: 0.1/s }")],
+        &[("duration", "876000h"), ("workload.rate", "0.001/s")],
+        &[("warmup", "59999999999ns")],
+        &[("batch", "{ max: 1, bytes: 1B, wait: 0s }")],
+        &[("faults", "[{ loss: { rate: 100%, during: [0s, 60s] } }]")],
+        &[(
+            "faults",
+            "[{ slow: { nodes: [3], factor: 1 } }, { crash: { nodes: { random: 4 } } }]",
+        )],
+        &[("faults", "[{ partition: { groups: [[0], [2]] } }]")],
+        &[("adversaries", turns), ("expect", "{ safety: holds }")],
+        &[(
+            "adversaries",
+            "[{ silent: { nodes: [0] } }, { restless: { nodes: [0] } }]",
+        )],
+        &[
+            ("adversaries", "[{ silent: { nodes: [0, 1] } }]"),
+            ("expect", "{ safety: violated }"),
+        ],
+        &[
+            ("protocol", "raft"),
+            ("adversaries", "[{ silent: { nodes: { random: 4 } } }]"),
+        ],
+        &[(
+            "network",
+            "{ sites: [a, b, c], links: [{ between: [a, b], latency: 1ns }, \
+           { between: [c, b], latency: { uniform: [1ms, 1ms] } }] }",
+        )],
+        &[(
+            "network",
+            "{ sites: { a: [3, 1], b: [0, 2], hub: [] }, links: [{ between: [a, hub], \
+           latency: 1ms }, { between: [b, hub], latency: [1ms, 1ms] }] }",
+        )],
+        &[(
+            "expect",
+            "{ throughput_max: 0, latency_p99_ms_min: 0.001, messages_max: 1000000 }",
+        )],
+    ] {
+        if let Err(refusal) = with(overrides) {
+            panic!("{overrides:?}\n{refusal}");
+        }
+    }
+}
+
+#[test]
+fn safety_is_expected_within_the_fault_model_only() {
+    let expected = |nodes: &str, adversaries: &str, protocol: &str| {
+        let overrides = [
+            ("nodes", nodes),
+            ("adversaries", adversaries),
+            ("protocol", protocol),
+        ];
+        with(&overrides).unwrap().expect.safety
+    };
+    let (one, two) = (
+        "[{ equivocate: { nodes: [0] } }]",
+        "[{ late: { nodes: [0, 1], by: 1s } }]",
+    );
+    let holds = Some(schema::Safety::Holds);
+    for (nodes, adversaries, protocol, safety) in [
+        ("4", "[]", "pbft", holds),
+        ("4", one, "pbft", holds),
+        ("3", one, "pbft", None),
+        ("6", two, "pbft", None),
+        ("7", two, "pbft", holds),
+        ("4", one, "raft", None),
+        ("4", two, "raft", holds),
+    ] {
+        let found = expected(nodes, adversaries, protocol);
+        assert_eq!(
+            found, safety,
+            "{nodes} nodes of {protocol} with {adversaries}"
+        );
+    }
+}
+
+#[test]
+fn sites_are_dealt_in_turn_and_regions_are_as_far_apart_as_measured() {
+    let network = "{ matrix: aws-2023, sites: [eu-west-1, us-east-1, ap-south-1], links: \
+                   [{ between: [us-east-1, eu-west-1], latency: 1ms }] }";
+    let scenario = with(&[("network", network), ("nodes", "7")]).unwrap();
+    let homes: Vec<String> = scenario
+        .network
+        .sites
+        .iter()
+        .map(|s| format!("{:?}", s.nodes))
+        .collect();
+    assert_eq!(homes, ["[n0, n3, n6]", "[n1, n4]", "[n2, n5]"]);
+    let links: Vec<String> = scenario
+        .network
+        .links
+        .iter()
+        .map(|link| format!("{} {}", link.between.join(" "), link.latency.least()))
+        .collect();
+    let expected = [
+        "us-east-1 eu-west-1 1ms",
+        "eu-west-1 ap-south-1 62032500ns",
+        "us-east-1 ap-south-1 94190us",
+    ];
+    assert_eq!(
+        links, expected,
+        "what is written overrules what was measured"
+    );
+}
+
+#[test]
 fn mistakes_in_values_from_outside_name_the_option() {
     let mut said = String::new();
     for (key, value) in [
