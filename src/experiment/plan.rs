@@ -43,6 +43,8 @@ pub struct Point {
 pub const KEYS: &[&str] = &["about", "scenario", "sweep", "zip", "seeds", "figures"];
 /// Points times seeds at most.
 const RUNS_MAX: u64 = 1_000_000;
+/// Refused points after which no more are judged: they mostly repeat one another.
+const REFUSED_MAX: usize = 100;
 
 /// A swept key.
 struct Key {
@@ -278,6 +280,7 @@ fn expand(base: &Node, axes: &[Axis], known: &Known<'_>) -> Result<Vec<Point>, R
         problems: Vec::new(),
         seen: BTreeSet::new(),
         more: 0,
+        refused: 0,
     };
     // First each value beside the first values of the other axes: that finds most mistakes
     // without a walk through the whole product.
@@ -285,9 +288,11 @@ fn expand(base: &Node, axes: &[Axis], known: &Known<'_>) -> Result<Vec<Point>, R
     judge.point(0, &first);
     for (axis, values) in axes.iter().enumerate() {
         for value in 1..values.values.len() {
-            let mut choice = first.clone();
-            choice[axis] = value;
-            judge.point(index(axes, &choice), &choice);
+            if judge.refused < REFUSED_MAX {
+                let mut choice = first.clone();
+                choice[axis] = value;
+                judge.point(index(axes, &choice), &choice);
+            }
         }
     }
     judge.verdict()?;
@@ -295,7 +300,7 @@ fn expand(base: &Node, axes: &[Axis], known: &Known<'_>) -> Result<Vec<Point>, R
     let mut choice = first;
     loop {
         points.extend(judge.point(points.len(), &choice));
-        if judge.problems.len() >= PROBLEMS_MAX || !next(axes, &mut choice) {
+        if judge.refused >= REFUSED_MAX || !next(axes, &mut choice) {
             break;
         }
     }
@@ -346,6 +351,8 @@ struct Judge<'j> {
     problems: Vec<Problem>,
     seen: BTreeSet<(String, usize, usize, String, String)>,
     more: usize,
+    /// Points that were refused.
+    refused: usize,
 }
 
 impl Judge<'_> {
@@ -382,6 +389,7 @@ impl Judge<'_> {
     }
 
     fn note(&mut self, refusal: Refusal, index: usize, labels: &[(String, String)]) {
+        self.refused += 1;
         let values: Vec<String> = labels
             .iter()
             .map(|(key, value)| format!("{key} = {}", shorten(value)))

@@ -191,7 +191,9 @@ impl Refusal {
     /// A refusal for these problems, in the order of the file and without repetitions.
     pub fn new(mut problems: Vec<Problem>, more: usize) -> Self {
         assert!(!problems.is_empty(), "a refusal has a reason");
-        problems.sort_by_key(|problem| (problem.line == 0, problem.line, problem.column));
+        let order = |problem: &Problem| (problem.line == 0, problem.line, problem.column);
+        problems
+            .sort_by(|a, b| (order(a).0, &a.file, order(a)).cmp(&(order(b).0, &b.file, order(b))));
         problems.dedup();
         let more = more + problems.len().saturating_sub(PROBLEMS_MAX);
         problems.truncate(PROBLEMS_MAX);

@@ -126,7 +126,7 @@ pub fn beyond_model(scenario: &Scenario, byzantine: bool) -> Option<String> {
     let (dishonest, bound) = (scenario.dishonest().len(), (scenario.nodes - 1) / 3);
     (dishonest > bound).then(|| {
         format!(
-            "{dishonest} of {} nodes are dishonest, and {name} survives {bound}, a third less one",
+            "{dishonest} of {} nodes are dishonest, and {name} survives at most {bound}",
             scenario.nodes
         )
     })

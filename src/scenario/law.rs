@@ -54,6 +54,29 @@ impl Latency {
     }
 }
 
+impl Latency {
+    /// Whether a draw can be zero.
+    fn may_be_zero(&self) -> bool {
+        match &self.law {
+            // The least draw lies as far below the median as 1.8 times the way up to the 99th
+            // percentile, in logarithms: 30^1.8 is less than a thousand.
+            Law::Lognormal { median, p99 }
+                if *median >= Span::from_micros(1) && *p99 <= *median * 30 =>
+            {
+                false
+            }
+            Law::Normal { floor, .. } if *floor > Span::ZERO => false,
+            Law::Normal { .. }
+            | Law::Lognormal { .. }
+            | Law::Constant(_)
+            | Law::Uniform(..)
+            | Law::Quantiles(_)
+            | Law::Exponential { .. }
+            | Law::Pareto { .. } => self.least() == Span::ZERO,
+        }
+    }
+}
+
 /// Reads a latency in any of its forms.
 pub fn latency<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Latency> {
     let law = match &node.value {
@@ -66,7 +89,7 @@ pub fn latency<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Latency> {
         }
     };
     let latency = Latency { law };
-    if latency.least() == Span::ZERO {
+    if latency.may_be_zero() {
         reader.refuse_with(
             "may be zero: no message arrives in the instant in which it is sent, and the least \
              latency is how far the simulation may look ahead",

@@ -129,7 +129,8 @@ impl Scenario {
         }
     }
 
-    /// The same scenario with another seed: choices of nodes left to chance are made again.
+    /// The same scenario with another seed: choices of nodes left to chance are made again. The
+    /// lists of faults and adversaries must be those that were read, or [`Scenario::settled`].
     #[must_use]
     pub fn with_seed(&self, seed: u64) -> Self {
         let mut scenario = self.clone();

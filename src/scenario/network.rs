@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::law::{Latency, latency};
-use super::nearest::nearest;
 use super::reader::{Fields, Reader};
 use super::schema::{Link, Network, Site, SiteLink};
 use super::tree::{Node, Step, Value, shorten};
@@ -154,7 +153,7 @@ fn site_name(reader: &mut Reader<'_>, name: &str, matrix: Option<&Matrix>) -> Op
     if let Some(matrix) = matrix
         && !matrix.regions.contains(&name)
     {
-        let help = match nearest(name, matrix.regions.iter().copied()) {
+        let help = match reader.near(name, matrix.regions.iter().copied()) {
             Some(region) => format!("did you mean `{region}`?"),
             None => format!("its regions are {}", matrix.regions.join(", ")),
         };
@@ -265,7 +264,7 @@ pub fn pair_of_sites<'t>(
         if names().any(|site| site == &*name) {
             return Some(name.to_string());
         }
-        let help = match nearest(&name, names()) {
+        let help = match reader.near(&name, names()) {
             Some(site) => format!("did you mean `{site}`?"),
             None => format!(
                 "the sites are {}",

@@ -60,7 +60,7 @@ pub fn check_config<P: Protocol>(config: &Value, nodes: usize) -> Result<Value, 
         let known = known.get(key);
         let single = |value: &Value| Value::Object(Map::from_iter([(key.clone(), value.clone())]));
         if let Some(error) = reads(single(value)) {
-            let inner = inner_misfits(key, value, &|value| reads(single(value)));
+            let inner = inner_misfits(key, value, known, &|value| reads(single(value)));
             // What only lacks its neighbours is judged when the whole is read.
             if inner.is_empty() && !error.contains("missing field") {
                 misfits.push((key.clone(), in_own_words(&error, value, known)));
@@ -83,7 +83,12 @@ pub fn check_config<P: Protocol>(config: &Value, nodes: usize) -> Result<Value, 
 
 /// The parts of a nested map that are wrong by themselves. A part that only lacks its neighbours
 /// is not.
-fn inner_misfits(path: &str, value: &Value, reads: &dyn Fn(&Value) -> Option<String>) -> Misfits {
+fn inner_misfits(
+    path: &str,
+    value: &Value,
+    known: Option<&Value>,
+    reads: &dyn Fn(&Value) -> Option<String>,
+) -> Misfits {
     let Value::Object(parts) = value else {
         return Vec::new();
     };
@@ -97,9 +102,10 @@ fn inner_misfits(path: &str, value: &Value, reads: &dyn Fn(&Value) -> Option<Str
             continue;
         }
         let path = format!("{path}.{key}");
-        let inner = inner_misfits(&path, part, &|part| reads(&single(part)));
+        let known = known.and_then(|known| known.get(key));
+        let inner = inner_misfits(&path, part, known, &|part| reads(&single(part)));
         if inner.is_empty() {
-            misfits.push((path, in_own_words(&error, part, None)));
+            misfits.push((path, in_own_words(&error, part, known)));
         }
         misfits.extend(inner);
     }
@@ -139,5 +145,154 @@ fn in_own_words(error: &str, value: &Value, default: Option<&Value>) -> String {
             format!("{told}\nthe default is `{default}`")
         }
         _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Span;
+    use crate::protocol::{Context, Input, Misfit, Retry, Setup, Status, Wire};
+    use serde::{Deserialize, Serialize};
+
+    /// A protocol that does nothing but have a configuration.
+    #[derive(Clone, Debug)]
+    struct Idle;
+
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Config {
+        view_timeout: Span,
+        groups: u16,
+        inner: Inner,
+    }
+
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        grouping: Grouping,
+        share: u64,
+    }
+
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Grouping {
+        RoundRobin,
+        ConsistentHash,
+    }
+
+    impl Default for Config {
+        fn default() -> Self {
+            Self {
+                view_timeout: Span::from_millis(500),
+                groups: 1,
+                inner: Inner {
+                    grouping: Grouping::RoundRobin,
+                    share: 3,
+                },
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    struct Word;
+
+    impl Wire for Word {
+        fn kind(&self) -> &'static str {
+            "word"
+        }
+        fn size(&self) -> u32 {
+            1
+        }
+    }
+
+    impl Protocol for Idle {
+        const NAME: &'static str = "idle";
+        const ABOUT: &'static str = "Does nothing.";
+        const FAULTS: FaultModel = FaultModel::Byzantine;
+        const RETRY: Retry = Retry::Next;
+        type Config = Config;
+        type Message = Word;
+        type Timer = u8;
+
+        fn check(config: &Config, n: usize) -> Vec<Misfit> {
+            let crowded = usize::from(config.groups) > n;
+            let misfit = || Misfit {
+                key: "groups",
+                rule: format!("{n} nodes do not fill {} groups", config.groups),
+            };
+            crowded.then(misfit).into_iter().collect()
+        }
+        fn liveness_bound(_: &Config, _: usize, delay: Span) -> Span {
+            delay
+        }
+        fn new(_: &Config, _: Setup) -> Self {
+            Self
+        }
+        fn step(&mut self, _: Input<'_, Word, u8>, _: &mut Context<'_, Word, u8>) {}
+        fn status(&self) -> Status {
+            Status::default()
+        }
+    }
+
+    fn check(config: &Value) -> Result<Value, Misfits> {
+        let spec = ProtocolSpec::of::<Idle>();
+        assert!(spec.byzantine && spec.name == "idle");
+        (spec.check)(config, 4)
+    }
+
+    #[test]
+    fn a_configuration_is_filled_with_its_defaults() {
+        let resolved = check(&serde_json::json!({ "groups": 2 })).unwrap();
+        let inner = serde_json::json!({ "grouping": "round-robin", "share": 3 });
+        let whole = serde_json::json!({ "view_timeout": "500ms", "groups": 2, "inner": inner });
+        assert_eq!(resolved, whole);
+        assert_eq!(check(&resolved).unwrap(), whole);
+        assert_eq!(check(&Value::Null).unwrap()["groups"], 1);
+    }
+
+    #[test]
+    fn every_wrong_key_of_a_configuration_is_named() {
+        let misfits = check(&serde_json::json!({
+            "view_timeuot": "1s",
+            "view_timeout": 200,
+            "groups": "two",
+            "inner": { "grouping": "round-robbin", "share": -1, "shares": 3 },
+        }));
+        let said: Vec<String> = misfits
+            .unwrap_err()
+            .into_iter()
+            .map(|(key, rule)| format!("{key}: {rule}\n"))
+            .collect();
+        expect_test::expect![[r#"
+            groups: invalid type: string "two", expected a whole number
+            the default is `1`
+            inner.grouping: unknown choice `round-robbin`
+            did you mean `round-robin`?
+            inner.share: invalid value: integer `-1`, expected a whole number
+            the default is `3`
+            inner.shares: unknown key `shares`
+            did you mean `share`?
+            view_timeout: `200` has no unit
+            write a quantity like `500ms`, the default
+            view_timeuot: unknown key `view_timeuot`
+            did you mean `view_timeout`?
+        "#]]
+        .assert_eq(&said.concat());
+        let refused = check(&serde_json::json!({ "groups": 9 })).unwrap_err();
+        assert_eq!(
+            refused,
+            [("groups".into(), "4 nodes do not fill 9 groups".into())]
+        );
+        assert!(
+            check(&serde_json::json!([1])).unwrap_err()[0]
+                .1
+                .contains("must be a map")
+        );
+        let lacking = check(&serde_json::json!({ "inner": { "share": 1 } })).unwrap_err();
+        assert!(
+            lacking[0].1.contains("missing field `grouping`"),
+            "{lacking:?}"
+        );
     }
 }

@@ -13,7 +13,7 @@ use super::tree::{Entry, Node, Place, Source, Value, shorten};
 
 /// Bytes of a file at most.
 pub const FILE_MAX: usize = 4 << 20;
-/// Values in a document at most, with every alias written out.
+/// Keys and values in a document at most, with every alias written out.
 const NODES_MAX: usize = 250_000;
 /// Lists and maps inside one another at most.
 const DEPTH_MAX: usize = 64;
@@ -316,6 +316,7 @@ impl<'s> Builder<'s> {
                 "keys are names; quote text that begins with `[` or `{`",
             );
         }
+        self.count(&place, 1)?;
         self.open.push(Open {
             place,
             anchor,
@@ -340,12 +341,17 @@ impl<'s> Builder<'s> {
 
     /// Adds a value of `size` nodes that were not counted yet.
     fn add(&mut self, node: Node, anchor: usize, size: usize) -> Step {
+        self.count(&node.place, size)?;
+        self.attach(node, anchor)
+    }
+
+    fn count(&mut self, place: &Place, size: usize) -> Step {
         self.nodes += size;
         if self.nodes > NODES_MAX {
             let rule = format!("the file has more than {NODES_MAX} values");
-            return Err(Problem::at(&node.place, rule).into());
+            return Err(Problem::at(place, rule).into());
         }
-        self.attach(node, anchor)
+        Ok(())
     }
 
     /// Puts a complete value where it belongs, and keeps a copy if it has an anchor.
@@ -367,7 +373,7 @@ impl<'s> Builder<'s> {
                 known,
                 key,
             }) => match key.take() {
-                None => *key = Some(as_key(node, known)?),
+                None => *key = Some(as_key(&node, known)?),
                 Some((key, place)) => entries.push(Entry { key, place, node }),
             },
         }
@@ -400,12 +406,12 @@ impl<'s> Builder<'s> {
     }
 }
 
-/// How many values a tree has.
+/// How many keys and values a tree has.
 fn size(node: &Node) -> usize {
     1 + match &node.value {
         Value::Null | Value::Scalar { .. } => 0,
         Value::List(items) => items.iter().map(size).sum(),
-        Value::Map(entries) => entries.iter().map(|entry| size(&entry.node)).sum(),
+        Value::Map(entries) => entries.iter().map(|entry| 1 + size(&entry.node)).sum(),
     }
 }
 
@@ -423,7 +429,7 @@ fn untagged(tag: Option<&Tag>, place: &Place) -> Step {
 
 /// A node as the key of a map, if it can be one and is not there already.
 fn as_key(
-    node: Node,
+    node: &Node,
     known: &mut BTreeMap<Arc<str>, u32>,
 ) -> Result<(Arc<str>, Place), Box<Problem>> {
     let refuse = |rule: &str, help: &str| Err(Problem::at(&node.place, rule).help(help).into());

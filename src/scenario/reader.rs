@@ -40,9 +40,10 @@ impl<'t> Fields<'t> {
         self.get(key).is_some()
     }
 
-    /// Whether a key that is not there was probably meant by one that is unknown.
+    /// Whether a key that is not there was probably meant by one that is unknown, among the
+    /// first of them.
     fn meant(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| {
+        self.entries.iter().take(50).any(|entry| {
             !self.keys.contains(&&*entry.key)
                 && nearest(&entry.key, self.keys.iter().copied()) == Some(key)
         })
@@ -68,6 +69,18 @@ impl<'t> Reader<'t> {
     /// How many problems there are so far.
     pub fn noted(&self) -> usize {
         self.problems.len() + self.more
+    }
+
+    /// The name that was probably meant, unless nobody will see it.
+    pub fn near<'n>(
+        &self,
+        written: &str,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        match self.problems.len() {
+            PROBLEMS_MAX.. => None,
+            _ => nearest(written, names),
+        }
     }
 
     /// Notes a problem with the value here.
@@ -339,7 +352,7 @@ impl<'t> Reader<'t> {
                 [(only, _)] => format!("`{}` does not exist: write `{only}`", shorten(text)),
                 _ => format!("`{}` is none of {listed}", shorten(text)),
             };
-            match nearest(text, names()) {
+            match self.near(text, names()) {
                 Some(name) => self.refuse_with(rule, format!("did you mean `{name}`?")),
                 None => self.refuse(rule),
             }
@@ -375,7 +388,7 @@ impl<'t> Reader<'t> {
         if index.is_none() {
             self.inside(Step::Key(entry.key.clone()), |reader| {
                 let listed = names.join(", ");
-                let near = nearest(&entry.key, names.iter().copied());
+                let near = reader.near(&entry.key, names.iter().copied());
                 let help = near.map(|name| format!("did you mean `{name}`?"));
                 reader.refuse_key(
                     format!("`{}` is none of {listed}", shorten(&entry.key)),

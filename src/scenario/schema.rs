@@ -173,19 +173,19 @@ pub enum Load {
 /// Weights of the kinds of call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Mix {
-    /// Store a record.
+    /// Doctor and patient enter a record together.
     pub submit: u32,
-    /// Propose a record that others confirm.
+    /// A doctor proposes a record, or a patient answers a proposal.
     pub propose: u32,
-    /// Look for records.
+    /// A doctor searches for cases.
     pub search: u32,
-    /// Allow a doctor to read.
+    /// A patient grants a doctor access.
     pub grant: u32,
-    /// Withdraw that.
+    /// A patient revokes a grant.
     pub revoke: u32,
-    /// Read a record.
+    /// A record is read.
     pub access: u32,
-    /// Pass a record on to another organisation.
+    /// A patient shares a record with another hospital.
     pub share: u32,
 }
 

@@ -78,6 +78,12 @@ fn the_resolved_form_reads_back_as_itself() {
     }
 }
 
+#[test]
+fn the_resolved_form_shows_every_default() {
+    let least = parse(include_str!("good/least.yaml")).unwrap();
+    expect_test::expect_file!["good/resolved.txt"].assert_eq(&least.to_yaml());
+}
+
 /// Every bad file with what is said about it. The files cover bytes and syntax (a), names (b),
 /// types (c), ranges (d), consistency (e) and the workload (f).
 #[test]
@@ -99,6 +105,50 @@ fn every_bad_file_is_refused_in_words_that_help() {
         said.push_str(&format!("{refusal}[exit {}]\n\n", refusal.exit_code()));
     }
     expect_test::expect_file!["bad/expected.txt"].assert_eq(&said);
+}
+
+#[test]
+fn any_text_survives_being_written_and_read() {
+    let least = parse(include_str!("good/least.yaml")).unwrap();
+    let long = "A long sentence, which goes on: it has # signs, and more. ".repeat(8);
+    for about in [
+        "yes",
+        "1e3",
+        "0x10",
+        "~",
+        "- a",
+        "a: b",
+        "#",
+        "'",
+        "\"",
+        "\\",
+        "*a",
+        "&a",
+        "!x",
+        "%",
+        "@",
+        "two\nlines",
+        "ends with a newline\n",
+        " spaces ",
+        "two\n\n  paragraphs\n",
+        "é 🏥",
+        "<<",
+        "{}",
+        "[]",
+        "|",
+        ">",
+        "null",
+        "true",
+        "...",
+        "---",
+        &long,
+    ] {
+        let mut scenario = least.clone();
+        scenario.about = about.into();
+        let written = scenario.to_yaml();
+        let again = parse(&written).unwrap_or_else(|refusal| panic!("{refusal}\n{written}"));
+        assert_eq!(again.about, about, "{written}");
+    }
 }
 
 /// What is said of the least scenario with these values set.
@@ -134,6 +184,117 @@ fn values_set_from_outside_are_read_like_those_of_the_file() {
 }
 
 #[test]
+fn what_lies_just_within_the_rules_is_accepted() {
+    let turns = "[{ silent: { nodes: [3], during: [0s, 10s] } }, \
+                 { equivocate: { nodes: [3], during: [10s, 60s] } }]";
+    for overrides in [
+        &[("nodes", "1"), ("workload.rate", "0.001/s")][..],
+        &[("nodes", "10000"), ("workload", "{ rate: 0.1/s }")],
+        &[("duration", "876000h"), ("workload.rate", "0.001/s")],
+        &[("warmup", "59999999999ns")],
+        &[("batch", "{ max: 1, bytes: 1B, wait: 0s }")],
+        &[("faults", "[{ loss: { rate: 100%, during: [0s, 60s] } }]")],
+        &[(
+            "faults",
+            "[{ slow: { nodes: [3], factor: 1 } }, { crash: { nodes: { random: 4 } } }]",
+        )],
+        &[("faults", "[{ partition: { groups: [[0], [2]] } }]")],
+        &[("adversaries", turns), ("expect", "{ safety: holds }")],
+        &[(
+            "adversaries",
+            "[{ silent: { nodes: [0] } }, { restless: { nodes: [0] } }]",
+        )],
+        &[
+            ("adversaries", "[{ silent: { nodes: [0, 1] } }]"),
+            ("expect", "{ safety: violated }"),
+        ],
+        &[
+            ("protocol", "raft"),
+            ("adversaries", "[{ silent: { nodes: { random: 4 } } }]"),
+        ],
+        &[(
+            "network",
+            "{ sites: [a, b, c], links: [{ between: [a, b], latency: 1ns }, \
+           { between: [c, b], latency: { uniform: [1ms, 1ms] } }] }",
+        )],
+        &[(
+            "network",
+            "{ sites: { a: [3, 1], b: [0, 2], hub: [] }, links: [{ between: [a, hub], \
+           latency: 1ms }, { between: [b, hub], latency: [1ms, 1ms] }] }",
+        )],
+        &[(
+            "expect",
+            "{ throughput_max: 0, latency_p99_ms_min: 0.001, messages_max: 1000000 }",
+        )],
+    ] {
+        if let Err(refusal) = with(overrides) {
+            panic!("{overrides:?}\n{refusal}");
+        }
+    }
+}
+
+#[test]
+fn safety_is_expected_within_the_fault_model_only() {
+    let expected = |nodes: &str, adversaries: &str, protocol: &str| {
+        let overrides = [
+            ("nodes", nodes),
+            ("adversaries", adversaries),
+            ("protocol", protocol),
+        ];
+        with(&overrides).unwrap().expect.safety
+    };
+    let (one, two) = (
+        "[{ equivocate: { nodes: [0] } }]",
+        "[{ late: { nodes: [0, 1], by: 1s } }]",
+    );
+    let holds = Some(schema::Safety::Holds);
+    for (nodes, adversaries, protocol, safety) in [
+        ("4", "[]", "pbft", holds),
+        ("4", one, "pbft", holds),
+        ("3", one, "pbft", None),
+        ("6", two, "pbft", None),
+        ("7", two, "pbft", holds),
+        ("4", one, "raft", None),
+        ("4", two, "raft", holds),
+    ] {
+        let found = expected(nodes, adversaries, protocol);
+        assert_eq!(
+            found, safety,
+            "{nodes} nodes of {protocol} with {adversaries}"
+        );
+    }
+}
+
+#[test]
+fn sites_are_dealt_in_turn_and_regions_are_as_far_apart_as_measured() {
+    let network = "{ matrix: aws-2023, sites: [eu-west-1, us-east-1, ap-south-1], links: \
+                   [{ between: [us-east-1, eu-west-1], latency: 1ms }] }";
+    let scenario = with(&[("network", network), ("nodes", "7")]).unwrap();
+    let homes: Vec<String> = scenario
+        .network
+        .sites
+        .iter()
+        .map(|s| format!("{:?}", s.nodes))
+        .collect();
+    assert_eq!(homes, ["[n0, n3, n6]", "[n1, n4]", "[n2, n5]"]);
+    let links: Vec<String> = scenario
+        .network
+        .links
+        .iter()
+        .map(|link| format!("{} {}", link.between.join(" "), link.latency.least()))
+        .collect();
+    let expected = [
+        "us-east-1 eu-west-1 1ms",
+        "eu-west-1 ap-south-1 62032500ns",
+        "us-east-1 ap-south-1 94190us",
+    ];
+    assert_eq!(
+        links, expected,
+        "what is written overrules what was measured"
+    );
+}
+
+#[test]
 fn mistakes_in_values_from_outside_name_the_option() {
     let mut said = String::new();
     for (key, value) in [
@@ -158,6 +319,9 @@ fn a_seed_from_outside_replaces_the_scenarios_own_and_draws_anew() {
     assert_eq!((own.seed, other.seed), (7, 8));
     assert_eq!(own.with_seed(8), other);
     assert_eq!(other.with_seed(7), own);
+    let mut edited = own.clone().settled();
+    edited.faults.clear();
+    assert_eq!(edited.with_seed(8).adversaries, own.adversaries);
     let drawn: std::collections::BTreeSet<String> = (0..50)
         .map(|seed| format!("{:?}", own.with_seed(seed).adversaries[1].nodes))
         .collect();
@@ -165,6 +329,33 @@ fn a_seed_from_outside_replaces_the_scenarios_own_and_draws_anew() {
         drawn.len(),
         6,
         "every node but the named liar is drawn: {drawn:?}"
+    );
+}
+
+#[test]
+fn files_of_other_editors_are_read() {
+    let least = include_str!("good/least.yaml");
+    let foreign = format!("\u{feff}{}", least.replace('\n', "\r\n"));
+    let text = read::text_of("foreign", foreign.as_bytes()).unwrap();
+    assert_eq!(parse(&text).unwrap(), parse(least).unwrap());
+    let wrong = text.replace("nodes: 4", "nodes: four");
+    assert!(
+        parse(&wrong)
+            .unwrap_err()
+            .to_string()
+            .contains("test.yaml:4:8")
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_from_bad_ones() {
+    let load = |path: &str| Scenario::load(Path::new(path), &[], None, &KNOWN).unwrap_err();
+    assert_eq!(load("/nowhere/at-all.yaml").exit_code(), 5);
+    assert_eq!(load("/").exit_code(), 5);
+    let endless = load("/dev/zero");
+    assert!(
+        endless.to_string().contains("larger than 4 MiB"),
+        "{endless}"
     );
 }
 
@@ -180,8 +371,25 @@ fn the_hash_is_that_of_the_meaning() {
     assert_ne!(hash(least), hash(&least.replace("nodes: 4", "nodes: 5")));
 }
 
+/// Asserts what is said of inputs too large to be shown.
+fn refused_with(cases: &[(String, &str)]) {
+    for (text, told) in cases {
+        let said = match read::text_of("large", text.as_bytes()) {
+            Ok(text) => parse(&text)
+                .err()
+                .map_or(String::new(), |error| error.to_string()),
+            Err(refusal) => refusal.to_string(),
+        };
+        assert!(
+            said.contains(told),
+            "{told}: {}",
+            &said[..said.len().min(2000)]
+        );
+    }
+}
+
 #[test]
-fn input_that_would_exhaust_a_naive_reader_is_refused() {
+fn input_that_is_too_deep_or_too_long_is_refused() {
     let base = include_str!("good/least.yaml");
     let nest = |open: &str, close: &str, depth: usize| {
         format!(
@@ -193,14 +401,11 @@ fn input_that_would_exhaust_a_naive_reader_is_refused() {
     let blocks: String = (0..2000)
         .map(|depth| format!("{}a:\n", " ".repeat(depth)))
         .collect();
-    let keys: String = (0..50_000).map(|key| format!("k{key}: 1\n")).collect();
-    let anchors: String = (0..20_000).map(|n| format!("  - &a{n} 1\n")).collect();
-    let chain: String = (0..60).map(|n| format!("&a{n} [")).collect();
-    let crash = "  - crash: { nodes: { random: 4 } }\n";
-    for (text, told) in [
+    let digits = "9".repeat(60_000);
+    refused_with(&[
         (nest("[", "]", 20_000), "nested more than 64"),
         (nest("{a: ", "}", 20_000), "nested more than 64"),
-        (format!("{base}network:\n{blocks}"), ""),
+        (format!("{base}{blocks}"), "nested more than 64"),
         (
             format!("{base}x: {}\n", "y".repeat(1 << 20)),
             "longer than 64 KiB",
@@ -209,34 +414,49 @@ fn input_that_would_exhaust_a_naive_reader_is_refused() {
             format!("{base}{}: 1\n", "k".repeat(500)),
             "longer than 256 bytes",
         ),
-        (format!("{base}{keys}"), "and 49980 more"),
-        (format!("{base}faults:\n{anchors}"), "more"),
         (
-            format!("{base}x: {chain}{}{}\n", "1, ".repeat(9000), "]".repeat(60)),
-            "anchors hold",
-        ),
-        (
-            format!("{base}x: [{}]\n", "1, ".repeat(300_000)),
-            "more than 250000 values",
-        ),
-        (format!("{base}faults:\n{}", crash.repeat(70_000)), ""),
-        (
-            base.replace("nodes: 4", &format!("nodes: {}", "9".repeat(60_000))),
+            base.replace("nodes: 4", &format!("nodes: {digits}")),
             "whole number",
         ),
-        ("---\n".repeat(100_000), "second document"),
         (" ".repeat(read::FILE_MAX + 1), "larger than 4 MiB"),
-    ] {
-        let said = match read::text_of("large", text.as_bytes()) {
-            Ok(text) => parse(&text).unwrap_err().to_string(),
-            Err(refusal) => refusal.to_string(),
-        };
-        assert!(
-            said.contains(told),
-            "{told}: {}",
-            &said[..said.len().min(2000)]
-        );
-    }
+    ]);
+}
+
+#[test]
+fn input_that_has_too_much_of_anything_is_refused() {
+    let base = include_str!("good/least.yaml");
+    let keys: String = (0..50_000).map(|key| format!("k{key}: 1\n")).collect();
+    let anchors: String = (0..20_000).map(|n| format!("  - &a{n} 1\n")).collect();
+    let chain: String = (0..60).map(|n| format!("&a{n} [")).collect();
+    let chain = format!("{chain}{}{}", "1, ".repeat(9000), "]".repeat(60));
+    let sites: String = (0..1000).map(|site| format!("s{site}, ")).collect();
+    let links = "    - { between: [s1, sx], latency: 1ms }\n".repeat(9000);
+    let crash = "  - crash: { nodes: { random: 4 } }\n";
+    let values = "more than 250000 values";
+    let drawn = crash.repeat(30_000).replace(": 4", ": 10");
+    let many_nodes = base.replace("nodes: 4", "nodes: 10");
+    refused_with(&[
+        (format!("{base}{keys}"), "and 49980 more"),
+        (format!("{base}faults:\n{anchors}"), "and 19980 more"),
+        (format!("{base}x: {chain}\n"), "anchors hold"),
+        (format!("{base}x: [{}]\n", "1, ".repeat(260_000)), values),
+        (format!("{base}x: [{}]\n", "[], ".repeat(260_000)), values),
+        (
+            format!("{base}x: [{}]\n", "{a: 1}, ".repeat(100_000)),
+            values,
+        ),
+        (
+            format!("{base}network:\n  sites: [{sites}]\n  links:\n{links}"),
+            "and 8980 more",
+        ),
+        (format!("{base}faults:\n{}", crash.repeat(40_000)), values),
+        (
+            format!("{base}faults:\n{}", "  - 0\n".repeat(100_001)),
+            "at most 100000",
+        ),
+        (format!("{many_nodes}faults:\n{drawn}"), "at most 250000"),
+        ("---\n".repeat(100_000), "second document"),
+    ]);
 }
 
 #[test]
@@ -253,7 +473,7 @@ fn no_damage_to_a_file_makes_the_reader_panic() {
             let letter = random.below(alphabet.len() as u64);
             let letter = alphabet[usize::try_from(letter).unwrap()];
             match random.below(4) {
-                0 => bytes.truncate(place.max(1)),
+                0 => bytes.truncate(place.max(8)),
                 1 => bytes[place] = letter,
                 2 => bytes.insert(place, letter),
                 _ => drop(bytes.remove(place)),

@@ -157,7 +157,15 @@ impl Node {
         (&node.place, Some(node))
     }
 
-    /// Puts `value` at `path`. Maps that are missing on the way are made; a choice written as a
+    fn nothing(place: &Place) -> Self {
+        Self {
+            value: Value::Null,
+            place: place.clone(),
+        }
+    }
+
+    /// Puts `value` at `path`. Maps that are missing on the way are made, and so is the item
+    /// after the last of a list; a choice written as a
     /// bare name, like `protocol: pbft`, becomes a map when a key below it is set.
     ///
     /// # Errors
@@ -172,8 +180,11 @@ impl Node {
         {
             self.value = Value::Map(Vec::new());
         }
-        if let (Value::Null, Step::Key(_)) = (&self.value, step) {
-            self.value = Value::Map(Vec::new());
+        if let Value::Null = self.value {
+            self.value = match step {
+                Step::Key(_) => Value::Map(Vec::new()),
+                Step::Index(_) => Value::List(Vec::new()),
+            };
         }
         match (&mut self.value, step) {
             (Value::Map(entries), step) => {
@@ -186,10 +197,7 @@ impl Node {
                     entries.push(Entry {
                         key: name,
                         place: key.clone(),
-                        node: Self {
-                            value: Value::Map(Vec::new()),
-                            place: key.clone(),
-                        },
+                        node: Self::nothing(key),
                     });
                     entries.len() - 1
                 });
@@ -197,6 +205,9 @@ impl Node {
             }
             (Value::List(items), Step::Index(index)) => {
                 let count = items.len();
+                if *index == count {
+                    items.push(Self::nothing(key));
+                }
                 match items.get_mut(*index) {
                     Some(item) => item.set(rest, key, value),
                     None => Err(format!(
@@ -368,12 +379,14 @@ mod tests {
         };
         set("protocol.pbft.view_timeout", "1s").unwrap();
         set("list.1", "[3, 'a, b']").unwrap();
-        assert!(set("list.2", "3").unwrap_err().contains("the list has 2"));
+        assert!(set("list.3", "3").unwrap_err().contains("the list has 2"));
         assert!(set("list.x", "3").unwrap_err().contains("not an index"));
         assert!(set("list.0.x", "3").unwrap_err().contains("no parts"));
+        set("list.2", "4").unwrap();
+        set("new.0.key", "5").unwrap();
         assert_eq!(
             root.label(),
-            "{protocol:{pbft:{view_timeout:1s}};list:[1;[3;a;_b]]}"
+            "{protocol:{pbft:{view_timeout:1s}};list:[1;[3;a;_b];4];new:[{key:5}]}"
         );
     }
 

@@ -494,29 +494,30 @@ impl Scenario {
         named(&self.adversaries)
     }
 
+    /// The scenario as it stands: nodes chosen by chance stay chosen, whatever the seed. For
+    /// whoever edits the lists of faults or adversaries.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        self.draws.clear();
+        self
+    }
+
     /// Makes the choices of nodes that are left to chance, from the seed.
     pub(super) fn draw(&mut self) {
         let mut random = Random::new(self.seed, Stream::Placement);
-        for draw in &self.draws {
+        let draws = std::mem::take(&mut self.draws);
+        for draw in &draws {
             if let Target::Adversary(index) = draw.target {
                 self.adversaries[index].nodes.clear();
             }
         }
         let mut taken = self.dishonest();
-        for draw in &self.draws {
+        for draw in &draws {
             let everybody = (0..self.nodes).map(NodeId::at);
             match draw.target {
                 Target::Fault(index) => {
                     let chosen = choose(&mut random, everybody.collect(), draw.count);
-                    match &mut self.faults[index] {
-                        Fault::Crash { nodes, .. } => *nodes = Victims::Nodes(chosen),
-                        Fault::Loss { nodes, .. }
-                        | Fault::Delay { nodes, .. }
-                        | Fault::Slow { nodes, .. } => *nodes = chosen,
-                        Fault::Partition { .. }
-                        | Fault::Duplicate { .. }
-                        | Fault::Reorder { .. } => unreachable!("these name no nodes"),
-                    }
+                    befall(&mut self.faults[index], chosen);
                 }
                 Target::Adversary(index) => {
                     let honest = everybody.filter(|node| !taken.contains(node)).collect();
@@ -525,6 +526,20 @@ impl Scenario {
                     self.adversaries[index].nodes = chosen;
                 }
             }
+        }
+        self.draws = draws;
+    }
+}
+
+/// Puts the chosen nodes into a fault that names nodes.
+fn befall(fault: &mut Fault, chosen: Vec<NodeId>) {
+    match fault {
+        Fault::Crash { nodes, .. } => *nodes = Victims::Nodes(chosen),
+        Fault::Loss { nodes, .. } | Fault::Delay { nodes, .. } | Fault::Slow { nodes, .. } => {
+            *nodes = chosen;
+        }
+        Fault::Partition { .. } | Fault::Duplicate { .. } | Fault::Reorder { .. } => {
+            unreachable!("these name no nodes")
         }
     }
 }

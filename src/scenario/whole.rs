@@ -94,34 +94,19 @@ pub fn scenario<'t>(
         nodes: nodes.and_then(|nodes| usize::try_from(nodes).ok()),
         duration,
     };
-    if duration.is_some_and(|duration| warmup >= duration) {
-        let rule = format!("{warmup} is not shorter than the duration: nothing is left to measure");
-        reader.refuse_at(&[Step::Key("warmup".into())], rule, None);
-    }
+    measured(reader, warmup, duration);
     let protocol = reader.require(fields, "protocol", "pbft", |reader, node| {
         protocol(reader, node, around.nodes, known)
     });
     let byzantine = protocol.as_ref().is_some_and(|(_, byzantine)| *byzantine);
     let batch = reader.or(fields, "batch", BatchRule::default(), batch);
-    let network = match fields.get("network") {
-        Some(node) => reader.inside(Step::Key("network".into()), |reader| {
-            network::network(reader, node, around)
-        }),
-        None => Some(network::single_site(around.nodes.unwrap_or(1))),
-    };
+    let network = network_of(reader, fields, around);
     let machine = reader.or(fields, "machine", DEFAULT_MACHINE, machine);
-    let crypto = reader.or(fields, "crypto", Crypto::Modelled, |reader, node| {
-        reader.choice(
-            node,
-            &[("modelled", Crypto::Modelled), ("ed25519", Crypto::Ed25519)],
-        )
-    });
+    let crypto = reader.or(fields, "crypto", Crypto::Modelled, crypto);
     let workload = reader.require(fields, "workload", "{ rate: 100/s }", |reader, node| {
         workload::workload(reader, node, byzantine)
     });
-    let execution = reader.or(fields, "execution", Execution::OrderExecute, |r, n| {
-        r.choice(n, &[("order-execute", Execution::OrderExecute)])
-    });
+    let execution = reader.or(fields, "execution", Execution::OrderExecute, execution);
     let trouble = trouble::trouble(reader, fields, around, network.as_ref());
     let expect = expect_of(reader, fields, known);
     let mut scenario = Scenario {
@@ -146,6 +131,36 @@ pub fn scenario<'t>(
     expect::within_model(reader, &mut scenario, byzantine);
     predict::predict(reader, &scenario, byzantine);
     Some(scenario)
+}
+
+/// Something must be left of the run when the warm-up is over.
+fn measured(reader: &mut Reader<'_>, warmup: Span, duration: Option<Span>) {
+    if duration.is_some_and(|duration| warmup >= duration) {
+        let rule = format!("{warmup} is not shorter than the duration: nothing is left to measure");
+        reader.refuse_at(&[Step::Key("warmup".into())], rule, None);
+    }
+}
+
+fn crypto<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Crypto> {
+    let choices = [("modelled", Crypto::Modelled), ("ed25519", Crypto::Ed25519)];
+    reader.choice(node, &choices)
+}
+
+fn execution<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Execution> {
+    reader.choice(node, &[("order-execute", Execution::OrderExecute)])
+}
+
+fn network_of<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+) -> Option<super::schema::Network> {
+    match fields.get("network") {
+        Some(node) => reader.inside(Step::Key("network".into()), |reader| {
+            network::network(reader, node, around)
+        }),
+        None => Some(network::single_site(around.nodes.unwrap_or(1))),
+    }
 }
 
 fn expect_of<'t>(
@@ -186,8 +201,7 @@ fn protocol<'t>(
         }
     };
     let spec = &known.protocols[index];
-    // A wrong number of nodes is refused on its own; the rest is checked against a usual one.
-    match (spec.check)(&config, nodes.unwrap_or(4)) {
+    match checked(spec, &config, nodes) {
         Ok(config) => {
             let name = spec.name.to_string();
             Some((Choice { name, config }, spec.byzantine))
@@ -209,6 +223,23 @@ fn protocol<'t>(
             None
         }
     }
+}
+
+/// A configuration for so many nodes. If their number is itself wrong, that is refused on its own,
+/// and the configuration is wrong only if it fits no usual number either.
+fn checked(
+    spec: &ProtocolSpec,
+    config: &serde_json::Value,
+    nodes: Option<usize>,
+) -> Result<serde_json::Value, super::protocol::Misfits> {
+    if let Some(nodes) = nodes {
+        return (spec.check)(config, nodes);
+    }
+    let usual = [7, 16, 100, 1000].iter();
+    let fits = usual
+        .map(|nodes| (spec.check)(config, *nodes))
+        .find(Result::is_ok);
+    fits.unwrap_or_else(|| (spec.check)(config, 4))
 }
 
 fn batch<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<BatchRule> {

@@ -30,7 +30,8 @@ fn the_product_is_run_with_the_last_axis_fastest() {
     );
     let plan = parse(
         "about: Three axes.\nscenario: forms.yaml\nseeds: 2\n\
-         sweep:\n  protocol: [raft, { hotstuff: { view_timeout: 1s } }]\n  workload.clients: [4, 7]\n\
+         sweep:\n  protocol: [raft, { hotstuff: { view_timeout: 1s } }]\n\
+         \x20 workload.clients: [4, 7]\n\
          zip:\n  batch.max: [1, 10]\n  batch.wait: [1ms, 10ms]\n\
          figures: [latency-by-nodes]\n",
     );
@@ -69,7 +70,8 @@ fn the_product_is_run_with_the_last_axis_fastest() {
 fn a_bad_value_is_found_in_the_experiment_with_its_point() {
     let said = refusal(
         "about: One value is wrong.\nscenario: full.yaml\n\
-         sweep:\n  workload.rate: [100/s, 200/s]\n  nodes: [7, 4]\n  network.withn.latency: [5ms]\n",
+         sweep:\n  workload.rate: [100/s, 200/s]\n  nodes: [7, 4]\n\
+         \x20 network.withn.latency: [5ms]\n",
     );
     expect_test::expect_file!["expected.txt"].assert_eq(&said);
 }
@@ -117,4 +119,30 @@ fn experiments_that_make_no_sense_are_refused() {
     let said = refusal("about: x\nscenario: missing.yaml\n");
     assert!(said.contains("missing.yaml cannot be read"), "{said}");
     assert!(said.contains("try.yaml:2:11"), "{said}");
+}
+
+#[test]
+fn no_damage_to_an_experiment_makes_the_reader_panic() {
+    use crate::base::random::{Random, Stream};
+    let good = "about: x\nscenario: full.yaml\nseeds: 3\nsweep:\n  batch.max: [1, 2]\n  \
+                network.links[0].latency: [5ms, { uniform: [1ms, 2ms] }]\n\
+                zip: { warmup: [1s, 2s] }\n";
+    assert_eq!(parse(good).unwrap().points().len(), 8);
+    let mut random = Random::new(6, Stream::Test);
+    for _ in 0..1_000 {
+        let mut text: Vec<char> = good.chars().collect();
+        for _ in 0..=random.below(3) {
+            let place = usize::try_from(random.below(text.len() as u64)).unwrap();
+            let other = usize::try_from(random.below(text.len() as u64)).unwrap();
+            match random.below(3) {
+                0 => text.truncate(place.max(8)),
+                1 => text[place] = text[other],
+                _ => drop(text.remove(place)),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(refusal) = parse(&text) {
+            assert!(!refusal.problems.is_empty());
+        }
+    }
 }
