@@ -6,7 +6,7 @@ use super::*;
 use crate::base::crypto::Digest;
 use crate::base::random::{Random, Stream};
 use crate::contract::search::{Condition, Feature, Query};
-use crate::contract::summary::Summary;
+use crate::contract::summary::{Summary, Term};
 
 /// A condition that an example fulfils, with a second account of when a case does.
 type Account = (Condition, Box<dyn Fn(&Summary) -> bool>);
@@ -106,4 +106,36 @@ fn a_search_finds_what_looking_at_every_record_finds() {
         }
     }
     assert!(counts.iter().all(|&count| count > 200), "{counts:?}");
+}
+
+#[test]
+fn two_diagnoses_of_one_group_are_one_case() {
+    let mut stage = Stage::new();
+    let mut rids = Vec::new();
+    for patient in 8..14 {
+        let call = stage.submission(0, patient, |content| {
+            let mut summary = Summary::clone(&content.summary);
+            summary.diagnoses = vec![Term::new("E119"), Term::new("E118")];
+            content.summary = std::sync::Arc::new(summary);
+        });
+        stage.accept(&call);
+        rids.push(rid(&call));
+    }
+    let query = Query {
+        conditions: vec![Condition::Has(Feature::DiagnosisGroup(Term::new("E11")))],
+        purpose: Purpose::Care,
+        page: 0,
+    };
+    let rows = |stage: &Stage| {
+        stage
+            .state
+            .search(&query, &Digest::ZERO)
+            .unwrap()
+            .rows
+            .len()
+    };
+    assert_eq!(rows(&stage), 6);
+    let hide = stage.by_patient(8, Act::Hide(rids[0]));
+    stage.accept(&hide);
+    assert_eq!(rows(&stage), 5);
 }

@@ -9,7 +9,7 @@ use crate::base::random::{Random, Stream};
 use crate::base::units::Ratio;
 use crate::contract::call::{Order, Proof};
 use crate::contract::message::RecordKind;
-use crate::contract::records::Status;
+use crate::contract::records::{Record, Status};
 use crate::contract::search::{Answer, Condition, Index, Query};
 use crate::contract::{Author, AuthorSettings, Mix};
 
@@ -106,6 +106,30 @@ fn check_root(state: &State, people: &Population) {
         .iter()
         .for_each(|reading| root.add(&reading.entry()));
     assert_eq!(root.digest(), state.root());
+}
+
+#[test]
+fn everything_in_a_record_is_part_of_the_state() {
+    let mut stage = Stage::new();
+    stage.record(0, 8);
+    let record = stage.state.records.at(0);
+    type Change = fn(&mut Record);
+    let changes: [Change; 8] = [
+        |_| {},
+        |record| record.by_doctor.0[9] ^= 1,
+        |record| record.by_patient = None,
+        |record| record.since += 1,
+        |record| record.status = Status::Hidden,
+        |record| record.status = Status::Proposed(1),
+        |record| record.status = Status::Proposed(2),
+        |record| record.status = Status::Amended(RecordId(Digest::ZERO)),
+    ];
+    let mut entries = BTreeSet::new();
+    for change in changes {
+        let mut changed = record.clone();
+        change(&mut changed);
+        assert!(entries.insert(changed.entry()));
+    }
 }
 
 #[test]
