@@ -4,15 +4,20 @@
 use crate::experiment::table::SpeedRow;
 use crate::scenario::run::Outcome;
 
-/// Runs something and measures it.
+/// Runs something and says how many seconds it took.
 #[expect(
     clippy::disallowed_types,
     reason = "speed is measured here and kept apart from results"
 )]
-pub fn timed(run: &dyn Fn() -> Outcome) -> (Outcome, SpeedRow) {
+pub fn stopwatch<T>(run: impl FnOnce() -> T) -> (T, f64) {
     let start = std::time::Instant::now();
-    let outcome = run();
-    let wall_s = start.elapsed().as_secs_f64();
+    let result = run();
+    (result, start.elapsed().as_secs_f64())
+}
+
+/// Runs a scenario and measures it.
+pub fn timed(run: &dyn Fn() -> Outcome) -> (Outcome, SpeedRow) {
+    let (outcome, wall_s) = stopwatch(run);
     let events = outcome.totals.events;
     let speed = SpeedRow {
         wall_s,
