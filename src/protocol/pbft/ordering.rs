@@ -68,10 +68,14 @@ impl Pbft {
         self.watch(false, cx);
     }
 
-    /// Tells the leader what it should propose. A replica that has left a view tells the leader of
-    /// that view, because it may be the only one that has.
+    /// Tells the leader what it should propose. A replica that has left its view tells members in
+    /// turn: it may be the only one that has, and they pass on what is new to them.
     pub(super) fn forward(&mut self, transactions: Vec<Arc<Transaction>>, cx: &mut Cx<'_>) {
-        let leader = self.leader(self.known_view());
+        let leader = if self.durable.change.is_some() {
+            self.next_in_turn()
+        } else {
+            self.leader(self.durable.view)
+        };
         if leader != self.setup.me && !transactions.is_empty() {
             cx.send(leader, Message::Forward(transactions));
         }

@@ -8,7 +8,7 @@ use crate::base::time::Span;
 use crate::chain::Height;
 
 use super::log::Stage;
-use super::message::{Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase};
+use super::message::{Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, Vote};
 use super::ordering::extend_chain;
 use super::{Cx, Pbft, Timer};
 
@@ -73,13 +73,19 @@ impl Pbft {
         let n = self.setup.committee.n();
         self.volatile.asked = (self.volatile.asked * 2).clamp(1, n);
         for _ in 0..self.volatile.asked {
-            let own = self.setup.committee.position(self.setup.me).unwrap_or(0);
-            self.volatile.turn = (self.volatile.turn + 1) % n;
-            let member = self.setup.committee.members()[(own + self.volatile.turn) % n];
+            let member = self.next_in_turn();
             if member != self.setup.me {
                 self.fetch_from(member, cx);
             }
         }
+    }
+
+    /// One member after the other, beginning with the one after this replica.
+    pub(super) fn next_in_turn(&mut self) -> NodeId {
+        let committee = &self.setup.committee;
+        let own = committee.position(self.setup.me).unwrap_or(0);
+        self.volatile.turn = (self.volatile.turn + 1) % committee.n();
+        committee.members()[(own + self.volatile.turn) % committee.n()]
     }
 
     /// Asks one member for everything this replica lacks.
@@ -93,7 +99,7 @@ impl Pbft {
     }
 
     /// The last view this replica entered, which it can prove.
-    pub(super) fn known_view(&self) -> u64 {
+    fn known_view(&self) -> u64 {
         let proof = self.durable.new_view.as_ref();
         proof.map_or(0, |proof| proof.body().view)
     }
@@ -337,6 +343,21 @@ impl Pbft {
         self.progressed(cx);
     }
 
+    /// Whoever proposed one batch here and committed another in the same view has lied.
+    fn compare_committed(&mut self, proof: &Certificate<Vote>, cx: &mut Cx<'_>) {
+        let committed = proof.body();
+        let record = self.durable.records.get(committed.height);
+        let Some(accepted) = record.and_then(|record| record.accepted.as_ref()) else {
+            return;
+        };
+        let (leader, proposed) = (accepted.by(), accepted.body());
+        let position = self.setup.committee.position(leader);
+        let signed = position.is_some_and(|position| proof.positions().contains(position));
+        if signed && proposed.view == committed.view && proposed.digest != committed.digest {
+            self.accuse(leader, cx);
+        }
+    }
+
     /// Takes over blocks that each come with a quorum of commits.
     fn adopt_committed(&mut self, blocks: &Blocks, cx: &mut Cx<'_>) {
         for (place, block) in (1..).zip(&blocks.blocks) {
@@ -355,6 +376,7 @@ impl Pbft {
             if !fits || !proof.verify(&self.setup.committee, self.commit_quorum, cx.keyring()) {
                 return;
             }
+            self.compare_committed(proof, cx);
             let record = self.durable.records.at(height);
             record.keep(&block.batch);
             if record.decided().is_none() {

@@ -1,7 +1,7 @@
 //! The stories of PBFT, and PBFT in rough weather among liars.
 
 use super::stage::{Post, Volume};
-use super::{AT_ONCE, Chaos, Stage, Weather};
+use super::{AT_ONCE, Chaos, Stage, Weather, check};
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream};
 use crate::protocol::pbft::{Config, Mutant, Pbft};
@@ -21,6 +21,102 @@ fn broken(mutant: Mutant) -> Config {
         mutant: Some(mutant),
         ..near()
     }
+}
+
+#[test]
+fn decides() {
+    check::<Pbft>(near(), 4, "pbft/decides.txt");
+}
+
+#[test]
+fn decides_without_one() {
+    check::<Pbft>(near(), 4, "pbft/decides-without-one.txt");
+}
+
+#[test]
+fn leader_silent() {
+    check::<Pbft>(near(), 4, "pbft/leader-silent.txt");
+}
+
+#[test]
+fn equivocating_leader() {
+    check::<Pbft>(near(), 4, "pbft/equivocating-leader.txt");
+}
+
+#[test]
+fn preserves_decided() {
+    check::<Pbft>(near(), 4, "pbft/preserves-decided.txt");
+}
+
+#[test]
+fn overtaken_new_view() {
+    check::<Pbft>(near(), 4, "pbft/overtaken-new-view.txt");
+}
+
+#[test]
+fn state_transfer() {
+    check::<Pbft>(near(), 4, "pbft/state-transfer.txt");
+}
+
+#[test]
+fn lagging_by_checkpoint() {
+    check::<Pbft>(near(), 4, "pbft/lagging-by-checkpoint.txt");
+}
+
+#[test]
+fn returns_from_a_crash() {
+    check::<Pbft>(near(), 4, "pbft/returns-from-a-crash.txt");
+}
+
+#[test]
+fn crash_while_writing() {
+    check::<Pbft>(near(), 4, "pbft/crash-while-writing.txt");
+}
+
+#[test]
+fn forged_new_view() {
+    check::<Pbft>(near(), 4, "pbft/forged-new-view.txt");
+}
+
+#[test]
+fn f_silent() {
+    check::<Pbft>(near(), 7, "pbft/f-silent.txt");
+}
+
+#[test]
+fn one_lie_too_many() {
+    check::<Pbft>(near(), 4, "pbft/one-lie-too-many.txt");
+}
+
+#[test]
+fn small_quorum() {
+    check::<Pbft>(near(), 5, "pbft/small-quorum.txt");
+}
+
+#[test]
+fn join() {
+    check::<Pbft>(near(), 4, "pbft/join.txt");
+}
+
+#[test]
+fn gap() {
+    check::<Pbft>(near(), 4, "pbft/gap.txt");
+}
+
+#[test]
+fn leaders_in_a_row() {
+    check::<Pbft>(near(), 7, "pbft/leaders-in-a-row.txt");
+}
+
+#[test]
+fn small_quorum_broken() {
+    let config = broken(Mutant::QuorumTwoFPlusOne);
+    check::<Pbft>(config, 5, "pbft/small-quorum-broken.txt");
+}
+
+#[test]
+fn join_broken() {
+    check::<Pbft>(broken(Mutant::NoJoinRule), 4, "pbft/join-broken.txt");
 }
 
 const ROUGH: Weather = Weather {
