@@ -77,9 +77,13 @@
 
 mod checkpoints;
 mod early;
+mod justify;
 mod log;
 mod message;
 mod ordering;
+mod restart;
+#[cfg(test)]
+mod speed;
 mod transfer;
 mod views;
 
@@ -427,34 +431,7 @@ impl Pbft {
         }
     }
 
-    /// Boot, or return from a crash: everything volatile is made from what is durable.
-    fn on_start(&mut self, cx: &mut Cx<'_>) {
-        let low = self.durable.records.low();
-        let executed = cx.ledger().height();
-        let mut stable = self.durable.stable.iter().map(Certificate::body);
-        let from = stable.rfind(|checkpoint| checkpoint.height <= executed);
-        let mut chain = from.map_or(Digest::ZERO, |checkpoint| checkpoint.chain);
-        for height in from.map_or(1, |checkpoint| checkpoint.height + 1)..=executed {
-            let block = cx.ledger().block(height).expect("the ledger has no gap");
-            chain = ordering::extend_chain(&chain, &block.batch.digest());
-        }
-        self.volatile = Volatile {
-            active: Some(self.durable.view),
-            executed,
-            chain,
-            ballots: Places::above(low),
-            ..Volatile::default()
-        };
-        if self.durable.booted {
-            self.resume(cx);
-        } else {
-            self.durable.booted = true;
-            self.volatile.next = 1;
-            self.report_view(cx);
-        }
-    }
-
-    fn report_view(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn report_view(&mut self, cx: &mut Cx<'_>) {
         let view = self.durable.view;
         if self.leads() {
             cx.report(Report::Leads { view });

@@ -1,5 +1,7 @@
 //! The stories of PBFT, and PBFT in rough weather among liars.
 
+use std::collections::BTreeMap;
+
 use super::stage::{Post, Volume};
 use super::{AT_ONCE, Chaos, Stage, Weather, check};
 use crate::base::node::NodeId;
@@ -109,6 +111,11 @@ fn leaders_in_a_row() {
 }
 
 #[test]
+fn left_view() {
+    check::<Pbft>(near(), 4, "pbft/left-view.txt");
+}
+
+#[test]
 fn small_quorum_broken() {
     let config = broken(Mutant::QuorumTwoFPlusOne);
     check::<Pbft>(config, 5, "pbft/small-quorum-broken.txt");
@@ -117,6 +124,45 @@ fn small_quorum_broken() {
 #[test]
 fn join_broken() {
     check::<Pbft>(broken(Mutant::NoJoinRule), 4, "pbft/join-broken.txt");
+}
+
+/// How many messages of each kind one batch takes, in the order of the alphabet.
+fn messages_of_a_batch(n: usize, batches: usize) -> Vec<(String, usize)> {
+    let mut stage: Stage<Pbft> = Stage::new(near(), n, AT_ONCE);
+    for _ in 1..batches {
+        stage.submit(NodeId(0));
+        stage.settle(&[]);
+    }
+    stage.set_volume(Volume::Plain);
+    stage.take_output();
+    stage.submit(NodeId(0));
+    stage.settle(&[]);
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for line in stage
+        .take_output()
+        .lines()
+        .filter(|line| line.contains("->"))
+    {
+        let kind = line.rsplit(' ').next().unwrap_or_default();
+        *count.entry(kind.to_owned()).or_default() += 1;
+    }
+    count.into_iter().collect()
+}
+
+#[test]
+fn a_batch_takes_two_n_times_n_minus_one_messages() {
+    for n in 2..=20 {
+        let mut expected = vec![
+            ("commit".to_owned(), n * (n - 1)),
+            ("pre-prepare".to_owned(), n - 1),
+            ("prepare".to_owned(), (n - 1) * (n - 1)),
+        ];
+        assert_eq!(messages_of_a_batch(n, 1), expected);
+        assert_eq!(messages_of_a_batch(n, 2), expected);
+        expected.insert(0, ("checkpoint".to_owned(), n * (n - 1)));
+        assert_eq!(messages_of_a_batch(n, 3), expected);
+    }
+    assert_eq!(messages_of_a_batch(1, 1), []);
 }
 
 const ROUGH: Weather = Weather {
@@ -330,7 +376,7 @@ fn conspirators_find_every_missing_guard() {
         Mutant::KeepVotingAfterViewChange,
         Mutant::PersistLate,
     ] {
-        assert!(fork(&broken(mutant), 4, 1, 1000).is_some(), "{mutant:?}");
+        assert!(fork(&broken(mutant), 4, 1, 3000).is_some(), "{mutant:?}");
     }
 }
 
