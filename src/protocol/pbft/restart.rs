@@ -32,7 +32,7 @@ impl Pbft {
             self.resume(cx);
         } else {
             self.durable.booted = true;
-            self.volatile.next = 1;
+            self.volatile.next = executed + 1;
             self.report_view(cx);
         }
     }

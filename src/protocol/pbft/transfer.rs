@@ -48,7 +48,7 @@ impl Pbft {
     }
 
     fn catch_up_pause(&self) -> Span {
-        Span::from_nanos(self.config.view_timeout.nanos() / 4)
+        Span::from_nanos(self.config.view_timeout.nanos() / 2)
     }
 
     /// Time to ask, or to ask somebody else.
@@ -154,7 +154,7 @@ impl Pbft {
         if missing.is_empty() {
             return;
         }
-        cx.set_timer(Timer::Status, self.config.view_timeout);
+        cx.set_timer(Timer::Status, self.config.view_timeout * 2);
         for member in missing {
             self.tell(member, true, cx);
         }

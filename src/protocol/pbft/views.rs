@@ -67,6 +67,7 @@ impl Pbft {
             self.volatile.active = None;
         }
         self.volatile.attempts += 1;
+        self.volatile.early.forget_before(view);
         let records = self.durable.records.iter();
         let accepted = records
             .filter(|(height, _)| *height > self.volatile.executed)

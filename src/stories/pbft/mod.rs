@@ -335,7 +335,8 @@ impl Conspiracy {
     /// Turns what a liar has just sent to a node that is to be fooled, sometimes only a copy.
     fn bend(&mut self, before: usize) {
         let mut place = before.min(self.stage.pending());
-        for _ in place..self.stage.pending() {
+        let fresh = self.stage.pending() - place;
+        for _ in 0..fresh {
             let liar = self.liars[self.stage.sender_at(place).index()];
             if !liar || !self.fooled[self.stage.receiver_at(place).index()] {
                 place += 1;
