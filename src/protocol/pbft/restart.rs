@@ -62,7 +62,7 @@ impl Pbft {
             self.report_view(cx);
         }
         self.advance(cx);
-        self.ask_all(cx);
+        self.ask_all();
         self.watch(true, cx);
     }
 

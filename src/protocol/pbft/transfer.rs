@@ -121,7 +121,7 @@ impl Pbft {
     }
 
     /// Tells everybody how far this replica is, and asks the same.
-    pub(super) fn ask_all(&mut self, _cx: &mut Cx<'_>) {
+    pub(super) fn ask_all(&mut self) {
         self.volatile.outbox.push(Message::Status {
             height: self.volatile.executed,
             view: self.known_view(),

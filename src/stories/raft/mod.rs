@@ -140,7 +140,7 @@ fn figure_7() {
         let last = *terms.last().unwrap();
         let term = if node == 0 { 7 } else { last };
         stage.recast(NodeId::at(node), |raft| {
-            raft.remember(term, entries.collect())
+            raft.remember(term, entries.collect());
         });
     }
     tell(&mut stage, "raft/figure-7.txt");
