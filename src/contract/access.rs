@@ -213,6 +213,18 @@ pub struct Access {
     pub purpose: Purpose,
     /// At which height.
     pub height: u64,
+    /// The digest that the reader signed to ask for it.
+    pub order: Digest,
+}
+
+impl Access {
+    /// The digest under which the reading is part of the state; what was signed names the rest.
+    pub(super) fn entry(&self) -> Digest {
+        Hasher::new("access entry")
+            .digest(&self.order)
+            .number(self.height)
+            .finish()
+    }
 }
 
 /// All grants, and every reading.
@@ -226,6 +238,12 @@ impl Grants {
     /// How many grants there are, whatever became of them.
     pub(super) fn len(&self) -> usize {
         self.by_gid.len()
+    }
+
+    /// The entries of all of them.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> impl Iterator<Item = Digest> {
+        self.by_gid.values().map(Grant::entry)
     }
 
     /// How often they were used, by their own count.
@@ -352,15 +370,16 @@ impl State {
         self.root.remove(&grant.entry());
         grant.uses += 1;
         self.root.add(&grant.entry());
-        let reading = Hasher::new("access entry").digest(&order.message());
-        self.root.add(&reading.number(height).finish());
-        self.grants.audit.push(Access {
+        let reading = Access {
             by: order.terms().by,
             rid: *rid,
             gid: *gid,
             purpose,
             height,
-        });
+            order: order.message(),
+        };
+        self.root.add(&reading.entry());
+        self.grants.audit.push(reading);
         Ok(())
     }
 }

@@ -116,10 +116,15 @@ impl State {
 
     /// Marks a number as used by a party.
     fn spend(&mut self, place: identity::Place, nonce: u64) {
-        let key = self.directory.key(place);
-        let entry = Hasher::new("nonce entry").part(&key.0).number(nonce);
-        self.root.add(&entry.finish());
+        self.root.add(&self.nonce_entry(place, nonce));
         self.used.insert((place, nonce));
+    }
+
+    /// The digest under which a used number is part of the state.
+    fn nonce_entry(&self, place: identity::Place, nonce: u64) -> Digest {
+        let key = self.directory.key(place);
+        let hasher = Hasher::new("nonce entry").part(&key.0);
+        hasher.number(nonce).finish()
     }
 }
 

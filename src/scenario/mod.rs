@@ -25,7 +25,8 @@ use std::sync::Arc;
 
 pub use error::{Kind, Problem, Refusal};
 pub use expect::beyond_model;
-pub use law::Latency;
+pub use law::{LAWS, Latency};
+pub use nearest::nearest;
 pub use protocol::{Misfits, ProtocolSpec, check_config};
 pub use schema::Scenario;
 pub use whole::Known;

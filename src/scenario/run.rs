@@ -405,6 +405,7 @@ impl Outlook {
             FaultModel::Byzantine => committee.quorum(),
         };
         let mut missing = PositionSet::new();
+        let mut troubled = PositionSet::new();
         let mut recoverable = true;
         let mut healed_at = Time::ZERO;
         let mut extra = Span::ZERO;
@@ -420,6 +421,12 @@ impl Outlook {
             match fault {
                 Fault::Crash { nodes, disk, .. } => {
                     let forgets = *disk == Disk::Lost;
+                    match nodes {
+                        Victims::Leader => troubled.insert(n),
+                        Victims::Nodes(nodes) => nodes
+                            .iter()
+                            .fold(false, |_, node| troubled.insert(node.index())),
+                    };
                     recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
                     if let (false, Victims::Nodes(nodes)) = (passing && !forgets, nodes) {
                         nodes.iter().for_each(|node| {
@@ -441,6 +448,7 @@ impl Outlook {
         }
         for liar in &plan.liars {
             missing.insert(liar.node.index());
+            troubled.insert(liar.node.index());
             for act in &liar.acts {
                 let lies = matches!(act.behaviour, adversary::Behaviour::Equivocate);
                 recoverable &= !(lies && P::FAULTS == FaultModel::Crash);
@@ -449,13 +457,16 @@ impl Outlook {
         }
         recoverable &= missing.len() + quorum <= n;
         let delay = Self::delay(scenario, plan) + extra;
-        let bound = P::liveness_bound(config, n, delay)
+        // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
+        // committee of 3f + 1 has that f.
+        let bad = troubled.len().min((n - 1) / 3);
+        let bound = P::liveness_bound(config, 3 * bad + 1, delay)
             + scenario.workload.retry * 2
             + scenario.batch.wait
             + delay * 4;
         Self {
             healed_at,
-            bound: bound * 2,
+            bound,
             recoverable,
         }
     }

@@ -132,7 +132,7 @@ impl ClientHost {
             overdue: VecDeque::new(),
             pending: BTreeMap::new(),
             replies: BTreeMap::new(),
-            target: gateways[index as usize % gateways.len()],
+            target: gateways[0],
             submitted: 0,
             egress: Egress::default(),
             sent: 0,

@@ -1,11 +1,15 @@
 //! What holds after any calls.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::*;
 use crate::base::crypto::{Digest, Signature};
 use crate::base::random::{Random, Stream};
 use crate::base::units::Ratio;
-use crate::contract::call::Proof;
-use crate::contract::records::Status;
+use crate::contract::call::{Order, Proof};
+use crate::contract::message::RecordKind;
+use crate::contract::records::{Record, Status};
 use crate::contract::search::{Answer, Condition, Index, Query};
 use crate::contract::{Author, AuthorSettings, Mix};
 
@@ -53,6 +57,7 @@ fn a_refusal_changes_nothing_and_every_change_changes_the_root() {
         assert!((50..200).contains(&refused), "some of each: {refused}");
         check_records(&state);
         check_sums(&state);
+        check_root(&state, &people);
     }
 }
 
@@ -84,6 +89,139 @@ fn check_records(state: &State) {
 fn check_sums(state: &State) {
     assert_eq!(state.audit().len() as u64, state.grants.uses());
     assert!(!state.audit().is_empty());
+}
+
+/// The root is that of the entries as they are now, summed up afresh.
+fn check_root(state: &State, people: &Population) {
+    let mut root = people.root();
+    let used = state.used.iter();
+    used.for_each(|&(place, nonce)| root.add(&state.nonce_entry(place, nonce)));
+    state
+        .records
+        .iter()
+        .for_each(|record| root.add(&record.entry()));
+    state.grants.entries().for_each(|entry| root.add(&entry));
+    state
+        .audit()
+        .iter()
+        .for_each(|reading| root.add(&reading.entry()));
+    assert_eq!(root.digest(), state.root());
+}
+
+#[test]
+fn everything_in_a_record_is_part_of_the_state() {
+    let mut stage = Stage::new();
+    stage.record(0, 8);
+    let record = stage.state.records.at(0);
+    type Change = fn(&mut Record);
+    let changes: [Change; 8] = [
+        |_| {},
+        |record| record.by_doctor.0[9] ^= 1,
+        |record| record.by_patient = None,
+        |record| record.since += 1,
+        |record| record.status = Status::Hidden,
+        |record| record.status = Status::Proposed(1),
+        |record| record.status = Status::Proposed(2),
+        |record| record.status = Status::Amended(RecordId(Digest::ZERO)),
+    ];
+    let mut entries = BTreeSet::new();
+    for change in changes {
+        let mut changed = record.clone();
+        change(&mut changed);
+        assert!(entries.insert(changed.entry()));
+    }
+}
+
+#[test]
+fn every_field_is_signed() {
+    let people = Population::new(2, 2, 4);
+    let content = people.content(0, 2, 1);
+    type Change = fn(&mut Content);
+    let changes: [Change; 13] = [
+        |c| c.chain += 1,
+        |c| c.rid.0.0[0] ^= 1,
+        |c| c.pid.0.0[0] ^= 1,
+        |c| c.did.0.0[0] ^= 1,
+        |c| c.hid.0.0[0] ^= 1,
+        |c| c.kind = RecordKind::Imaging,
+        |c| Arc::make_mut(&mut c.summary).quarter += 1,
+        |c| c.payload_hash.0[31] ^= 1,
+        |c| c.payload_bytes += 1,
+        |c| c.supersedes = Some(c.rid),
+        |c| c.contact.0[31] ^= 1,
+        |c| c.nonce += 1,
+        |c| c.valid_until -= 1,
+    ];
+    let mut signed = BTreeSet::new();
+    let mut sign = |content: Content| {
+        let draft = Draft::new(content);
+        assert!(signed.insert(draft.for_doctor()) && signed.insert(draft.for_patient()));
+    };
+    sign(content.clone());
+    for change in changes {
+        let mut content = content.clone();
+        change(&mut content);
+        sign(content);
+    }
+}
+
+#[test]
+fn everything_in_an_order_is_signed() {
+    let stage = Stage::new();
+    let base = stage.care(1, Scope::All);
+    let hid = stage.people.hospital(0).id;
+    let rid = RecordId(Digest::ZERO);
+    let gid = GrantId(Digest::ZERO);
+    type Change = Box<dyn Fn(&mut GrantTerms)>;
+    let changes: Vec<Change> = vec![
+        Box::new(|_| {}),
+        Box::new(move |g| g.grantee = Grantee::Hospital(hid)),
+        Box::new(move |g| g.grantee = Grantee::Specialty(1, hid)),
+        Box::new(move |g| g.grantee = Grantee::Specialty(2, hid)),
+        Box::new(move |g| g.scope = Scope::Records(vec![rid])),
+        Box::new(|g| g.scope = Scope::Kinds(vec![RecordKind::Imaging])),
+        Box::new(|g| g.scope = Scope::Kinds(vec![RecordKind::Admission])),
+        Box::new(|g| g.purpose = Purpose::Research),
+        Box::new(|g| g.from += 1),
+        Box::new(|g| g.until += 1),
+        Box::new(|g| g.max_uses = Some(1)),
+    ];
+    let mut acts: Vec<Act> = changes
+        .iter()
+        .map(|change| {
+            let mut terms = base.clone();
+            change(&mut terms);
+            Act::Grant(terms)
+        })
+        .collect();
+    acts.extend([
+        Act::Reject(rid),
+        Act::Withdraw(rid),
+        Act::Hide(rid),
+        Act::Unhide(rid),
+    ]);
+    acts.extend([Act::Revoke(gid), Act::Access(gid, rid, Purpose::Care)]);
+    acts.push(Act::Access(gid, rid, Purpose::Research));
+    let mut signed = BTreeSet::new();
+    for act in acts {
+        for (chain, nonce, valid_until) in [(1, 1, 9), (2, 1, 9), (1, 2, 9), (1, 1, 8)] {
+            for by in [
+                stage.patient(8).0,
+                stage.patient(9).0,
+                stage.doctor(8 - 1).0,
+            ] {
+                let act = act.clone();
+                let terms = Terms {
+                    chain,
+                    by,
+                    act,
+                    nonce,
+                    valid_until,
+                };
+                assert!(signed.insert(Order::new(terms).message()));
+            }
+        }
+    }
 }
 
 #[test]

@@ -207,13 +207,7 @@ fn a_proposal_is_held_to_the_same_rule_as_a_submission() {
         (|c, _| c.nonce = 500, Code::NonceUsed),
         (
             |c, s| {
-                c.rid = *s
-                    .state
-                    .records
-                    .iter()
-                    .map(|r| &r.draft.content().rid)
-                    .next()
-                    .unwrap()
+                c.rid = s.state.records.at(0).draft.content().rid;
             },
             Code::DuplicateRid,
         ),

@@ -1,6 +1,7 @@
 //! Tests of the contract as a whole.
 
 mod consent;
+mod finding;
 mod laws;
 mod life;
 mod refusals;

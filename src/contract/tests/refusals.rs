@@ -226,7 +226,8 @@ fn enrolled_patient(stage: &mut Stage, claim: fn(PatientId) -> PatientId) -> Sig
     let subject = KeyPair::from_seed(Digest([9; 32]));
     let patient = Patient {
         key: subject.public(),
-        standing: Standing::Active,
+        // A newcomer is active, whatever the description says.
+        standing: Standing::Ended,
     };
     let pid = claim(PatientId::of(&subject.public()));
     let act = Act::Enrol(Box::new(Identity::Patient(pid, patient)));
@@ -300,6 +301,12 @@ const SIGNATURES: &[(Code, Story)] = &[
     (Code::WrongSigner, |s| {
         let call = enrolment(s, |_| {});
         SignedCall::new(call.call().clone(), call.first().cloned(), None)
+    }),
+    (Code::WrongSigner, |s| {
+        let call = enrolment(s, |_| {});
+        let message = call.call().for_subject().unwrap();
+        let stranger = Proof::sign(&s.doctor(0).1, message);
+        SignedCall::new(call.call().clone(), call.first().cloned(), Some(stranger))
     }),
     (Code::NonceUsed, |s| {
         let first = s.submission(0, 8, |c| c.nonce = 77);
@@ -562,4 +569,11 @@ fn a_hospital_enrols_and_then_employs() {
         doctor.hid = HospitalId::of(&KeyPair::from_seed(Digest([8; 32])).public());
     });
     stage.accept(&doctor);
+    let patient = enrolled_patient(&mut stage, |pid| pid);
+    stage.accept(&patient);
+    let keys = KeyPair::from_seed(Digest([9; 32]));
+    let by = (Party::Patient(PatientId::of(&keys.public())), keys);
+    let terms = stage.care(0, Scope::All);
+    let grant = stage.order(&by, Act::Grant(terms));
+    stage.accept(&grant);
 }

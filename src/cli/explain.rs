@@ -1,0 +1,128 @@
+//! What can be named, listed and explained. Keys are explained by the page that documents them,
+//! so that there is one text.
+
+use super::{Failure, ListKind};
+use crate::catalog::PROTOCOLS;
+use crate::experiment::table::all_columns;
+use crate::figure::FIGURES;
+use crate::scenario::LAWS;
+
+/// The reference of all keys.
+const KEYS: &str = include_str!("../../scenarios/README.md");
+
+/// A thing with a name.
+struct Named {
+    kind: ListKind,
+    name: String,
+    about: String,
+}
+
+/// Everything.
+fn all() -> Vec<Named> {
+    let mut all = Vec::new();
+    let mut add = |kind, name: &str, about: &str| {
+        all.push(Named {
+            kind,
+            name: name.to_owned(),
+            about: about.to_owned(),
+        });
+    };
+    for entry in PROTOCOLS {
+        add(ListKind::Protocols, entry.spec.name, entry.about);
+    }
+    for figure in FIGURES {
+        add(ListKind::Figures, figure.name, figure.about);
+    }
+    let mut section = String::new();
+    for line in KEYS.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = title.trim().replace('`', "");
+        }
+        let Some((name, about)) = table_line(line) else {
+            continue;
+        };
+        let kind = match section.to_lowercase() {
+            s if s.contains("fault") => ListKind::Faults,
+            s if s.contains("adversar") => ListKind::Behaviours,
+            s if s.contains("latenc") => ListKind::Latencies,
+            _ => ListKind::Keys,
+        };
+        let law = LAWS.contains(&name.as_str());
+        add(if law { ListKind::Latencies } else { kind }, &name, &about);
+    }
+    for (file, columns) in all_columns() {
+        for column in columns {
+            add(
+                ListKind::Columns,
+                column.name,
+                &format!("{file}: {}", column.about),
+            );
+        }
+    }
+    all
+}
+
+/// The name and the rest of a line of a table whose first cell is a code word.
+fn table_line(line: &str) -> Option<(String, String)> {
+    let mut cells = line.strip_prefix("| `")?.split(" | ");
+    let name = cells.next()?.split('`').next()?.to_owned();
+    let rest: Vec<&str> = cells.map(|cell| cell.trim_end_matches(" |")).collect();
+    Some((
+        name,
+        rest.join("; ").trim_end_matches('|').trim().to_owned(),
+    ))
+}
+
+/// Prints one line each.
+pub fn list(kind: Option<ListKind>) {
+    let all = all();
+    let wanted = all
+        .iter()
+        .filter(|named| kind.is_none_or(|kind| kind == named.kind));
+    let wanted: Vec<&Named> = wanted.collect();
+    let width = wanted
+        .iter()
+        .map(|named| named.name.len())
+        .max()
+        .unwrap_or(0);
+    for named in wanted {
+        let first = named.about.lines().next().unwrap_or_default();
+        println!("{:width$}  {first}", named.name);
+    }
+}
+
+/// Explains everything of this name.
+pub fn explain(name: &str) -> Result<(), Failure> {
+    let all = all();
+    let wanted = name.rsplit('.').next().unwrap_or(name);
+    let found: Vec<&Named> = all
+        .iter()
+        .filter(|named| {
+            named.name == name || (named.name == wanted && named.kind == ListKind::Keys)
+        })
+        .collect();
+    if found.is_empty() {
+        let names: Vec<&str> = all.iter().map(|named| named.name.as_str()).collect();
+        let near = crate::scenario::nearest(name, names);
+        let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        return Err(Failure::Usage(format!("nothing is called `{name}`{hint}")));
+    }
+    for named in found {
+        println!(
+            "{} ({})",
+            named.name,
+            format!("{:?}", named.kind).to_lowercase()
+        );
+        println!("  {}", named.about);
+        if let Some(entry) = PROTOCOLS.iter().find(|entry| entry.spec.name == named.name) {
+            let config = (entry.spec.check)(&serde_json::Value::Null, 4);
+            if let Ok(serde_json::Value::Object(keys)) = config {
+                println!("  keys with their defaults:");
+                for (key, value) in keys {
+                    println!("    {key}: {value}");
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! `consilium bench`: how fast the simulator is here. Every ratio is of two measurements of one
+//! run of the program, because machines differ and are shared.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::clock;
+use crate::base::time::Span;
+use crate::bench::{vote, voting};
+use crate::catalog::{self, Names};
+use crate::scenario::Scenario;
+use crate::scenario::run::Outcome;
+use crate::sim::Kernel;
+
+/// One thread, the fast kernel.
+const WINDOWS: Kernel = Kernel::Windows { threads: 1 };
+
+/// Rates by number of nodes.
+type Rates = BTreeMap<usize, f64>;
+
+/// Everything measured.
+struct Gauge {
+    fast: bool,
+    quiet: bool,
+}
+
+impl Gauge {
+    fn tell(&self, what: &str) {
+        if !self.quiet {
+            eprintln!("{what}");
+        }
+    }
+
+    /// Deliveries per second of bare voting; the better of two runs.
+    fn kernel(&self, nodes: usize, kernel: Kernel) -> f64 {
+        let rounds = if self.fast { 2_000_000 } else { 8_000_000 } / (nodes * nodes);
+        let until = Span::from_millis(2) * (rounds.max(1) as u64);
+        let once = || {
+            let simulation = voting(nodes, until);
+            let (ended, wall_s) = clock::stopwatch(|| vote(simulation, kernel));
+            ended.totals.delivered as f64 / wall_s
+        };
+        self.tell(&format!("kernel, {nodes} nodes, {kernel:?}"));
+        once().max(once())
+    }
+
+    /// Deliveries per second of PBFT with real handlers, a priced machine and all checks; the
+    /// better of two runs.
+    fn pbft(&self, nodes: usize, kernel: Kernel) -> f64 {
+        self.tell(&format!("pbft, {nodes} nodes, {kernel:?}"));
+        let decisions = if self.fast { 2 } else { 6 } * (1_000_000 / (nodes * nodes)).max(1);
+        let once = || {
+            let (outcome, wall_s) = decide(nodes, decisions, kernel);
+            outcome.totals.delivered as f64 / wall_s
+        };
+        once().max(once())
+    }
+
+    fn by_nodes(&self, nodes: &[usize], rate: impl Fn(usize) -> f64) -> Rates {
+        nodes.iter().map(|&nodes| (nodes, rate(nodes))).collect()
+    }
+}
+
+/// Lets PBFT decide about so many batches, one after the other, with all checks on.
+fn decide(nodes: usize, decisions: usize, kernel: Kernel) -> (Outcome, f64) {
+    // One decision takes three rounds of a LAN and the processing of 2n votes at 65 µs.
+    let milliseconds = 4 + nodes * 13 / 100 * decisions;
+    let yaml = format!(
+        "about: One decision after another.\nseed: 1\nduration: {milliseconds}ms\nnodes: {nodes}\n\
+         protocol: {{ pbft: {{ view_timeout: 100s, pipeline: 1 }} }}\n\
+         batch: {{ max: 10, wait: 1ms }}\n\
+         network: {{ within: {{ latency: {{ lognormal: {{ median: 300us, p99: 900us }} }}, \
+         bandwidth: 10Gbps }} }}\n\
+         workload: {{ clients: 10, retry: 1000s, patients: 100, doctors: 10 }}\n"
+    );
+    let names = Names::all();
+    let scenario = Scenario::parse("bench", &yaml, &[], None, &names.known());
+    let scenario = scenario.expect("the scenario of the bench is valid");
+    let entry = catalog::protocol("pbft").expect("pbft is in the catalogue");
+    clock::stopwatch(|| (entry.run)(&scenario, kernel, None))
+}
+
+/// Measures and prints.
+pub fn gauge(as_json: bool, fast: bool, quiet: bool) {
+    let gauge = Gauge { fast, quiet };
+    let small = [100, 1000];
+    let wide: &[usize] = if fast {
+        &[100, 1000]
+    } else {
+        &[100, 1000, 4000]
+    };
+    // Memory first: what the process has held once it never gives back to this figure.
+    let (one, _) = decide(1000, 1, WINDOWS);
+    let pbft_peak_mib = clock::peak_mib();
+    assert!(one.summary.blocks > 0, "a decision was made");
+    let pbft = gauge.by_nodes(&small, |nodes| gauge.pbft(nodes, WINDOWS));
+    let pbft_heap = gauge.pbft(1000, Kernel::Heap);
+    let kernel = gauge.by_nodes(wide, |nodes| gauge.kernel(nodes, WINDOWS));
+    let heap = gauge.by_nodes(&small, |nodes| gauge.kernel(nodes, Kernel::Heap));
+    let two = gauge.kernel(1000, Kernel::Windows { threads: 2 });
+    let four_thousand = (!fast).then(|| {
+        gauge.tell("pbft, one decision of 4096 nodes");
+        let (outcome, wall_s) = decide(4096, 1, WINDOWS);
+        json!({ "blocks": outcome.summary.blocks, "wall_s": wall_s, "peak_mib": clock::peak_mib() })
+    });
+    let slowest = kernel.values().copied().fold(f64::INFINITY, f64::min);
+    let fastest = kernel.values().copied().fold(0.0, f64::max);
+    let result = json!({
+        "heap_deliveries_per_s": by_text(&heap),
+        "kernel_deliveries_per_s": by_text(&kernel),
+        "pbft_deliveries_per_s": by_text(&pbft),
+        "pbft_heap_deliveries_per_s": by_text(&Rates::from([(1000, pbft_heap)])),
+        "pbft_peak_mib": pbft_peak_mib,
+        "pbft_4096": four_thousand,
+        "kernel_over_heap_1000": kernel[&1000] / heap[&1000],
+        "pbft_over_heap_1000": pbft[&1000] / pbft_heap,
+        "ns_per_delivery_spread": fastest / slowest,
+        "threads_speedup": two / kernel[&1000],
+    });
+    if as_json {
+        println!("{result}");
+    } else {
+        print_lines("", &result);
+    }
+}
+
+fn by_text(rates: &Rates) -> Value {
+    rates
+        .iter()
+        .map(|(nodes, rate)| (nodes.to_string(), json!(rate.round())))
+        .collect()
+}
+
+/// One line a number, nested names joined by points.
+fn print_lines(name: &str, value: &Value) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                let name = if name.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{name}.{key}")
+                };
+                print_lines(&name, value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            println!("{name:<36} {value}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What commands print of results.
+
+use std::path::{Path, PathBuf};
+
+use crate::experiment::table::RunRecord;
+use crate::scenario::Scenario;
+use crate::scenario::run::Outcome;
+
+/// Prints a short summary of one run.
+pub fn print_summary(name: &str, scenario: &Scenario, outcome: &Outcome) {
+    let summary = &outcome.summary;
+    let or_dash = |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.3}"));
+    println!(
+        "{name}: {} with {} nodes, seed {}",
+        scenario.protocol.name, scenario.nodes, scenario.seed
+    );
+    println!("  {}", scenario.about.trim());
+    println!(
+        "  throughput   {:.1} tx/s  (goodput {:.1}; {} submitted, {} committed, {} refused)",
+        summary.throughput_tps,
+        summary.goodput_tps,
+        summary.submitted,
+        summary.committed,
+        summary.refused
+    );
+    println!(
+        "  latency      p50 {} ms, p99 {} ms, max {} ms",
+        or_dash(summary.latency_p50_ms),
+        or_dash(summary.latency_p99_ms),
+        or_dash(summary.latency_max_ms)
+    );
+    println!(
+        "  consensus    {} blocks, {} messages a block, {} leader changes",
+        summary.blocks,
+        summary
+            .messages_per_block
+            .map_or("–".into(), |value| format!("{value:.1}")),
+        summary.leader_changes
+    );
+    let bound = match outcome.verdict.liveness {
+        crate::observe::checks::Word::Inconclusive => format!(
+            " (the run ends before {} after the last fault)",
+            outcome.liveness_bound
+        ),
+        crate::observe::checks::Word::Holds
+        | crate::observe::checks::Word::Violated
+        | crate::observe::checks::Word::OutsideModel => String::new(),
+    };
+    println!(
+        "  checks       safety {}, liveness {}{bound}",
+        outcome.verdict.safety.name(),
+        outcome.verdict.liveness.name()
+    );
+    for violation in outcome.verdict.violations.iter().take(5) {
+        println!("    violated: {violation}");
+    }
+    if outcome.verdict.total > 5 {
+        println!("    and {} more", outcome.verdict.total - 5);
+    }
+    println!("  fingerprint  {}", outcome.fingerprint);
+}
+
+/// Prints a line a point: medians over seeds.
+pub fn print_points(records: &[RunRecord]) {
+    println!(
+        "{:<8} {:>6} {:>12} {:>14} {:>14} {:>14}  swept",
+        "protocol", "nodes", "tx/s", "p50 ms", "p99 ms", "msgs/block"
+    );
+    let mut rest = records;
+    while let Some(first) = rest.first() {
+        let seeds = rest.partition_point(|record| record.row.point == first.row.point);
+        let (point, others) = rest.split_at(seeds);
+        rest = others;
+        let median = |column: &str| {
+            let values = point.iter().filter_map(|record| record.row.number(column));
+            let sorted = crate::experiment::stats::sorted(values);
+            let median = crate::experiment::stats::median(&sorted);
+            median.map_or("–".to_owned(), |value| format!("{value:.2}"))
+        };
+        let swept: Vec<String> = first
+            .row
+            .swept
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        println!(
+            "{:<8} {:>6} {:>12} {:>14} {:>14} {:>14}  {}",
+            first.row.protocol,
+            first.row.nodes,
+            median("throughput_tps"),
+            median("latency_p50_ms"),
+            median("latency_p99_ms"),
+            median("messages_per_block"),
+            swept.join(" ")
+        );
+    }
+}
+
+/// Prints where results went.
+pub fn print_written(dir: &Path, written: &[PathBuf]) {
+    let figures = written
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "svg"));
+    for figure in figures {
+        println!("figure  {}", figure.display());
+    }
+    let report = dir.join("report.html");
+    if written.contains(&report) {
+        println!("report  {}", report.display());
+    }
+}

@@ -1,0 +1,368 @@
+//! Single scenarios: run, check, validate, trace.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use rayon::prelude::*;
+
+use super::{Failure, clock, key_value, results, span, threads};
+use crate::base::node::NodeId;
+use crate::base::time::{Span, Time, Window};
+use crate::catalog::{self, Names};
+use crate::experiment::manifest::Manifest;
+use crate::experiment::plan::Plan;
+use crate::experiment::record::{Label, record, resolved};
+use crate::experiment::table::{RunRecord, Tables};
+use crate::observe::trace::{Filter, Trace};
+use crate::scenario::run::{Outcome, unmet};
+use crate::scenario::{Refusal, Scenario};
+use crate::sim::Kernel;
+
+/// Arguments of `run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// Scenario files.
+    #[arg(required = true)]
+    scenarios: Vec<PathBuf>,
+    /// The seed, in place of the scenario's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Changes a value, like `network.within.latency=5ms`; may be repeated.
+    #[arg(short, long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Where to write CSV files, manifest and figures.
+    #[arg(short, long)]
+    out: Option<PathBuf>,
+    /// Threads of one run; the result does not depend on it.
+    #[arg(short, long)]
+    jobs: Option<usize>,
+    /// Use the reference kernel, which is slow and obvious; the result does not depend on it.
+    #[arg(long)]
+    reference: bool,
+}
+
+/// Arguments of `trace`.
+#[derive(Args, Debug)]
+pub struct TraceArguments {
+    /// A scenario file.
+    scenario: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// From when, like `1s`.
+    #[arg(long, value_parser = span)]
+    from: Option<Span>,
+    /// Until when.
+    #[arg(long, value_parser = span)]
+    until: Option<Span>,
+    /// Only what happens at these nodes, like `0,3`.
+    #[arg(long, value_delimiter = ',')]
+    nodes: Vec<u16>,
+    /// The seed, in place of the scenario's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Changes a value; may be repeated.
+    #[arg(short, long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// A file instead of standard output.
+    #[arg(short, long)]
+    out: Option<PathBuf>,
+}
+
+/// How a trace is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Format {
+    /// One line an event.
+    Text,
+}
+
+fn execute(scenario: &Scenario, kernel: Kernel) -> Outcome {
+    let entry = catalog::protocol(&scenario.protocol.name);
+    (entry
+        .expect("a validated scenario names a known protocol")
+        .run)(scenario, kernel, None)
+}
+
+/// Reads all files before anything runs, and refuses all that is wrong with any of them.
+fn load_all(
+    paths: &[PathBuf],
+    set: &[(String, String)],
+    seed: Option<u64>,
+) -> Result<Vec<Scenario>, Refusal> {
+    let names = Names::all();
+    let mut scenarios = Vec::new();
+    let mut problems = Vec::new();
+    let mut more = 0;
+    for path in paths {
+        match Scenario::load(path, set, seed, &names.known()) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(refusal) => {
+                problems.extend(refusal.problems);
+                more += refusal.more;
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(scenarios)
+    } else {
+        Err(Refusal::new(problems, more))
+    }
+}
+
+/// A scenario's name: its file's, without folder and extension.
+fn name_of(path: &Path) -> String {
+    path.file_stem().map_or("scenario".into(), |stem| {
+        stem.to_string_lossy().into_owned()
+    })
+}
+
+/// Runs scenarios once each.
+pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
+    let scenarios = load_all(&arguments.scenarios, &arguments.set, arguments.seed)?;
+    let kernel = if arguments.reference {
+        Kernel::Heap
+    } else {
+        Kernel::Windows {
+            threads: threads(arguments.jobs)?,
+        }
+    };
+    let mut records = Vec::new();
+    let mut manifest = Manifest {
+        command: command(arguments),
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: commit(),
+        ..Manifest::default()
+    };
+    let mut as_expected = true;
+    for (index, (path, scenario)) in arguments.scenarios.iter().zip(&scenarios).enumerate() {
+        let name = name_of(path);
+        let (outcome, speed) = clock::timed(&|| execute(scenario, kernel));
+        results::print_summary(&name, scenario, &outcome);
+        if !quiet {
+            let rate = speed.events_per_s.unwrap_or(0.0) / 1e6;
+            eprintln!(
+                "  {:.2} s for {} events ({rate:.1} M/s)",
+                speed.wall_s, speed.events
+            );
+        }
+        let label = Label {
+            experiment: name.clone(),
+            point: index as u64,
+            swept: Vec::new(),
+        };
+        manifest.experiment = name;
+        manifest.about = scenario.about.clone();
+        manifest.scenarios.push(resolved(&label, scenario));
+        let record = record(&label, scenario, &outcome, Some(speed));
+        for sentence in judge(scenario, &outcome, &record) {
+            println!("  not as expected: {sentence}");
+            as_expected = false;
+        }
+        records.push(record);
+    }
+    if let Some(out) = &arguments.out {
+        let tables = Tables::new(records)?;
+        let written = crate::figure::publish(out, &tables, &manifest)?;
+        results::print_written(out, &written);
+    }
+    if as_expected {
+        Ok(())
+    } else {
+        Err(Failure::Unexpected)
+    }
+}
+
+/// What a scenario expects and a run did not show.
+fn judge(scenario: &Scenario, outcome: &Outcome, record: &RunRecord) -> Vec<String> {
+    unmet(&scenario.expect, &outcome.verdict, |column| {
+        record.row.number(column)
+    })
+}
+
+/// What to type to get the same results.
+fn command(arguments: &RunArguments) -> String {
+    let mut words = vec!["consilium".to_owned(), "run".into()];
+    words.extend(
+        arguments
+            .scenarios
+            .iter()
+            .map(|path| path.display().to_string()),
+    );
+    if let Some(seed) = arguments.seed {
+        words.push(format!("--seed {seed}"));
+    }
+    words.extend(
+        arguments
+            .set
+            .iter()
+            .map(|(key, value)| format!("--set {key}={value}")),
+    );
+    words.join(" ")
+}
+
+/// The commit the program was built from, if the build was told.
+pub fn commit() -> String {
+    option_env!("CONSILIUM_COMMIT")
+        .unwrap_or("unknown")
+        .to_owned()
+}
+
+/// Every YAML file below the paths, in order.
+fn yaml_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let unreadable = |source| Failure::Io {
+            action: "read",
+            path: path.clone(),
+            source,
+        };
+        let mut inner = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?.path();
+            let yaml = entry.extension().is_some_and(|e| e == "yaml" || e == "yml");
+            if entry.is_dir() || yaml {
+                inner.push(entry);
+            }
+        }
+        inner.sort();
+        files.extend(yaml_files(&inner)?);
+    }
+    Ok(files)
+}
+
+/// Whether a file is an experiment: it names the scenario it varies.
+fn is_experiment(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().any(|line| line.starts_with("scenario:"))
+}
+
+/// Runs scenarios and judges them, a line each.
+pub fn check(paths: &[PathBuf], jobs: usize, quiet: bool) -> Result<(), Failure> {
+    let files = yaml_files(paths)?;
+    let files: Vec<PathBuf> = files
+        .into_iter()
+        .filter(|path| !is_experiment(path))
+        .collect();
+    if files.is_empty() {
+        return Err(Failure::Usage(
+            "there is no scenario at these places".into(),
+        ));
+    }
+    let scenarios = load_all(&files, &[], None)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
+    let pool = pool.expect("the system grants the threads asked for");
+    let judged: Vec<Vec<String>> = pool.install(|| {
+        let all = files.par_iter().zip(&scenarios);
+        all.map(|(path, scenario)| {
+            let outcome = execute(scenario, Kernel::Windows { threads: 1 });
+            let label = Label {
+                experiment: name_of(path),
+                point: 0,
+                swept: Vec::new(),
+            };
+            judge(
+                scenario,
+                &outcome,
+                &record(&label, scenario, &outcome, None),
+            )
+        })
+        .collect()
+    });
+    let mut failed = 0;
+    for (path, unmet) in files.iter().zip(&judged) {
+        let word = if unmet.is_empty() { "ok  " } else { "FAIL" };
+        println!("{word} {}", path.display());
+        for sentence in unmet {
+            println!("       {sentence}");
+        }
+        failed += usize::from(!unmet.is_empty());
+    }
+    if failed > 0 {
+        println!("{failed} of {} scenarios are not as expected", files.len());
+        return Err(Failure::Unexpected);
+    }
+    if !quiet {
+        eprintln!("{} scenarios are as expected", files.len());
+    }
+    Ok(())
+}
+
+/// Reads files and says what is wrong with them.
+pub fn validate(paths: &[PathBuf]) -> Result<(), Failure> {
+    let files = yaml_files(paths)?;
+    let names = Names::all();
+    let mut worst: Option<Refusal> = None;
+    for path in &files {
+        let result = if is_experiment(path) {
+            Plan::load(path, &names.known()).map(|plan| {
+                let runs = plan.points().len() * plan.seeds as usize;
+                format!(
+                    "experiment of {} points and {runs} runs",
+                    plan.points().len()
+                )
+            })
+        } else {
+            Scenario::load(path, &[], None, &names.known())
+                .map(|scenario| format!("{} with {} nodes", scenario.protocol.name, scenario.nodes))
+        };
+        match result {
+            Ok(what) => println!("ok   {}: {what}", path.display()),
+            Err(refusal) => {
+                println!("BAD  {}", path.display());
+                if worst
+                    .as_ref()
+                    .is_none_or(|w| w.exit_code() < refusal.exit_code())
+                {
+                    if let Some(previous) = worst.replace(refusal) {
+                        eprintln!("{previous}");
+                    }
+                } else {
+                    eprintln!("{refusal}");
+                }
+            }
+        }
+    }
+    worst.map_or(Ok(()), |refusal| Err(refusal.into()))
+}
+
+/// Prints what happens in a run.
+pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
+    let Format::Text = arguments.format;
+    let paths = [arguments.scenario.clone()];
+    let mut scenarios = load_all(&paths, &arguments.set, arguments.seed)?;
+    let scenario = scenarios.pop().expect("one file was read");
+    let at = |span: Span| Time::ZERO + span;
+    let filter = Filter {
+        during: Window {
+            from: arguments.from.map_or(Time::ZERO, at),
+            until: arguments.until.map(at),
+        },
+        nodes: arguments.nodes.iter().copied().map(NodeId).collect(),
+    };
+    let entry = catalog::protocol(&scenario.protocol.name).expect("the scenario was validated");
+    let kernel = Kernel::Windows { threads: 1 };
+    let Some(path) = &arguments.out else {
+        let out = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut trace = Trace::new(out, filter);
+        (entry.run)(&scenario, kernel, Some(&mut trace));
+        // Who reads the trace may stop reading: that is no failure.
+        return match trace.finish().and_then(|mut out| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Io {
+                action: "write",
+                path: "standard output".into(),
+                source: error,
+            }),
+            Ok(()) | Err(_) => Ok(()),
+        };
+    };
+    let mut trace = Trace::new(Vec::new(), filter);
+    (entry.run)(&scenario, kernel, Some(&mut trace));
+    let text = trace.finish().expect("memory takes everything");
+    crate::experiment::store::put_one(path, &text)?;
+    Ok(())
+}
