@@ -39,9 +39,16 @@ pub fn predict(reader: &mut Reader<'_>, scenario: &Scenario, byzantine: bool) {
     // No node handles more votes than its processor takes: that is what slows large committees.
     let votes = if byzantine { 2 * nodes } else { 2 };
     let machine = &scenario.machine;
-    let price = machine.per_message + if byzantine { machine.verify } else { Span::ZERO };
+    let price = machine.per_message
+        + if byzantine {
+            machine.verify
+        } else {
+            Span::ZERO
+        };
     let work = votes * u128::from(price.nanos()) / u128::from(machine.cores.max(1));
-    let blocks = duration.checked_div(work).map_or(wanted, |able| wanted.min(able));
+    let blocks = duration
+        .checked_div(work)
+        .map_or(wanted, |able| wanted.min(able));
     let (each, formula) = if byzantine {
         (2 * nodes * nodes, "2 n² for each block")
     } else {
