@@ -327,7 +327,7 @@ impl<B: Body> Certificate<B> {
 
     /// Whether at least `quorum` members of `committee` genuinely signed.
     pub fn verify(&self, committee: &Committee, quorum: usize, keyring: &Keyring) -> bool {
-        if self.signers.len() < quorum || self.signers.iter().any(|p| p >= committee.n()) {
+        if self.signers.len() < quorum || !self.signers.all_below(committee.n()) {
             return false;
         }
         let Some(_) = keyring.keys else {

@@ -143,6 +143,13 @@ impl PositionSet {
             .is_some_and(|word| word & (1 << (position % 64)) != 0)
     }
 
+    /// Whether every position lies below `limit`; looks at whole words, not at each position.
+    pub fn all_below(&self, limit: usize) -> bool {
+        let (full, rest) = (limit / 64, limit % 64);
+        let mut beyond = self.words.iter().skip(full);
+        beyond.next().is_none_or(|word| word >> rest == 0) && beyond.all(|word| *word == 0)
+    }
+
     /// How many positions the set has.
     pub fn len(&self) -> usize {
         self.len as usize
@@ -210,5 +217,10 @@ mod tests {
             (2, vec![3, 70])
         );
         assert!(!set.contains(4));
+        let below = |limit| set.all_below(limit);
+        assert_eq!(
+            [0, 3, 4, 64, 70, 71, 128, 900].map(below),
+            [false, false, false, false, false, true, true, true]
+        );
     }
 }

@@ -25,6 +25,15 @@ impl Early {
         true
     }
 
+    /// Forgets messages of views before this one: it will not enter them.
+    pub fn forget_before(&mut self, view: u64) {
+        let held = &mut self.held;
+        self.waiting.retain(|(position, of, _)| {
+            held[*position] -= u32::from(*of < view);
+            *of >= view
+        });
+    }
+
     /// Takes out what waited for `view`, in the order it came, and forgets what is older.
     pub fn take(&mut self, view: u64) -> Vec<(usize, Message)> {
         let mut ready = Vec::new();
@@ -54,8 +63,7 @@ mod tests {
 
     #[test]
     fn each_sender_has_its_own_share_and_old_views_are_forgotten() {
-        let mut early = Early::default();
-        let mut keep = |position, view| {
+        let keep = |early: &mut Early, position, view| {
             let message = Message::Status {
                 height: 0,
                 view,
@@ -63,14 +71,17 @@ mod tests {
             };
             early.keep(position, view, &message, 2)
         };
-        assert!(keep(0, 3));
-        assert!(keep(0, 1));
-        assert!(!keep(0, 2), "its share is used up");
-        assert!(keep(5, 2));
+        let mut early = Early::default();
+        assert!(keep(&mut early, 0, 3));
+        assert!(keep(&mut early, 0, 1));
+        assert!(!keep(&mut early, 0, 2), "its share is used up");
+        assert!(keep(&mut early, 5, 2));
+        early.forget_before(2);
+        assert!(keep(&mut early, 0, 3), "its share is free again");
         let ready = early.take(2);
         let views: Vec<u64> = ready.iter().map(|(_, message)| view_of(message)).collect();
         assert_eq!((views, ready[0].0), (vec![2], 5));
-        assert_eq!(early.take(3).len(), 1);
+        assert_eq!(early.take(3).len(), 2);
         assert_eq!(early.take(9).len(), 0);
     }
 }

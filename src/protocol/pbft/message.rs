@@ -322,8 +322,10 @@ impl Wire for Message {
 
     fn signatures(&self) -> u32 {
         match self {
-            Self::PrePrepare { .. } | Self::Prepare { .. } | Self::Commit { .. } => 1,
-            Self::Checkpoint(_) => 1,
+            Self::PrePrepare { .. }
+            | Self::Prepare { .. }
+            | Self::Commit { .. }
+            | Self::Checkpoint(_) => 1,
             Self::ViewChange { change, .. } => change.body().signatures(),
             Self::NewView(view) => new_view_signatures(view.body()),
             Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) => 0,

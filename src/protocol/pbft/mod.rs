@@ -32,10 +32,13 @@
 //!   are fetched by digest.
 //! - Messages of a view not entered yet wait for its NEW-VIEW.
 //!
-//! State transfer: a replica that learns it is behind (a checkpoint or a status beyond its own
-//! height, or a long wait) fetches from one member after the other. Up to a checkpoint, blocks are
-//! believed if the hash over all batches ends in the certified one; above it, if each comes with
-//! `q` COMMITs. The proof of a view is its NEW-VIEW.
+//! State transfer: f+1 replicas look after each member. When nothing was executed for twice the
+//! view timeout and they have no sign that it has come as far as they have, they send it a STATUS.
+//! A replica that learns it is behind (by a status or a checkpoint beyond its own height, by votes
+//! of f+1 members above its window, or by half a timeout without progress) fetches from one member
+//! after the other. Up to a checkpoint, blocks are believed if the hash over all batches ends in
+//! the certified one; above it, if each comes with `q` COMMITs. The proof of a view is
+//! its NEW-VIEW.
 //!
 //! Durable: the view and whether it was left, and above the stable checkpoint what was accepted
 //! and what was proven. A replica that returns resumes there, signs nothing that contradicts it,
@@ -77,11 +80,16 @@
 
 mod checkpoints;
 mod early;
+mod justify;
 mod log;
 mod message;
 mod ordering;
+mod restart;
 mod transfer;
 mod views;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -376,7 +384,12 @@ impl Protocol for Pbft {
 
     fn step(&mut self, input: Input<'_, Message, Timer>, cx: &mut Cx<'_>) {
         match input {
-            Input::Deliver { from, message } => self.on_message(from, message, cx),
+            Input::Deliver { from, message } => {
+                if !self.on_message(from, message, cx) {
+                    // Nearly every vote only adds to a count, and nothing follows from it.
+                    return;
+                }
+            }
             Input::Submit(transaction) => self.on_submit(&transaction, cx),
             Input::Timeout(Timer::Batch) => self.on_ripe(cx),
             Input::Timeout(Timer::View) => self.on_overdue(cx),
@@ -408,10 +421,12 @@ impl Protocol for Pbft {
 const WINDOW_MAX: u64 = 100_000;
 
 impl Pbft {
-    fn on_message(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
+    /// Handles a message; false if nothing has changed but a count.
+    #[inline]
+    fn on_message(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) -> bool {
         match message {
-            Message::Prepare { vote, .. } => self.on_prepare(from, vote, message, cx),
-            Message::Commit { vote, .. } => self.on_commit(from, vote, message, cx),
+            Message::Prepare { vote, .. } => return self.on_prepare(from, vote, message, cx),
+            Message::Commit { vote, .. } => return self.on_commit(from, vote, message, cx),
             Message::PrePrepare { vote, batch } => {
                 self.on_pre_prepare(from, (vote, batch), message, cx);
             }
@@ -425,36 +440,10 @@ impl Pbft {
             Message::Fetch(fetch) => self.on_fetch(from, fetch, cx),
             Message::Blocks(blocks) => self.on_blocks(from, blocks, cx),
         }
+        true
     }
 
-    /// Boot, or return from a crash: everything volatile is made from what is durable.
-    fn on_start(&mut self, cx: &mut Cx<'_>) {
-        let low = self.durable.records.low();
-        let executed = cx.ledger().height();
-        let mut stable = self.durable.stable.iter().map(Certificate::body);
-        let from = stable.rfind(|checkpoint| checkpoint.height <= executed);
-        let mut chain = from.map_or(Digest::ZERO, |checkpoint| checkpoint.chain);
-        for height in from.map_or(1, |checkpoint| checkpoint.height + 1)..=executed {
-            let block = cx.ledger().block(height).expect("the ledger has no gap");
-            chain = ordering::extend_chain(&chain, &block.batch.digest());
-        }
-        self.volatile = Volatile {
-            active: Some(self.durable.view),
-            executed,
-            chain,
-            ballots: Places::above(low),
-            ..Volatile::default()
-        };
-        if self.durable.booted {
-            self.resume(cx);
-        } else {
-            self.durable.booted = true;
-            self.volatile.next = 1;
-            self.report_view(cx);
-        }
-    }
-
-    fn report_view(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn report_view(&mut self, cx: &mut Cx<'_>) {
         let view = self.durable.view;
         if self.leads() {
             cx.report(Report::Leads { view });
@@ -498,7 +487,8 @@ impl Pbft {
     /// Whether a height lies between the watermarks.
     #[inline]
     fn in_window(&self, height: Height) -> bool {
-        let low = self.durable.records.low();
+        // The ballots begin where the records do.
+        let low = self.volatile.ballots.low();
         height > low && height - low <= self.config.window
     }
 

@@ -68,10 +68,14 @@ impl Pbft {
         self.watch(false, cx);
     }
 
-    /// Tells the leader what it should propose. A replica that has left a view tells the leader of
-    /// that view, because it may be the only one that has.
+    /// Tells the leader what it should propose. A replica that has left its view tells members in
+    /// turn: it may be the only one that has, and they pass on what is new to them.
     pub(super) fn forward(&mut self, transactions: Vec<Arc<Transaction>>, cx: &mut Cx<'_>) {
-        let leader = self.leader(self.known_view());
+        let leader = if self.durable.change.is_some() {
+            self.next_in_turn()
+        } else {
+            self.leader(self.durable.view)
+        };
         if leader != self.setup.me && !transactions.is_empty() {
             cx.send(leader, Message::Forward(transactions));
         }
@@ -212,7 +216,7 @@ impl Pbft {
         self.watch(false, cx);
     }
 
-    /// A vote of the first phase.
+    /// A vote of the first phase; false if nothing has changed but a count.
     #[inline]
     pub(super) fn on_prepare(
         &mut self,
@@ -220,23 +224,24 @@ impl Pbft {
         vote: &Signed<Vote>,
         message: &Message,
         cx: &mut Cx<'_>,
-    ) {
+    ) -> bool {
         let body = vote.body();
         if Some(body.view) != self.volatile.active {
             self.keep_early(from, body.view, message);
-            return;
+            return false;
         }
-        if body.phase == Phase::Prepare
+        let enough = body.phase == Phase::Prepare
             && self.in_reach(from, body.height, cx)
             && vote.verify(cx.keyring())
-            && let Counted::Fresh(votes) = self.count_prepare(vote, cx)
-            && votes >= self.prepare_quorum
-        {
+            && matches!(self.count_prepare(vote, cx),
+                Counted::Fresh(votes) if votes >= self.prepare_quorum);
+        if enough {
             self.check_prepared(body.height, cx);
         }
+        enough
     }
 
-    /// A vote of the second phase.
+    /// A vote of the second phase; false if nothing has changed but a count.
     #[inline]
     pub(super) fn on_commit(
         &mut self,
@@ -244,19 +249,20 @@ impl Pbft {
         vote: &Signed<Vote>,
         message: &Message,
         cx: &mut Cx<'_>,
-    ) {
+    ) -> bool {
         let body = vote.body();
         if Some(body.view) != self.volatile.active {
             self.keep_early(from, body.view, message);
-            return;
+            return false;
         }
-        if body.phase == Phase::Commit
+        let enough = body.phase == Phase::Commit
             && self.in_reach(from, body.height, cx)
             && vote.verify(cx.keyring())
-            && self.count_commit(vote, cx)
-        {
+            && self.count_commit(vote, cx);
+        if enough {
             self.check_committed(body.height);
         }
+        enough
     }
 
     /// Whether a height lies between the watermarks; who speaks of one above is ahead of us.
@@ -436,7 +442,7 @@ impl Pbft {
         self.volatile.level.clear();
         self.volatile.asked = 0;
         self.volatile.next = self.volatile.next.max(self.volatile.executed + 1);
-        cx.set_timer(Timer::Status, self.config.view_timeout);
+        cx.set_timer(Timer::Status, self.config.view_timeout * 2);
         self.propose(cx);
         self.watch(true, cx);
     }

@@ -8,7 +8,7 @@ use crate::base::time::Span;
 use crate::chain::Height;
 
 use super::log::Stage;
-use super::message::{Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase};
+use super::message::{Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, Vote};
 use super::ordering::extend_chain;
 use super::{Cx, Pbft, Timer};
 
@@ -48,7 +48,7 @@ impl Pbft {
     }
 
     fn catch_up_pause(&self) -> Span {
-        Span::from_nanos(self.config.view_timeout.nanos() / 4)
+        Span::from_nanos(self.config.view_timeout.nanos() / 2)
     }
 
     /// Time to ask, or to ask somebody else.
@@ -73,13 +73,19 @@ impl Pbft {
         let n = self.setup.committee.n();
         self.volatile.asked = (self.volatile.asked * 2).clamp(1, n);
         for _ in 0..self.volatile.asked {
-            let own = self.setup.committee.position(self.setup.me).unwrap_or(0);
-            self.volatile.turn = (self.volatile.turn + 1) % n;
-            let member = self.setup.committee.members()[(own + self.volatile.turn) % n];
+            let member = self.next_in_turn();
             if member != self.setup.me {
                 self.fetch_from(member, cx);
             }
         }
+    }
+
+    /// One member after the other, beginning with the one after this replica.
+    pub(super) fn next_in_turn(&mut self) -> NodeId {
+        let committee = &self.setup.committee;
+        let own = committee.position(self.setup.me).unwrap_or(0);
+        self.volatile.turn = (self.volatile.turn + 1) % committee.n();
+        committee.members()[(own + self.volatile.turn) % committee.n()]
     }
 
     /// Asks one member for everything this replica lacks.
@@ -93,7 +99,7 @@ impl Pbft {
     }
 
     /// The last view this replica entered, which it can prove.
-    pub(super) fn known_view(&self) -> u64 {
+    fn known_view(&self) -> u64 {
         let proof = self.durable.new_view.as_ref();
         proof.map_or(0, |proof| proof.body().view)
     }
@@ -115,7 +121,7 @@ impl Pbft {
     }
 
     /// Tells everybody how far this replica is, and asks the same.
-    pub(super) fn ask_all(&mut self, _cx: &mut Cx<'_>) {
+    pub(super) fn ask_all(&mut self) {
         self.volatile.outbox.push(Message::Status {
             height: self.volatile.executed,
             view: self.known_view(),
@@ -148,7 +154,7 @@ impl Pbft {
         if missing.is_empty() {
             return;
         }
-        cx.set_timer(Timer::Status, self.config.view_timeout);
+        cx.set_timer(Timer::Status, self.config.view_timeout * 2);
         for member in missing {
             self.tell(member, true, cx);
         }
@@ -337,6 +343,21 @@ impl Pbft {
         self.progressed(cx);
     }
 
+    /// Whoever proposed one batch here and committed another in the same view has lied.
+    fn compare_committed(&mut self, proof: &Certificate<Vote>, cx: &mut Cx<'_>) {
+        let committed = proof.body();
+        let record = self.durable.records.get(committed.height);
+        let Some(accepted) = record.and_then(|record| record.accepted.as_ref()) else {
+            return;
+        };
+        let (leader, proposed) = (accepted.by(), accepted.body());
+        let position = self.setup.committee.position(leader);
+        let signed = position.is_some_and(|position| proof.positions().contains(position));
+        if signed && proposed.view == committed.view && proposed.digest != committed.digest {
+            self.accuse(leader, cx);
+        }
+    }
+
     /// Takes over blocks that each come with a quorum of commits.
     fn adopt_committed(&mut self, blocks: &Blocks, cx: &mut Cx<'_>) {
         for (place, block) in (1..).zip(&blocks.blocks) {
@@ -355,6 +376,7 @@ impl Pbft {
             if !fits || !proof.verify(&self.setup.committee, self.commit_quorum, cx.keyring()) {
                 return;
             }
+            self.compare_committed(proof, cx);
             let record = self.durable.records.at(height);
             record.keep(&block.batch);
             if record.decided().is_none() {

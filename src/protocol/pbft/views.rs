@@ -1,82 +1,18 @@
-//! Changes of view: how replicas leave a leader that makes no progress, and what the next one
-//! must propose again so that nothing decided is lost.
+//! Changes of view: how replicas leave a leader that makes no progress, and how the next one
+//! takes over.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::crypto::{Certificate, Digest, Signed};
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::Span;
-use crate::chain::{Batch, Height};
+use crate::chain::Batch;
 use crate::protocol::Report;
 
+use super::justify::{Consequence, Rules, is_sound};
 use super::log::Places;
-use super::message::{Checkpoint, Message, NewView, Phase, ViewChange, Vote};
+use super::message::{Message, NewView, ViewChange, Vote};
 use super::{Cx, Mutant, Patience, Pbft, Ripeness, Timer};
-
-/// What follows from a quorum of view changes.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Consequence {
-    /// The proof of the highest stable checkpoint; nothing before the first.
-    pub stable: Option<Certificate<Checkpoint>>,
-    /// What was prepared in the latest view, for each height above where anything was.
-    pub prepared: BTreeMap<Height, Vote>,
-}
-
-impl Consequence {
-    /// What view changes demand of the view after them.
-    pub fn of(changes: &[Arc<Signed<ViewChange>>]) -> Self {
-        let stable = changes
-            .iter()
-            .filter_map(|change| change.body().stable.as_ref());
-        let stable = stable.max_by_key(|certificate| certificate.body().height);
-        let low = stable.map_or(0, |certificate| certificate.body().height);
-        let mut prepared: BTreeMap<Height, Vote> = BTreeMap::new();
-        let proofs = changes.iter().flat_map(|change| &change.body().prepared);
-        for vote in proofs
-            .map(Certificate::body)
-            .filter(|vote| vote.height > low)
-        {
-            let latest = prepared.entry(vote.height).or_insert(*vote);
-            if vote.view > latest.view {
-                *latest = *vote;
-            }
-        }
-        Self {
-            stable: stable.cloned(),
-            prepared,
-        }
-    }
-
-    /// The stable height from which proposals begin.
-    pub fn low(&self) -> Height {
-        self.stable
-            .as_ref()
-            .map_or(0, |certificate| certificate.body().height)
-    }
-
-    /// The last height that is proposed again.
-    pub fn top(&self) -> Height {
-        self.prepared
-            .last_key_value()
-            .map_or(self.low(), |(height, _)| *height)
-    }
-
-    /// The leader's votes: gaps are filled with the empty batch.
-    pub fn votes(&self, view: u64) -> Vec<Vote> {
-        let nothing = Batch::empty().digest();
-        let vote = |height| Vote {
-            phase: Phase::Prepare,
-            view,
-            height,
-            digest: self
-                .prepared
-                .get(&height)
-                .map_or(nothing, |vote| vote.digest),
-        };
-        (self.low() + 1..=self.top()).map(vote).collect()
-    }
-}
 
 impl Pbft {
     /// The view timer fired.
@@ -131,6 +67,7 @@ impl Pbft {
             self.volatile.active = None;
         }
         self.volatile.attempts += 1;
+        self.volatile.early.forget_before(view);
         let records = self.durable.records.iter();
         let accepted = records
             .filter(|(height, _)| *height > self.volatile.executed)
@@ -374,30 +311,17 @@ impl Pbft {
         })
     }
 
-    /// Whether every signature and certificate in a request is genuine and in its place.
+    /// Whether a request is signed and everything in it is proven.
     fn is_valid_change(&self, change: &Signed<ViewChange>, cx: &Cx<'_>) -> bool {
-        let body = change.body();
-        let committee = &self.setup.committee;
-        let keyring = cx.keyring();
-        let stable = body.stable.iter().all(|certificate| {
-            let height = certificate.body().height;
-            height.is_multiple_of(self.config.checkpoint_interval)
-                && certificate.verify(committee, self.quorum, keyring)
-        });
-        let mut last = body.low();
-        let prepared = body.prepared.iter().all(|certificate| {
-            let vote = certificate.body();
-            let ascends = vote.height > last;
-            last = vote.height;
-            let quorum = match vote.phase {
-                Phase::Prepare => self.prepare_quorum,
-                Phase::Commit => self.commit_quorum,
-            };
-            ascends && vote.view < body.view && certificate.verify(committee, quorum, keyring)
-        });
-        let near = last - body.low() <= self.config.window;
-        let accepted = body.accepted.len() as u64 <= self.config.window;
-        stable && prepared && near && accepted && change.verify(keyring)
+        let rules = Rules {
+            committee: &self.setup.committee,
+            keyring: cx.keyring(),
+            quorum: self.quorum,
+            phases: [self.prepare_quorum, self.commit_quorum],
+            interval: self.config.checkpoint_interval,
+            window: self.config.window,
+        };
+        is_sound(change.body(), &rules) && change.verify(cx.keyring())
     }
 
     /// Two proposals of one leader for one place, shown by two replicas, convict the leader.
@@ -507,94 +431,6 @@ impl Pbft {
         });
         if let Some(change) = shown {
             self.fetch_from(change.by(), cx);
-        }
-    }
-
-    /// Returns from a crash to where the durable part stands.
-    pub(super) fn resume(&mut self, cx: &mut Cx<'_>) {
-        let executed = self.volatile.executed;
-        self.durable.marks.retain(|mark| mark.height <= executed);
-        for mark in self.durable.marks.clone() {
-            self.announce(mark, cx);
-        }
-        if let Some(stable) = self.durable.stable.last()
-            && stable.body().height > executed
-        {
-            self.volatile.target = Some(stable.clone());
-        }
-        if let Some(change) = self.durable.change.clone() {
-            self.volatile.active = None;
-            let again = true;
-            self.volatile.outbox.push(Message::ViewChange {
-                change: change.clone(),
-                again,
-            });
-            self.gather(change, cx);
-        } else {
-            self.vote_again(cx);
-            self.report_view(cx);
-        }
-        self.advance(cx);
-        self.ask_all(cx);
-        self.watch(true, cx);
-    }
-
-    /// Repeats the votes of the present view, which are the same as before the crash.
-    fn vote_again(&mut self, cx: &mut Cx<'_>) {
-        let view = self.durable.view;
-        let places: Vec<_> = self
-            .durable
-            .records
-            .iter()
-            .map(|(h, r)| (h, r.clone()))
-            .collect();
-        let mut last = self.durable.floor.max(self.durable.records.low());
-        for (height, record) in places {
-            let Some(accepted) = record.accepted.filter(|vote| vote.body().view == view) else {
-                continue;
-            };
-            last = last.max(height);
-            self.volatile.accepted = height;
-            let batch = self
-                .durable
-                .records
-                .at(height)
-                .batch(&accepted.body().digest)
-                .cloned();
-            self.count_prepare(&accepted, cx);
-            if accepted.by() != self.setup.me {
-                let vote = cx.sign(*accepted.body());
-                // Our own vote.
-                self.count_prepare(&vote, cx);
-                if height > self.volatile.executed {
-                    self.volatile.outbox.push(Message::Prepare { vote, batch });
-                }
-            } else if let Some(batch) = batch
-                && height > self.durable.floor
-            {
-                let vote = accepted.clone();
-                self.volatile
-                    .outbox
-                    .push(Message::PrePrepare { vote, batch });
-            }
-            let proof = record.proof.filter(|proof| proof.body().view == view);
-            if let Some(proof) = proof {
-                self.prepared_again(height, proof.body(), cx);
-            }
-        }
-        self.volatile.next = last.max(self.volatile.executed) + 1;
-    }
-
-    /// This place was prepared in the present view before the crash.
-    fn prepared_again(&mut self, height: Height, proven: &Vote, cx: &mut Cx<'_>) {
-        let stage = match proven.phase {
-            Phase::Prepare => super::log::Stage::Prepared,
-            Phase::Commit => super::log::Stage::Committed,
-        };
-        self.volatile.ballots.at(height).stage = stage;
-        if stage == super::log::Stage::Prepared {
-            self.commit(proven, cx);
-            self.check_committed(height);
         }
     }
 }

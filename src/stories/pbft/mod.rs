@@ -1,7 +1,9 @@
 //! The stories of PBFT, and PBFT in rough weather among liars.
 
+use std::collections::BTreeMap;
+
 use super::stage::{Post, Volume};
-use super::{AT_ONCE, Chaos, Stage, Weather};
+use super::{AT_ONCE, Chaos, Stage, Weather, check};
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream};
 use crate::protocol::pbft::{Config, Mutant, Pbft};
@@ -21,6 +23,146 @@ fn broken(mutant: Mutant) -> Config {
         mutant: Some(mutant),
         ..near()
     }
+}
+
+#[test]
+fn decides() {
+    check::<Pbft>(near(), 4, "pbft/decides.txt");
+}
+
+#[test]
+fn decides_without_one() {
+    check::<Pbft>(near(), 4, "pbft/decides-without-one.txt");
+}
+
+#[test]
+fn leader_silent() {
+    check::<Pbft>(near(), 4, "pbft/leader-silent.txt");
+}
+
+#[test]
+fn equivocating_leader() {
+    check::<Pbft>(near(), 4, "pbft/equivocating-leader.txt");
+}
+
+#[test]
+fn preserves_decided() {
+    check::<Pbft>(near(), 4, "pbft/preserves-decided.txt");
+}
+
+#[test]
+fn overtaken_new_view() {
+    check::<Pbft>(near(), 4, "pbft/overtaken-new-view.txt");
+}
+
+#[test]
+fn state_transfer() {
+    check::<Pbft>(near(), 4, "pbft/state-transfer.txt");
+}
+
+#[test]
+fn lagging_by_checkpoint() {
+    check::<Pbft>(near(), 4, "pbft/lagging-by-checkpoint.txt");
+}
+
+#[test]
+fn returns_from_a_crash() {
+    check::<Pbft>(near(), 4, "pbft/returns-from-a-crash.txt");
+}
+
+#[test]
+fn crash_while_writing() {
+    check::<Pbft>(near(), 4, "pbft/crash-while-writing.txt");
+}
+
+#[test]
+fn forged_new_view() {
+    check::<Pbft>(near(), 4, "pbft/forged-new-view.txt");
+}
+
+#[test]
+fn f_silent() {
+    check::<Pbft>(near(), 7, "pbft/f-silent.txt");
+}
+
+#[test]
+fn one_lie_too_many() {
+    check::<Pbft>(near(), 4, "pbft/one-lie-too-many.txt");
+}
+
+#[test]
+fn small_quorum() {
+    check::<Pbft>(near(), 5, "pbft/small-quorum.txt");
+}
+
+#[test]
+fn join() {
+    check::<Pbft>(near(), 4, "pbft/join.txt");
+}
+
+#[test]
+fn gap() {
+    check::<Pbft>(near(), 4, "pbft/gap.txt");
+}
+
+#[test]
+fn leaders_in_a_row() {
+    check::<Pbft>(near(), 7, "pbft/leaders-in-a-row.txt");
+}
+
+#[test]
+fn left_view() {
+    check::<Pbft>(near(), 4, "pbft/left-view.txt");
+}
+
+#[test]
+fn small_quorum_broken() {
+    let config = broken(Mutant::QuorumTwoFPlusOne);
+    check::<Pbft>(config, 5, "pbft/small-quorum-broken.txt");
+}
+
+#[test]
+fn join_broken() {
+    check::<Pbft>(broken(Mutant::NoJoinRule), 4, "pbft/join-broken.txt");
+}
+
+/// How many messages of each kind one batch takes, in the order of the alphabet.
+fn messages_of_a_batch(n: usize, batches: usize) -> Vec<(String, usize)> {
+    let mut stage: Stage<Pbft> = Stage::new(near(), n, AT_ONCE);
+    for _ in 1..batches {
+        stage.submit(NodeId(0));
+        stage.settle(&[]);
+    }
+    stage.set_volume(Volume::Plain);
+    stage.take_output();
+    stage.submit(NodeId(0));
+    stage.settle(&[]);
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for line in stage
+        .take_output()
+        .lines()
+        .filter(|line| line.contains("->"))
+    {
+        let kind = line.rsplit(' ').next().unwrap_or_default();
+        *count.entry(kind.to_owned()).or_default() += 1;
+    }
+    count.into_iter().collect()
+}
+
+#[test]
+fn a_batch_takes_two_n_times_n_minus_one_messages() {
+    for n in 2..=20 {
+        let mut expected = vec![
+            ("commit".to_owned(), n * (n - 1)),
+            ("pre-prepare".to_owned(), n - 1),
+            ("prepare".to_owned(), (n - 1) * (n - 1)),
+        ];
+        assert_eq!(messages_of_a_batch(n, 1), expected);
+        assert_eq!(messages_of_a_batch(n, 2), expected);
+        expected.insert(0, ("checkpoint".to_owned(), n * (n - 1)));
+        assert_eq!(messages_of_a_batch(n, 3), expected);
+    }
+    assert_eq!(messages_of_a_batch(1, 1), []);
 }
 
 const ROUGH: Weather = Weather {
@@ -193,7 +335,8 @@ impl Conspiracy {
     /// Turns what a liar has just sent to a node that is to be fooled, sometimes only a copy.
     fn bend(&mut self, before: usize) {
         let mut place = before.min(self.stage.pending());
-        for _ in place..self.stage.pending() {
+        let fresh = self.stage.pending() - place;
+        for _ in 0..fresh {
             let liar = self.liars[self.stage.sender_at(place).index()];
             if !liar || !self.fooled[self.stage.receiver_at(place).index()] {
                 place += 1;
@@ -234,7 +377,7 @@ fn conspirators_find_every_missing_guard() {
         Mutant::KeepVotingAfterViewChange,
         Mutant::PersistLate,
     ] {
-        assert!(fork(&broken(mutant), 4, 1, 1000).is_some(), "{mutant:?}");
+        assert!(fork(&broken(mutant), 4, 1, 3000).is_some(), "{mutant:?}");
     }
 }
 

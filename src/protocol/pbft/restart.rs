@@ -1,0 +1,127 @@
+//! Return from a crash: everything volatile is made from what is durable, and nothing is said that
+//! contradicts what was said before.
+
+use crate::base::crypto::{Certificate, Digest};
+use crate::chain::Height;
+
+use super::log::{Places, Stage};
+use super::message::{Message, Phase, Vote};
+use super::ordering::extend_chain;
+use super::{Cx, Pbft, Volatile};
+
+impl Pbft {
+    /// Boot, or return from a crash: everything volatile is made from what is durable.
+    pub(super) fn on_start(&mut self, cx: &mut Cx<'_>) {
+        let low = self.durable.records.low();
+        let executed = cx.ledger().height();
+        let mut stable = self.durable.stable.iter().map(Certificate::body);
+        let from = stable.rfind(|checkpoint| checkpoint.height <= executed);
+        let mut chain = from.map_or(Digest::ZERO, |checkpoint| checkpoint.chain);
+        for height in from.map_or(1, |checkpoint| checkpoint.height + 1)..=executed {
+            let block = cx.ledger().block(height).expect("the ledger has no gap");
+            chain = extend_chain(&chain, &block.batch.digest());
+        }
+        self.volatile = Volatile {
+            active: Some(self.durable.view),
+            executed,
+            chain,
+            ballots: Places::above(low),
+            ..Volatile::default()
+        };
+        if self.durable.booted {
+            self.resume(cx);
+        } else {
+            self.durable.booted = true;
+            self.volatile.next = executed + 1;
+            self.report_view(cx);
+        }
+    }
+
+    /// Returns from a crash to where the durable part stands.
+    fn resume(&mut self, cx: &mut Cx<'_>) {
+        let executed = self.volatile.executed;
+        self.durable.marks.retain(|mark| mark.height <= executed);
+        for mark in self.durable.marks.clone() {
+            self.announce(mark, cx);
+        }
+        if let Some(stable) = self.durable.stable.last()
+            && stable.body().height > executed
+        {
+            self.volatile.target = Some(stable.clone());
+        }
+        if let Some(change) = self.durable.change.clone() {
+            self.volatile.active = None;
+            let again = true;
+            self.volatile.outbox.push(Message::ViewChange {
+                change: change.clone(),
+                again,
+            });
+            self.gather(change, cx);
+        } else {
+            self.vote_again(cx);
+            self.report_view(cx);
+        }
+        self.advance(cx);
+        self.ask_all();
+        self.watch(true, cx);
+    }
+
+    /// Repeats the votes of the present view, which are the same as before the crash.
+    fn vote_again(&mut self, cx: &mut Cx<'_>) {
+        let view = self.durable.view;
+        let places: Vec<_> = self
+            .durable
+            .records
+            .iter()
+            .map(|(h, r)| (h, r.clone()))
+            .collect();
+        let mut last = self.durable.floor.max(self.durable.records.low());
+        for (height, record) in places {
+            let Some(accepted) = record.accepted.filter(|vote| vote.body().view == view) else {
+                continue;
+            };
+            last = last.max(height);
+            self.volatile.accepted = height;
+            let batch = self
+                .durable
+                .records
+                .at(height)
+                .batch(&accepted.body().digest)
+                .cloned();
+            self.count_prepare(&accepted, cx);
+            if accepted.by() != self.setup.me {
+                let vote = cx.sign(*accepted.body());
+                // Our own vote.
+                self.count_prepare(&vote, cx);
+                if height > self.volatile.executed {
+                    self.volatile.outbox.push(Message::Prepare { vote, batch });
+                }
+            } else if let Some(batch) = batch
+                && height > self.durable.floor
+            {
+                let vote = accepted.clone();
+                self.volatile
+                    .outbox
+                    .push(Message::PrePrepare { vote, batch });
+            }
+            let proof = record.proof.filter(|proof| proof.body().view == view);
+            if let Some(proof) = proof {
+                self.prepared_again(height, proof.body(), cx);
+            }
+        }
+        self.volatile.next = last.max(self.volatile.executed) + 1;
+    }
+
+    /// This place was prepared in the present view before the crash.
+    fn prepared_again(&mut self, height: Height, proven: &Vote, cx: &mut Cx<'_>) {
+        let stage = match proven.phase {
+            Phase::Prepare => Stage::Prepared,
+            Phase::Commit => Stage::Committed,
+        };
+        self.volatile.ballots.at(height).stage = stage;
+        if stage == Stage::Prepared {
+            self.commit(proven, cx);
+            self.check_committed(height);
+        }
+    }
+}
