@@ -76,3 +76,5 @@ pub mod scenario;
 pub mod sim;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod tidy;

@@ -29,7 +29,7 @@ pub(super) fn downtimes(tables: &Tables, context: &Context<'_>) -> Option<Pictur
         title: "Distribution of time without a leader",
         x: "time without a leader (ms)",
         y: "share of elections",
-        explains: "Share of elections that were over within a time; elections of all seeds together.",
+        explains: "Share of elections that were over within a time; all seeds together.",
         points: steps,
     };
     distribution.draw(tables, context)

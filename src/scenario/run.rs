@@ -154,26 +154,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
     let sites = &scenario.network.sites;
     let client_hosts = sites.len();
     let committee = Committee::first(scenario.nodes);
-    let mut liars: Vec<Liar> = Vec::new();
-    for adversary in &scenario.adversaries {
-        let act = Act {
-            behaviour: behaviour(&adversary.behaviour),
-            during: adversary.during,
-        };
-        for &node in &adversary.nodes {
-            match liars.iter_mut().find(|liar| liar.node == node) {
-                Some(liar) => {
-                    liar.acts.push(act.clone());
-                    liar.colludes |= adversary.collude;
-                }
-                None => liars.push(Liar {
-                    node,
-                    acts: vec![act.clone()],
-                    colludes: adversary.collude,
-                }),
-            }
-        }
-    }
+    let liars = liars(scenario);
     let honest = |node: &NodeId| !liars.iter().any(|liar| liar.node == *node);
     let mut gateways = committee.members().to_vec();
     if scenario.workload.gateways == Gateways::Honest && gateways.iter().any(honest) {
@@ -212,6 +193,31 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         until: Time::ZERO + scenario.duration,
         trace,
     })
+}
+
+/// Who lies, and everything each does.
+fn liars(scenario: &Scenario) -> Vec<Liar> {
+    let mut liars: Vec<Liar> = Vec::new();
+    for adversary in &scenario.adversaries {
+        let act = Act {
+            behaviour: behaviour(&adversary.behaviour),
+            during: adversary.during,
+        };
+        for &node in &adversary.nodes {
+            match liars.iter_mut().find(|liar| liar.node == node) {
+                Some(liar) => {
+                    liar.acts.push(act.clone());
+                    liar.colludes |= adversary.collude;
+                }
+                None => liars.push(Liar {
+                    node,
+                    acts: vec![act.clone()],
+                    colludes: adversary.collude,
+                }),
+            }
+        }
+    }
+    liars
 }
 
 fn author(scenario: &Scenario) -> AuthorSettings {
@@ -421,21 +427,12 @@ impl Outlook {
             match fault {
                 Fault::Crash { nodes, disk, .. } => {
                     let forgets = *disk == Disk::Lost;
-                    match nodes {
-                        Victims::Leader => troubled.insert(n),
-                        Victims::Nodes(nodes) => nodes
-                            .iter()
-                            .fold(false, |_, node| troubled.insert(node.index())),
-                    };
+                    count(&mut troubled, nodes, Some(n));
                     recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
-                    if let (false, Victims::Nodes(nodes)) = (passing && !forgets, nodes) {
-                        nodes.iter().for_each(|node| {
-                            let _ = missing.insert(node.index());
-                        });
-                    } else if !passing || forgets {
+                    if !passing || forgets {
                         // Whoever leads then: one node more, whichever it is.
                         let free = (0..n).find(|node| !missing.contains(*node));
-                        free.map(|node| missing.insert(node));
+                        count(&mut missing, nodes, free);
                     }
                 }
                 Fault::Partition { .. } | Fault::Loss { .. } => recoverable &= passing,
@@ -497,6 +494,17 @@ impl Outlook {
         let work = machine.receive(batch, 1) + machine.sync * 3 + votes + executed;
         let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
         longest + plan.network.receive(batch) * n + work * factor
+    }
+}
+
+/// Adds those whom an outage hits; whoever leads when it begins counts as the position `leader`.
+fn count(positions: &mut PositionSet, victims: &Victims, leader: Option<usize>) {
+    let places: Vec<usize> = match victims {
+        Victims::Leader => leader.into_iter().collect(),
+        Victims::Nodes(nodes) => nodes.iter().map(|node| node.index()).collect(),
+    };
+    for place in places {
+        positions.insert(place);
     }
 }
 

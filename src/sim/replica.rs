@@ -2,6 +2,8 @@
 //! dishonest, its adversary. Kernels decide the order of what arrives; everything else is here,
 //! so that every kernel gives the same result.
 
+mod outage;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -560,50 +562,6 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         stored.last = last;
         desk.post.message(id, stored);
-    }
-
-    /// Stops: what is volatile is gone when the node returns, and so is what the disk loses.
-    fn crash<S>(&mut self, at: Time, disk: Disk, desk: &mut Desk<'_, P, S>) {
-        self.up = false;
-        self.timers.clear();
-        self.look_ahead();
-        let image = self.image.take();
-        match disk {
-            Disk::Keep => self.ledger.truncate(self.executed),
-            Disk::Unsynced => {
-                if let Some(image) = image {
-                    self.protocol = image;
-                }
-                self.ledger.truncate(self.synced);
-                self.executed = self.ledger.height();
-            }
-            Disk::Lost => {
-                self.protocol = desk.world.replica(self.id);
-                self.ledger = Ledger::new();
-                self.executed = 0;
-                self.synced = 0;
-            }
-        }
-        self.amnesia = disk == Disk::Lost;
-        self.observe(at, desk.local, Event::Crashed);
-    }
-
-    fn restart<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
-        self.up = true;
-        self.ingress_free = at;
-        if !desk.world.machine.shared {
-            desk.local.processors[self.processor].restart(at);
-        }
-        let height = self.ledger.height();
-        self.observe(
-            at,
-            desk.local,
-            Event::Restarted {
-                height,
-                amnesia: self.amnesia,
-            },
-        );
-        self.step(at, Input::Start, desk);
     }
 
     fn observe(&mut self, now: Time, local: &mut Local, event: Event) {

@@ -1,8 +1,9 @@
 //! What a stage prints when a story asks how things stand.
 
-use super::stage::{Stage, show};
+use super::stage::Stage;
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
+use crate::chain::{Block, Executed, TransactionId};
 use crate::protocol::Protocol;
 
 impl<P: Protocol> Stage<P> {
@@ -66,4 +67,21 @@ impl<P: Protocol> Stage<P> {
         }
         self.answer("all ledgers agree");
     }
+}
+
+/// The transactions of a block, by name; those that were executed before are marked.
+pub fn show(block: &Block) -> String {
+    let transactions = block.batch.transactions().iter().zip(&block.executed);
+    let names: Vec<String> = transactions
+        .map(|(transaction, executed)| match executed {
+            Executed::Now(_) => name(transaction.id),
+            Executed::Before => format!("{} again", name(transaction.id)),
+        })
+        .collect();
+    format!("[{}]", names.join(", "))
+}
+
+/// How stories name a transaction.
+pub fn name(id: TransactionId) -> String {
+    format!("c#{}", id.number())
 }

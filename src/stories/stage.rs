@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::calls;
+use super::print::{name, show};
 use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger};
-use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
+use crate::chain::{Block, Height, Transaction, TransactionId};
 use crate::contract::SignedCall;
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::{
@@ -580,25 +581,8 @@ impl<P: Protocol> Stage<P> {
     }
 }
 
-/// The transactions of a block, by name; those that were executed before are marked.
-pub fn show(block: &Block) -> String {
-    let transactions = block.batch.transactions().iter().zip(&block.executed);
-    let names: Vec<String> = transactions
-        .map(|(transaction, executed)| match executed {
-            Executed::Now(_) => name(transaction.id),
-            Executed::Before => format!("{} again", name(transaction.id)),
-        })
-        .collect();
-    format!("[{}]", names.join(", "))
-}
-
 /// What a step did, as far as the stage itself must know.
 struct Effects<T> {
     first_sets: Option<T>,
     count: usize,
-}
-
-/// How stories name a transaction.
-fn name(id: TransactionId) -> String {
-    format!("c#{}", id.number())
 }
