@@ -4,6 +4,8 @@ pub mod base;
 pub mod bench;
 pub mod chain;
 pub mod contract;
+#[cfg(test)]
+mod exact;
 pub mod experiment;
 pub mod figure;
 pub mod network;
