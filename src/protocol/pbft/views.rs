@@ -39,6 +39,12 @@ impl Pbft {
                         .outbox
                         .push(Message::ViewChange { change, again });
                 }
+                // The others may be content with their leader: then nobody joins, and what they
+                // decide meanwhile must be fetched.
+                let member = self.next_in_turn();
+                if member != self.setup.me {
+                    self.fetch_from(member, cx);
+                }
             }
             Patience::SecondHalf | Patience::Awaiting => {
                 self.leave(self.durable.view + 1, cx);
