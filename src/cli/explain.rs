@@ -1,6 +1,7 @@
 //! What can be named, listed and explained. Keys are explained by the page that documents them,
 //! so that there is one text.
 
+use super::say::say;
 use super::{Failure, ListKind};
 use crate::catalog::PROTOCOLS;
 use crate::experiment::table::all_columns;
@@ -87,7 +88,7 @@ pub fn list(kind: Option<ListKind>) {
         .unwrap_or(0);
     for named in wanted {
         let first = named.about.lines().next().unwrap_or_default();
-        println!("{:width$}  {first}", named.name);
+        say(format_args!("{:width$}  {first}", named.name));
     }
 }
 
@@ -108,18 +109,18 @@ pub fn explain(name: &str) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("nothing is called `{name}`{hint}")));
     }
     for named in found {
-        println!(
+        say(format_args!(
             "{} ({})",
             named.name,
             format!("{:?}", named.kind).to_lowercase()
-        );
-        println!("  {}", named.about);
+        ));
+        say(format_args!("  {}", named.about));
         if let Some(entry) = PROTOCOLS.iter().find(|entry| entry.spec.name == named.name) {
             let config = (entry.spec.check)(&serde_json::Value::Null, 4);
             if let Ok(serde_json::Value::Object(keys)) = config {
-                println!("  keys with their defaults:");
+                say(format_args!("  keys with their defaults:"));
                 for (key, value) in keys {
-                    println!("    {key}: {value}");
+                    say(format_args!("    {key}: {value}"));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! `consilium bench`: how fast the simulator is here. Every ratio is of two measurements of one
 //! run of the program, because machines differ and are shared.
 
+use super::say::{note, say};
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ struct Gauge {
 impl Gauge {
     fn tell(&self, what: &str) {
         if !self.quiet {
-            eprintln!("{what}");
+            note(format_args!("{what}"));
         }
     }
 
@@ -119,7 +120,7 @@ pub fn gauge(as_json: bool, fast: bool, quiet: bool) {
         "threads_speedup": two / kernel[&1000],
     });
     if as_json {
-        println!("{result}");
+        say(format_args!("{result}"));
     } else {
         print_lines("", &result);
     }
@@ -146,7 +147,7 @@ fn print_lines(name: &str, value: &Value) {
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            println!("{name:<36} {value}");
+            say(format_args!("{name:<36} {value}"));
         }
     }
 }

@@ -10,8 +10,10 @@ mod explain;
 mod gauge;
 mod results;
 mod run;
+mod say;
 mod sweep;
 
+use say::note;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -174,9 +176,13 @@ pub fn main() -> u8 {
         }
     };
     if ctrlc::set_handler(handler).is_err() && !arguments.quiet {
-        eprintln!("warning: interrupts end the program at once");
+        note(format_args!("warning: interrupts end the program at once"));
     }
     match dispatch(arguments) {
+        Ok(()) if say::results_were_lost() => {
+            note(format_args!("error: cannot write to standard output"));
+            5
+        }
         Ok(()) => 0,
         Err(failure) => {
             report(&failure);
@@ -189,19 +195,19 @@ pub fn main() -> u8 {
 fn report(failure: &Failure) {
     match failure {
         Failure::Unexpected => {}
-        Failure::Refused(refusal) => eprintln!("{refusal}"),
+        Failure::Refused(refusal) => note(format_args!("{refusal}")),
         Failure::Results(_)
         | Failure::Figures(_)
         | Failure::Io { .. }
         | Failure::Usage(_)
         | Failure::Interrupted(_) => {
-            eprint!("error: {failure}");
+            let mut text = failure.to_string();
             let mut source = std::error::Error::source(failure);
             while let Some(cause) = source {
-                eprint!(": {cause}");
+                text = format!("{text}: {cause}");
                 source = cause.source();
             }
-            eprintln!();
+            note(format_args!("error: {text}"));
         }
     }
 }

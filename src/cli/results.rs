@@ -1,5 +1,6 @@
 //! What commands print of results.
 
+use super::say::say;
 use std::path::{Path, PathBuf};
 
 use crate::experiment::table::RunRecord;
@@ -10,33 +11,33 @@ use crate::scenario::run::Outcome;
 pub fn print_summary(name: &str, scenario: &Scenario, outcome: &Outcome) {
     let summary = &outcome.summary;
     let or_dash = |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.3}"));
-    println!(
+    say(format_args!(
         "{name}: {} with {} nodes, seed {}",
         scenario.protocol.name, scenario.nodes, scenario.seed
-    );
-    println!("  {}", scenario.about.trim());
-    println!(
+    ));
+    say(format_args!("  {}", scenario.about.trim()));
+    say(format_args!(
         "  throughput   {:.1} tx/s  (goodput {:.1}; {} submitted, {} committed, {} refused)",
         summary.throughput_tps,
         summary.goodput_tps,
         summary.submitted,
         summary.committed,
         summary.refused
-    );
-    println!(
+    ));
+    say(format_args!(
         "  latency      p50 {} ms, p99 {} ms, max {} ms",
         or_dash(summary.latency_p50_ms),
         or_dash(summary.latency_p99_ms),
         or_dash(summary.latency_max_ms)
-    );
-    println!(
+    ));
+    say(format_args!(
         "  consensus    {} blocks, {} messages a block, {} leader changes",
         summary.blocks,
         summary
             .messages_per_block
             .map_or("–".into(), |value| format!("{value:.1}")),
         summary.leader_changes
-    );
+    ));
     let bound = match outcome.verdict.liveness {
         crate::observe::checks::Word::Inconclusive => format!(
             " (the run ends before {} after the last fault)",
@@ -46,26 +47,26 @@ pub fn print_summary(name: &str, scenario: &Scenario, outcome: &Outcome) {
         | crate::observe::checks::Word::Violated
         | crate::observe::checks::Word::OutsideModel => String::new(),
     };
-    println!(
+    say(format_args!(
         "  checks       safety {}, liveness {}{bound}",
         outcome.verdict.safety.name(),
         outcome.verdict.liveness.name()
-    );
+    ));
     for violation in outcome.verdict.violations.iter().take(5) {
-        println!("    violated: {violation}");
+        say(format_args!("    violated: {violation}"));
     }
     if outcome.verdict.total > 5 {
-        println!("    and {} more", outcome.verdict.total - 5);
+        say(format_args!("    and {} more", outcome.verdict.total - 5));
     }
-    println!("  fingerprint  {}", outcome.fingerprint);
+    say(format_args!("  fingerprint  {}", outcome.fingerprint));
 }
 
 /// Prints a line a point: medians over seeds.
 pub fn print_points(records: &[RunRecord]) {
-    println!(
+    say(format_args!(
         "{:<8} {:>6} {:>12} {:>14} {:>14} {:>14}  swept",
         "protocol", "nodes", "tx/s", "p50 ms", "p99 ms", "msgs/block"
-    );
+    ));
     let mut rest = records;
     while let Some(first) = rest.first() {
         let seeds = rest.partition_point(|record| record.row.point == first.row.point);
@@ -83,7 +84,7 @@ pub fn print_points(records: &[RunRecord]) {
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
-        println!(
+        say(format_args!(
             "{:<8} {:>6} {:>12} {:>14} {:>14} {:>14}  {}",
             first.row.protocol,
             first.row.nodes,
@@ -92,7 +93,7 @@ pub fn print_points(records: &[RunRecord]) {
             median("latency_p99_ms"),
             median("messages_per_block"),
             swept.join(" ")
-        );
+        ));
     }
 }
 
@@ -102,10 +103,10 @@ pub fn print_written(dir: &Path, written: &[PathBuf]) {
         .iter()
         .filter(|path| path.extension().is_some_and(|e| e == "svg"));
     for figure in figures {
-        println!("figure  {}", figure.display());
+        say(format_args!("figure  {}", figure.display()));
     }
     let report = dir.join("report.html");
     if written.contains(&report) {
-        println!("report  {}", report.display());
+        say(format_args!("report  {}", report.display()));
     }
 }

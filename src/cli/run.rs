@@ -1,5 +1,6 @@
 //! Single scenarios: run, check, validate, trace.
 
+use super::say::{note, say};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -141,10 +142,10 @@ pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
         results::print_summary(&name, scenario, &outcome);
         if !quiet {
             let rate = speed.events_per_s.unwrap_or(0.0) / 1e6;
-            eprintln!(
+            note(format_args!(
                 "  {:.2} s for {} events ({rate:.1} M/s)",
                 speed.wall_s, speed.events
-            );
+            ));
         }
         let label = Label {
             experiment: name.clone(),
@@ -156,7 +157,7 @@ pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
         manifest.scenarios.push(resolved(&label, scenario));
         let record = record(&label, scenario, &outcome, Some(speed));
         for sentence in judge(scenario, &outcome, &record) {
-            println!("  not as expected: {sentence}");
+            say(format_args!("  not as expected: {sentence}"));
             as_expected = false;
         }
         records.push(record);
@@ -276,18 +277,21 @@ pub fn check(paths: &[PathBuf], jobs: usize, quiet: bool) -> Result<(), Failure>
     let mut failed = 0;
     for (path, unmet) in files.iter().zip(&judged) {
         let word = if unmet.is_empty() { "ok  " } else { "FAIL" };
-        println!("{word} {}", path.display());
+        say(format_args!("{word} {}", path.display()));
         for sentence in unmet {
-            println!("       {sentence}");
+            say(format_args!("       {sentence}"));
         }
         failed += usize::from(!unmet.is_empty());
     }
     if failed > 0 {
-        println!("{failed} of {} scenarios are not as expected", files.len());
+        say(format_args!(
+            "{failed} of {} scenarios are not as expected",
+            files.len()
+        ));
         return Err(Failure::Unexpected);
     }
     if !quiet {
-        eprintln!("{} scenarios are as expected", files.len());
+        note(format_args!("{} scenarios are as expected", files.len()));
     }
     Ok(())
 }
@@ -311,18 +315,18 @@ pub fn validate(paths: &[PathBuf]) -> Result<(), Failure> {
                 .map(|scenario| format!("{} with {} nodes", scenario.protocol.name, scenario.nodes))
         };
         match result {
-            Ok(what) => println!("ok   {}: {what}", path.display()),
+            Ok(what) => say(format_args!("ok   {}: {what}", path.display())),
             Err(refusal) => {
-                println!("BAD  {}", path.display());
+                say(format_args!("BAD  {}", path.display()));
                 if worst
                     .as_ref()
                     .is_none_or(|w| w.exit_code() < refusal.exit_code())
                 {
                     if let Some(previous) = worst.replace(refusal) {
-                        eprintln!("{previous}");
+                        note(format_args!("{previous}"));
                     }
                 } else {
-                    eprintln!("{refusal}");
+                    note(format_args!("{refusal}"));
                 }
             }
         }

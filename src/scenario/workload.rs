@@ -19,8 +19,10 @@ pub const MIX_KEYS: &[&str] = &[
 /// Reads `workload`; Byzantine protocols make clients wait for more answers.
 pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) -> Option<Workload> {
     let fields = reader.fields(node, KEYS)?;
-    let people = |reader: &mut Reader<'t>, key, standard| {
-        let count = reader.field(fields, key, |r, n| r.count(n, 1, 10_000_000));
+    // A doctor never treats the own person, so there are two patients at least. Everybody has a
+    // pair of keys, which takes time to make.
+    let people = |reader: &mut Reader<'t>, key, least, most, standard| {
+        let count = reader.field(fields, key, |r, n| r.count(n, least, most));
         count
             .and_then(|count| count.try_into().ok())
             .unwrap_or(standard)
@@ -41,8 +43,8 @@ pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) ->
     let zipf = reader.or(fields, "zipf", 0, |r, n| r.thousandths(n, 0, 10_000));
     Some(Workload {
         mix: reader.or(fields, "mix", DEFAULT_MIX, mix),
-        patients: people(reader, "patients", 10_000),
-        doctors: people(reader, "doctors", 100),
+        patients: people(reader, "patients", 2, 1_000_000, 10_000),
+        doctors: people(reader, "doctors", 1, 100_000, 100),
         zipf: u32::try_from(zipf).ok()?,
         invalid: reader.or(fields, "invalid", Ratio::ZERO, Reader::quantity),
         replies: reader.or(fields, "replies", usual, |r, n| r.choice(n, &replies)),

@@ -411,11 +411,11 @@ impl<P: Protocol> Turn<'_, P> {
             self.run_by_time(group, &mut sorter.keys, lane);
             return;
         }
-        let mut rest = &sorter.keys[..];
+        let mut begin = 0;
         for (position, host) in group.hosts.iter_mut().enumerate() {
-            let ends = rest.partition_point(|&key| self.layout.position(key) <= position);
-            let (mine, others) = rest.split_at(ends);
-            rest = others;
+            let end = sorter.ends[position] as usize;
+            let mine = &sorter.keys[begin..end];
+            begin = end;
             for (done, &key) in mine.iter().enumerate() {
                 let delivery = self.layout.unpack(key, self.window);
                 if delivery.time >= self.end {
@@ -484,39 +484,36 @@ impl<P: Protocol> Turn<'_, P> {
 #[derive(Clone, Debug, Default)]
 struct Sorter {
     keys: Vec<u64>,
-    starts: Vec<u32>,
+    /// For each host, where its keys end; they begin where those of the host before end.
+    ends: Vec<u32>,
 }
 
 impl Sorter {
     /// Gathers all lists, host by host (a counting sort), and sorts what each host has, which is
     /// little and in the cache.
     fn sort(&mut self, lists: &[Vec<u64>], layout: Layout, hosts: usize) {
-        self.keys.clear();
         let total: usize = lists.iter().map(Vec::len).sum();
-        if total <= 64 {
-            self.keys.extend(lists.iter().flatten());
-            self.keys.sort_unstable();
-            return;
-        }
-        self.starts.clear();
-        self.starts.resize(hosts + 1, 0);
+        self.ends.clear();
+        self.ends.resize(hosts, 0);
         for &key in lists.iter().flatten() {
-            self.starts[layout.position(key) + 1] += 1;
+            self.ends[layout.position(key)] += 1;
         }
-        for host in 0..hosts {
-            self.starts[host + 1] += self.starts[host];
+        // Counts become beginnings, which advance to ends while keys are placed.
+        let mut begin = 0;
+        for end in &mut self.ends {
+            begin += std::mem::replace(end, begin);
         }
+        self.keys.clear();
         self.keys.resize(total, 0);
         for &key in lists.iter().flatten() {
-            let start = &mut self.starts[layout.position(key)];
-            self.keys[*start as usize] = key;
-            *start += 1;
+            let place = &mut self.ends[layout.position(key)];
+            self.keys[*place as usize] = key;
+            *place += 1;
         }
         let mut begin = 0;
-        for host in 0..hosts {
-            let end = self.starts[host] as usize;
-            self.keys[begin..end].sort_unstable();
-            begin = end;
+        for &end in &self.ends {
+            self.keys[begin..end as usize].sort_unstable();
+            begin = end as usize;
         }
     }
 }
