@@ -67,6 +67,8 @@ pub mod catalog;
 pub mod chain;
 pub mod cli;
 pub mod contract;
+#[cfg(test)]
+mod exact;
 pub mod experiment;
 pub mod figure;
 pub mod network;

@@ -11,7 +11,7 @@ use super::adversary::Adversary;
 use super::counters::Counters;
 use super::event::Event;
 use super::message::{Answer, Payload, Post, Reply, Stored};
-use super::{Desk, Disk, Local, Outage, World};
+use super::{Desk, Disk, Local, World};
 use crate::base::crypto::Signer;
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream, mix};
@@ -44,7 +44,11 @@ pub(super) struct ReplicaHost<P: Protocol> {
     slow: Vec<(Window, u64)>,
     controls: VecDeque<(Time, Control)>,
     up: bool,
-    /// Whether the last crash lost the disk.
+    /// Whether the next crash has interrupted work: until then nothing more is done.
+    halted: bool,
+    /// Outages that are going on; the node returns when the last one is over.
+    outages: u32,
+    /// Whether the disk was lost since the node was last up.
     amnesia: bool,
     /// When this node crashes next; what would be done only then is never done.
     down_at: Time,
@@ -89,6 +93,8 @@ impl<P: Protocol> ReplicaHost<P> {
                 .collect(),
             controls: VecDeque::from([(Time::ZERO, Control::Boot)]),
             up: false,
+            halted: false,
+            outages: 0,
             amnesia: false,
             down_at: Time::MAX,
             image: None,
@@ -113,19 +119,6 @@ impl<P: Protocol> ReplicaHost<P> {
 
     pub(super) fn status(&self) -> Option<crate::protocol::Status> {
         self.up.then(|| self.protocol.status())
-    }
-
-    /// Plans an outage, which begins no earlier than the present.
-    pub(super) fn plan_outage(&mut self, outage: &Outage) {
-        let mut insert = |at: Time, control| {
-            let place = self.controls.partition_point(|(time, _)| *time <= at);
-            self.controls.insert(place, (at, control));
-        };
-        insert(outage.during.from, Control::Down(outage.disk));
-        if let Some(until) = outage.during.until {
-            insert(until, Control::Up);
-        }
-        self.look_ahead();
     }
 
     /// When this node next does something by itself.
@@ -177,14 +170,17 @@ impl<P: Protocol> ReplicaHost<P> {
                     self.up = true;
                     self.step(at, Input::Start, desk);
                 }
-                Control::Down(disk) => self.crash(at, disk, desk),
-                Control::Up => self.restart(at, desk),
+                Control::Down(disk) => self.go_down(at, disk, desk),
+                Control::Up => self.come_back(at, desk),
             }
             return;
         }
         let due = (0..self.timers.len()).min_by_key(|&i| (self.timers[i].0, self.timers[i].1));
         let (_, _, timer) = self.timers.swap_remove(due.expect("a timer is due"));
         self.look_ahead();
+        if self.halted {
+            return;
+        }
         if desk.world.trace {
             self.observe(
                 at,
@@ -208,7 +204,7 @@ impl<P: Protocol> ReplicaHost<P> {
         desk: &mut Desk<'_, P, S>,
     ) {
         self.counters.events += 1;
-        if !self.up {
+        if !self.up || self.halted {
             self.counters.dropped += 1;
             return;
         }
@@ -330,18 +326,17 @@ impl<P: Protocol> ReplicaHost<P> {
             adversary.bend(start, &self.signer, &mut effects);
         }
         let mut now = start;
-        let mut interrupted = false;
         for effect in effects.drain(..) {
             let end = now + self.cost(&effect, now, desk.world);
             if end >= self.down_at {
-                interrupted = true;
+                self.halted = true;
                 break; // The machine stops in the middle of this work.
             }
             now = end;
             self.perform(effect, now, desk);
         }
         self.effects = effects;
-        if !interrupted && now + Span::from_nanos(1) < self.down_at {
+        if !self.halted && now + Span::from_nanos(1) < self.down_at {
             // Everything this step wrote is on disk: the image of an earlier state is stale.
             self.image = None;
         }

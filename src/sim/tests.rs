@@ -288,3 +288,108 @@ fn every_kernel_and_any_number_of_threads_give_the_same_run() {
         );
     }
 }
+
+/// What happened to one node, with the time in milliseconds.
+#[derive(Default)]
+struct Fates(Vec<(u64, &'static str)>);
+impl Observer for Fates {
+    fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
+        let fate = match event {
+            Event::Crashed => "crashed",
+            Event::Restarted { amnesia: true, .. } => "returned without memory",
+            Event::Restarted { amnesia: false, .. } => "returned",
+            _ => return,
+        };
+        if node == NodeId(0) {
+            self.0.push((now.nanos() / 1_000_000, fate));
+        }
+    }
+}
+
+#[test]
+fn outages_that_overlap_are_one_outage() {
+    let fates = |outages: &[(u64, u64, Disk)]| {
+        let mut plan = plan(1);
+        let outage = |&(from, until, disk): &(u64, u64, Disk)| Outage {
+            node: Some(NodeId(0)),
+            during: window(from, until),
+            disk,
+        };
+        plan.outages = outages.iter().map(outage).collect();
+        let mut fates = Fates::default();
+        Simulation::<Chatter>::new(plan, ()).run(Kernel::Heap, &mut fates);
+        fates.0
+    };
+    let (keep, lost) = (Disk::Keep, Disk::Lost);
+    assert_eq!(
+        fates(&[(5, 10, keep), (8, 20, keep)]),
+        [(5, "crashed"), (20, "returned")]
+    );
+    assert_eq!(
+        fates(&[(5, 20, keep), (8, 10, lost), (25, 27, keep)]),
+        [
+            (5, "crashed"),
+            (20, "returned without memory"),
+            (25, "crashed"),
+            (27, "returned")
+        ]
+    );
+    assert_eq!(
+        fates(&[(5, 10, keep), (10, 12, keep)]),
+        [(5, "crashed"), (12, "returned")],
+        "no instant lies between two that touch"
+    );
+}
+
+/// When a node took in requests, in microseconds.
+#[derive(Default)]
+struct Intake(Vec<u64>);
+impl Observer for Intake {
+    fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
+        if node == NodeId(0) && matches!(event, Event::Delivered { .. }) {
+            self.0.push(now.nanos() / 1_000);
+        }
+    }
+}
+
+#[test]
+fn work_that_a_crash_interrupts_is_the_last() {
+    let template = plan(1);
+    let link = Link {
+        latency: Distribution::new(&Law::Constant(Span::from_micros(300))),
+        bandwidth: "unlimited".parse().unwrap(),
+    };
+    let topology = Topology::new(1, vec![0; 2], &link, &[]).unwrap();
+    let arrivals = Arrivals::Open {
+        rate: "2000/s".parse().unwrap(),
+        even: true,
+    };
+    let plan = Plan {
+        nodes: 1,
+        client_hosts: 1,
+        network: Network::new(topology, &[], false, 1),
+        machine: Machine {
+            execute: Span::from_millis(5),
+            ..Machine::FREE
+        },
+        workload: Workload {
+            arrivals,
+            gateways: vec![NodeId(0)],
+            retry: Span::from_secs(1),
+            ..template.workload.clone()
+        },
+        outages: vec![Outage {
+            node: Some(NodeId(0)),
+            during: window(12, 40),
+            disk: Disk::Keep,
+        }],
+        slow: Vec::new(),
+        liars: Vec::new(),
+        trace: true,
+        ..template
+    };
+    let mut intake = Intake::default();
+    Simulation::<Chatter>::new(plan, ()).run(Kernel::Heap, &mut intake);
+    // The third transaction would be done at 15.3 ms. The node does not take a fourth instead.
+    assert_eq!(intake.0, [300, 5_300, 10_300]);
+}

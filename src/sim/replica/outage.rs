@@ -1,17 +1,51 @@
-//! A node that crashes and returns: what is left of it.
+//! How a node stops and comes back.
 
-use super::ReplicaHost;
+use super::{Control, ReplicaHost};
 use crate::base::time::Time;
 use crate::chain::ledger::Ledger;
 use crate::protocol::{Input, Protocol};
 use crate::sim::event::Event;
 use crate::sim::message::Post;
-use crate::sim::{Desk, Disk};
+use crate::sim::{Desk, Disk, Outage};
 
 impl<P: Protocol> ReplicaHost<P> {
+    /// Plans an outage, which begins no earlier than the present. Where one outage ends in the
+    /// instant in which another begins, the node stays down.
+    pub(in crate::sim) fn plan_outage(&mut self, outage: &Outage) {
+        let (from, until) = (outage.during.from, outage.during.until);
+        let earlier = |(time, control): &(Time, Control)| {
+            *time < from || (*time == from && !matches!(control, Control::Up))
+        };
+        let place = self.controls.partition_point(earlier);
+        self.controls
+            .insert(place, (from, Control::Down(outage.disk)));
+        if let Some(until) = until {
+            let place = self.controls.partition_point(|(time, _)| *time <= until);
+            self.controls.insert(place, (until, Control::Up));
+        }
+        self.look_ahead();
+    }
+
+    /// An outage begins. A node that is down already has nothing to lose but its disk.
+    pub(super) fn go_down<S>(&mut self, at: Time, disk: Disk, desk: &mut Desk<'_, P, S>) {
+        self.outages += 1;
+        if self.up || disk == Disk::Lost {
+            self.crash(at, disk, desk);
+        }
+    }
+
+    /// An outage ends, and with the last one the node returns.
+    pub(super) fn come_back<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
+        self.outages -= 1;
+        if self.outages == 0 {
+            self.restart(at, desk);
+        }
+    }
+
     /// Stops: what is volatile is gone when the node returns, and so is what the disk loses.
-    pub(super) fn crash<S>(&mut self, at: Time, disk: Disk, desk: &mut Desk<'_, P, S>) {
-        self.up = false;
+    fn crash<S>(&mut self, at: Time, disk: Disk, desk: &mut Desk<'_, P, S>) {
+        let was_up = std::mem::replace(&mut self.up, false);
+        self.halted = false;
         self.timers.clear();
         self.look_ahead();
         let image = self.image.take();
@@ -31,26 +65,21 @@ impl<P: Protocol> ReplicaHost<P> {
                 self.synced = 0;
             }
         }
-        self.amnesia = disk == Disk::Lost;
-        self.observe(at, desk.local, Event::Crashed);
+        self.amnesia |= disk == Disk::Lost;
+        if was_up {
+            self.observe(at, desk.local, Event::Crashed);
+        }
     }
 
-    /// Boots again, with what is left on the disk.
-    pub(super) fn restart<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
+    fn restart<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
         self.up = true;
         self.ingress_free = at;
         if !desk.world.machine.shared {
             desk.local.processors[self.processor].restart(at);
         }
         let height = self.ledger.height();
-        self.observe(
-            at,
-            desk.local,
-            Event::Restarted {
-                height,
-                amnesia: self.amnesia,
-            },
-        );
+        let amnesia = std::mem::take(&mut self.amnesia);
+        self.observe(at, desk.local, Event::Restarted { height, amnesia });
         self.step(at, Input::Start, desk);
     }
 }

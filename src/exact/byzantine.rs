@@ -1,0 +1,101 @@
+//! Liars: fatal to RAFT, survived by PBFT up to a third, and fatal beyond.
+
+use std::collections::BTreeSet;
+
+use super::{ONE_THREAD, PBFT_SIZES, outcome, scenario, yaml};
+use crate::observe::checks::Word;
+use crate::scenario::run::Outcome;
+
+const LOAD: &str = "workload: { rate: 20/s, even: true, patients: 8, doctors: 2, retry: 300ms }";
+
+/// A run with the first `liars` nodes dishonest; views begin with node 0.
+fn lied_to(nodes: usize, protocol: &str, behaviour: &str, liars: usize, seed: u64) -> Outcome {
+    let names: Vec<String> = (0..liars).map(|node| node.to_string()).collect();
+    let adversaries = format!(
+        "adversaries:\n  - {behaviour}: {{ nodes: [{}], collude: true }}",
+        names.join(", ")
+    );
+    let lines = ["batch: { max: 5, wait: 5ms }", LOAD, &adversaries];
+    let scenario = scenario(&yaml(nodes, protocol, "14s", &lines), seed);
+    outcome(&scenario, ONE_THREAD, None)
+}
+
+/// The names of what was violated.
+fn violated(outcome: &Outcome) -> BTreeSet<&'static str> {
+    let violations = outcome.verdict.violations.iter();
+    violations
+        .map(|violation| violation.property.name())
+        .collect()
+}
+
+#[test]
+fn one_leader_that_lies_breaks_agreement_in_raft() {
+    for nodes in [3, 5] {
+        // Some seeds elect the liar.
+        let broken = (0..10).find_map(|seed| {
+            let outcome = lied_to(nodes, "raft", "equivocate", 1, seed);
+            assert_eq!(outcome.verdict.liveness, Word::OutsideModel);
+            let found = violated(&outcome);
+            (outcome.verdict.safety == Word::Violated).then_some((seed, found))
+        });
+        let (seed, found) = broken.expect("ten seeds elect the liar once");
+        println!("raft, {nodes} nodes: seed {seed}: {found:?}");
+        assert!(found.contains("agreement"), "{nodes} nodes: {found:?}");
+        assert!(found.contains("log-matching"), "{nodes} nodes: {found:?}");
+    }
+}
+
+const PBFT: &str = "{ pbft: { view_timeout: 50ms } }";
+
+#[test]
+fn pbft_survives_every_number_of_liars_it_promises_to() {
+    for (nodes, faulty, _) in PBFT_SIZES {
+        for behaviour in ["equivocate", "silent"] {
+            let outcome = lied_to(nodes, PBFT, behaviour, faulty, 1);
+            let what = format!("{nodes} nodes, {faulty} {behaviour}");
+            let (verdict, summary) = (&outcome.verdict, &outcome.summary);
+            let words = (verdict.safety, verdict.liveness);
+            let seen = &verdict.violations;
+            assert_eq!(words, (Word::Holds, Word::Holds), "{what}: {seen:?}");
+            assert_eq!(summary.convicted_wrongly, 0, "{what}");
+            match behaviour {
+                // A liar may keep its lead where half of the honest and the liars are a quorum.
+                "equivocate" => assert!(summary.convicted > 0, "{what}: it signed both"),
+                _ => assert!(
+                    summary.leader_changes > 0,
+                    "{what}: the first leader was one"
+                ),
+            }
+        }
+    }
+}
+
+/// Two quorums of `quorum` have `2·quorum − nodes` members in common: if all of them lie, both may
+/// decide. For n = 3f+1 that is one more than f.
+#[test]
+fn pbft_breaks_when_all_that_two_quorums_share_lie() {
+    for (nodes, faulty, quorum) in PBFT_SIZES {
+        let liars = 2 * quorum - nodes;
+        assert!(liars > faulty);
+        let broken = (0..5).find_map(|seed| {
+            let outcome = lied_to(nodes, PBFT, "equivocate", liars, seed);
+            assert_eq!(outcome.verdict.liveness, Word::OutsideModel);
+            let found = violated(&outcome);
+            (outcome.verdict.safety == Word::Violated).then_some((seed, found))
+        });
+        let (seed, found) = broken.unwrap_or_else(|| panic!("{nodes} nodes agree"));
+        println!("pbft, {nodes} nodes, {liars} liars: seed {seed}: {found:?}");
+        assert!(found.contains("agreement"), "{nodes} nodes: {found:?}");
+    }
+}
+
+/// With five nodes quorums share three: two liars are more than PBFT promises to survive, and can
+/// stop it, but not deceive it.
+#[test]
+fn two_liars_of_five_cannot_split_pbft() {
+    for seed in 0..5 {
+        let outcome = lied_to(5, PBFT, "equivocate", 2, seed);
+        assert_eq!(outcome.verdict.liveness, Word::OutsideModel);
+        assert_eq!(violated(&outcome), BTreeSet::new(), "seed {seed}");
+    }
+}
