@@ -447,9 +447,8 @@ impl Outlook {
                 passes(&act.during);
             }
         }
-        let too_many = plan.liars.len() > committee.faulty_max();
-        recoverable &= !(too_many && P::FAULTS == FaultModel::Byzantine);
-        recoverable &= missing.len() + quorum <= n;
+        let survived = P::FAULTS == FaultModel::Crash || plan.liars.len() <= committee.faulty_max();
+        recoverable &= survived && missing.len() + quorum <= n;
         let delay = Self::delay(scenario, plan) + extra;
         let bound = P::liveness_bound(config, n, delay)
             + scenario.workload.retry * 2
