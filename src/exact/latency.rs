@@ -120,7 +120,8 @@ impl Map {
             .map(|site| format!("s{site}: [{site}]"))
             .collect();
         let yaml = format!(
-            "network:\n  sites: {{ {} }}\n  within: {{ latency: {own}ns, bandwidth: unlimited }}\n  \
+            "network:\n  sites: {{ {} }}\n  \
+             within: {{ latency: {own}ns, bandwidth: unlimited }}\n  \
              links:{links}",
             sites.join(", ")
         );
