@@ -149,8 +149,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Unexpected => 1,
-            Self::Usage(_) => 2,
-            Self::Figures(figure::Error::Unknown { .. }) => 2,
+            Self::Usage(_) | Self::Figures(figure::Error::Unknown { .. }) => 2,
             Self::Refused(refusal) => refusal.exit_code(),
             Self::Results(_) | Self::Figures(_) | Self::Io { .. } => 5,
             Self::Interrupted(_) => 130,

@@ -15,7 +15,8 @@ use crate::sim::event::{Event, Observer};
 fn composed() -> Vec<(String, Scenario)> {
     let sites = "network: { sites: [north, south], links: [{ between: [north, south], \
                  latency: { lognormal: { median: 12ms, p99: 40ms } } }], ordered: true }";
-    let weather = "faults:\n  - crash: { nodes: leader, during: [600ms, 1200ms], disk: unsynced }\n  \
+    let weather = "faults:\n  \
+                   - crash: { nodes: leader, during: [600ms, 1200ms], disk: unsynced }\n  \
                    - partition: { groups: [[0, 1], [2, 3]], during: [1500ms, 1800ms] }\n  \
                    - loss: { rate: 1% }\n  - duplicate: { rate: 1% }\n  \
                    - reorder: { rate: 5%, by: 10ms, during: [200ms, 2s] }\n  \

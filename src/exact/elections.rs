@@ -82,6 +82,12 @@ struct Server {
     timer: Time,
 }
 
+impl Server {
+    fn new(term: u64, votes: usize, timer: Time) -> Self {
+        Self { term, votes, timer }
+    }
+}
+
 enum Letter {
     Please { from: usize, term: u64 },
     Yes { term: u64 },
@@ -91,11 +97,7 @@ enum Letter {
 /// One election of the published model among so many servers, written for this test alone.
 fn modelled(available: usize, random: &mut Random) -> f64 {
     let mut draw = |[low, high]: [Span; 2]| random.between(low, high);
-    let fresh = |timer: Span| Server {
-        term: 0,
-        votes: 0,
-        timer: Time::ZERO + timer,
-    };
+    let fresh = |timer: Span| Server::new(0, 0, Time::ZERO + timer);
     let mut servers: Vec<Server> = (0..available).map(|_| fresh(draw(TIMEOUT))).collect();
     let mut letters: BTreeMap<(Time, u64), (usize, Letter)> = BTreeMap::new();
     let mut posted = 0;
@@ -109,11 +111,7 @@ fn modelled(available: usize, random: &mut Random) -> f64 {
         {
             let timer = alarm + draw(TIMEOUT);
             let term = servers[who].term + 1;
-            servers[who] = Server {
-                term,
-                votes: 1,
-                timer,
-            };
+            servers[who] = Server::new(term, 1, timer);
             let others = (0..available).filter(|other| *other != who);
             outbox.extend(others.map(|other| (other, Letter::Please { from: who, term })));
             alarm
@@ -123,16 +121,11 @@ fn modelled(available: usize, random: &mut Random) -> f64 {
             match letter {
                 // All logs are equal: who asks in a later term is voted for.
                 Letter::Please { from, term } if term > server.term => {
-                    let timer = now + draw(TIMEOUT);
-                    *server = Server {
-                        term,
-                        votes: 0,
-                        timer,
-                    };
+                    *server = Server::new(term, 0, now + draw(TIMEOUT));
                     outbox.push((from, Letter::Yes { term }));
                 }
                 Letter::Please { from, .. } => {
-                    outbox.push((from, Letter::No { term: server.term }))
+                    outbox.push((from, Letter::No { term: server.term }));
                 }
                 Letter::Yes { term } if term == server.term && server.votes > 0 => {
                     server.votes += 1;

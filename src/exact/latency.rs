@@ -107,21 +107,21 @@ impl Map {
         let own = 5_000_000;
         let mut delays = vec![vec![own; nodes]; nodes];
         let mut links = String::new();
-        for a in 0..nodes {
-            for b in a + 1..nodes {
-                let delay = 10_000_000 + random.below(9_999_999);
-                (delays[a][b], delays[b][a]) = (delay, delay);
-                links.push_str(&format!(
-                    "\n    - {{ between: [s{a}, s{b}], latency: {delay}ns, \
+        let pairs = (0..nodes).flat_map(|a| (a + 1..nodes).map(move |b| (a, b)));
+        for (a, b) in pairs {
+            let delay = 10_000_000 + random.below(9_999_999);
+            (delays[a][b], delays[b][a]) = (delay, delay);
+            links.push_str(&format!(
+                "\n    - {{ between: [s{a}, s{b}], latency: {delay}ns, \
                      bandwidth: unlimited }}"
-                ));
-            }
+            ));
         }
         let sites: Vec<String> = (0..nodes)
             .map(|site| format!("s{site}: [{site}]"))
             .collect();
         let yaml = format!(
-            "network:\n  sites: {{ {} }}\n  within: {{ latency: {own}ns, bandwidth: unlimited }}\n  \
+            "network:\n  sites: {{ {} }}\n  \
+             within: {{ latency: {own}ns, bandwidth: unlimited }}\n  \
              links:{links}",
             sites.join(", ")
         );
@@ -198,6 +198,29 @@ fn raft_commits_with_the_majority_that_has_written_first() {
             for wait in waits {
                 assert_eq!(*wait, way + commit + way, "{nodes} nodes, host {host}");
             }
+        }
+    }
+}
+
+/// A node that writes does nothing else, so a leader on the slowest disk hears of its followers'
+/// writes only after its own, though they alone would be a majority.
+#[test]
+fn raft_never_commits_before_its_leader_has_written() {
+    let (nodes, seed, write) = (5, 3, 2_000_000);
+    let map = Map::draw(nodes, seed);
+    let machine = FREE.replace("sync: 0ms", "sync: 2ms");
+    let leader = listen(nodes, "raft", seed, &[&machine, &map.yaml]).leader;
+    let leader = leader.unwrap().index();
+    let slow = format!("faults: [{{ slow: {{ nodes: [{leader}], factor: 30, during: [2s] }} }}]");
+    let heard = listen(nodes, "raft", seed, &[&machine, &map.yaml, &slow]);
+    assert_eq!(heard.leader, Some(NodeId::at(leader)));
+    let mut writes = vec![write; nodes];
+    writes[leader] = 30 * write;
+    assert!(raft_commit(&map, leader, &writes) < writes[leader]);
+    for (host, waits) in &heard.waits {
+        let way = map.delays[host - nodes][leader];
+        for wait in waits {
+            assert_eq!(*wait, way + writes[leader] + way, "host {host}");
         }
     }
 }

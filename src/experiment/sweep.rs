@@ -35,6 +35,9 @@ impl Shard {
     }
 }
 
+/// Runs what it is given once and says how long that took and how much memory.
+pub type Clock = dyn Fn(&dyn Fn() -> Outcome) -> (Outcome, SpeedRow) + Sync;
+
 /// How to run a sweep; none of it changes a row.
 pub struct Conduct<'a> {
     /// Threads, at least one.
@@ -50,7 +53,7 @@ pub struct Conduct<'a> {
     /// Called whenever a run is done.
     pub done: &'a (dyn Fn() + Sync),
     /// Times a run: wall time and memory, which are not part of the results.
-    pub clock: &'a (dyn Fn(&dyn Fn() -> Outcome) -> (Outcome, SpeedRow) + Sync),
+    pub clock: &'a Clock,
 }
 
 /// One run to do.

@@ -452,9 +452,8 @@ impl Outlook {
                 passes(&act.during);
             }
         }
-        let too_many = plan.liars.len() > committee.faulty_max();
-        recoverable &= !(too_many && P::FAULTS == FaultModel::Byzantine);
-        recoverable &= missing.len() + quorum <= n;
+        let survived = P::FAULTS == FaultModel::Crash || plan.liars.len() <= committee.faulty_max();
+        recoverable &= survived && missing.len() + quorum <= n;
         let delay = Self::delay(scenario, plan) + extra;
         // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
         // committee of 3f + 1 has that f.

@@ -369,7 +369,7 @@ impl<P: Protocol> Simulation<P> {
         let hosts = u16::try_from(count).expect("client hosts are numbered like nodes");
         let mut clients: Vec<Host<P>> = (0..hosts)
             .map(|host| {
-                let settings = self.world.workload.author.clone();
+                let settings = self.world.workload.author;
                 let author = Author::new(population, settings, host, hosts);
                 let id = NodeId::at(self.world.nodes + usize::from(host));
                 Host::Client(Box::new(ClientHost::new(id, author, &self.world)))

@@ -294,14 +294,15 @@ fn every_kernel_and_any_number_of_threads_give_the_same_run() {
 struct Fates(Vec<(u64, &'static str)>);
 impl Observer for Fates {
     fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
-        let fate = match event {
-            Event::Crashed => "crashed",
-            Event::Restarted { amnesia: true, .. } => "returned without memory",
-            Event::Restarted { amnesia: false, .. } => "returned",
-            _ => return,
-        };
-        if node == NodeId(0) {
-            self.0.push((now.nanos() / 1_000_000, fate));
+        if node != NodeId(0) {
+            return;
+        }
+        let millis = now.nanos() / 1_000_000;
+        if let Event::Restarted { amnesia, .. } = event {
+            let fate = ["returned", "returned without memory"][usize::from(*amnesia)];
+            self.0.push((millis, fate));
+        } else if matches!(event, Event::Crashed) {
+            self.0.push((millis, "crashed"));
         }
     }
 }

@@ -81,7 +81,7 @@ const BANS: [Ban; 5] = [
     },
     Ban {
         words: &["println!", "eprintln!", "print!", "eprint!"],
-        part: |source| &source.code,
+        part: |source| &source.shipped,
         except: &["src/cli", "src/main"],
     },
     Ban {

@@ -173,8 +173,7 @@ fn token(chars: &[char], at: usize) -> (usize, bool) {
             let end: Vec<char> = std::iter::once('"').chain(vec!['#'; hashes]).collect();
             (until(&end, 2 + hashes), false)
         }
-        ['"', ..] => (quoted(here), false),
-        ['\'', '\\', ..] => (quoted(here), false),
+        ['"', ..] | ['\'', '\\', ..] => (quoted(here), false),
         ['\'', _, '\'', ..] => (3, false),
         _ => (1, true),
     }
