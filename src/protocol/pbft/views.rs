@@ -41,10 +41,7 @@ impl Pbft {
                 }
                 // The others may be content with their leader: then nobody joins, and what they
                 // decide meanwhile must be fetched.
-                let member = self.next_in_turn();
-                if member != self.setup.me {
-                    self.fetch_from(member, cx);
-                }
+                self.ask(cx);
             }
             Patience::SecondHalf | Patience::Awaiting => {
                 self.leave(self.durable.view + 1, cx);
