@@ -81,9 +81,9 @@ impl Along {
     /// The axis that holds these values; where they are sizes, they are the ticks themselves.
     fn axis(self, key: &str, values: &[f64]) -> Axis {
         let chosen = match self {
-            Self::Nodes | Self::Batch => true,
+            Self::Nodes | Self::Batch | Self::Delay => true,
             Self::Load => key.ends_with(".clients"),
-            Self::Delay | Self::Throughput => false,
+            Self::Throughput => false,
         };
         if chosen {
             Axis::at_values(self.label(key), values)

@@ -166,7 +166,7 @@ const LATENCY_BY_DELAY: Curve = Curve {
     title: "Latency by network delay",
     along: Along::Delay,
     y: LATENCY,
-    y_axis: YAxis::Zero,
+    y_axis: YAxis::Fit,
     measure: |run| run.row.latency_p50_ms,
     theory: curve::delays,
     explains: "Dashed: message delays alone, without waiting or work. Raft needs two between \
