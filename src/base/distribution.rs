@@ -88,15 +88,32 @@ impl Distribution {
     /// The value for a fair draw of sixty-four bits.
     #[inline]
     pub fn at(&self, bits: u64) -> Span {
-        let mut bits = bits;
+        let body = &self.levels[0];
+        if self.levels.len() == 1 {
+            return interpolate(body, bits);
+        }
+        let cell = (bits >> (64 - BODY_CELLS.trailing_zeros())) as usize;
+        if cell + 2 < body.len() {
+            let (low, high) = (body[cell], body[cell + 1]);
+            let fraction = bits << BODY_CELLS.trailing_zeros();
+            let part = u128::from(high - low) * u128::from(fraction);
+            return Span::from_nanos(low + (part >> 64) as u64);
+        }
+        self.in_tail(bits)
+    }
+
+    /// The value for a draw that fell in the last cell of the body: its remaining bits choose
+    /// within the refinements.
+    #[cold]
+    fn in_tail(&self, bits: u64) -> Span {
+        let mut bits = bits << BODY_CELLS.trailing_zeros();
         let last = self.levels.len() - 1;
-        for level in &self.levels[..last] {
+        for level in &self.levels[1..last] {
             let cells = level.len() as u64 - 1;
             let cell = bits >> (64 - cells.trailing_zeros());
             if cell + 1 < cells {
                 return interpolate(level, bits);
             }
-            // The draw fell in the last cell: its remaining bits choose within the refinement.
             bits <<= cells.trailing_zeros();
         }
         interpolate(&self.levels[last], bits)

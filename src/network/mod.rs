@@ -158,12 +158,14 @@ impl Network {
         if let Some(constant) = path.constant {
             return constant;
         }
-        let draw = |hop| self.draws.draw(message, destination, hop);
-        let mut latency = path.hops[0].at(draw(0));
-        for (hop, distribution) in path.hops.iter().enumerate().skip(1) {
-            latency += distribution.at(draw(hop as u32));
+        let first = path.hops[0].at(self.draws.draw(message, destination, 0));
+        if path.hops.len() == 1 {
+            return first;
         }
-        latency
+        let rest = path.hops.iter().enumerate().skip(1);
+        rest.fold(first, |latency, (hop, distribution)| {
+            latency + distribution.at(self.draws.draw(message, destination, hop as u32))
+        })
     }
 }
 
