@@ -30,6 +30,9 @@ pub struct Config {
     pub check_quorum: bool,
     /// Appends on their way to one follower without an answer, at most.
     pub pipeline: usize,
+    /// Batches proposed and not yet committed, at most: more wait in the mempool, where they grow,
+    /// instead of keeping the leader so busy that it falls silent.
+    pub uncommitted_max: u64,
     /// Entries in one append, at most.
     pub append_max: usize,
     /// Decided entries that are kept for followers that lag; 0 keeps all.
@@ -50,6 +53,7 @@ impl Default for Config {
             pre_vote: true,
             check_quorum: true,
             pipeline: 8,
+            uncommitted_max: 8,
             append_max: 64,
             compact_after: 1000,
             reads: Reads::Log,
@@ -99,6 +103,11 @@ impl Config {
                 "pipeline",
                 self.pipeline >= 1,
                 "at least one append is on its way at a time",
+            ),
+            (
+                "uncommitted_max",
+                self.uncommitted_max >= 1,
+                "at least one batch is proposed at a time",
             ),
             (
                 "append_max",

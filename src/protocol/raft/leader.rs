@@ -167,7 +167,10 @@ impl Raft {
         let rule = self.setup.batch;
         let at_once = rule.wait.nanos() == 0;
         let mut cut = false;
-        while at_once || self.volatile.mempool.is_full(&rule) {
+        while self.has_room()
+            && (at_once || self.volatile.ripe || self.volatile.mempool.is_full(&rule))
+        {
+            self.volatile.ripe = false;
             let Some(batch) = self.volatile.mempool.take(&rule) else {
                 break;
             };
@@ -178,7 +181,8 @@ impl Raft {
             // Whoever still waits has come after those who left.
             self.stop_batching(cx);
         }
-        if !self.volatile.batching && !self.volatile.mempool.is_empty() {
+        let waits = self.volatile.batching || self.volatile.ripe;
+        if !waits && !self.volatile.mempool.is_empty() {
             self.volatile.batching = true;
             cx.set_timer(Timer::Batch, rule.wait);
         }
@@ -189,10 +193,14 @@ impl Raft {
         if self.leader().is_none() {
             return;
         }
-        if let Some(batch) = self.volatile.mempool.take(&self.setup.batch) {
-            self.propose(batch, cx);
-        }
+        self.volatile.ripe = true;
         self.cut_batches(cx);
+    }
+
+    /// Whether another batch may be proposed before an earlier one is committed.
+    fn has_room(&self) -> bool {
+        let open = self.durable.log.last_index() - self.volatile.commit;
+        open < self.config.uncommitted_max
     }
 
     /// Appends a batch, sends it and writes it to disk at the same time, and counts itself only
@@ -377,6 +385,7 @@ impl Raft {
         let ours = self.durable.log.term(held) == Some(self.durable.term);
         if held > commit && (ours || self.broken(Mutant::CommitOldTerm)) {
             self.commit_to(held, cx);
+            self.volatile.room_grew = true;
             self.start_reads(cx);
         }
     }

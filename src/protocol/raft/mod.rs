@@ -42,6 +42,8 @@
 //! - Time-outs are drawn when a replica starts, enters a term or stands, not at each heartbeat; the
 //!   timer is set anew only when it fires. The time-out's distribution is the same.
 //! - A heartbeat goes to followers to which nothing was sent for one interval, not to all.
+//! - A leader proposes at most `uncommitted_max` batches ahead of what is committed; the paper sets
+//!   no limit, and a leader without one may be too busy with its backlog to send heartbeats.
 //! - A snapshot is the contract's state itself, sent in one message; membership is fixed.
 //!
 //! # Messages
@@ -136,6 +138,10 @@ struct Volatile {
     restored: bool,
     /// Whether the batch timer runs.
     batching: bool,
+    /// Whether what waits has waited enough, and goes as soon as there is room.
+    ripe: bool,
+    /// Whether something was committed, so that more may be proposed.
+    room_grew: bool,
 }
 
 /// One replica.
@@ -190,6 +196,9 @@ impl Protocol for Raft {
             Input::Timeout(Timer::Heartbeat) => self.on_heartbeat_timeout(cx),
             Input::Timeout(Timer::Batch) => self.on_batch_timeout(cx),
             Input::Submit(transaction) => self.on_submit(transaction, cx),
+        }
+        while std::mem::take(&mut self.volatile.room_grew) && self.status().leads {
+            self.cut_batches(cx);
         }
         self.sync(cx);
         self.invariants();
@@ -379,6 +388,7 @@ impl Raft {
     }
 
     fn stop_batching(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.ripe = false;
         if std::mem::take(&mut self.volatile.batching) {
             cx.cancel_timer(Timer::Batch);
         }
