@@ -40,8 +40,8 @@ pub fn print_summary(name: &str, scenario: &Scenario, outcome: &Outcome) {
     ));
     let bound = match outcome.verdict.liveness {
         crate::observe::checks::Word::Inconclusive => format!(
-            " (the run ends before {} after the last fault)",
-            outcome.liveness_bound
+            " (the run ends before {:.1} s after the last fault)",
+            outcome.liveness_bound.nanos() as f64 / 1e9
         ),
         crate::observe::checks::Word::Holds
         | crate::observe::checks::Word::Violated
