@@ -86,7 +86,7 @@ impl Distribution {
     }
 
     /// The value for a fair draw of sixty-four bits.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, bits: u64) -> Span {
         let body = &self.levels[0];
         if self.levels.len() == 1 {

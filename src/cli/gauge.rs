@@ -35,7 +35,7 @@ impl Gauge {
 
     /// Deliveries per second of bare voting; the better of two runs.
     fn kernel(&self, nodes: usize, kernel: Kernel) -> f64 {
-        let rounds = if self.fast { 2_000_000 } else { 8_000_000 } / (nodes * nodes);
+        let rounds = if self.fast { 4_000_000 } else { 30_000_000 } / (nodes * nodes);
         let until = Span::from_millis(2) * (rounds.max(1) as u64);
         let once = || {
             let simulation = voting(nodes, until);

@@ -106,9 +106,18 @@ impl Network {
         let message = self.draws.message(departure.from, departure.count);
         let from = self.topology.home(departure.from);
         let mut free = egress.free.max(departure.at);
+        // Neighbours in the order of destinations often share a site: their way is looked up once.
+        let mut home = from;
+        let mut path = self.topology.path(from, home);
+        let mut taken = transmission(departure.size, path.picos_per_byte);
         for destination in to {
-            let path = self.topology.path(from, self.topology.home(destination));
-            free += transmission(departure.size, path.picos_per_byte);
+            let next = self.topology.home(destination);
+            if next != home {
+                home = next;
+                path = self.topology.path(from, home);
+                taken = transmission(departure.size, path.picos_per_byte);
+            }
+            free += taken;
             arrive(destination, free + self.latency(path, message, destination));
         }
         egress.free = free;
@@ -153,7 +162,7 @@ impl Network {
     }
 
     /// The latency of one copy: one draw a hop.
-    #[inline]
+    #[inline(always)]
     fn latency(&self, path: &Path, message: u64, destination: NodeId) -> Span {
         if let Some(constant) = path.constant {
             return constant;

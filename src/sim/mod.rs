@@ -242,6 +242,8 @@ impl<P: Protocol> Host<P> {
 struct Group<P: Protocol> {
     hosts: Vec<Host<P>>,
     local: Local,
+    /// No host does anything by itself earlier.
+    next_internal: Time,
 }
 
 /// Where a host is.
@@ -393,7 +395,12 @@ impl<P: Protocol> Simulation<P> {
             processors: vec![Processor::new(self.world.machine.cores); processors],
             events: Vec::new(),
         };
-        self.groups.push(Group { hosts, local });
+        let next_internal = Time::ZERO;
+        self.groups.push(Group {
+            hosts,
+            local,
+            next_internal,
+        });
     }
 
     /// Runs to the end of the plan.
@@ -455,6 +462,9 @@ impl<P: Protocol> Simulation<P> {
             let believed = || alive().max_by_key(|(_, status)| status.view)?.1.leader;
             if let Some(node) = leader.or_else(believed) {
                 self.replica_mut(node).plan_outage(&outage);
+                let group = self.places[node.index()].group as usize;
+                let next = &mut self.groups[group].next_internal;
+                *next = (*next).min(outage.during.from);
             }
         }
     }

@@ -13,11 +13,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rayon::prelude::*;
-
 use super::event::Observer;
 use super::message::{Post, Stored};
-use super::{Desk, Ended, Group, Local, Place, Simulation, World};
+use super::{Desk, Ended, Group, Host, Local, Place, Simulation, World};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::protocol::Protocol;
@@ -105,7 +103,7 @@ struct Lane<M> {
 }
 
 impl<M> Post<M> for Lane<M> {
-    #[inline]
+    #[inline(always)]
     fn copy(&mut self, from: NodeId, count: u64, to: NodeId, arrival: Time) {
         assert!(
             count >> self.layout.count_bits == 0,
@@ -223,7 +221,7 @@ impl<M> Outbox<M> {
 }
 
 /// Deliveries in a window from which on it pays to wake other threads.
-const PARALLEL_MIN: usize = 2_000;
+const PARALLEL_MIN: usize = 800;
 
 /// The state of the kernel itself.
 #[derive(Debug)]
@@ -266,7 +264,7 @@ pub(super) fn run<P: Protocol>(
         sorters: vec![Sorter::default(); groups],
     };
     let pool = (lanes > 1).then(|| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(lanes);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(lanes - 1);
         pool.build()
             .expect("the system grants the threads asked for")
     });
@@ -298,9 +296,9 @@ impl<M: Send + Sync> Windows<M> {
             .map(Lane::next_window)
             .min()
             .unwrap_or(u64::MAX);
-        let hosts = simulation.groups.iter().flat_map(|group| &group.hosts);
-        let internal = hosts
-            .map(super::Host::next_internal)
+        let groups = simulation.groups.iter();
+        let internal = groups
+            .map(|group| group.next_internal)
             .min()
             .unwrap_or(Time::MAX);
         let outage = simulation
@@ -339,16 +337,24 @@ impl<M: Send + Sync> Windows<M> {
             .zip(self.lists.chunks_mut(groups_a_lane))
             .zip(self.sorters.chunks_mut(groups_a_lane))
             .zip(&mut self.lanes);
-        let run = |(((groups, lists), sorters), lane): Chunk<'_, P>| {
+        let run = &|(((groups, lists), sorters), lane): Chunk<'_, P>| {
             for ((group, lists), sorter) in groups.iter_mut().zip(lists).zip(sorters) {
-                turn.run_group(group, lists, sorter, lane);
+                if !lists.is_empty() || group.next_internal < turn.end {
+                    turn.run_group(group, lists, sorter, lane);
+                }
             }
         };
         match pool {
-            Some(pool) if work >= PARALLEL_MIN => {
-                let chunks: Vec<Chunk<'_, P>> = chunks.collect();
-                pool.install(|| chunks.into_par_iter().for_each(run));
-            }
+            Some(pool) if work >= PARALLEL_MIN => pool.in_place_scope(|scope| {
+                // The last chunk is for this thread, which would only wait otherwise.
+                let mut own = None;
+                for chunk in chunks {
+                    if let Some(chunk) = own.replace(chunk) {
+                        scope.spawn(move |_| run(chunk));
+                    }
+                }
+                own.into_iter().for_each(run);
+            }),
             _ => chunks.for_each(run),
         }
         for lane in &mut self.lanes {
@@ -409,8 +415,15 @@ impl<P: Protocol> Turn<'_, P> {
         }
         if self.world.machine.shared && group.hosts.len() > 1 {
             self.run_by_time(group, &mut sorter.keys, lane);
-            return;
+        } else {
+            self.run_by_host(group, sorter, lane);
         }
+        let hosts = group.hosts.iter();
+        group.next_internal = hosts.map(Host::next_internal).min().unwrap_or(Time::MAX);
+    }
+
+    /// Handles one host after the other, each with its state hot in the cache.
+    fn run_by_host(&self, group: &mut Group<P>, sorter: &Sorter, lane: &mut Lane<P::Message>) {
         let mut begin = 0;
         for (position, host) in group.hosts.iter_mut().enumerate() {
             let end = sorter.ends[position] as usize;
