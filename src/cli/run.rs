@@ -133,6 +133,7 @@ pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
         command: command(arguments),
         version: env!("CARGO_PKG_VERSION").into(),
         commit: commit(),
+        runs: scenarios.len() as u64,
         ..Manifest::default()
     };
     let mut as_expected = true;

@@ -118,18 +118,13 @@ pub fn merge(shards: &[PathBuf], out: &Path) -> Result<(), Failure> {
         records.extend(Tables::read_dir(dir)?.into_records());
     }
     let manifest = whole.expect("there is a shard");
-    let points = manifest.scenarios.len();
     let tables = Tables::new(records)?;
-    let runs = tables.records().len();
-    let seeds = tables
-        .records()
-        .iter()
-        .filter(|record| record.row.point == 0)
-        .count();
-    if runs != points * seeds || seeds == 0 {
-        let rule = "shards are missing: merge all of them";
+    let runs = tables.records().len() as u64;
+    if runs != manifest.runs {
+        let rule = "merge all shards, each once";
         return Err(Failure::Usage(format!(
-            "{runs} runs do not fill {points} points; {rule}"
+            "{runs} of {} runs are here: {rule}",
+            manifest.runs
         )));
     }
     let written = crate::figure::publish(out, &tables, &manifest)?;

@@ -24,6 +24,8 @@ pub struct Manifest {
     pub about: String,
     /// The figures it asks for; if none, all that make sense of the data are drawn.
     pub figures: Vec<String>,
+    /// Runs in all, those of other shards included.
+    pub runs: u64,
     /// The scenario of each point, in order.
     pub scenarios: Vec<Resolved>,
 }
@@ -141,6 +143,7 @@ mod tests {
             experiment: "scale".into(),
             about: "How it scales: \"yes\", 'no', # and {so} on.\n".into(),
             figures: vec!["throughput-by-nodes".into()],
+            runs: 1,
             scenarios: vec![
                 Resolved::new("scale", 0, text.into(), vec![partition]),
                 Resolved::new("scale", 1, "one: line".into(), vec![]),

@@ -180,6 +180,7 @@ pub fn manifest(plan: &Plan, command: String, commit: String) -> Manifest {
         experiment: plan.name.clone(),
         about: plan.about.clone(),
         figures: plan.figures.clone(),
+        runs: plan.points().len() as u64 * u64::from(plan.seeds),
         scenarios,
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn manifest(points: u64) -> Manifest {
                 on one wide-area network."
             .into(),
         figures: Vec::new(),
+        runs: points,
         scenarios: (0..points).map(resolved).collect(),
     }
 }
