@@ -371,3 +371,18 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
     crate::experiment::store::put_one(path, &text)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_shows_what_it_expects() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let judged = check(&[root], 2, true);
+        assert!(
+            judged.is_ok(),
+            "the lines above say which expectations are not met"
+        );
+    }
+}

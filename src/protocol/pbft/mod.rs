@@ -228,6 +228,9 @@ struct Volatile {
     active: Option<u64>,
     /// The height of the last batch executed.
     executed: Height,
+    /// Heights executed since the last durable write. A crash may take their blocks from the
+    /// ledger: until then the records keep their batches.
+    unsynced: Vec<Height>,
     /// The hash over all batches executed.
     chain: Digest,
     /// Votes by place.
@@ -464,7 +467,13 @@ impl Pbft {
         if self.volatile.dirty && late {
             cx.persist();
         }
-        self.volatile.dirty = false;
+        if std::mem::take(&mut self.volatile.dirty) {
+            for height in self.volatile.unsynced.drain(..) {
+                if let Some(record) = self.durable.records.get_mut(height) {
+                    record.executed();
+                }
+            }
+        }
     }
 
     #[inline]

@@ -426,9 +426,7 @@ impl Pbft {
         let block = cx.decide(height, batch);
         self.volatile.executed = height;
         self.volatile.chain = extend_chain(&self.volatile.chain, &batch.digest());
-        if let Some(record) = self.durable.records.get_mut(height) {
-            record.executed();
-        }
+        self.volatile.unsynced.push(height);
         if self.volatile.mempool.has_unsettled() {
             self.volatile.mempool.settle(batch);
         }
