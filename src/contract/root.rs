@@ -1,8 +1,8 @@
 //! The authenticated digest of a state, kept up to date entry by entry.
 //!
 //! Every entry of the state (an identity, a record, a grant, an access) and every accepted call
-//! has a digest of its name and value; what a call has used up needs none besides. Their sum modulo 2^256 does not depend on the order in which the
-//! entries came, and replacing one costs one subtraction and one addition. Who can choose entries
+//! has a digest of its name and value; what a call has used up needs none besides. Their sum
+//! modulo 2^256 does not depend on the order in which the entries came, and replacing one costs one subtraction and one addition. Who can choose entries
 //! freely can find two sets with one sum in less than 2^128 steps (Wagner's generalised birthday),
 //! so this protects against error and drift between nodes; proofs of single entries need a tree.
 
