@@ -180,7 +180,9 @@ impl Grant {
             | Act::Unhide(_)
             | Act::Revoke(_)
             | Act::Access(..)
-            | Act::Search(_) => unreachable!("a grant is made by an order that grants"),
+            | Act::Search(_)
+            | Act::AuditedSearch(_)
+            | Act::Suggest(_) => unreachable!("a grant is made by an order that grants"),
         }
     }
 

@@ -230,7 +230,7 @@ impl Author {
                 Act::Access(gid, ..) if *receipt == Receipt::Refused(Code::GrantExpired) => {
                     self.grants.forget(|grant| grant.gid == *gid);
                 }
-                Act::Search(_) => self.adjust(receipt),
+                Act::Search(_) | Act::AuditedSearch(_) => self.adjust(receipt),
                 Act::Grant(_)
                 | Act::Access(..)
                 | Act::Enrol(_)
@@ -238,7 +238,8 @@ impl Author {
                 | Act::Reject(_)
                 | Act::Withdraw(_)
                 | Act::Hide(_)
-                | Act::Unhide(_) => {}
+                | Act::Unhide(_)
+                | Act::Suggest(_) => {}
             },
         }
     }
@@ -290,7 +291,8 @@ impl Author {
             Receipt::Refused(Code::TooFewResults) => {
                 self.conditions = self.conditions.saturating_sub(1).max(1);
             }
-            Receipt::Accepted | Receipt::Found(_) | Receipt::Refused(_) => {}
+            Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_) | Receipt::Refused(_) => {
+            }
         }
     }
 

@@ -53,8 +53,13 @@ pub enum Act {
     Revoke(GrantId),
     /// The receiver of a grant reads a record; the reading is kept on the chain.
     Access(GrantId, RecordId, Purpose),
-    /// Anybody registered searches for cases.
+    /// Anybody registered searches for cases. Only reads, and is refused where searches are counted
+    /// or remembered.
     Search(Query),
+    /// The same as a call in the order of the chain, which counts and remembers it.
+    AuditedSearch(Query),
+    /// Anybody registered asks which condition to add to a query. Only reads.
+    Suggest(Query),
 }
 
 /// What one party signs.
@@ -137,6 +142,25 @@ impl Act {
             Self::Revoke(_) => "revoke",
             Self::Access(..) => "access",
             Self::Search(_) => "search",
+            Self::AuditedSearch(_) => "audited-search",
+            Self::Suggest(_) => "suggest",
+        }
+    }
+
+    /// The query, of an act that searches.
+    pub(super) fn search(&self) -> Option<&Query> {
+        match self {
+            Self::Search(query) | Self::AuditedSearch(query) => Some(query),
+            Self::Enrol(_)
+            | Self::SetStanding(..)
+            | Self::Reject(_)
+            | Self::Withdraw(_)
+            | Self::Hide(_)
+            | Self::Unhide(_)
+            | Self::Grant(_)
+            | Self::Revoke(_)
+            | Self::Access(..)
+            | Self::Suggest(_) => None,
         }
     }
 
@@ -152,7 +176,9 @@ impl Act {
             | Self::Grant(_)
             | Self::Revoke(_)
             | Self::Access(..)
-            | Self::Search(_) => false,
+            | Self::Search(_)
+            | Self::AuditedSearch(_)
+            | Self::Suggest(_) => false,
         }
     }
 
@@ -170,7 +196,9 @@ impl Act {
                 .digest(&gid.0)
                 .digest(&rid.0)
                 .number(*purpose as u64),
-            Self::Search(query) => query.write(message),
+            Self::Search(query) | Self::AuditedSearch(query) | Self::Suggest(query) => {
+                query.write(message)
+            }
         }
     }
 }
@@ -349,7 +377,7 @@ impl SignedCall {
     pub fn reads_only(&self) -> bool {
         match &self.call {
             Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => false,
-            Call::Order(order) => matches!(order.terms.act, Act::Search(_)),
+            Call::Order(order) => matches!(order.terms.act, Act::Search(_) | Act::Suggest(_)),
         }
     }
 

@@ -32,7 +32,7 @@ mod tests;
 pub mod view;
 pub mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 pub use author::{Author, AuthorSettings, Mix};
@@ -40,7 +40,7 @@ pub use call::{Call, SignedCall};
 pub use error::Code;
 pub use population::Population;
 pub use rules::Rules;
-pub use search::Answer;
+pub use search::{Answer, Condition};
 pub use view::{Key, Simulated};
 pub use write::Write;
 
@@ -58,6 +58,8 @@ pub enum Receipt {
     Accepted,
     /// What a search found.
     Found(Arc<Answer>),
+    /// Which condition to add to a query.
+    Suggested(Condition),
     /// Not done, because of this check; nothing has changed.
     Refused(Code),
 }
@@ -74,6 +76,8 @@ pub struct State {
     grants: Table<GrantId, Grant>,
     audit: Vec<Access>,
     index: search::Index,
+    /// What was answered to whom, as far as the rules count and remember it.
+    usage: BTreeMap<identity::Place, search::Usage>,
     /// The numbers that each party has used.
     used: BTreeSet<(identity::Place, u64)>,
     root: root::Root,
@@ -105,9 +109,13 @@ impl State {
     }
 
     /// Answers a call without changing anything: a search is answered; of any other call the
-    /// caller learns what its execution would have answered.
+    /// caller learns whether it would be accepted, but not what a search would find that has to be
+    /// counted first.
     pub fn query(&self, height: u64, call: &SignedCall) -> Receipt {
-        View::new(self, height, Vec::new()).plan(call)
+        match View::new(self, height, Vec::new()).plan(call) {
+            Receipt::Found(_) if !call.reads_only() => Receipt::Accepted,
+            receipt => receipt,
+        }
     }
 
     /// Plans a call and tells, besides what it would change, everything that the plan relies on.
@@ -144,6 +152,7 @@ impl State {
             + 300 * self.grants.len() as u64
             + 160 * self.audit.len() as u64
             + 12 * self.used.len() as u64
+            + self.usage.values().map(search::Usage::bytes).sum::<u64>()
     }
 }
 
@@ -156,10 +165,10 @@ impl View<'_> {
             Call::Confirm { rid, pid, signed } => self.confirm((rid, pid), signed, call),
             Call::Order(order) => self.order(order, call),
         };
-        if matches!(done, Ok(Receipt::Accepted)) {
-            self.write(write::Change::Call(call.digest()));
-        } else {
-            self.retract();
+        match done {
+            Ok(_) if call.reads_only() => {}
+            Ok(_) => self.write(write::Change::Call(call.digest())),
+            Err(_) => self.retract(),
         }
         done.unwrap_or_else(Receipt::Refused)
     }

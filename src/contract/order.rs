@@ -17,13 +17,20 @@ impl View<'_> {
         let terms = order.terms();
         let by = self.admit(order, call)?;
         if let Act::Search(query) = &terms.act {
-            let answer = self.search(query, &order.message())?;
-            return Ok(Receipt::Found(Arc::new(answer)));
+            return self.search(terms, query);
+        }
+        if let Act::Suggest(query) = &terms.act {
+            return self.suggest(query);
         }
         self.check_nonce(by, terms.nonce)?;
-        self.carry_out(order, by)?;
+        let receipt = if let Act::AuditedSearch(query) = &terms.act {
+            self.audited_search(terms, query, by)?
+        } else {
+            self.carry_out(order, by)?;
+            Receipt::Accepted
+        };
         self.spend(by, terms.by, terms.nonce);
-        Ok(Receipt::Accepted)
+        Ok(receipt)
     }
 
     /// The groups of checks that come first for every order: form, time, identity and signatures.
@@ -61,7 +68,9 @@ impl View<'_> {
             Act::Grant(terms) => self.grant(order, terms, by),
             Act::Revoke(gid) => self.revoke(gid, by),
             Act::Access(gid, rid, purpose) => self.access(order, (gid, rid, *purpose), by),
-            Act::Search(_) => unreachable!("searches are answered before"),
+            Act::Search(_) | Act::AuditedSearch(_) | Act::Suggest(_) => {
+                unreachable!("searches are answered before")
+            }
         }
     }
 
@@ -74,7 +83,9 @@ impl View<'_> {
         match &terms.act {
             Act::Access(gid, ..) => self.check_begun(gid),
             Act::Grant(grant) => grant.check_time(height),
-            Act::Search(query) => query.check_intervals(),
+            Act::Search(query) | Act::AuditedSearch(query) | Act::Suggest(query) => {
+                query.check_intervals()
+            }
             Act::Enrol(_)
             | Act::SetStanding(..)
             | Act::Reject(_)
@@ -111,7 +122,9 @@ impl View<'_> {
             | Act::Grant(_)
             | Act::Revoke(_)
             | Act::Access(..)
-            | Act::Search(_) => Ok(()),
+            | Act::Search(_)
+            | Act::AuditedSearch(_)
+            | Act::Suggest(_) => Ok(()),
         }
     }
 
@@ -124,7 +137,11 @@ impl View<'_> {
                 matches!(by, Place::Patient(_))
             }
             Act::Withdraw(_) => matches!(by, Place::Doctor(_)),
-            Act::Revoke(_) | Act::Access(..) | Act::Search(_) => !matches!(by, Place::Authority(_)),
+            Act::Revoke(_)
+            | Act::Access(..)
+            | Act::Search(_)
+            | Act::AuditedSearch(_)
+            | Act::Suggest(_) => !matches!(by, Place::Authority(_)),
         };
         if may { Ok(()) } else { Err(Code::WrongRole) }
     }
@@ -179,7 +196,9 @@ impl View<'_> {
             | Act::Grant(_)
             | Act::Revoke(_)
             | Act::Access(..)
-            | Act::Search(_) => None,
+            | Act::Search(_)
+            | Act::AuditedSearch(_)
+            | Act::Suggest(_) => None,
         };
         let proof = call.first().ok_or(missing)?;
         let genuine = proof.verifies(self.key_of(by), &order.message());
@@ -271,7 +290,11 @@ fn check_form(terms: &Terms) -> Result<(), Code> {
     match &terms.act {
         Act::Enrol(identity) => identity.check()?,
         Act::Grant(grant) => grant.check_form()?,
-        Act::Search(query) => query.check_form()?,
+        Act::Search(query) | Act::AuditedSearch(query) => query.check_form()?,
+        Act::Suggest(query) => {
+            query.check_room()?;
+            query.check_form()?;
+        }
         Act::SetStanding(..)
         | Act::Reject(_)
         | Act::Withdraw(_)
@@ -295,6 +318,8 @@ fn takes_back(act: &Act) -> bool {
         | Act::Unhide(_)
         | Act::Grant(_)
         | Act::Access(..)
-        | Act::Search(_) => false,
+        | Act::Search(_)
+        | Act::AuditedSearch(_)
+        | Act::Suggest(_) => false,
     }
 }

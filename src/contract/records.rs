@@ -56,8 +56,6 @@ pub(super) struct Record {
     pub(super) since: u64,
     pub(super) by_doctor: Signature,
     pub(super) by_patient: Option<Signature>,
-    /// Where the record is in the index while it is active.
-    pub(super) ticket: u32,
 }
 
 impl Record {
@@ -115,7 +113,6 @@ impl<'s> View<'s> {
             since: 0,
             by_doctor,
             by_patient,
-            ticket: 0,
         });
         self.replace(replaced, draft);
         Ok(Receipt::Accepted)
@@ -140,7 +137,6 @@ impl<'s> View<'s> {
             since: 0,
             by_doctor,
             by_patient: None,
-            ticket: 0,
         })));
         Ok(Receipt::Accepted)
     }

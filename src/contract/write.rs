@@ -10,6 +10,7 @@ use super::access::{Access, Grant};
 use super::identity::{Identity, Party, Place, Standing};
 use super::message::Draft;
 use super::records::Record;
+use super::search::{Seen, Usage};
 use super::view::Key;
 use crate::base::crypto::{Digest, Hasher};
 
@@ -46,6 +47,13 @@ pub(super) enum Change {
     Grant(Grant),
     /// A record was read.
     Access(Box<Access>),
+    /// A search was answered. What the state keeps of a party's searches has grown by this; it is
+    /// not given as a whole, because it is large.
+    Answered {
+        by: Place,
+        party: Party,
+        seen: Option<Seen>,
+    },
 }
 
 impl Write {
@@ -61,6 +69,7 @@ impl Write {
             Change::Payload { draft, .. } => Key::payload(draft),
             Change::Grant(grant) => Key::Grant(grant.gid()),
             Change::Access(access) => Key::Access(access.order),
+            Change::Answered { party, .. } => Key::Usage(*party),
         }
     }
 
@@ -79,6 +88,9 @@ impl Write {
             Change::Record(record) => record.entry(),
             Change::Grant(grant) => grant.entry(),
             Change::Access(access) => access.entry(),
+            Change::Answered { seen, .. } => {
+                seen.as_ref().map_or(Digest::ZERO, |seen| seen.digest())
+            }
         };
         let hasher = Hasher::new("write").digest(&self.key().digest());
         hasher.digest(&content).finish()
@@ -127,6 +139,12 @@ impl State {
                 self.root.set(&key, || None, &access.entry());
                 self.audit.push(access);
             }
+            Change::Answered { by, party, seen } => {
+                let was = self.usage.get(by).map(Usage::entry);
+                let usage = self.usage.entry(*by).or_default();
+                usage.note(height, seen.as_ref());
+                self.root.set(&Key::Usage(*party), || was, &usage.entry());
+            }
         }
     }
 
@@ -140,7 +158,7 @@ impl State {
     /// A record is in the index while it can be found.
     fn put_record(&mut self, height: u64, record: &Record) {
         let rid = record.draft.content().rid;
-        let mut record = Record {
+        let record = Record {
             since: height,
             ..record.clone()
         };
@@ -149,11 +167,10 @@ impl State {
         self.root
             .set(&key, || old.map(Record::entry), &record.entry());
         let was = old.is_some_and(|old| old.status.is_found());
-        record.ticket = old.map_or(0, |old| old.ticket);
         let case = &record.draft.content().summary;
         match (was, record.status.is_found()) {
-            (false, true) => record.ticket = self.index.insert(at, case),
-            (true, false) => self.index.remove(record.ticket, case),
+            (false, true) => self.index.insert(at, record.patient, case),
+            (true, false) => self.index.remove(at, case),
             (true, true) | (false, false) => {}
         }
         self.records.put(at, rid, record);
