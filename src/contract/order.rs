@@ -21,16 +21,14 @@ impl View<'_> {
     pub(super) fn order(&mut self, order: &Arc<Order>, call: &SignedCall) -> Result<Receipt, Code> {
         let terms = order.terms();
         let by = self.admit(order, call)?;
-        if let Act::Search(query) = &terms.act {
-            if self.rules().counts_searches() {
-                return Err(Code::QueryBudgetExceeded);
-            }
-            let answer = self.search(query, &order.message())?;
-            return Ok(Receipt::Found(Arc::new(answer)));
+        let reads = call.reads_only();
+        if !reads {
+            self.check_nonce(by, terms.nonce)?;
         }
-        self.check_nonce(by, terms.nonce)?;
         let receipt = self.carry_out(order, by)?;
-        self.spend(by, terms.by, terms.nonce);
+        if !reads {
+            self.spend(by, terms.by, terms.nonce);
+        }
         Ok(receipt)
     }
 
@@ -73,10 +71,9 @@ impl View<'_> {
             Act::DenyShare(sid) => self.deny_share(sid, by)?,
             Act::DeliverShare(sid, document) => self.deliver_share((sid, document), by)?,
             Act::ConfirmShare(sid, document) => self.confirm_share((sid, document), by)?,
-            Act::Search(query) | Act::AuditedSearch(query) => {
-                let answer = self.search(query, &order.message())?;
-                return Ok(Receipt::Found(Arc::new(answer)));
-            }
+            Act::Search(query) => return self.search(order.terms(), query),
+            Act::AuditedSearch(query) => return self.audited_search(order.terms(), query, by),
+            Act::Suggest(query) => return self.suggest(query),
             Act::AskContact { search, handle } => self.ask_contact(order, search, handle)?,
         }
         Ok(Receipt::Accepted)
@@ -91,7 +88,9 @@ impl View<'_> {
         match &terms.act {
             Act::Access(gid, ..) => self.check_begun(gid),
             Act::Grant(grant) | Act::Delegate(_, grant) => grant.check_time(height),
-            Act::Search(query) | Act::AuditedSearch(query) => query.check_intervals(),
+            Act::Search(query) | Act::AuditedSearch(query) | Act::Suggest(query) => {
+                query.check_intervals()
+            }
             Act::AskContact { search, .. } => self.check_answered(search),
             Act::Enrol(_)
             | Act::SetStanding(..)
@@ -177,6 +176,7 @@ impl View<'_> {
             | Act::ConfirmShare(..)
             | Act::Search(_)
             | Act::AuditedSearch(_)
+            | Act::Suggest(_)
             | Act::AskContact { .. } => Ok(()),
         }
     }
@@ -214,6 +214,7 @@ impl View<'_> {
             | Act::ConfirmShare(..)
             | Act::Search(_)
             | Act::AuditedSearch(_)
+            | Act::Suggest(_)
             | Act::AskContact { .. } => true,
         };
         if concerned && act.manner().is_for(by) {
@@ -286,6 +287,7 @@ impl View<'_> {
             | Act::ConfirmShare(..)
             | Act::Search(_)
             | Act::AuditedSearch(_)
+            | Act::Suggest(_)
             | Act::AskContact { .. } => None,
         };
         let witnessed = self.check_witness(witness, order, call);
@@ -431,6 +433,10 @@ fn check_form(terms: &Terms) -> Result<(), Code> {
         Act::Enrol(identity) => identity.check()?,
         Act::Grant(grant) | Act::Delegate(_, grant) => grant.check_form()?,
         Act::Search(query) | Act::AuditedSearch(query) => query.check_form()?,
+        Act::Suggest(query) => {
+            query.check_room()?;
+            query.check_form()?;
+        }
         Act::AskContact { search, .. } => asked(search)?.check_form()?,
         Act::SetStanding(..)
         | Act::Reject(_)

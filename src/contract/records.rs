@@ -60,8 +60,6 @@ pub(super) struct Record {
     pub(super) by_patient: Option<Signature>,
     /// Whether its parties, in settling a dispute, called it one to be read with care.
     pub(super) suspect: bool,
-    /// Where the record is in the index while it is active.
-    pub(super) ticket: u32,
 }
 
 impl Record {
@@ -127,7 +125,6 @@ impl<'s> View<'s> {
             by_doctor,
             by_patient,
             suspect: false,
-            ticket: 0,
         });
         self.replace(replaced, draft);
         Ok(Receipt::Accepted)
@@ -153,7 +150,6 @@ impl<'s> View<'s> {
             by_doctor,
             by_patient: None,
             suspect: false,
-            ticket: 0,
         })));
         Ok(Receipt::Accepted)
     }

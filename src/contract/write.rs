@@ -10,6 +10,7 @@ use super::access::{Access, Emergencies, Grant, Mail};
 use super::identity::{DoctorId, Identity, Party, Place, Standing};
 use super::message::Draft;
 use super::records::Record;
+use super::search::{Seen, Usage};
 use super::share::Share;
 use super::view::Key;
 use crate::base::crypto::{Digest, Hasher};
@@ -53,6 +54,13 @@ pub(super) enum Change {
     Mail(Box<Mail>),
     /// A sharing is new or has changed.
     Share(Box<Share>),
+    /// A search was answered. What the state keeps of a party's searches has grown by this; it is
+    /// not given as a whole, because it is large.
+    Answered {
+        by: Place,
+        party: Party,
+        seen: Option<Seen>,
+    },
 }
 
 impl Write {
@@ -71,6 +79,7 @@ impl Write {
             Change::Emergency { did, .. } => Key::Emergencies(*did),
             Change::Mail(mail) => Key::Mail(mail.to, mail.order),
             Change::Share(share) => Key::Share(share.sid()),
+            Change::Answered { party, .. } => Key::Usage(*party),
         }
     }
 
@@ -92,6 +101,9 @@ impl Write {
             Change::Access(access) => access.entry(),
             Change::Mail(mail) => mail.entry(),
             Change::Share(share) => share.entry(),
+            Change::Answered { seen, .. } => {
+                seen.as_ref().map_or(Digest::ZERO, |seen| seen.digest())
+            }
         };
         let hasher = Hasher::new("write").digest(&self.key().digest());
         hasher.digest(&content).finish()
@@ -151,6 +163,12 @@ impl State {
                 self.mailboxes.entry(mail.patient).or_default().push(mail);
             }
             Change::Share(share) => self.put_share(height, share),
+            Change::Answered { by, party, seen } => {
+                let was = self.usage.get(by).map(Usage::entry);
+                let usage = self.usage.entry(*by).or_default();
+                usage.note(height, seen.as_ref());
+                self.root.set(&Key::Usage(*party), || was, &usage.entry());
+            }
         }
     }
 
@@ -184,7 +202,7 @@ impl State {
     /// A record is in the index while it can be found.
     fn put_record(&mut self, height: u64, record: &Record) {
         let rid = record.draft.content().rid;
-        let mut record = Record {
+        let record = Record {
             since: height,
             ..record.clone()
         };
@@ -193,11 +211,10 @@ impl State {
         self.root
             .set(&key, || old.map(Record::entry), &record.entry());
         let was = old.is_some_and(|old| old.status.is_found());
-        record.ticket = old.map_or(0, |old| old.ticket);
         let case = &record.draft.content().summary;
         match (was, record.status.is_found()) {
-            (false, true) => record.ticket = self.index.insert(at, case),
-            (true, false) => self.index.remove(record.ticket, case),
+            (false, true) => self.index.insert(at, record.patient, case),
+            (true, false) => self.index.remove(at, case),
             (true, true) | (false, false) => {}
         }
         self.records.put(at, rid, record);

@@ -2,6 +2,7 @@
 
 mod consent;
 mod finding;
+mod guarding;
 mod laws;
 mod life;
 mod plans;
@@ -19,6 +20,7 @@ use crate::base::crypto::{Digest, KeyPair};
 
 /// Doctors 0 to 7 work at hospitals 0 to 3 in turn and are patients 0 to 7 themselves; patients 8
 /// to 39 are nobody else.
+#[derive(Clone)]
 struct Stage {
     people: Population,
     state: State,

@@ -20,7 +20,7 @@ use crate::contract::identity::{
 use crate::contract::message::RecordKind;
 use crate::contract::order::NONCE_MAX;
 use crate::contract::records::{PAYLOAD_MAX, PROPOSAL_BLOCKS};
-use crate::contract::search::{Condition, Feature, Query};
+use crate::contract::search::{Coding, Condition, Feature, Query};
 use crate::contract::summary::{Sex, Summary, Term};
 
 /// Prepares a stage and makes the call that it has to refuse.
@@ -137,7 +137,7 @@ fn every_refusal_names_its_check_and_leaves_no_trace() {
 
 /// Codes that no call meets: of decoding, of the identities that are not here yet, and of the
 /// ledger.
-const UNREACHED: [Code; 17] = [
+const UNREACHED: [Code; 16] = [
     Code::UnknownTx,
     Code::BadHashLength,
     Code::BadEnum,
@@ -149,7 +149,6 @@ const UNREACHED: [Code; 17] = [
     Code::QuorumNotReached,
     Code::DuplicateTx,
     Code::NoCustodianLeft,
-    Code::UnknownFeature,
     Code::MvccConflict,
     Code::PhantomConflict,
     Code::EndorsementMissing,
