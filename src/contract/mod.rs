@@ -26,6 +26,7 @@ pub mod search;
 pub mod summary;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
