@@ -10,7 +10,7 @@ use crate::contract::call::{Act, Terms};
 use crate::contract::identity::Party;
 use crate::contract::message::CHAIN;
 use crate::contract::search::{Condition, Feature, Query};
-use crate::contract::{Author, AuthorSettings, Population, Receipt, SignedCall, State};
+use crate::contract::{Author, AuthorSettings, Population, Receipt, Rules, SignedCall, State};
 
 /// Calls of a block: after so many the root is made.
 const BLOCK: usize = 500;
@@ -26,7 +26,7 @@ fn people() -> Population {
 /// to the earlier ones.
 pub fn mixed(count: usize) -> (State, Vec<SignedCall>) {
     let people = people();
-    let genesis = State::genesis(&people);
+    let genesis = State::genesis(&people, Rules::default());
     let mut author = Author::new(&people, AuthorSettings::default(), 0, 1);
     let mut random = Random::new(1, Stream::Test);
     let mut state = genesis.clone();
@@ -66,7 +66,7 @@ impl Archive {
     pub fn empty() -> Self {
         let people = people();
         Self {
-            state: State::genesis(&people),
+            state: State::genesis(&people, Rules::default()),
             people,
             records: 0,
         }

@@ -3,15 +3,15 @@
 //! Revoking ends future access from its place in the order of execution on; past readings stay
 //! listed. That nothing changed is never a success: what is not granted cannot be revoked.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::State;
 use super::call::{Act, Order};
 use super::error::Code;
 use super::identity::{Directory, DoctorId, HospitalId, Party, PatientId, Place};
 use super::message::{Message, RecordId, RecordKind};
 use super::records::{Record, Status};
+use super::view::View;
+use super::write::Change;
 use crate::base::crypto::{Digest, Hasher};
 
 /// The name of a grant: the digest of what the patient signed.
@@ -148,7 +148,7 @@ impl GrantTerms {
 
 /// A grant as the chain keeps it.
 #[derive(Clone, Debug)]
-struct Grant {
+pub(super) struct Grant {
     order: Arc<Order>,
     patient: u32,
     /// Where the grantee stands; of a specialty its hospital.
@@ -158,6 +158,17 @@ struct Grant {
 }
 
 impl Grant {
+    /// Its name.
+    pub(super) fn gid(&self) -> GrantId {
+        GrantId(self.order.message())
+    }
+
+    /// How often it was used.
+    #[cfg(test)]
+    pub(super) fn uses(&self) -> u64 {
+        u64::from(self.uses)
+    }
+
     fn terms(&self) -> &GrantTerms {
         match &self.order.terms().act {
             Act::Grant(terms) => terms,
@@ -174,7 +185,7 @@ impl Grant {
     }
 
     /// The digest under which the grant is part of the state; the name commits to the terms.
-    fn entry(&self) -> Digest {
+    pub(super) fn entry(&self) -> Digest {
         Hasher::new("grant entry")
             .digest(&self.order.message())
             .number(u64::from(self.uses))
@@ -227,53 +238,24 @@ impl Access {
     }
 }
 
-/// All grants, and every reading.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Grants {
-    by_gid: BTreeMap<GrantId, Grant>,
-    audit: Vec<Access>,
-}
-
-impl Grants {
-    /// How many grants there are, whatever became of them.
-    pub(super) fn len(&self) -> usize {
-        self.by_gid.len()
-    }
-
-    /// The entries of all of them.
-    #[cfg(test)]
-    pub(super) fn entries(&self) -> impl Iterator<Item = Digest> {
-        self.by_gid.values().map(Grant::entry)
-    }
-
-    /// How often they were used, by their own count.
-    #[cfg(test)]
-    pub(super) fn uses(&self) -> u64 {
-        self.by_gid
-            .values()
-            .map(|grant| u64::from(grant.uses))
-            .sum()
-    }
-}
-
-impl State {
-    /// Every reading of a record, in the order of execution.
-    pub fn audit(&self) -> &[Access] {
-        &self.grants.audit
-    }
-
+impl View<'_> {
     /// Refuses to use a grant that begins later.
-    pub(super) fn check_begun(&self, height: u64, gid: &GrantId) -> Result<(), Code> {
-        match self.grants.by_gid.get(gid) {
-            Some(grant) if height < grant.terms().from => Err(Code::NotYetValid),
+    pub(super) fn check_begun(&mut self, gid: &GrantId) -> Result<(), Code> {
+        match self.grant_of(gid) {
+            Some(grant) if self.height() < grant.terms().from => Err(Code::NotYetValid),
             Some(_) | None => Ok(()),
         }
     }
 
     /// Refuses to use a grant whose giver has frozen or closed the account: grants pause.
-    pub(super) fn check_giver(&self, gid: &GrantId) -> Result<(), Code> {
-        let grant = self.grants.by_gid.get(gid);
-        grant.map_or(Ok(()), |grant| self.directory.check_patient(grant.patient))
+    pub(super) fn check_giver(&mut self, gid: &GrantId) -> Result<(), Code> {
+        match self.grant_of(gid) {
+            Some(grant) => {
+                self.patient_at(grant.patient);
+                self.directory().check_patient(grant.patient)
+            }
+            None => Ok(()),
+        }
     }
 
     /// A patient grants access.
@@ -294,68 +276,65 @@ impl State {
             Grantee::Hospital(hid) | Grantee::Specialty(_, hid) => Party::Hospital(hid),
             Grantee::Patient(pid) => Party::Patient(pid),
         };
-        let grantee = self.directory.place(&grantee);
+        let grantee = self.place(&grantee);
         let grantee = grantee.map_err(|_| Code::GranteeNotFound)?;
-        let grant = Grant {
+        self.write(Change::Grant(Grant {
             order: order.clone(),
             patient,
             grantee,
             uses: 0,
             revoked: false,
-        };
-        self.root.add(&grant.entry());
-        self.grants.by_gid.insert(GrantId(order.message()), grant);
+        }));
         Ok(())
     }
 
     /// Whether all of these records are the patient's, and confirmed.
-    fn check_grantable(&self, rids: &[RecordId], patient: u32) -> Result<(), Code> {
-        let find = |rid| self.records.find(rid).map(|(_, record)| record);
-        if rids.iter().any(|rid| find(rid).is_none()) {
-            return Err(Code::RecordNotFound);
-        }
-        let mut records = rids.iter().filter_map(find);
-        if records.clone().any(|record| record.patient != patient) {
+    fn check_grantable(&mut self, rids: &[RecordId], patient: u32) -> Result<(), Code> {
+        let found = rids.iter().map(|rid| self.record(rid));
+        let found: Option<Vec<_>> = found.collect();
+        let records = found.ok_or(Code::RecordNotFound)?;
+        if records.iter().any(|record| record.patient != patient) {
             return Err(Code::RecordNotOfPatient);
         }
+        let mut records = records.iter();
         records.try_for_each(|record| check_entered(record.status))
     }
 
     /// The giver or the receiver ends a grant.
     pub(super) fn revoke(&mut self, gid: &GrantId, by: Place) -> Result<(), Code> {
-        let grant = self.grants.by_gid.get_mut(gid).ok_or(Code::GrantNotFound)?;
-        if by != Place::Patient(grant.patient) && !grant.is_for(by, &self.directory) {
+        let grant = self.grant_of(gid).ok_or(Code::GrantNotFound)?;
+        if !self.is_patient(by, grant.patient) && !grant.is_for(by, self.directory()) {
             return Err(Code::GrantNotYours);
         }
         if grant.revoked {
             return Err(Code::NothingToRevoke);
         }
-        self.root.remove(&grant.entry());
-        grant.revoked = true;
-        self.root.add(&grant.entry());
+        self.write(Change::Grant(Grant {
+            revoked: true,
+            ..grant.clone()
+        }));
         Ok(())
     }
 
     /// The receiver of a grant reads a record.
     pub(super) fn access(
         &mut self,
-        height: u64,
         order: &Order,
         access: (&GrantId, &RecordId, Purpose),
         by: Place,
     ) -> Result<(), Code> {
         let (gid, rid, purpose) = access;
-        let (_, record) = self.records.find(rid).ok_or(Code::RecordNotFound)?;
+        let record = self.record(rid).ok_or(Code::RecordNotFound)?;
         check_entered(record.status)?;
-        let grant = self.grants.by_gid.get_mut(gid).ok_or(Code::GrantNotFound)?;
-        if !grant.is_for(by, &self.directory) {
+        let grant = self.grant_of(gid).ok_or(Code::GrantNotFound)?;
+        if !grant.is_for(by, self.directory()) {
             return Err(Code::GrantNotYours);
         }
         if grant.revoked {
             return Err(Code::GrantRevoked);
         }
         let terms = grant.terms();
-        if height > terms.until {
+        if self.height() > terms.until {
             return Err(Code::GrantExpired);
         }
         if terms.max_uses.is_some_and(|max| grant.uses >= max) {
@@ -367,19 +346,18 @@ impl State {
         if terms.purpose != purpose {
             return Err(Code::WrongPurpose);
         }
-        self.root.remove(&grant.entry());
-        grant.uses += 1;
-        self.root.add(&grant.entry());
-        let reading = Access {
+        self.write(Change::Grant(Grant {
+            uses: grant.uses + 1,
+            ..grant.clone()
+        }));
+        self.write(Change::Access(Box::new(Access {
             by: order.terms().by,
             rid: *rid,
             gid: *gid,
             purpose,
-            height,
+            height: 0,
             order: order.message(),
-        };
-        self.root.add(&reading.entry());
-        self.grants.audit.push(reading);
+        })));
         Ok(())
     }
 }
@@ -388,6 +366,6 @@ impl State {
 fn check_entered(status: Status) -> Result<(), Code> {
     match status {
         Status::Active | Status::Amended(_) | Status::Hidden => Ok(()),
-        Status::Proposed(_) | Status::Rejected | Status::Withdrawn => Err(Code::IllegalTransition),
+        Status::Proposed | Status::Rejected | Status::Withdrawn => Err(Code::IllegalTransition),
     }
 }

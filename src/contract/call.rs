@@ -36,7 +36,7 @@ pub enum Call {
 #[derive(Clone, Debug)]
 pub enum Act {
     /// An authority enrols an identity, which signs as well.
-    Enrol(Box<Identity>),
+    Enrol(Arc<Identity>),
     /// An authority (or a doctor's hospital, or the patient concerned) changes a standing.
     SetStanding(Party, Standing),
     /// A patient rejects a proposal.
@@ -78,6 +78,7 @@ pub struct Order {
     terms: Terms,
     message: Digest,
     for_subject: Option<Digest>,
+    for_witness: Option<Digest>,
     bytes: u32,
 }
 
@@ -95,9 +96,11 @@ impl Order {
             Party::Patient(_) => Role::Patient,
         };
         let enrols = matches!(terms.act, Act::Enrol(_));
+        let witnessed = terms.act.takes_witnesses();
         Arc::new(Self {
             message: message.for_role(role),
             for_subject: enrols.then(|| message.for_role(Role::Subject)),
+            for_witness: witnessed.then(|| message.for_role(Role::Witness)),
             bytes: message.len(),
             terms,
         })
@@ -111,6 +114,11 @@ impl Order {
     /// What the asking party signs; also the name of what the order creates.
     pub fn message(&self) -> Digest {
         self.message
+    }
+
+    /// What those sign who support the order besides the asking party, if it takes any.
+    pub fn for_witness(&self) -> Option<Digest> {
+        self.for_witness
     }
 }
 
@@ -129,6 +137,22 @@ impl Act {
             Self::Revoke(_) => "revoke",
             Self::Access(..) => "access",
             Self::Search(_) => "search",
+        }
+    }
+
+    /// Whether others than the asking party sign such an order as well.
+    fn takes_witnesses(&self) -> bool {
+        match self {
+            Self::Enrol(_)
+            | Self::SetStanding(..)
+            | Self::Reject(_)
+            | Self::Withdraw(_)
+            | Self::Hide(_)
+            | Self::Unhide(_)
+            | Self::Grant(_)
+            | Self::Revoke(_)
+            | Self::Access(..)
+            | Self::Search(_) => false,
         }
     }
 
@@ -194,6 +218,7 @@ pub struct SignedCall {
     call: Call,
     first: Option<Proof>,
     second: Option<Proof>,
+    further: Vec<(Party, Proof)>,
     digest: Digest,
 }
 
@@ -204,6 +229,17 @@ impl SignedCall {
     /// A call with given signatures: of a submission the doctor's and the patient's, of an
     /// enrolment the authority's and the subject's, of all others the caller's.
     pub fn new(call: Call, first: Option<Proof>, second: Option<Proof>) -> Self {
+        Self::with_further(call, first, second, Vec::new())
+    }
+
+    /// A call with given signatures, of which the further ones are by parties that support it,
+    /// each by name.
+    pub fn with_further(
+        call: Call,
+        first: Option<Proof>,
+        second: Option<Proof>,
+        further: Vec<(Party, Proof)>,
+    ) -> Self {
         let mut hasher = Hasher::new("call").part(call.kind().as_bytes());
         for message in call.messages().into_iter().flatten() {
             hasher = hasher.digest(&message);
@@ -215,12 +251,29 @@ impl SignedCall {
             let bytes = proof.as_ref().map_or(&[][..], |p| &p.signature.0[..]);
             hasher = hasher.part(bytes);
         }
+        for (party, proof) in &further {
+            let (kind, id) = party.parts();
+            hasher = hasher.number(kind).digest(id).part(&proof.signature.0);
+        }
         Self {
             digest: hasher.finish(),
             call,
             first,
             second,
+            further,
         }
+    }
+
+    /// The same call with the signature of one more party that supports it. A call that takes
+    /// no such signatures stays as it was.
+    #[must_use]
+    pub fn witnessed(self, by: Party, keys: &KeyPair) -> Self {
+        let Some(message) = self.call.for_witness() else {
+            return self;
+        };
+        let mut further = self.further;
+        further.push((by, Proof::sign(keys, message)));
+        Self::with_further(self.call, self.first, self.second, further)
     }
 
     /// A call signed by those who have to, in the order of [`SignedCall::new`]. Keys that are not
@@ -265,6 +318,11 @@ impl SignedCall {
         self.second.as_ref()
     }
 
+    /// The signatures of the parties that support the call, each with the party's name.
+    pub fn further(&self) -> &[(Party, Proof)] {
+        &self.further
+    }
+
     /// The digest of everything in the call, signatures included.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -277,13 +335,14 @@ impl SignedCall {
             Call::Confirm { .. } => 3 * DIGEST_BYTES,
             Call::Order(order) => order.bytes,
         };
-        ENVELOPE_BYTES + content + SIGNATURE_BYTES * self.signatures()
+        let names = (8 + DIGEST_BYTES) * self.further.len() as u32;
+        ENVELOPE_BYTES + content + names + SIGNATURE_BYTES * self.signatures()
     }
 
-    /// Signatures that whoever executes the call must verify.
+    /// Signatures that the call carries, all of which whoever executes it must verify.
     pub fn signatures(&self) -> u32 {
-        let [first, second] = self.call.messages();
-        u32::from(first.is_some()) + u32::from(second.is_some())
+        let positional = u32::from(self.first.is_some()) + u32::from(self.second.is_some());
+        positional + self.further.len() as u32
     }
 
     /// Whether the call only reads.
@@ -324,5 +383,13 @@ impl Call {
     /// The message of an enrolment that its subject signs.
     pub(super) fn for_subject(&self) -> Option<Digest> {
         self.messages()[1]
+    }
+
+    /// The message that parties sign who support the call, if it takes any.
+    pub(super) fn for_witness(&self) -> Option<Digest> {
+        match self {
+            Self::Submit(_) | Self::Propose(_) | Self::Confirm { .. } => None,
+            Self::Order(order) => order.for_witness,
+        }
     }
 }

@@ -76,14 +76,19 @@ pub enum Party {
 }
 
 impl Party {
-    /// Adds the party to a message.
-    pub(super) fn write(&self, message: Message) -> Message {
-        let (kind, id) = match self {
+    /// The number of its kind, and its name.
+    pub(super) fn parts(&self) -> (u64, &Digest) {
+        match self {
             Self::Authority(id) => (0, &id.0),
             Self::Hospital(id) => (1, &id.0),
             Self::Doctor(id) => (2, &id.0),
             Self::Patient(id) => (3, &id.0),
-        };
+        }
+    }
+
+    /// Adds the party to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        let (kind, id) = self.parts();
         message.number(kind).digest(id)
     }
 }
@@ -195,6 +200,27 @@ impl Identity {
         }
     }
 
+    /// The party that it makes.
+    pub(super) fn party(&self) -> Party {
+        match self {
+            Self::Hospital(hospital) => Party::Hospital(HospitalId::of(&hospital.key)),
+            Self::Doctor(doctor) => Party::Doctor(DoctorId::of(&doctor.key)),
+            Self::Patient(pid, _) => Party::Patient(*pid),
+        }
+    }
+
+    /// The digest under which it is part of the state with a standing.
+    pub(super) fn entry(&self, standing: Standing) -> Digest {
+        let action = match self {
+            Self::Hospital(_) => "hospital entry",
+            Self::Doctor(_) => "doctor entry",
+            Self::Patient(..) => "patient entry",
+        };
+        self.write(Message::new(0, action))
+            .number(standing as u64)
+            .digest_for("entry")
+    }
+
     /// Which authority may vouch for it.
     pub(super) fn vouched_by(&self) -> Vouches {
         match self {
@@ -278,37 +304,19 @@ impl Directory {
         entry
     }
 
-    /// Refuses a doctor of a hospital that cannot employ one.
-    pub(super) fn check_employer(&self, identity: &Identity) -> Result<(), Code> {
-        match identity {
-            Identity::Doctor(doctor) => self.check_hospital(self.hospital(&doctor.hid)?),
-            Identity::Hospital(_) | Identity::Patient(..) => Ok(()),
-        }
+    /// Whether a doctor practises with this licence.
+    pub(super) fn is_licensed(&self, licence: &str) -> bool {
+        self.licences.contains(licence)
     }
 
-    /// Whether an identity may be added: its name is its own, and name and licence are free.
-    pub(super) fn check_free(&self, identity: &Identity) -> Result<(), Code> {
-        let taken = match identity {
-            Identity::Hospital(hospital) => {
-                self.by_hid.contains_key(&HospitalId::of(&hospital.key))
-            }
-            Identity::Doctor(doctor) => {
-                if self.licences.contains(&doctor.licence) {
-                    return Err(Code::LicenceTaken);
-                }
-                self.by_did.contains_key(&DoctorId::of(&doctor.key))
-            }
-            Identity::Patient(pid, patient) => {
-                if *pid != PatientId::of(&patient.key) {
-                    return Err(Code::PidKeyMismatch);
-                }
-                self.by_pid.contains_key(pid)
-            }
-        };
-        if taken {
-            return Err(Code::IdTaken);
+    /// The name of a registered party.
+    pub(super) fn party(&self, place: Place) -> Party {
+        match place {
+            Place::Authority(at) => Party::Authority(AuthorityId::of(&self.authority_at(at).key)),
+            Place::Hospital(at) => Party::Hospital(HospitalId::of(&self.hospital_at(at).key)),
+            Place::Doctor(at) => Party::Doctor(DoctorId::of(&self.doctor_at(at).key)),
+            Place::Patient(at) => Party::Patient(PatientId::of(&self.patient_at(at).key)),
         }
-        Ok(())
     }
 
     /// Adds an identity that was found free, as an active one, and tells its entry.
@@ -358,15 +366,7 @@ impl Directory {
                 (Identity::Patient(pid, patient.clone()), patient.standing)
             }
         };
-        let action = match identity.vouched_by() {
-            Vouches::Hospitals => "hospital entry",
-            Vouches::Doctors => "doctor entry",
-            Vouches::Patients => "patient entry",
-        };
-        identity
-            .write(Message::new(0, action))
-            .number(standing as u64)
-            .digest_for("entry")
+        identity.entry(standing)
     }
 
     /// Where a party stands in the directory; refuses unknown ones.
@@ -412,16 +412,6 @@ impl Directory {
     /// The patient at a place.
     pub(super) fn patient_at(&self, at: u32) -> &Patient {
         &self.patients[at as usize]
-    }
-
-    /// The key of a registered party.
-    pub(super) fn key(&self, place: Place) -> &PublicKey {
-        match place {
-            Place::Authority(at) => &self.authority_at(at).key,
-            Place::Hospital(at) => &self.hospital_at(at).key,
-            Place::Doctor(at) => &self.doctor_at(at).key,
-            Place::Patient(at) => &self.patient_at(at).key,
-        }
     }
 
     /// Refuses a doctor who may not act.

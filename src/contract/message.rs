@@ -23,6 +23,8 @@ pub enum Role {
     Patient,
     /// Whoever is being registered, proving to hold the key.
     Subject,
+    /// Whoever supports what another party asks for.
+    Witness,
 }
 
 impl Role {
@@ -34,6 +36,7 @@ impl Role {
             Self::Doctor => "doctor",
             Self::Patient => "patient",
             Self::Subject => "subject",
+            Self::Witness => "witness",
         }
     }
 }
@@ -217,6 +220,7 @@ mod tests {
             Role::Doctor,
             Role::Patient,
             Role::Subject,
+            Role::Witness,
         ];
         let digests: std::collections::BTreeSet<Digest> =
             roles.iter().map(|&role| message.for_role(role)).collect();

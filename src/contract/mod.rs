@@ -7,8 +7,9 @@
 //! the state as it was.
 //!
 //! `identity` says who takes part, `message` and `call` what is signed, `order` checks what one
-//! party asks for; `records`, `access` and `search` are what the contract is about. `population`
-//! and `author` make the people and the calls of a workload.
+//! party asks for; `records`, `access` and `search` are what the contract is about. `view` is how
+//! they read the state and `write` how they change it. `population` and `author` make the people
+//! and the calls of a workload.
 
 pub mod access;
 pub mod author;
@@ -22,11 +23,15 @@ mod popularity;
 pub mod population;
 pub mod records;
 mod root;
+pub mod rules;
 pub mod search;
 pub mod summary;
+mod table;
 #[cfg(test)]
 mod tests;
 pub mod tree;
+pub mod view;
+pub mod write;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -35,9 +40,17 @@ pub use author::{Author, AuthorSettings, Mix};
 pub use call::{Call, SignedCall};
 pub use error::Code;
 pub use population::Population;
+pub use rules::Rules;
 pub use search::Answer;
+pub use view::{Key, Simulated};
+pub use write::Write;
 
-use crate::base::crypto::{Digest, Hasher};
+use crate::base::crypto::Digest;
+use access::{Access, Grant, GrantId};
+use message::RecordId;
+use records::Record;
+use table::Table;
+use view::View;
 
 /// What the contract answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,19 +67,26 @@ pub enum Receipt {
 /// between copies until one of them changes.
 #[derive(Clone, Debug, Default)]
 pub struct State {
+    rules: Rules,
     directory: Arc<identity::Directory>,
-    records: records::Records,
-    grants: access::Grants,
+    records: Table<RecordId, Record>,
+    /// Documents that a doctor has recorded for a patient: patient and doctor by place.
+    payloads: BTreeSet<(u32, u32, Digest)>,
+    grants: Table<GrantId, Grant>,
+    audit: Vec<Access>,
     index: search::Index,
     /// The numbers that each party has used.
     used: BTreeSet<(identity::Place, u64)>,
-    root: root::Sum,
+    root: root::Root,
+    /// Empty; kept between calls for its memory.
+    writes: Vec<Write>,
 }
 
 impl State {
     /// The state in which the chain begins: these people are registered, nothing is recorded.
-    pub fn genesis(population: &Population) -> Self {
+    pub fn genesis(population: &Population, rules: Rules) -> Self {
         Self {
+            rules,
             directory: population.directory(),
             root: population.root(),
             ..Self::default()
@@ -75,27 +95,47 @@ impl State {
 
     /// Executes one call at a height. Total: any answer is a receipt.
     pub fn apply(&mut self, height: u64, call: &SignedCall) -> Receipt {
-        let done = match call.call() {
-            Call::Submit(draft) => self.submit(height, draft, call),
-            Call::Propose(draft) => self.propose(height, draft, call),
-            Call::Confirm { rid, pid, signed } => self.confirm(height, (rid, pid), signed, call),
-            Call::Order(order) => return self.order(height, order, call),
-        };
-        done.map_or_else(Receipt::Refused, |()| Receipt::Accepted)
+        let memory = std::mem::take(&mut self.writes);
+        let mut view = View::new(self, height, memory);
+        let receipt = view.plan(call);
+        let mut writes = view.into_writes();
+        self.commit(height, &writes);
+        writes.clear();
+        self.writes = writes;
+        receipt
     }
 
     /// Answers a call without changing anything: a search is answered; of any other call the
     /// caller learns what its execution would have answered.
     pub fn query(&self, height: u64, call: &SignedCall) -> Receipt {
-        if call.reads_only() {
-            return self.read(height, call);
-        }
-        self.clone().apply(height, call)
+        View::new(self, height, Vec::new()).plan(call)
     }
 
-    /// The digest of the state: equal states, equal roots, however they came about.
+    /// Plans a call and tells, besides what it would change, everything that the plan relies on.
+    pub fn simulate(&self, height: u64, call: &SignedCall) -> Simulated {
+        let mut view = View::recording(self, height);
+        let receipt = view.plan(call);
+        view.into_simulated(receipt)
+    }
+
+    /// The digest of the state and of all calls that led to it.
     pub fn root(&self) -> Digest {
         self.root.digest()
+    }
+
+    /// The digest of the live entries alone: equal states, equal digests, however they came about.
+    pub fn entries(&self) -> Digest {
+        self.root.entries()
+    }
+
+    /// The rules of the chain.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Every reading of a record, in the order of execution.
+    pub fn audit(&self) -> &[Access] {
+        &self.audit
     }
 
     /// Bytes a snapshot of the state takes on the wire, about.
@@ -103,29 +143,26 @@ impl State {
         self.directory.bytes()
             + 600 * self.records.len() as u64
             + 300 * self.grants.len() as u64
-            + 160 * self.audit().len() as u64
+            + 160 * self.audit.len() as u64
             + 12 * self.used.len() as u64
     }
+}
 
-    /// Refuses a number that the party has used before.
-    fn check_nonce(&self, place: identity::Place, nonce: u64) -> Result<(), Code> {
-        if self.used.contains(&(place, nonce)) {
-            return Err(Code::NonceUsed);
+impl View<'_> {
+    /// Plans a call: makes every check and notes what would change. A refusal changes nothing.
+    fn plan(&mut self, call: &SignedCall) -> Receipt {
+        let done = match call.call() {
+            Call::Submit(draft) => self.submit(draft, call),
+            Call::Propose(draft) => self.propose(draft, call),
+            Call::Confirm { rid, pid, signed } => self.confirm((rid, pid), signed, call),
+            Call::Order(order) => self.order(order, call),
+        };
+        if matches!(done, Ok(Receipt::Accepted)) {
+            self.write(write::Change::Call(call.digest()));
+        } else {
+            self.retract();
         }
-        Ok(())
-    }
-
-    /// Marks a number as used by a party.
-    fn spend(&mut self, place: identity::Place, nonce: u64) {
-        self.root.add(&self.nonce_entry(place, nonce));
-        self.used.insert((place, nonce));
-    }
-
-    /// The digest under which a used number is part of the state.
-    fn nonce_entry(&self, place: identity::Place, nonce: u64) -> Digest {
-        let key = self.directory.key(place);
-        let hasher = Hasher::new("nonce entry").part(&key.0);
-        hasher.number(nonce).finish()
+        done.unwrap_or_else(Receipt::Refused)
     }
 }
 

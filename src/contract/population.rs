@@ -13,7 +13,8 @@ use super::identity::{
     PatientId, Standing, Vouches,
 };
 use super::message::{CHAIN, Content, Draft, RecordId, RecordKind};
-use super::root::Sum;
+use super::root::Root;
+use super::view::Key;
 use crate::base::crypto::{Digest, Hasher, KeyPair};
 use crate::base::random::mix;
 
@@ -37,7 +38,7 @@ struct People {
     doctors: Vec<Person<DoctorId>>,
     patients: Vec<Person<PatientId>>,
     directory: Arc<Directory>,
-    root: Sum,
+    root: Root,
 }
 
 /// Hospitals that share a region, about.
@@ -72,7 +73,7 @@ impl Population {
             doctors,
             patients,
             directory: Arc::default(),
-            root: Sum::default(),
+            root: Root::default(),
         };
         let mut directory = Directory::default();
         people.register(&mut directory);
@@ -145,8 +146,8 @@ impl Population {
         self.0.directory.clone()
     }
 
-    /// The sum of their entries.
-    pub(super) fn root(&self) -> Sum {
+    /// What commits to their entries.
+    pub(super) fn root(&self) -> Root {
         self.0.root
     }
 
@@ -180,29 +181,36 @@ impl Population {
 }
 
 impl People {
-    /// Fills the directory and the sum of its entries.
+    /// Fills the directory and what commits to its entries.
     fn register(&mut self, directory: &mut Directory) {
         let kinds = [Vouches::Hospitals, Vouches::Doctors, Vouches::Patients];
         for (authority, vouches) in self.authorities.iter().zip(kinds) {
             let key = authority.keys.public();
-            self.root.add(&directory.found(Authority { key, vouches }));
+            let id = AuthorityId::of(&key);
+            let entry = directory.found(Authority { key, vouches });
+            self.root.set(&Key::Authority(id), || None, &entry);
         }
         for number in 0..self.hospitals.len() as u32 {
             let hospital = self.describe_hospital(number);
-            self.root.add(&directory.add(Identity::Hospital(hospital)));
+            self.add(directory, Identity::Hospital(hospital));
         }
         for number in 0..self.doctors.len() as u32 {
             let doctor = self.describe_doctor(number);
-            self.root.add(&directory.add(Identity::Doctor(doctor)));
+            self.add(directory, Identity::Doctor(doctor));
         }
-        for person in &self.patients {
+        for number in 0..self.patients.len() {
+            let person = &self.patients[number];
             let patient = Patient {
                 key: person.keys.public(),
                 standing: Standing::Active,
             };
-            let identity = Identity::Patient(person.id, patient);
-            self.root.add(&directory.add(identity));
+            self.add(directory, Identity::Patient(person.id, patient));
         }
+    }
+
+    fn add(&mut self, directory: &mut Directory, identity: Identity) {
+        let key = Key::party(&identity.party());
+        self.root.set(&key, || None, &directory.add(identity));
     }
 
     fn describe_hospital(&self, number: u32) -> Hospital {

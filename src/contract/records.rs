@@ -4,21 +4,23 @@
 //! one step or in two, and both ways end in the same state. What the signatures do not prove is
 //! that the content is medically true: doctor and patient together can record a fiction.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::State;
 use super::call::{Proof, SignedCall};
 use super::error::Code;
-use super::identity::{DoctorId, PatientId, Place};
+use super::identity::{DoctorId, Party, PatientId, Place};
 use super::message::{CHAIN, Draft, RecordId};
+use super::rules::Authentication;
+use super::view::View;
+use super::write::Change;
+use super::{Receipt, State};
 use crate::base::crypto::{Digest, Hasher, Signature};
 
 /// Where a record is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
-    /// Signed by the doctor, waiting for the patient until this height.
-    Proposed(u64),
+    /// Signed by the doctor, waiting for the patient.
+    Proposed,
     /// Signed by both; searchable.
     Active,
     /// Replaced by this record.
@@ -31,6 +33,18 @@ pub enum Status {
     Withdrawn,
 }
 
+impl Status {
+    /// Whether searches find such a record.
+    pub(super) fn is_found(self) -> bool {
+        match self {
+            Self::Active => true,
+            Self::Proposed | Self::Amended(_) | Self::Hidden | Self::Rejected | Self::Withdrawn => {
+                false
+            }
+        }
+    }
+}
+
 /// A record as the chain keeps it.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
@@ -38,6 +52,7 @@ pub(super) struct Record {
     pub(super) doctor: u32,
     pub(super) patient: u32,
     pub(super) status: Status,
+    /// The height at which it came to this status.
     pub(super) since: u64,
     pub(super) by_doctor: Signature,
     pub(super) by_patient: Option<Signature>,
@@ -48,21 +63,13 @@ pub(super) struct Record {
 impl Record {
     /// The digest under which the record is part of the state.
     pub(super) fn entry(&self) -> Digest {
-        let (status, detail) = match &self.status {
-            Status::Proposed(until) => (0, *until),
-            Status::Active => (1, 0),
-            Status::Amended(_) => (2, 0),
-            Status::Hidden => (3, 0),
-            Status::Rejected => (4, 0),
-            Status::Withdrawn => (5, 0),
-        };
-        let next = match &self.status {
-            Status::Amended(by) => &by.0,
-            Status::Proposed(_)
-            | Status::Active
-            | Status::Hidden
-            | Status::Rejected
-            | Status::Withdrawn => &Digest::ZERO,
+        let (status, next) = match &self.status {
+            Status::Proposed => (0, &Digest::ZERO),
+            Status::Active => (1, &Digest::ZERO),
+            Status::Amended(by) => (2, &by.0),
+            Status::Hidden => (3, &Digest::ZERO),
+            Status::Rejected => (4, &Digest::ZERO),
+            Status::Withdrawn => (5, &Digest::ZERO),
         };
         Hasher::new("record entry")
             .digest(&self.draft.for_doctor())
@@ -70,41 +77,8 @@ impl Record {
             .part(self.by_patient.as_ref().map_or(&[][..], |s| &s.0[..]))
             .number(self.since)
             .number(status)
-            .number(detail)
             .digest(next)
             .finish()
-    }
-}
-
-/// All records, by the order in which they came, and the ways to find them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Records {
-    all: Vec<Record>,
-    by_rid: BTreeMap<RecordId, u32>,
-    /// Documents that a doctor has recorded for a patient, both by place.
-    payloads: BTreeSet<(u32, u32, Digest)>,
-}
-
-impl Records {
-    /// The record with this name and its place.
-    pub(super) fn find(&self, rid: &RecordId) -> Option<(u32, &Record)> {
-        let at = *self.by_rid.get(rid)?;
-        Some((at, &self.all[at as usize]))
-    }
-
-    /// The record at a place.
-    pub(super) fn at(&self, at: u32) -> &Record {
-        &self.all[at as usize]
-    }
-
-    /// How many there are, whatever became of them.
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    #[cfg(test)]
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.all.iter()
     }
 }
 
@@ -120,141 +94,127 @@ struct Parties {
     patient: u32,
 }
 
-impl State {
+impl<'s> View<'s> {
     /// Doctor and patient enter a record in one step.
     pub(super) fn submit(
         &mut self,
-        height: u64,
         draft: &Arc<Draft>,
         call: &SignedCall,
-    ) -> Result<(), Code> {
-        let parties = self.parties(height, draft)?;
+    ) -> Result<Receipt, Code> {
+        let parties = self.parties(draft)?;
         let by_doctor = self.check_by_doctor(draft, parties, call.first())?;
-        let by_patient = call.second().ok_or(Code::PatientSignatureMissing)?;
-        self.check_by_patient(draft, parties, by_patient)?;
+        let by_patient = self.check_by_patient(draft, parties, call.second())?;
         self.check_two_people(draft, parties)?;
-        self.check_unused(draft, parties)?;
-        if self.records.by_rid.contains_key(&draft.content().rid) {
-            return Err(Code::DuplicateRid);
-        }
-        self.check_payload(draft, parties)?;
+        self.check_new(draft, parties)?;
         let replaced = self.check_relations(draft, parties)?;
-        let record = Record {
+        self.enter(Record {
             draft: draft.clone(),
             doctor: parties.doctor,
             patient: parties.patient,
             status: Status::Active,
-            since: height,
+            since: 0,
             by_doctor,
-            by_patient: Some(*by_patient.signature()),
+            by_patient,
             ticket: 0,
-        };
-        let at = self.insert(record);
-        self.activated(at, replaced);
-        Ok(())
+        });
+        self.replace(replaced, draft);
+        Ok(Receipt::Accepted)
     }
 
     /// A doctor proposes a record.
     pub(super) fn propose(
         &mut self,
-        height: u64,
         draft: &Arc<Draft>,
         call: &SignedCall,
-    ) -> Result<(), Code> {
-        let parties = self.parties(height, draft)?;
+    ) -> Result<Receipt, Code> {
+        let parties = self.parties(draft)?;
         let by_doctor = self.check_by_doctor(draft, parties, call.first())?;
         self.check_two_people(draft, parties)?;
-        self.check_unused(draft, parties)?;
-        if self.records.by_rid.contains_key(&draft.content().rid) {
-            return Err(Code::DuplicateRid);
-        }
-        self.check_payload(draft, parties)?;
+        self.check_new(draft, parties)?;
         self.check_relations(draft, parties)?;
-        self.insert(Record {
+        self.write(Change::Record(Box::new(Record {
             draft: draft.clone(),
             doctor: parties.doctor,
             patient: parties.patient,
-            status: Status::Proposed(height + PROPOSAL_BLOCKS),
-            since: height,
+            status: Status::Proposed,
+            since: 0,
             by_doctor,
             by_patient: None,
             ticket: 0,
-        });
-        Ok(())
+        })));
+        Ok(Receipt::Accepted)
     }
 
     /// A patient confirms a proposal. The dual rule is checked again as a whole, because much can
     /// have changed since the doctor signed.
     pub(super) fn confirm(
         &mut self,
-        height: u64,
         (rid, pid): (&RecordId, &PatientId),
         signed: &Digest,
         call: &SignedCall,
-    ) -> Result<(), Code> {
-        let found = self.records.find(rid);
-        let found = found.map(|(at, record)| (at, record.draft.clone()));
-        if let Some((_, draft)) = &found {
-            self.parties(height, draft)?;
+    ) -> Result<Receipt, Code> {
+        let found = self.record(rid);
+        if let Some(record) = found {
+            self.parties(&record.draft)?;
         }
-        let patient = self.directory.patient(pid)?;
+        let patient = self.patient(pid)?;
         let proof = call.first().ok_or(Code::PatientSignatureMissing)?;
-        if !proof.verifies(&self.directory.patient_at(patient).key, signed) {
+        let key = self.key_of(Place::Patient(patient));
+        if !proof.verifies(key, signed) {
             return Err(Code::PatientSignatureInvalid);
         }
         // Without a proposal there is nothing to compare the signed bytes with.
-        let (at, draft) = found.ok_or(Code::ProposalNotFound)?;
+        let record = found.ok_or(Code::ProposalNotFound)?;
+        let draft = &record.draft;
         if *signed != draft.for_patient() {
             return Err(Code::SignedDifferentContent);
         }
-        let record = self.records.at(at);
         let parties = Parties {
             doctor: record.doctor,
             patient: record.patient,
         };
-        self.check_unused(&draft, parties)?;
-        self.check_payload(&draft, parties)?;
-        if patient != parties.patient {
+        self.check_unused(draft, parties)?;
+        self.check_payload(draft, parties)?;
+        if !self.is_patient(Place::Patient(patient), parties.patient) {
             return Err(Code::RecordNotOfPatient);
         }
-        self.check_waiting(height, at)?;
-        let replaced = self.check_relations(&draft, parties)?;
-        let by_patient = *proof.signature();
-        self.change(at, |record| {
-            record.status = Status::Active;
-            record.since = height;
-            record.by_patient = Some(by_patient);
+        self.check_waiting(record)?;
+        let replaced = self.check_relations(draft, parties)?;
+        self.enter(Record {
+            status: Status::Active,
+            by_patient: Some(*proof.signature()),
+            ..record.clone()
         });
-        self.activated(at, replaced);
-        Ok(())
+        self.replace(replaced, draft);
+        Ok(Receipt::Accepted)
     }
 
     /// A patient rejects a proposal.
-    pub(super) fn reject(&mut self, height: u64, rid: &RecordId, by: Place) -> Result<(), Code> {
-        let (at, record) = self.records.find(rid).ok_or(Code::ProposalNotFound)?;
-        if by != Place::Patient(record.patient) {
+    pub(super) fn reject(&mut self, rid: &RecordId, by: Place) -> Result<(), Code> {
+        let record = self.record(rid).ok_or(Code::ProposalNotFound)?;
+        if !self.is_patient(by, record.patient) {
             return Err(Code::RecordNotOfPatient);
         }
-        self.check_waiting(height, at)?;
-        self.change(at, |record| record.status = Status::Rejected);
+        self.check_waiting(record)?;
+        self.turn(record, Status::Rejected);
         Ok(())
     }
 
     /// A doctor takes a proposal back.
-    pub(super) fn withdraw(&mut self, height: u64, rid: &RecordId, by: Place) -> Result<(), Code> {
-        let (at, record) = self.records.find(rid).ok_or(Code::ProposalNotFound)?;
+    pub(super) fn withdraw(&mut self, rid: &RecordId, by: Place) -> Result<(), Code> {
+        let record = self.record(rid).ok_or(Code::ProposalNotFound)?;
         if by != Place::Doctor(record.doctor) {
             return Err(Code::RecordNotOfDoctor);
         }
-        self.check_waiting(height, at)?;
-        self.change(at, |record| record.status = Status::Withdrawn);
+        self.check_waiting(record)?;
+        self.turn(record, Status::Withdrawn);
         Ok(())
     }
 
     /// A patient takes a record out of the search, or puts it back.
     pub(super) fn set_hidden(&mut self, rid: &RecordId, by: Place, hide: bool) -> Result<(), Code> {
-        let (at, record) = self.records.find(rid).ok_or(Code::RecordNotFound)?;
-        if by != Place::Patient(record.patient) {
+        let record = self.record(rid).ok_or(Code::RecordNotFound)?;
+        if !self.is_patient(by, record.patient) {
             return Err(Code::RecordNotOfPatient);
         }
         let (from, to) = if hide {
@@ -265,12 +225,12 @@ impl State {
         if record.status != from {
             return Err(Code::IllegalTransition);
         }
-        self.change(at, |record| record.status = to);
+        self.turn(record, to);
         Ok(())
     }
 
     /// Form, time and identities of a draft: the groups of checks before signatures.
-    fn parties(&self, height: u64, draft: &Draft) -> Result<Parties, Code> {
+    fn parties(&mut self, draft: &Draft) -> Result<Parties, Code> {
         let content = draft.content();
         content.summary.check()?;
         if content.payload_bytes > PAYLOAD_MAX {
@@ -279,91 +239,113 @@ impl State {
         if content.chain != CHAIN {
             return Err(Code::WrongChain);
         }
-        if height > content.valid_until {
+        if self.height() > content.valid_until {
             return Err(Code::Expired);
         }
-        let doctor = self.directory.doctor(&content.did)?;
-        self.directory.check_doctor(doctor)?;
-        let patient = self.directory.patient(&content.pid)?;
-        self.directory.check_patient(patient)?;
-        let hospital = self.directory.hospital(&content.hid)?;
-        self.directory.check_hospital(hospital)?;
+        let doctor = self.doctor(&content.did)?;
+        self.directory().check_doctor(doctor)?;
+        let patient = self.patient(&content.pid)?;
+        self.directory().check_patient(patient)?;
+        let hospital = self.hospital(&content.hid)?;
+        self.directory().check_hospital(hospital)?;
         Ok(Parties { doctor, patient })
     }
 
     /// The doctor's signature of a draft, if there is one that verifies.
     fn check_by_doctor(
-        &self,
+        &mut self,
         draft: &Draft,
         parties: Parties,
         proof: Option<&Proof>,
     ) -> Result<Signature, Code> {
         let proof = proof.ok_or(Code::DoctorSignatureMissing)?;
-        let key = &self.directory.doctor_at(parties.doctor).key;
+        let key = self.key_of(Place::Doctor(parties.doctor));
         if !proof.verifies(key, &draft.for_doctor()) {
             return Err(Code::DoctorSignatureInvalid);
         }
         Ok(*proof.signature())
     }
 
-    fn check_by_patient(&self, draft: &Draft, parties: Parties, proof: &Proof) -> Result<(), Code> {
-        let key = &self.directory.patient_at(parties.patient).key;
+    /// The patient's signature of a draft, which has to be there and verify, unless the rules of
+    /// the chain do without it.
+    fn check_by_patient(
+        &mut self,
+        draft: &Draft,
+        parties: Parties,
+        proof: Option<&Proof>,
+    ) -> Result<Option<Signature>, Code> {
+        match self.rules().authentication {
+            Authentication::DoctorOnly => return Ok(None),
+            Authentication::Dual => {}
+        }
+        let proof = proof.ok_or(Code::PatientSignatureMissing)?;
+        let key = self.key_of(Place::Patient(parties.patient));
         if !proof.verifies(key, &draft.for_patient()) {
             return Err(Code::PatientSignatureInvalid);
         }
-        Ok(())
+        Ok(Some(*proof.signature()))
     }
 
-    fn check_two_people(&self, draft: &Draft, parties: Parties) -> Result<(), Code> {
-        let doctor = self.directory.doctor_at(parties.doctor);
+    fn check_two_people(&mut self, draft: &Draft, parties: Parties) -> Result<(), Code> {
+        let doctor = self.doctor_at(parties.doctor);
         if doctor.own == draft.content().pid.own_commitment() {
             return Err(Code::SelfDealing);
         }
         Ok(())
     }
 
-    fn check_unused(&self, draft: &Draft, parties: Parties) -> Result<(), Code> {
+    /// Refuses a draft that repeats something.
+    fn check_new(&mut self, draft: &Draft, parties: Parties) -> Result<(), Code> {
+        self.check_unused(draft, parties)?;
+        if self.record(&draft.content().rid).is_some() {
+            return Err(Code::DuplicateRid);
+        }
+        self.check_payload(draft, parties)
+    }
+
+    fn check_unused(&mut self, draft: &Draft, parties: Parties) -> Result<(), Code> {
         self.check_nonce(Place::Patient(parties.patient), draft.content().nonce)
     }
 
-    fn check_payload(&self, draft: &Draft, parties: Parties) -> Result<(), Code> {
-        let payload = (
-            parties.patient,
-            parties.doctor,
-            draft.content().payload_hash,
-        );
-        if self.records.payloads.contains(&payload) {
+    fn check_payload(&mut self, draft: &Draft, parties: Parties) -> Result<(), Code> {
+        if self.has_payload(draft, parties.doctor, parties.patient) {
             return Err(Code::DuplicatePayload);
         }
         Ok(())
     }
 
     /// Whether the doctor works where the draft says, and what it replaces can be replaced.
-    fn check_relations(&self, draft: &Draft, parties: Parties) -> Result<Option<u32>, Code> {
+    fn check_relations(
+        &mut self,
+        draft: &Draft,
+        parties: Parties,
+    ) -> Result<Option<&'s Record>, Code> {
         let content = draft.content();
-        if self.directory.doctor_at(parties.doctor).hid != content.hid {
+        if self.doctor_at(parties.doctor).hid != content.hid {
             return Err(Code::DoctorNotOfHospital);
         }
         let Some(rid) = &content.supersedes else {
             return Ok(None);
         };
-        let (at, old) = self.records.find(rid).ok_or(Code::SupersedesNotFound)?;
+        let old = self.record(rid).ok_or(Code::SupersedesNotFound)?;
         let same = old.patient == parties.patient && old.draft.content().hid == content.hid;
         match old.status {
-            Status::Hidden | Status::Proposed(_) | Status::Rejected | Status::Withdrawn => {
+            Status::Hidden | Status::Proposed | Status::Rejected | Status::Withdrawn => {
                 Err(Code::IllegalTransition)
             }
             Status::Active | Status::Amended(_) if !same => Err(Code::SupersedesOtherPatient),
             Status::Amended(_) => Err(Code::AlreadyAmended),
-            Status::Active => Ok(Some(at)),
+            Status::Active => Ok(Some(old)),
         }
     }
 
     /// Refuses to decide on a record that is no proposal any more.
-    fn check_waiting(&self, height: u64, at: u32) -> Result<(), Code> {
-        match self.records.at(at).status {
-            Status::Proposed(until) if height > until => Err(Code::ProposalExpired),
-            Status::Proposed(_) => Ok(()),
+    fn check_waiting(&self, record: &Record) -> Result<(), Code> {
+        match record.status {
+            Status::Proposed if self.height() > record.since + PROPOSAL_BLOCKS => {
+                Err(Code::ProposalExpired)
+            }
+            Status::Proposed => Ok(()),
             Status::Active
             | Status::Amended(_)
             | Status::Hidden
@@ -372,48 +354,38 @@ impl State {
         }
     }
 
-    /// Adds a record and tells its place.
-    fn insert(&mut self, mut record: Record) -> u32 {
-        let at = self.records.all.len() as u32;
-        self.root.add(&record.entry());
-        self.records.by_rid.insert(record.draft.content().rid, at);
-        if record.status == Status::Active {
-            record.ticket = self.index.insert(at, &record.draft.content().summary);
-        }
-        self.records.all.push(record);
-        at
+    /// Plans that a record both parties agree on becomes active.
+    fn enter(&mut self, record: Record) {
+        let (doctor, patient) = (record.doctor, record.patient);
+        let draft = record.draft.clone();
+        let content = draft.content();
+        let owner = Party::Patient(content.pid);
+        self.spend(Place::Patient(patient), owner, content.nonce);
+        self.write(Change::Record(Box::new(record)));
+        self.write(Change::Payload {
+            draft,
+            doctor,
+            patient,
+        });
     }
 
-    /// Changes a record, and with it the root and the index.
-    fn change(&mut self, at: u32, edit: impl FnOnce(&mut Record)) {
-        let record = &mut self.records.all[at as usize];
-        self.root.remove(&record.entry());
-        let was = record.status == Status::Active;
-        edit(record);
-        self.root.add(&record.entry());
-        let is = record.status == Status::Active;
-        let summary = &record.draft.content().summary;
-        match (was, is) {
-            (false, true) => record.ticket = self.index.insert(at, summary),
-            (true, false) => self.index.remove(record.ticket, summary),
-            (true, true) | (false, false) => {}
+    /// Plans that a draft takes the place of an old record, if it says so.
+    fn replace(&mut self, old: Option<&Record>, draft: &Draft) {
+        if let Some(old) = old {
+            self.turn(old, Status::Amended(draft.content().rid));
         }
     }
 
-    /// Settles what follows when a record becomes active.
-    fn activated(&mut self, at: u32, replaced: Option<u32>) {
-        let record = self.records.at(at);
-        let content = record.draft.content();
-        let (rid, nonce) = (content.rid, content.nonce);
-        let (patient, doctor) = (record.patient, record.doctor);
-        let payload = (patient, doctor, content.payload_hash);
-        self.records.payloads.insert(payload);
-        self.spend(Place::Patient(patient), nonce);
-        if let Some(old) = replaced {
-            self.change(old, |record| record.status = Status::Amended(rid));
-        }
+    /// Plans another status for a record.
+    fn turn(&mut self, record: &Record, status: Status) {
+        self.write(Change::Record(Box::new(Record {
+            status,
+            ..record.clone()
+        })));
     }
+}
 
+impl State {
     /// The status of a record.
     pub fn status(&self, rid: &RecordId) -> Option<Status> {
         self.records.find(rid).map(|(_, record)| record.status)

@@ -1,12 +1,46 @@
 //! The authenticated digest of a state, kept up to date entry by entry.
 //!
-//! Every entry of the state (an identity, a record, a grant, an access, a used number) has a
-//! digest of its name and value. Their sum modulo 2^256 does not depend on the order in which the
+//! Every entry of the state (an identity, a record, a grant, an access) and every accepted call
+//! has a digest of its name and value; what a call has used up needs none besides. Their sum modulo 2^256 does not depend on the order in which the
 //! entries came, and replacing one costs one subtraction and one addition. Who can choose entries
 //! freely can find two sets with one sum in less than 2^128 steps (Wagner's generalised birthday),
 //! so this protects against error and drift between nodes; proofs of single entries need a tree.
 
+use super::view::Key;
 use crate::base::crypto::{Digest, Hasher};
+
+/// What commits to a state: to its live entries, and to the list of all accepted calls.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Root {
+    entries: Sum,
+    calls: Sum,
+}
+
+impl Root {
+    /// Gives an entry another content; `was` tells the present one, if there is any.
+    pub(super) fn set(&mut self, _: &Key, was: impl FnOnce() -> Option<Digest>, is: &Digest) {
+        if let Some(was) = was() {
+            self.entries.remove(&was);
+        }
+        self.entries.add(is);
+    }
+
+    /// Appends an accepted call.
+    pub(super) fn append(&mut self, call: &Digest) {
+        self.calls.add(call);
+    }
+
+    /// The digest of the live entries alone: equal for equal entries, however they came about.
+    pub(super) fn entries(&self) -> Digest {
+        self.entries.digest()
+    }
+
+    /// The digest of everything.
+    pub(super) fn digest(&self) -> Digest {
+        let hasher = Hasher::new("root").digest(&self.entries.digest());
+        hasher.digest(&self.calls.digest()).finish()
+    }
+}
 
 /// A sum of digests modulo 2^256, least significant word first.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -364,7 +364,7 @@ impl State {
     /// The records that fulfil all conditions, up to one more than an answer may be drawn from.
     /// The condition with the fewest candidates leads; a candidate's record is looked up only if
     /// its posting fits and another code is asked for.
-    fn matching(&self, query: &Query) -> Vec<&Record> {
+    pub(super) fn matching(&self, query: &Query) -> Vec<&Record> {
         let candidates =
             |condition: &&Condition| self.index.lists(condition).map(Vec::len).sum::<usize>();
         let Some(lead) = query.conditions.iter().min_by_key(candidates) else {

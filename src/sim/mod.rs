@@ -23,9 +23,9 @@ use crate::base::node::{Committee, NodeId};
 use crate::base::random::mix;
 use crate::base::time::{Span, Time, Window};
 use crate::chain::ledger::Executor;
-use crate::contract::State;
 use crate::contract::author::{Author, AuthorSettings};
 use crate::contract::population::Population;
+use crate::contract::{Rules, State};
 use crate::network::Network;
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::{FaultModel, Protocol};
@@ -333,7 +333,7 @@ impl<P: Protocol> Simulation<P> {
             leader_outages,
             pending: BTreeMap::new(),
         };
-        let genesis = State::genesis(&plan.population);
+        let genesis = State::genesis(&plan.population, Rules::default());
         simulation.found_nodes(signers, &genesis);
         simulation.found_clients(&plan.population, &genesis);
         for outage in &outages {

@@ -63,7 +63,7 @@ fn accounts(example: &Summary, low: u8, high: u8) -> Vec<Account> {
 fn a_search_finds_what_looking_at_every_record_finds() {
     let mut random = Random::new(9, Stream::Test);
     let people = Population::new(3, 5, 40);
-    let mut state = State::genesis(&people);
+    let mut state = State::genesis(&people, Rules::default());
     for number in 0..400 {
         let patient = 5 + random.below(35) as u32;
         let content = people.content(0, patient, number);

@@ -4,6 +4,7 @@ mod consent;
 mod finding;
 mod laws;
 mod life;
+mod plans;
 mod refusals;
 mod workload;
 
@@ -11,7 +12,7 @@ use super::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
 use super::call::{Act, Terms};
 use super::identity::Party;
 use super::message::{CHAIN, Content, Draft, RecordId};
-use super::{Call, Code, Population, Receipt, SignedCall, State};
+use super::{Call, Code, Population, Receipt, Rules, SignedCall, State};
 use crate::base::crypto::KeyPair;
 
 /// Doctors 0 to 7 work at hospitals 0 to 3 in turn and are patients 0 to 7 themselves; patients 8
@@ -28,7 +29,7 @@ impl Stage {
     fn new() -> Self {
         let people = Population::new(4, 8, 40);
         Self {
-            state: State::genesis(&people),
+            state: State::genesis(&people, Rules::default()),
             people,
             height: 10,
             count: 0,

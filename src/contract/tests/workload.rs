@@ -10,7 +10,7 @@ use crate::contract::{Author, AuthorSettings, Mix};
 /// Lets two authors write in turn and execute at once; tells each receipt with its kind.
 fn run(settings: AuthorSettings, calls: u64) -> Vec<(&'static str, Receipt)> {
     let people = Population::new(4, 20, 200);
-    let mut state = State::genesis(&people);
+    let mut state = State::genesis(&people, Rules::default());
     let mut hosts: Vec<(Author, Random)> = (0..2)
         .map(|me| {
             let random = Random::new(u64::from(me), Stream::Test);
@@ -107,7 +107,7 @@ fn a_mix_names_only_what_it_wants() {
 
 #[test]
 fn samples_are_valid_and_differ() {
-    let state = State::genesis(&Population::new(1, 1, 2));
+    let state = State::genesis(&Population::new(1, 1, 2), Rules::default());
     let mut digests = BTreeSet::new();
     for number in 0..50 {
         let call = SignedCall::sample(number);

@@ -1,0 +1,339 @@
+//! What a call sees of the state, and what it would change.
+//!
+//! A call is executed in two steps. It is *planned* on the committed state: every check is made,
+//! and out come a receipt and the writes, or a refusal and none. The writes are *committed*
+//! afterwards, which cannot fail. So a refusal leaves the state as it was by construction, and a
+//! plan can be made at one place and committed at another.
+//!
+//! Whoever plans reads through a [`View`], which can keep a list of all that was read: if none of
+//! it has changed since, the plan still holds.
+
+use super::access::{Grant, GrantId};
+use super::error::Code;
+use super::identity::{
+    Authority, AuthorityId, Directory, Doctor, DoctorId, Hospital, HospitalId, Party, Patient,
+    PatientId, Place,
+};
+use super::message::{Draft, RecordId};
+use super::records::Record;
+use super::rules::Rules;
+use super::search::{Answer, MATCHES_MAX, Query};
+use super::write::{Change, Write};
+use super::{Receipt, State};
+use crate::base::crypto::{Digest, Hasher, PublicKey};
+
+/// The name of one entry of the state, whether it exists or not.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Key {
+    /// A certification authority.
+    Authority(AuthorityId),
+    /// A hospital.
+    Hospital(HospitalId),
+    /// A doctor.
+    Doctor(DoctorId),
+    /// A licence to practise, by its digest.
+    Licence(Digest),
+    /// A patient.
+    Patient(PatientId),
+    /// A number that a party has used or not.
+    Nonce(Party, u64),
+    /// A record.
+    Record(RecordId),
+    /// A document that a doctor has recorded for a patient or not, by the digest of the three.
+    Payload(Digest),
+    /// A grant.
+    Grant(GrantId),
+    /// One reading of a record, by the digest of the order to read it.
+    Access(Digest),
+    /// A call that was accepted, by its digest.
+    Call(Digest),
+}
+
+impl Key {
+    /// Where the entry stands in a tree of all entries: no two keys have the same digest.
+    pub fn digest(&self) -> Digest {
+        let named = |kind: &str, name: &Digest| Hasher::new(kind).digest(name).finish();
+        match self {
+            Self::Authority(id) => named("authority key", &id.0),
+            Self::Hospital(id) => named("hospital key", &id.0),
+            Self::Doctor(id) => named("doctor key", &id.0),
+            Self::Licence(licence) => named("licence key", licence),
+            Self::Patient(id) => named("patient key", &id.0),
+            Self::Nonce(party, nonce) => {
+                let (kind, id) = party.parts();
+                let hasher = Hasher::new("nonce key").number(kind).digest(id);
+                hasher.number(*nonce).finish()
+            }
+            Self::Record(rid) => named("record key", &rid.0),
+            Self::Payload(payload) => named("payload key", payload),
+            Self::Grant(gid) => named("grant key", &gid.0),
+            Self::Access(order) => named("access key", order),
+            Self::Call(call) => named("call key", call),
+        }
+    }
+
+    /// The document of a draft.
+    pub(super) fn payload(draft: &Draft) -> Self {
+        let content = draft.content();
+        let hasher = Hasher::new("payload").digest(&content.pid.0);
+        let hasher = hasher.digest(&content.did.0).digest(&content.payload_hash);
+        Self::Payload(hasher.finish())
+    }
+
+    /// A licence by its text.
+    pub(super) fn licence(text: &str) -> Self {
+        Self::Licence(Hasher::new("licence").part(text.as_bytes()).finish())
+    }
+
+    /// A registered party.
+    pub(super) fn party(party: &Party) -> Self {
+        match party {
+            Party::Authority(id) => Self::Authority(*id),
+            Party::Hospital(id) => Self::Hospital(*id),
+            Party::Doctor(id) => Self::Doctor(*id),
+            Party::Patient(id) => Self::Patient(*id),
+        }
+    }
+}
+
+/// A search that a plan relies on, and what it matched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scan {
+    /// What was searched for.
+    pub query: Query,
+    /// The digest of the names of all records that matched.
+    pub matched: Digest,
+}
+
+/// A plan that was made without carrying it out.
+#[derive(Clone, Debug)]
+pub struct Simulated {
+    /// What the contract would answer.
+    pub receipt: Receipt,
+    /// All entries that the plan relies on, in ascending order, each once.
+    pub reads: Vec<Key>,
+    /// All searches that the plan relies on.
+    pub scans: Vec<Scan>,
+    /// What would change; nothing unless the call is accepted.
+    pub writes: std::sync::Arc<[Write]>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Reads {
+    keys: Vec<Key>,
+    scans: Vec<Scan>,
+}
+
+/// The committed state as a call sees it, and the writes that the call has planned so far. What a
+/// call writes it does not read again.
+#[derive(Debug)]
+pub(super) struct View<'s> {
+    state: &'s State,
+    height: u64,
+    reads: Option<Reads>,
+    writes: Vec<Write>,
+}
+
+impl<'s> View<'s> {
+    /// A view that keeps no list of what is read, and puts the writes into this empty list.
+    pub(super) fn new(state: &'s State, height: u64, writes: Vec<Write>) -> Self {
+        Self {
+            state,
+            height,
+            reads: None,
+            writes,
+        }
+    }
+
+    /// A view that keeps a list of what is read.
+    pub(super) fn recording(state: &'s State, height: u64) -> Self {
+        Self {
+            reads: Some(Reads::default()),
+            ..Self::new(state, height, Vec::new())
+        }
+    }
+
+    /// The writes, of an accepted call.
+    pub(super) fn into_writes(self) -> Vec<Write> {
+        self.writes
+    }
+
+    /// Everything about the plan.
+    pub(super) fn into_simulated(self, receipt: Receipt) -> Simulated {
+        let Reads { mut keys, scans } = self.reads.unwrap_or_default();
+        keys.sort_unstable();
+        keys.dedup();
+        Simulated {
+            receipt,
+            reads: keys,
+            scans,
+            writes: self.writes.into(),
+        }
+    }
+
+    /// Plans a change.
+    pub(super) fn write(&mut self, change: Change) {
+        self.writes.push(Write(change));
+    }
+
+    /// Drops all planned changes.
+    pub(super) fn retract(&mut self) {
+        self.writes.clear();
+    }
+
+    /// Notes that an entry was looked at.
+    fn note(&mut self, key: impl FnOnce() -> Key) {
+        if let Some(reads) = &mut self.reads {
+            reads.keys.push(key());
+        }
+    }
+
+    /// The height at which the call is executed.
+    pub(super) fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// The rules of the chain.
+    pub(super) fn rules(&self) -> &'s Rules {
+        &self.state.rules
+    }
+
+    /// The identities; for what depends on one of them that was noted before.
+    pub(super) fn directory(&self) -> &'s Directory {
+        &self.state.directory
+    }
+
+    /// Where a party stands in the directory; refuses unknown ones.
+    pub(super) fn place(&mut self, party: &Party) -> Result<Place, Code> {
+        self.note(|| Key::party(party));
+        self.state.directory.place(party)
+    }
+
+    /// The place of a hospital.
+    pub(super) fn hospital(&mut self, id: &HospitalId) -> Result<u32, Code> {
+        self.note(|| Key::Hospital(*id));
+        self.state.directory.hospital(id)
+    }
+
+    /// The place of a doctor.
+    pub(super) fn doctor(&mut self, id: &DoctorId) -> Result<u32, Code> {
+        self.note(|| Key::Doctor(*id));
+        self.state.directory.doctor(id)
+    }
+
+    /// The place of a patient.
+    pub(super) fn patient(&mut self, id: &PatientId) -> Result<u32, Code> {
+        self.note(|| Key::Patient(*id));
+        self.state.directory.patient(id)
+    }
+
+    /// The authority at a place.
+    pub(super) fn authority_at(&mut self, at: u32) -> &'s Authority {
+        let authority = self.state.directory.authority_at(at);
+        self.note(|| Key::Authority(AuthorityId::of(&authority.key)));
+        authority
+    }
+
+    /// The hospital at a place.
+    pub(super) fn hospital_at(&mut self, at: u32) -> &'s Hospital {
+        let hospital = self.state.directory.hospital_at(at);
+        self.note(|| Key::Hospital(HospitalId::of(&hospital.key)));
+        hospital
+    }
+
+    /// The doctor at a place.
+    pub(super) fn doctor_at(&mut self, at: u32) -> &'s Doctor {
+        let doctor = self.state.directory.doctor_at(at);
+        self.note(|| Key::Doctor(DoctorId::of(&doctor.key)));
+        doctor
+    }
+
+    /// The patient at a place.
+    pub(super) fn patient_at(&mut self, at: u32) -> &'s Patient {
+        let patient = self.state.directory.patient_at(at);
+        self.note(|| Key::Patient(PatientId::of(&patient.key)));
+        patient
+    }
+
+    /// The key with which a registered party signs at this height. Who speaks for a patient is
+    /// decided here and nowhere else.
+    pub(super) fn key_of(&mut self, place: Place) -> &'s PublicKey {
+        match place {
+            Place::Authority(at) => &self.authority_at(at).key,
+            Place::Hospital(at) => &self.hospital_at(at).key,
+            Place::Doctor(at) => &self.doctor_at(at).key,
+            Place::Patient(at) => &self.patient_at(at).key,
+        }
+    }
+
+    /// Whether a caller is the patient at a place, under whatever name.
+    pub(super) fn is_patient(&mut self, by: Place, patient: u32) -> bool {
+        by == Place::Patient(patient)
+    }
+
+    /// Whether a licence is taken.
+    pub(super) fn is_licensed(&mut self, licence: &str) -> bool {
+        self.note(|| Key::licence(licence));
+        self.state.directory.is_licensed(licence)
+    }
+
+    /// Whether a party has used a number before.
+    pub(super) fn has_used(&mut self, place: Place, nonce: u64) -> bool {
+        let state = self.state;
+        self.note(|| Key::Nonce(state.directory.party(place), nonce));
+        state.used.contains(&(place, nonce))
+    }
+
+    /// The record of a name.
+    pub(super) fn record(&mut self, rid: &RecordId) -> Option<&'s Record> {
+        self.note(|| Key::Record(*rid));
+        self.state.records.find(rid).map(|(_, record)| record)
+    }
+
+    /// Whether a doctor has recorded a document for a patient before.
+    pub(super) fn has_payload(&mut self, draft: &Draft, doctor: u32, patient: u32) -> bool {
+        self.note(|| Key::payload(draft));
+        let payload = (patient, doctor, draft.content().payload_hash);
+        self.state.payloads.contains(&payload)
+    }
+
+    /// The grant of a name.
+    pub(super) fn grant_of(&mut self, gid: &GrantId) -> Option<&'s Grant> {
+        self.note(|| Key::Grant(*gid));
+        self.state.grants.find(gid).map(|(_, grant)| grant)
+    }
+
+    /// Answers a query, with handles that this salt makes.
+    pub(super) fn search(&mut self, query: &Query, salt: &Digest) -> Result<Answer, Code> {
+        if let Some(reads) = &mut self.reads {
+            reads.scans.push(Scan {
+                query: query.clone(),
+                matched: self.state.matched(query),
+            });
+        }
+        self.state.search(query, salt)
+    }
+}
+
+impl State {
+    /// The digest of the names of all records that match a query; of too many only that they are.
+    fn matched(&self, query: &Query) -> Digest {
+        let records = self.matching(query);
+        let hasher = Hasher::new("matched").number(records.len() as u64);
+        if records.len() > MATCHES_MAX {
+            return hasher.finish();
+        }
+        let mut rids: Vec<RecordId> = records.iter().map(|r| r.draft.content().rid).collect();
+        // The order in which they are found depends on what other conditions match.
+        rids.sort_unstable();
+        rids.iter()
+            .fold(hasher, |hasher, rid| hasher.digest(&rid.0))
+            .finish()
+    }
+
+    /// Whether a search still matches what it matched when a plan relied on it.
+    pub fn rescan(&self, scan: &Scan) -> bool {
+        self.matched(&scan.query) == scan.matched
+    }
+}
