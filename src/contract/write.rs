@@ -96,14 +96,16 @@ impl State {
 
     fn put(&mut self, height: u64, change: &Change) {
         match change {
-            Change::Call(digest) => self.root.append(digest),
+            Change::Call(digest) => {
+                self.tree.append(digest);
+            }
             Change::Nonce { by, nonce, .. } => {
                 self.used.insert((*by, *nonce));
             }
             Change::Enrolled(identity) => {
                 let entry = Arc::make_mut(&mut self.directory).add(Identity::clone(identity));
                 let key = Key::party(&identity.party());
-                self.root.set(&key, || None, &entry);
+                self.tree.set(&key.digest(), &entry);
             }
             Change::Licence(_) => {}
             Change::Standing {
@@ -124,17 +126,16 @@ impl State {
             Change::Access(access) => {
                 let access = Access { height, ..**access };
                 let key = Key::Access(access.order);
-                self.root.set(&key, || None, &access.entry());
+                self.tree.set(&key.digest(), &access.entry());
                 self.audit.push(access);
             }
         }
     }
 
     fn put_standing(&mut self, place: Place, party: &Party, standing: Standing) {
-        let was = self.directory.entry(place);
         Arc::make_mut(&mut self.directory).set_standing(place, standing);
         let is = self.directory.entry(place);
-        self.root.set(&Key::party(party), || Some(was), &is);
+        self.tree.set(&Key::party(party).digest(), &is);
     }
 
     /// A record is in the index while it can be found.
@@ -146,8 +147,7 @@ impl State {
         };
         let (at, old) = self.records.slot(&rid);
         let key = Key::Record(rid);
-        self.root
-            .set(&key, || old.map(Record::entry), &record.entry());
+        self.tree.set(&key.digest(), &record.entry());
         let was = old.is_some_and(|old| old.status.is_found());
         record.ticket = old.map_or(0, |old| old.ticket);
         let case = &record.draft.content().summary;
@@ -161,10 +161,8 @@ impl State {
 
     fn put_grant(&mut self, grant: &Grant) {
         let gid = grant.gid();
-        let (at, old) = self.grants.slot(&gid);
-        let key = Key::Grant(gid);
-        self.root
-            .set(&key, || old.map(Grant::entry), &grant.entry());
+        let (at, _) = self.grants.slot(&gid);
+        self.tree.set(&Key::Grant(gid).digest(), &grant.entry());
         self.grants.put(at, gid, grant.clone());
     }
 }

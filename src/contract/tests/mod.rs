@@ -5,6 +5,7 @@ mod finding;
 mod laws;
 mod life;
 mod plans;
+mod proofs;
 mod refusals;
 mod workload;
 
