@@ -23,7 +23,6 @@ mod order;
 mod popularity;
 pub mod population;
 pub mod records;
-mod root;
 pub mod rules;
 pub mod search;
 pub mod share;
@@ -31,6 +30,7 @@ pub mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 pub mod view;
 pub mod write;
 
@@ -52,6 +52,7 @@ use message::RecordId;
 use records::Record;
 use share::{Share, ShareId};
 use table::Table;
+use tree::{CallProof, EntryProof, Tree};
 use view::View;
 
 /// What the contract answers.
@@ -88,7 +89,7 @@ pub struct State {
     usage: BTreeMap<identity::Place, search::Usage>,
     /// The numbers that each party has used.
     used: BTreeSet<(identity::Place, u64)>,
-    root: root::Root,
+    tree: Tree,
     /// Empty; kept between calls for its memory.
     writes: Vec<Write>,
 }
@@ -99,7 +100,7 @@ impl State {
         Self {
             rules,
             directory: population.directory(),
-            root: population.root(),
+            tree: population.tree(),
             ..Self::default()
         }
     }
@@ -133,14 +134,44 @@ impl State {
         view.into_simulated(receipt)
     }
 
-    /// The digest of the state and of all calls that led to it.
+    /// Hashes what was written since the last time, so that the root and proofs are quick: to be
+    /// done at the end of every block.
+    pub fn seal(&mut self) {
+        self.tree.seal();
+    }
+
+    /// The digest of the state and of all calls that led to it: the one in a block's header. It is
+    /// the same before the state is sealed, and takes longer.
     pub fn root(&self) -> Digest {
-        self.root.digest()
+        self.tree.root()
+    }
+
+    /// The digest of an entry's present content, if it is one that the tree holds.
+    pub fn entry(&self, key: &Key) -> Option<&Digest> {
+        self.tree.get(&key.digest())
+    }
+
+    /// Proves to whoever knows the root what the state holds under a key, or that it holds
+    /// nothing; see [`tree::verify`]. Nothing for what is no entry: of numbers, licences and
+    /// documents that were used the calls tell, and the entries made with them.
+    pub fn prove(&self, key: &Key) -> Option<EntryProof> {
+        key.is_entry().then(|| self.tree.prove(&key.digest()))
+    }
+
+    /// How many calls were accepted since the genesis.
+    pub fn calls(&self) -> u64 {
+        self.tree.calls()
+    }
+
+    /// Proves that a call was accepted as the one of this place, counted from 0; see
+    /// [`tree::verify_call`]. Nothing if there were fewer.
+    pub fn prove_call(&self, place: u64) -> Option<CallProof> {
+        self.tree.prove_call(place)
     }
 
     /// The digest of the live entries alone: equal states, equal digests, however they came about.
     pub fn entries(&self) -> Digest {
-        self.root.entries()
+        self.tree.entries()
     }
 
     /// The rules of the chain.

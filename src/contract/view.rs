@@ -94,6 +94,25 @@ impl Key {
         }
     }
 
+    /// Whether the state's tree holds such entries. Others are part of calls and entries that it
+    /// holds.
+    pub(super) fn is_entry(&self) -> bool {
+        match self {
+            Self::Authority(_)
+            | Self::Hospital(_)
+            | Self::Doctor(_)
+            | Self::Patient(_)
+            | Self::Record(_)
+            | Self::Grant(_)
+            | Self::Usage(_)
+            | Self::Access(_)
+            | Self::Emergencies(_)
+            | Self::Mail(..)
+            | Self::Share(_) => true,
+            Self::Licence(_) | Self::Nonce(..) | Self::Payload(_) | Self::Call(_) => false,
+        }
+    }
+
     /// The document of a draft.
     pub(super) fn payload(draft: &Draft) -> Self {
         let content = draft.content();

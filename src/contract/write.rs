@@ -10,7 +10,7 @@ use super::access::{Access, Emergencies, Grant, Mail};
 use super::identity::{DoctorId, Identity, Party, Place, Standing};
 use super::message::Draft;
 use super::records::Record;
-use super::search::{Seen, Usage};
+use super::search::Seen;
 use super::share::Share;
 use super::view::Key;
 use crate::base::crypto::{Digest, Hasher};
@@ -121,14 +121,16 @@ impl State {
 
     fn put(&mut self, height: u64, change: &Change) {
         match change {
-            Change::Call(digest) => self.root.append(digest),
+            Change::Call(digest) => {
+                self.tree.append(digest);
+            }
             Change::Nonce { by, nonce, .. } => {
                 self.used.insert((*by, *nonce));
             }
             Change::Enrolled(identity) => {
                 let entry = Arc::make_mut(&mut self.directory).add(Identity::clone(identity));
                 let key = Key::party(&identity.party());
-                self.root.set(&key, || None, &entry);
+                self.tree.set(&key.digest(), &entry);
             }
             Change::Licence(_) => {}
             Change::Standing {
@@ -149,7 +151,7 @@ impl State {
             Change::Access(access) => {
                 let access = Access { height, ..**access };
                 let key = Key::Access(access.order);
-                self.root.set(&key, || None, &access.entry());
+                self.tree.set(&key.digest(), &access.entry());
                 self.audit.push(access);
             }
             Change::Emergency { doctor, did } => self.put_emergency(height, *doctor, did),
@@ -159,15 +161,15 @@ impl State {
                     ..Mail::clone(mail)
                 };
                 let key = Key::Mail(mail.to, mail.order);
-                self.root.set(&key, || None, &mail.entry());
+                self.tree.set(&key.digest(), &mail.entry());
                 self.mailboxes.entry(mail.patient).or_default().push(mail);
             }
             Change::Share(share) => self.put_share(height, share),
             Change::Answered { by, party, seen } => {
-                let was = self.usage.get(by).map(Usage::entry);
                 let usage = self.usage.entry(*by).or_default();
                 usage.note(height, seen.as_ref());
-                self.root.set(&Key::Usage(*party), || was, &usage.entry());
+                let key = Key::Usage(*party);
+                self.tree.set(&key.digest(), &usage.entry());
             }
         }
     }
@@ -176,8 +178,7 @@ impl State {
         let old = self.emergencies.get(&doctor);
         let new = old.cloned().unwrap_or_default().claimed(height);
         let key = Key::Emergencies(*did);
-        self.root
-            .set(&key, || old.map(Emergencies::entry), &new.entry());
+        self.tree.set(&key.digest(), &new.entry());
         self.emergencies.insert(doctor, new);
     }
 
@@ -187,16 +188,14 @@ impl State {
         let since = old.map_or(height, Share::since);
         let share = share.clone().requested_at(since);
         let key = Key::Share(sid);
-        self.root
-            .set(&key, || old.map(Share::entry), &share.entry());
+        self.tree.set(&key.digest(), &share.entry());
         self.shares.put(at, sid, share);
     }
 
     fn put_standing(&mut self, place: Place, party: &Party, standing: Standing) {
-        let was = self.directory.entry(place);
         Arc::make_mut(&mut self.directory).set_standing(place, standing);
         let is = self.directory.entry(place);
-        self.root.set(&Key::party(party), || Some(was), &is);
+        self.tree.set(&Key::party(party).digest(), &is);
     }
 
     /// A record is in the index while it can be found.
@@ -208,8 +207,7 @@ impl State {
         };
         let (at, old) = self.records.slot(&rid);
         let key = Key::Record(rid);
-        self.root
-            .set(&key, || old.map(Record::entry), &record.entry());
+        self.tree.set(&key.digest(), &record.entry());
         let was = old.is_some_and(|old| old.status.is_found());
         let case = &record.draft.content().summary;
         match (was, record.status.is_found()) {
@@ -222,10 +220,8 @@ impl State {
 
     fn put_grant(&mut self, grant: &Grant) {
         let gid = grant.gid();
-        let (at, old) = self.grants.slot(&gid);
-        let key = Key::Grant(gid);
-        self.root
-            .set(&key, || old.map(Grant::entry), &grant.entry());
+        let (at, _) = self.grants.slot(&gid);
+        self.tree.set(&Key::Grant(gid).digest(), &grant.entry());
         self.grants.put(at, gid, grant.clone());
     }
 }

@@ -9,6 +9,7 @@ use crate::base::random::{Random, Stream};
 use crate::base::units::Ratio;
 use crate::contract::access::Grant;
 use crate::contract::call::{Order, Proof};
+use crate::contract::identity::DoctorId;
 use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
 use crate::contract::search::{Condition, Index, Query};
@@ -97,22 +98,33 @@ fn check_sums(state: &State) {
 
 /// The digest of the entries is that of the entries as they are now, made afresh.
 fn check_entries(state: &State, people: &Population) {
-    let mut root = people.root();
+    let mut tree = people.tree();
     for record in state.records.iter() {
         let key = Key::Record(record.draft.content().rid);
-        root.set(&key, || None, &record.entry());
+        tree.set(&key.digest(), &record.entry());
     }
     for grant in state.grants.iter() {
-        root.set(&Key::Grant(grant.gid()), || None, &grant.entry());
+        tree.set(&Key::Grant(grant.gid()).digest(), &grant.entry());
     }
     for reading in state.audit() {
-        root.set(&Key::Access(reading.order), || None, &reading.entry());
+        tree.set(&Key::Access(reading.order).digest(), &reading.entry());
     }
     for (place, usage) in &state.usage {
         let key = Key::Usage(state.directory.party(*place));
-        root.set(&key, || None, &usage.entry());
+        tree.set(&key.digest(), &usage.entry());
     }
-    assert_eq!(root.entries(), state.entries());
+    for share in state.shares.iter() {
+        tree.set(&Key::Share(share.sid()).digest(), &share.entry());
+    }
+    for mail in state.mailboxes.values().flatten() {
+        let key = Key::Mail(mail.to, mail.order);
+        tree.set(&key.digest(), &mail.entry());
+    }
+    for (&doctor, claimed) in &state.emergencies {
+        let did = DoctorId::of(&state.directory.doctor_at(doctor).key);
+        tree.set(&Key::Emergencies(did).digest(), &claimed.entry());
+    }
+    assert_eq!(tree.entries(), state.entries());
 }
 
 #[test]

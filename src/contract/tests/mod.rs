@@ -6,6 +6,7 @@ mod guarding;
 mod laws;
 mod life;
 mod plans;
+mod proofs;
 mod refusals;
 mod sharing;
 mod workload;
