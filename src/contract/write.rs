@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::State;
-use super::access::{Access, Emergencies, Grant, Mail};
+use super::access::{Access, Grant, Mail};
 use super::identity::{DoctorId, Identity, Party, Place, Standing};
 use super::message::Draft;
 use super::records::Record;
