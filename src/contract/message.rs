@@ -84,6 +84,12 @@ impl Message {
         Hasher::new(purpose).part(&self.0).finish()
     }
 
+    /// The bytes themselves.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Bytes so far.
     pub(super) fn len(&self) -> u32 {
         self.0.len() as u32

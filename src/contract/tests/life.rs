@@ -23,7 +23,7 @@ fn everybody(stage: &mut Stage) -> Result<Answer, Code> {
     match asked {
         Receipt::Found(answer) => Ok(Answer::clone(&answer)),
         Receipt::Refused(code) => Err(code),
-        Receipt::Accepted => panic!("a search finds or is refused"),
+        Receipt::Accepted | Receipt::Suggested(_) => panic!("a search finds or is refused"),
     }
 }
 
@@ -138,13 +138,20 @@ fn everybody_a_grant_means_can_use_it_and_nobody_else() {
 fn what_was_signed_before_a_revocation_stays_and_is_shown_as_such() {
     let (mut stage, _) = just_enough();
     let (by, whom) = (stage.authority(1), stage.doctor(4).0);
-    stage.record(4, 20);
+    (20..25).for_each(|patient| {
+        stage.record(4, patient);
+    });
     let end = stage.order(&by, Act::SetStanding(whom, Standing::Ended));
     stage.accept(&end);
     let answer = everybody(&mut stage).unwrap();
     let verified = answer.rows.iter().filter(|row| row.verified).count();
-    assert_eq!((answer.rows.len(), verified), (6, 5));
-    assert_eq!(answer.about, 5, "six, rounded down to a multiple of five");
+    assert_eq!((answer.rows.len(), verified), (10, 5));
+    stage.record(0, 25);
+    let answer = everybody(&mut stage).unwrap();
+    assert_eq!(
+        answer.about, 10,
+        "eleven, rounded down to a multiple of five"
+    );
 }
 
 #[test]
