@@ -186,6 +186,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
             author: author(scenario),
         },
         population: Population::new(hospitals, workload.doctors, workload.patients),
+        rules: scenario.contract,
         outages: outages(scenario),
         slow: slow(scenario),
         liars,

@@ -117,6 +117,8 @@ pub struct Plan {
     pub workload: Workload,
     /// The people behind the calls.
     pub population: Population,
+    /// The rules of their contract.
+    pub rules: Rules,
     /// Crashes.
     pub outages: Vec<Outage>,
     /// Slow nodes.
@@ -333,7 +335,7 @@ impl<P: Protocol> Simulation<P> {
             leader_outages,
             pending: BTreeMap::new(),
         };
-        let genesis = State::genesis(&plan.population, Rules::default());
+        let genesis = State::genesis(&plan.population, plan.rules);
         simulation.found_nodes(signers, &genesis);
         simulation.found_clients(&plan.population, &genesis);
         for outage in &outages {
