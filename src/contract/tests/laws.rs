@@ -9,7 +9,9 @@ use crate::base::random::{Random, Stream};
 use crate::base::units::Ratio;
 use crate::contract::access::Grant;
 use crate::contract::call::{Order, Proof};
-use crate::contract::identity::DoctorId;
+use crate::contract::identity::{
+    Doctor, DoctorId, Hospital, Identity, Patient, PatientId, Standing,
+};
 use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
 use crate::contract::search::{Condition, Index, Query};
@@ -17,7 +19,7 @@ use crate::contract::share::ShareId;
 use crate::contract::{Author, AuthorSettings, Key, Mix};
 
 /// An author who errs in a third of the calls.
-pub(super) fn author(people: &Population, me: u16) -> Author {
+pub(in crate::contract) fn author(people: &Population, me: u16) -> Author {
     let settings = AuthorSettings {
         mix: Mix {
             submit: 4,
@@ -208,6 +210,7 @@ fn searches(stage: &Stage) -> Vec<Act> {
     vec![
         Act::Search(query.clone()),
         Act::AuditedSearch(query.clone()),
+        Act::Suggest(query.clone()),
         contact(1, [0; 16]),
         contact(2, [0; 16]),
         contact(1, [1; 16]),
@@ -244,12 +247,56 @@ fn grants(stage: &Stage) -> Vec<Act> {
         .collect()
 }
 
-/// Orders about records and grants that differ in one thing each.
-fn acts(stage: &Stage) -> Vec<Act> {
+/// Orders about people that differ in one thing each.
+fn identities(stage: &Stage) -> Vec<Act> {
+    let key = stage.doctor(0).1.public();
+    let hid = stage.people.hospital(0).id;
+    let standing = Standing::Active;
+    let hospital = |region| {
+        Identity::Hospital(Hospital {
+            key,
+            name: "A".into(),
+            region,
+            standing,
+        })
+    };
+    let doctor = |real_name: &str, licence: &str, specialty| {
+        Identity::Doctor(Doctor {
+            key,
+            real_name: real_name.into(),
+            licence: licence.into(),
+            hid,
+            specialty,
+            own: Digest::ZERO,
+            standing,
+        })
+    };
+    let patient = |pid| Identity::Patient(PatientId(pid), Patient { key, standing });
+    let identities = [
+        hospital(0),
+        hospital(1),
+        doctor("ab", "c", 0),
+        doctor("a", "bc", 0),
+        doctor("a", "bc", 1),
+        patient(Digest::ZERO),
+        patient(Digest([1; 32])),
+    ];
+    let enrol = |identity| Act::Enrol(Arc::new(identity));
+    let mut acts: Vec<Act> = identities.into_iter().map(enrol).collect();
+    for party in [stage.hospital(0).0, stage.doctor(0).0, stage.patient(0).0] {
+        acts.push(Act::SetStanding(party, Standing::Suspended));
+        acts.push(Act::SetStanding(party, Standing::Ended));
+    }
+    acts
+}
+
+/// Orders that differ in one thing each.
+pub(in crate::contract) fn acts(stage: &Stage) -> Vec<Act> {
     let base = stage.care(1, Scope::All);
     let rid = RecordId(Digest::ZERO);
     let gid = GrantId(Digest::ZERO);
     let mut acts = grants(stage);
+    acts.extend(identities(stage));
     acts.extend([
         Act::Reject(rid),
         Act::Withdraw(rid),
