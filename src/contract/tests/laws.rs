@@ -67,7 +67,7 @@ fn a_refusal_changes_nothing_and_every_change_changes_the_root() {
 }
 
 /// Both signatures of every entered record verify, and exactly the active ones are in the index.
-fn check_records(state: &State) {
+pub(super) fn check_records(state: &State) {
     let mut index = Index::default();
     for (at, record) in state.records.iter().enumerate() {
         let doctor = &state.directory.doctor_at(record.doctor).key;
@@ -99,8 +99,15 @@ fn check_sums(state: &State) {
 }
 
 /// The digest of the entries is that of the entries as they are now, made afresh.
-fn check_entries(state: &State, people: &Population) {
+pub(super) fn check_entries(state: &State, people: &Population) {
     let mut tree = people.tree();
+    let hospitals = (0..people.hospitals()).map(|n| Party::Hospital(people.hospital(n).id));
+    let doctors = (0..people.doctors()).map(|n| Party::Doctor(people.doctor(n).id));
+    let patients = (0..people.patients()).map(|n| Party::Patient(people.patient(n).id));
+    for party in hospitals.chain(doctors).chain(patients) {
+        let place = state.directory.place(&party).unwrap();
+        tree.set(&Key::party(&party).digest(), &state.directory.entry(place));
+    }
     for record in state.records.iter() {
         let key = Key::Record(record.draft.content().rid);
         tree.set(&key.digest(), &record.entry());

@@ -1,5 +1,6 @@
 //! Tests of the contract as a whole.
 
+mod chaos;
 mod consent;
 mod finding;
 mod guarding;
