@@ -8,7 +8,7 @@
 //!
 //! `identity` says who takes part, `message` and `call` what is signed, `order` checks what one
 //! party asks for; `records`, `access`, `share` and `search` are what the contract is about. `view` is how
-//! they read the state and `write` how they change it. `population` and `author` make the people
+//! they read the state and `write` how they change it; `wire` is calls as bytes. `population` and `author` make the people
 //! and the calls of a workload.
 
 pub mod access;
@@ -32,6 +32,7 @@ mod table;
 mod tests;
 pub mod tree;
 pub mod view;
+pub mod wire;
 pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -294,6 +294,10 @@ impl<'s> View<'s> {
     /// Form, time and identities of a draft: the groups of checks before signatures.
     fn parties(&mut self, draft: &Draft) -> Result<Parties, Code> {
         let content = draft.content();
+        // Nothing is what a draft says to replace when it replaces none; so nothing is called so.
+        if content.rid.0 == Digest::ZERO {
+            return Err(Code::EmptyField);
+        }
         content.summary.check()?;
         if content.payload_bytes > PAYLOAD_MAX {
             return Err(Code::BodyTooLarge);

@@ -9,7 +9,9 @@ use crate::base::random::{Random, Stream};
 use crate::base::units::Ratio;
 use crate::contract::access::Grant;
 use crate::contract::call::{Order, Proof};
-use crate::contract::identity::DoctorId;
+use crate::contract::identity::{
+    Doctor, DoctorId, Hospital, Identity, Patient, PatientId, Standing,
+};
 use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
 use crate::contract::search::{Condition, Index, Query};
@@ -17,7 +19,7 @@ use crate::contract::share::ShareId;
 use crate::contract::{Author, AuthorSettings, Key, Mix};
 
 /// An author who errs in a third of the calls.
-pub(super) fn author(people: &Population, me: u16) -> Author {
+pub(in crate::contract) fn author(people: &Population, me: u16) -> Author {
     let settings = AuthorSettings {
         mix: Mix {
             submit: 4,
@@ -65,7 +67,7 @@ fn a_refusal_changes_nothing_and_every_change_changes_the_root() {
 }
 
 /// Both signatures of every entered record verify, and exactly the active ones are in the index.
-fn check_records(state: &State) {
+pub(super) fn check_records(state: &State) {
     let mut index = Index::default();
     for (at, record) in state.records.iter().enumerate() {
         let doctor = &state.directory.doctor_at(record.doctor).key;
@@ -97,8 +99,15 @@ fn check_sums(state: &State) {
 }
 
 /// The digest of the entries is that of the entries as they are now, made afresh.
-fn check_entries(state: &State, people: &Population) {
+pub(super) fn check_entries(state: &State, people: &Population) {
     let mut tree = people.tree();
+    let hospitals = (0..people.hospitals()).map(|n| Party::Hospital(people.hospital(n).id));
+    let doctors = (0..people.doctors()).map(|n| Party::Doctor(people.doctor(n).id));
+    let patients = (0..people.patients()).map(|n| Party::Patient(people.patient(n).id));
+    for party in hospitals.chain(doctors).chain(patients) {
+        let place = state.directory.place(&party).unwrap();
+        tree.set(&Key::party(&party).digest(), &state.directory.entry(place));
+    }
     for record in state.records.iter() {
         let key = Key::Record(record.draft.content().rid);
         tree.set(&key.digest(), &record.entry());
@@ -208,6 +217,7 @@ fn searches(stage: &Stage) -> Vec<Act> {
     vec![
         Act::Search(query.clone()),
         Act::AuditedSearch(query.clone()),
+        Act::Suggest(query.clone()),
         contact(1, [0; 16]),
         contact(2, [0; 16]),
         contact(1, [1; 16]),
@@ -244,12 +254,56 @@ fn grants(stage: &Stage) -> Vec<Act> {
         .collect()
 }
 
-/// Orders about records and grants that differ in one thing each.
-fn acts(stage: &Stage) -> Vec<Act> {
+/// Orders about people that differ in one thing each.
+fn identities(stage: &Stage) -> Vec<Act> {
+    let key = stage.doctor(0).1.public();
+    let hid = stage.people.hospital(0).id;
+    let standing = Standing::Active;
+    let hospital = |region| {
+        Identity::Hospital(Hospital {
+            key,
+            name: "A".into(),
+            region,
+            standing,
+        })
+    };
+    let doctor = |real_name: &str, licence: &str, specialty| {
+        Identity::Doctor(Doctor {
+            key,
+            real_name: real_name.into(),
+            licence: licence.into(),
+            hid,
+            specialty,
+            own: Digest::ZERO,
+            standing,
+        })
+    };
+    let patient = |pid| Identity::Patient(PatientId(pid), Patient { key, standing });
+    let identities = [
+        hospital(0),
+        hospital(1),
+        doctor("ab", "c", 0),
+        doctor("a", "bc", 0),
+        doctor("a", "bc", 1),
+        patient(Digest::ZERO),
+        patient(Digest([1; 32])),
+    ];
+    let enrol = |identity| Act::Enrol(Arc::new(identity));
+    let mut acts: Vec<Act> = identities.into_iter().map(enrol).collect();
+    for party in [stage.hospital(0).0, stage.doctor(0).0, stage.patient(0).0] {
+        acts.push(Act::SetStanding(party, Standing::Suspended));
+        acts.push(Act::SetStanding(party, Standing::Ended));
+    }
+    acts
+}
+
+/// Orders that differ in one thing each.
+pub(in crate::contract) fn acts(stage: &Stage) -> Vec<Act> {
     let base = stage.care(1, Scope::All);
     let rid = RecordId(Digest::ZERO);
     let gid = GrantId(Digest::ZERO);
     let mut acts = grants(stage);
+    acts.extend(identities(stage));
     acts.extend([
         Act::Reject(rid),
         Act::Withdraw(rid),

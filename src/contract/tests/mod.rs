@@ -1,5 +1,6 @@
 //! Tests of the contract as a whole.
 
+mod chaos;
 mod consent;
 mod finding;
 mod guarding;
@@ -10,6 +11,8 @@ mod proofs;
 mod refusals;
 mod sharing;
 mod workload;
+
+pub(super) use laws::{acts, author};
 
 use super::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
 use super::call::{Act, Terms};
@@ -22,7 +25,7 @@ use crate::base::crypto::{Digest, KeyPair};
 /// Doctors 0 to 7 work at hospitals 0 to 3 in turn and are patients 0 to 7 themselves; patients 8
 /// to 39 are nobody else.
 #[derive(Clone)]
-struct Stage {
+pub(super) struct Stage {
     people: Population,
     state: State,
     height: u64,
@@ -31,7 +34,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let people = Population::new(4, 8, 40);
         Self {
             state: State::genesis(&people, Rules::default()),
@@ -52,17 +55,17 @@ impl Stage {
         (Party::Authority(person.id), person.keys.clone())
     }
 
-    fn hospital(&self, number: u32) -> (Party, KeyPair) {
+    pub(super) fn hospital(&self, number: u32) -> (Party, KeyPair) {
         let person = self.people.hospital(number);
         (Party::Hospital(person.id), person.keys.clone())
     }
 
-    fn doctor(&self, number: u32) -> (Party, KeyPair) {
+    pub(super) fn doctor(&self, number: u32) -> (Party, KeyPair) {
         let person = self.people.doctor(number);
         (Party::Doctor(person.id), person.keys.clone())
     }
 
-    fn patient(&self, number: u32) -> (Party, KeyPair) {
+    pub(super) fn patient(&self, number: u32) -> (Party, KeyPair) {
         let person = self.people.patient(number);
         (Party::Patient(person.id), person.keys.clone())
     }
@@ -139,7 +142,7 @@ impl Stage {
     }
 
     /// Lets a patient do something.
-    fn by_patient(&mut self, patient: u32, act: Act) -> SignedCall {
+    pub(super) fn by_patient(&mut self, patient: u32, act: Act) -> SignedCall {
         let by = self.patient(patient);
         self.order(&by, act)
     }

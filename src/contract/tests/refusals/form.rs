@@ -20,6 +20,9 @@ pub const FORM: &[(Code, Story)] = &[
         };
         s.by_patient(8, act)
     }),
+    (Code::EmptyField, |s| {
+        s.submission(0, 8, |c| c.rid = RecordId(NOBODY))
+    }),
     (Code::EmptyField, |s| summarised(s, |x| x.diagnoses.clear())),
     (Code::EmptyField, |s| {
         let terms = s.care(0, Scope::Records(vec![]));
