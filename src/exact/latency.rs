@@ -36,6 +36,7 @@ impl Observer for Heard {
             | Event::Restarted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }
+            | Event::Contacted { .. }
             | Event::Fired { .. } => {}
         }
     }

@@ -142,6 +142,10 @@ fn row(label: &Label, scenario: &Scenario, outcome: &Outcome) -> Row {
         client_messages: summary.client_messages,
         client_bytes: summary.client_bytes,
         events: outcome.totals.events,
+        contacts: summary.contacts.count,
+        contact_latency_mean_ms: summary.contacts.mean_ms,
+        contact_latency_p50_ms: summary.contacts.p50_ms,
+        contact_latency_p99_ms: summary.contacts.p99_ms,
         swept: label.swept.clone(),
     }
 }

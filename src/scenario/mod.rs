@@ -63,6 +63,10 @@ pub const COLUMNS: &[&str] = &[
     "convicted_wrongly",
     "identified_after_ms",
     "simulated_s",
+    "contacts",
+    "contact_latency_mean_ms",
+    "contact_latency_p50_ms",
+    "contact_latency_p99_ms",
 ];
 
 /// Values set from outside: dotted key and YAML text.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::contact::Contacts;
 use super::event::Event;
 use super::message::{Answer, Payload, Post, Reply, Stored};
 use super::{Desk, Local, World};
@@ -15,8 +16,8 @@ use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
 use crate::base::units::Rate;
 use crate::chain::{Executed, Height, Transaction, TransactionId};
-use crate::contract::SignedCall;
 use crate::contract::author::Author;
+use crate::contract::{Receipt, SignedCall};
 use crate::network::{Departure, Egress};
 use crate::protocol::{Protocol, Retry};
 
@@ -63,6 +64,7 @@ pub struct ClientHost {
     pending: BTreeMap<u64, Pending>,
     /// Who has replied with which block.
     replies: BTreeMap<(Height, Digest), Replies>,
+    contacts: Contacts,
     /// Whom this host asks first.
     target: NodeId,
     submitted: u64,
@@ -132,6 +134,7 @@ impl ClientHost {
             overdue: VecDeque::new(),
             pending: BTreeMap::new(),
             replies: BTreeMap::new(),
+            contacts: Contacts::new(world.seed, id),
             target: gateways[0],
             submitted: 0,
             egress: Egress::default(),
@@ -146,7 +149,7 @@ impl ClientHost {
     pub(super) fn next_internal(&self) -> Time {
         let due = self.due.front().copied().unwrap_or(Time::MAX);
         let overdue = self.overdue.front().map_or(Time::MAX, |(at, _)| *at);
-        due.min(overdue)
+        due.min(overdue).min(self.contacts.next())
     }
 
     /// Does what is due first.
@@ -162,6 +165,10 @@ impl ClientHost {
                 self.due.push_back(now + interval.at(self.random.bits()));
             }
             self.submit(now, desk);
+            return;
+        }
+        if let Some((transaction, asked)) = self.contacts.begin(now) {
+            self.observe(now, desk.local, Event::Contacted { transaction, asked });
             return;
         }
         let (_, number) = self.overdue.pop_front().expect("something is due");
@@ -290,7 +297,7 @@ impl ClientHost {
                 transaction,
                 executed,
             } => {
-                self.answer(now, transaction.number(), None, executed, local);
+                self.answer(now, (transaction.number(), None), executed, (world, local));
             }
             Answer::Block(block) => {
                 let key = (block.height, block.digest);
@@ -311,7 +318,8 @@ impl ClientHost {
                 {
                     if transaction.id.client() == self.id {
                         let number = transaction.id.number();
-                        self.answer(now, number, Some(block.height), executed, local);
+                        let place = Some(block.height);
+                        self.answer(now, (number, place), executed, (world, local));
                     }
                 }
                 let horizon = block.height.saturating_sub(REPLY_HORIZON);
@@ -323,19 +331,24 @@ impl ClientHost {
     }
 
     /// Takes an answer, if it is the first one for this transaction.
-    fn answer(
+    fn answer<P: Protocol>(
         &mut self,
         now: Time,
-        number: u64,
-        height: Option<Height>,
+        (number, height): (u64, Option<Height>),
         executed: &Executed,
-        local: &mut Local,
+        (world, local): (&World<P>, &mut Local),
     ) {
         let Some(pending) = self.pending.remove(&number) else {
             return;
         };
         if let Executed::Now(receipt) = executed {
             self.author.learn(&pending.transaction.call, receipt);
+            let transaction = &pending.transaction;
+            if *receipt == Receipt::Accepted && transaction.call.asks_contact() {
+                let channel = &world.workload.contact;
+                self.contacts
+                    .posted(now, pending.submitted, transaction.id, channel);
+            }
         }
         let answered = Event::Answered {
             transaction: pending.transaction.id,

@@ -113,6 +113,22 @@ pub(super) const RUNS: &[Column] = &[
         "events",
         "Inputs that nodes handled in the whole run, timers included.",
     ),
+    col(
+        "contacts",
+        "Conversations outside the chain that began in the measured window.",
+    ),
+    col(
+        "contact_latency_mean_ms",
+        "Mean time from asking the contract for contact to talking.",
+    ),
+    col(
+        "contact_latency_p50_ms",
+        "Half of those who asked talked within this time.",
+    ),
+    col(
+        "contact_latency_p99_ms",
+        "99 % of those who asked talked within this time.",
+    ),
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
@@ -177,6 +193,10 @@ impl Row {
             count(self.client_messages),
             count(self.client_bytes),
             count(self.events),
+            count(self.contacts),
+            number(self.contact_latency_mean_ms),
+            number(self.contact_latency_p50_ms),
+            number(self.contact_latency_p99_ms),
         ]
     }
 
@@ -221,6 +241,10 @@ impl Row {
             client_messages: cells.count()?,
             client_bytes: cells.count()?,
             events: cells.count()?,
+            contacts: cells.count()?,
+            contact_latency_mean_ms: cells.number()?,
+            contact_latency_p50_ms: cells.number()?,
+            contact_latency_p99_ms: cells.number()?,
             swept: Vec::new(),
         })
     }

@@ -61,6 +61,10 @@ pub struct Row {
     pub client_messages: u64,
     pub client_bytes: u64,
     pub events: u64,
+    pub contacts: u64,
+    pub contact_latency_mean_ms: Option<f64>,
+    pub contact_latency_p50_ms: Option<f64>,
+    pub contact_latency_p99_ms: Option<f64>,
     /// The swept keys with their values as text, in the order of the experiment. Keys that are
     /// columns already (`protocol`, `nodes`, `seed`) are dropped when the row enters [`Tables`],
     /// unless they say more than the column does.
