@@ -15,7 +15,7 @@ use crate::protocol::mempool::BatchRule;
 use crate::sim::client::Arrivals;
 use crate::sim::event::{Event, Observer};
 use crate::sim::machine::Machine;
-use crate::sim::{Ended, Kernel, Plan, Simulation, Workload};
+use crate::sim::{Ended, Execution, Kernel, Plan, Simulation, Workload};
 use votes::Votes;
 
 /// Nobody watches: only the kernel works.
@@ -56,6 +56,7 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
             author: AuthorSettings::default(),
         },
         population: Population::new(1, 2, 4),
+        execution: Execution::OrderExecute,
         outages: Vec::new(),
         slow: Vec::new(),
         liars: Vec::new(),

@@ -41,7 +41,7 @@ pub use error::Code;
 pub use population::Population;
 pub use rules::Rules;
 pub use search::Answer;
-pub use view::{Key, Simulated};
+pub use view::{Key, Scan, Simulated};
 pub use write::Write;
 
 use crate::base::crypto::Digest;

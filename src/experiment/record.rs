@@ -117,6 +117,10 @@ fn row(label: &Label, scenario: &Scenario, outcome: &Outcome) -> Row {
         client_messages: summary.client_messages,
         client_bytes: summary.client_bytes,
         events: outcome.totals.events,
+        endorsements: summary.endorsements,
+        retries: summary.retries,
+        conflicts: summary.conflicts,
+        conflict_rate: Some(summary.conflict_rate),
         swept: label.swept.clone(),
     }
 }

@@ -107,12 +107,25 @@ impl Observer for Fingerprint {
                 let words = [transaction.id.bits(), transaction.digest.prefix()];
                 self.event(now, node, 0, &words);
             }
+            Event::Endorsed {
+                transaction,
+                of,
+                round,
+            } => {
+                let digest = transaction.digest.prefix();
+                let words = [transaction.id.bits(), digest, of.bits(), u64::from(*round)];
+                self.event(now, node, 7, &words);
+            }
             Event::Answered {
                 transaction,
+                endorsed,
                 submitted,
                 height,
                 executed,
             } => {
+                if let Some(endorsed) = endorsed {
+                    self.event(now, node, 6, &[endorsed.bits()]);
+                }
                 // Heights begin at 1, so 0 is free for a read that stands nowhere.
                 let height = height.unwrap_or(0);
                 let words = [
@@ -186,6 +199,7 @@ mod tests {
                 CLIENT.0,
                 Event::Answered {
                     transaction: TransactionId::new(CLIENT, number),
+                    endorsed: None,
                     submitted: Time::ZERO,
                     height,
                     executed: Executed::Before,

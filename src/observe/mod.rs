@@ -15,7 +15,7 @@ mod story;
 pub mod trace;
 
 use crate::chain::Executed;
-use crate::contract::Receipt;
+use crate::contract::{Code, Receipt};
 
 /// What an execution means to the client that asked for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +36,14 @@ pub fn verdict(executed: &Executed) -> Answer {
         Executed::Now(Receipt::Refused(_)) => Answer::Refused,
         Executed::Before => Answer::Repeated,
     }
+}
+
+/// Whether an endorsed transaction was ordered to no avail, because others wrote what it had read.
+pub fn is_conflict(executed: &Executed) -> bool {
+    let Executed::Now(Receipt::Refused(code)) = executed else {
+        return false;
+    };
+    matches!(code, Code::MvccConflict | Code::PhantomConflict)
 }
 
 impl Answer {

@@ -87,17 +87,28 @@ impl Display for Line<'_> {
                 let kind = transaction.call.kind();
                 write!(f, "submits {:?} {kind}", transaction.id)
             }
+            Event::Endorsed {
+                transaction,
+                of,
+                round,
+            } => write!(
+                f,
+                "has {of:?} endorsed as {:?}, round {round}",
+                transaction.id
+            ),
             Event::Answered {
                 transaction,
+                endorsed,
                 submitted,
                 height,
                 executed,
             } => {
                 let (after, answer) = (now.since(*submitted), verdict(executed).name());
                 write!(f, "has {transaction:?} {answer} after {after}")?;
-                match height {
-                    Some(height) => write!(f, " at height {height}"),
-                    None => write!(f, " from a read"),
+                match (height, endorsed) {
+                    (Some(height), Some(name)) => write!(f, " at height {height} as {name:?}"),
+                    (Some(height), None) => write!(f, " at height {height}"),
+                    (None, _) => write!(f, " from a read"),
                 }
             }
             Event::Decided { block } => write!(f, "decides {}", Content(block)),

@@ -3,7 +3,8 @@
 
 use super::ProtocolSpec;
 use super::schema::{
-    Behaviour, Disk, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Side, Victims,
+    Behaviour, Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario,
+    Side, Victims,
 };
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
@@ -186,6 +187,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
             author: author(scenario),
         },
         population: Population::new(hospitals, workload.doctors, workload.patients),
+        execution: execution(&scenario.execution),
         outages: outages(scenario),
         slow: slow(scenario),
         liars,
@@ -193,6 +195,21 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         until: Time::ZERO + scenario.duration,
         trace,
     })
+}
+
+fn execution(execution: &Execution) -> sim::Execution {
+    match execution.clone() {
+        Execution::OrderExecute => sim::Execution::OrderExecute,
+        Execution::ExecuteOrderValidate {
+            policy,
+            retries,
+            backoff,
+        } => sim::Execution::Validate {
+            policy,
+            retries,
+            backoff,
+        },
+    }
 }
 
 /// Who lies, and everything each does.
@@ -454,14 +471,38 @@ impl Outlook {
         }
         let survived = P::FAULTS == FaultModel::Crash || plan.liars.len() <= committee.faulty_max();
         recoverable &= survived && missing.len() + quorum <= n;
+        let present = (0..n).filter(|node| !missing.contains(*node));
+        let mut endorsing = PositionSet::new();
+        present.for_each(|node| {
+            endorsing.insert(node);
+        });
+        recoverable &= match &plan.execution {
+            sim::Execution::OrderExecute => true,
+            sim::Execution::Validate { policy, .. } => policy.holds(&endorsing),
+        };
         let delay = Self::delay(scenario, plan) + extra;
         // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
         // committee of 3f + 1 has that f.
         let bad = troubled.len().min((n - 1) / 3);
-        let bound = P::liveness_bound(config, 3 * bad + 1, delay)
+        let once = P::liveness_bound(config, 3 * bad + 1, delay)
             + scenario.workload.retry * 2
             + scenario.batch.wait
             + delay * 4;
+        let bound = match &plan.execution {
+            sim::Execution::OrderExecute => once,
+            // Each round asks endorsers, of whom every choice may be tried, and may come to nothing.
+            sim::Execution::Validate {
+                policy,
+                retries,
+                backoff,
+            } => {
+                let choices = policy.nodes().len() as u64;
+                let round = once + scenario.workload.retry * choices + delay * 2;
+                (0..*retries).fold(round, |sum, doublings| {
+                    sum + round + *backoff * (2 << doublings.min(6))
+                })
+            }
+        };
         Self {
             healed_at,
             bound,

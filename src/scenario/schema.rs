@@ -11,6 +11,7 @@ use crate::base::crypto::Crypto;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
 use crate::base::units::{Bandwidth, Rate, Ratio};
+use crate::chain::policy::Policy;
 use crate::protocol::mempool::BatchRule;
 
 /// One run but for its code: the network, the machines, the load, and what goes wrong.
@@ -217,11 +218,26 @@ pub enum Gateways {
 }
 
 /// The path of a transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Execution {
     /// Ordered first, executed by every node in that order.
     OrderExecute,
+    /// Endorsed first, then ordered, then validated by every node.
+    ExecuteOrderValidate {
+        /// Whose endorsements a transaction needs.
+        #[serde(serialize_with = "as_text")]
+        policy: Policy,
+        /// How often a transaction is endorsed again that came to nothing.
+        retries: u32,
+        /// The pause before the first time, about.
+        backoff: Span,
+    },
+}
+
+/// As it is written.
+fn as_text<S: Serializer>(policy: &Policy, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(policy)
 }
 
 /// Honest trouble. An empty list of nodes or links means all of them.

@@ -1,5 +1,6 @@
 //! Reads a whole scenario from its tree: the first-level keys, and what must hold between them.
 
+use super::execution;
 use super::expect;
 use super::network;
 use super::predict;
@@ -106,7 +107,12 @@ pub fn scenario<'t>(
     let workload = reader.require(fields, "workload", "{ rate: 100/s }", |reader, node| {
         workload::workload(reader, node, byzantine)
     });
-    let execution = reader.or(fields, "execution", Execution::OrderExecute, execution);
+    let execution = reader.or(
+        fields,
+        "execution",
+        Execution::OrderExecute,
+        |reader, node| execution::execution(reader, node, around.nodes),
+    );
     let trouble = trouble::trouble(reader, fields, around, network.as_ref());
     let expect = expect_of(reader, fields, known);
     let mut scenario = Scenario {
@@ -144,10 +150,6 @@ fn measured(reader: &mut Reader<'_>, warmup: Span, duration: Option<Span>) {
 fn crypto<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Crypto> {
     let choices = [("modelled", Crypto::Modelled), ("ed25519", Crypto::Ed25519)];
     reader.choice(node, &choices)
-}
-
-fn execution<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Execution> {
-    reader.choice(node, &[("order-execute", Execution::OrderExecute)])
 }
 
 fn network_of<'t>(

@@ -112,6 +112,22 @@ pub(super) const RUNS: &[Column] = &[
         "events",
         "Inputs that nodes handled in the whole run, timers included.",
     ),
+    col(
+        "endorsements",
+        "Endorsed transactions sent to be ordered in the measured window.",
+    ),
+    col(
+        "retries",
+        "Of these, the ones whose transaction had been endorsed before.",
+    ),
+    col(
+        "conflicts",
+        "Endorsed transactions decided in the measured window that others had got in the way of.",
+    ),
+    col(
+        "conflict_rate",
+        "Conflicts divided by endorsements; 0 where calls are executed after ordering.",
+    ),
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
@@ -174,6 +190,10 @@ impl Row {
             count(self.client_messages),
             count(self.client_bytes),
             count(self.events),
+            count(self.endorsements),
+            count(self.retries),
+            count(self.conflicts),
+            number(self.conflict_rate),
         ]
     }
 
@@ -218,6 +238,10 @@ impl Row {
             client_messages: cells.count()?,
             client_bytes: cells.count()?,
             events: cells.count()?,
+            endorsements: cells.count()?,
+            retries: cells.count()?,
+            conflicts: cells.count()?,
+            conflict_rate: cells.number()?,
             swept: Vec::new(),
         })
     }

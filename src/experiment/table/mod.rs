@@ -58,6 +58,10 @@ pub struct Row {
     pub client_messages: u64,
     pub client_bytes: u64,
     pub events: u64,
+    pub endorsements: u64,
+    pub retries: u64,
+    pub conflicts: u64,
+    pub conflict_rate: Option<f64>,
     /// The swept keys with their values as text, in the order of the experiment. Keys that are
     /// columns already (`protocol`, `nodes`, `seed`) are dropped when the row enters [`Tables`],
     /// unless they say more than the column does.

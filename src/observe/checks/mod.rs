@@ -333,14 +333,17 @@ impl Observer for Checks {
                 self.chain.submit(transaction);
                 self.progress.submit(now, transaction.id);
             }
+            Event::Endorsed { transaction, .. } => self.chain.submit(transaction),
             Event::Answered {
                 transaction,
+                endorsed,
                 height,
                 executed,
                 ..
             } => {
                 self.progress.answer(now, *transaction);
-                self.answer((now, node, *transaction), *height, executed);
+                let ordered = endorsed.unwrap_or(*transaction);
+                self.answer((now, node, ordered), *height, executed);
             }
             Event::Decided { block } => self.arrive(now, node, block, false),
             Event::Installed { block } => self.arrive(now, node, block, true),

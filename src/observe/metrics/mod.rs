@@ -16,7 +16,7 @@ use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 
 use super::by_transaction::ByTransaction;
-use super::{Answer, verdict};
+use super::{Answer, is_conflict, verdict};
 pub use leadership::Election;
 use leadership::Leadership;
 pub use summary::{Second, Summary};
@@ -67,6 +67,13 @@ pub struct Metrics {
     residence: u128,
     /// Sum and number of the times to the first decision.
     consensus: (u128, u64),
+    /// The submitted transactions that endorsed ones stand for.
+    endorsed: ByTransaction<TransactionId>,
+    /// In the window: endorsed transactions sent to be ordered, those of them that were endorsed
+    /// before, and the ones that others got in the way of.
+    endorsements: u64,
+    retries: u64,
+    conflicts: u64,
     decided: PositionSet,
     blocks: u64,
     /// The number pending, integrated over the window up to `since`.
@@ -93,6 +100,10 @@ impl Metrics {
             latencies: Vec::new(),
             residence: 0,
             consensus: (0, 0),
+            endorsed: ByTransaction::new(),
+            endorsements: 0,
+            retries: 0,
+            conflicts: 0,
             decided: PositionSet::new(),
             blocks: 0,
             area: 0,
@@ -190,8 +201,11 @@ impl Metrics {
         }
         let inside = self.inside(now);
         self.blocks += u64::from(inside);
-        for transaction in block.batch.transactions() {
-            let Some(waiting) = self.pending.get_mut(transaction.id) else {
+        for (transaction, executed) in block.batch.transactions().iter().zip(&block.executed) {
+            self.conflicts += u64::from(inside && is_conflict(executed));
+            let submitted = self.endorsed.get(transaction.id);
+            let id = submitted.unwrap_or(transaction.id);
+            let Some(waiting) = self.pending.get_mut(id) else {
                 continue;
             };
             let first = !std::mem::replace(&mut waiting.decided, true);
@@ -201,6 +215,13 @@ impl Metrics {
                 self.consensus.1 += 1;
             }
         }
+    }
+
+    fn endorse(&mut self, now: Time, (id, of): (TransactionId, TransactionId), round: u32) {
+        self.endorsed.insert(id, of);
+        let inside = self.inside(now);
+        self.endorsements += u64::from(inside);
+        self.retries += u64::from(inside && round > 0);
     }
 
     fn report(&mut self, now: Time, node: NodeId, report: &Report) {
@@ -232,11 +253,22 @@ impl Observer for Metrics {
         self.roll_to(now.second());
         match event {
             Event::Submitted { transaction } => self.submit(now, transaction.id),
+            Event::Endorsed {
+                transaction,
+                of,
+                round,
+            } => self.endorse(now, (transaction.id, *of), *round),
             Event::Answered {
                 transaction,
+                endorsed,
                 executed,
                 ..
-            } => self.answer(now, *transaction, executed),
+            } => {
+                if let Some(endorsed) = endorsed {
+                    self.endorsed.remove(*endorsed);
+                }
+                self.answer(now, *transaction, executed);
+            }
             Event::Decided { block } => {
                 if self.honest(node) {
                     self.decide(now, block);

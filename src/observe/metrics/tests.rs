@@ -41,6 +41,7 @@ fn answered(times: &[(u64, Option<u64>)]) -> Story {
         events.push((ms(submitted), CLIENT, Event::Submitted { transaction }));
         let told = Event::Answered {
             transaction: id,
+            endorsed: None,
             submitted: ms(submitted),
             height: Some(1),
             executed: ACCEPTED,
