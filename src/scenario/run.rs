@@ -490,15 +490,18 @@ impl Outlook {
             + delay * 4;
         let bound = match &plan.execution {
             sim::Execution::OrderExecute => once,
-            // Each round asks endorsers, of whom every choice may be tried, and may come to nothing.
+            // Every round may ask each endorser that fails, and may come to nothing; once the
+            // protocol has recovered, ordering takes no longer than a batch.
             sim::Execution::Validate {
                 policy,
                 retries,
                 backoff,
             } => {
-                let choices = policy.nodes().len() as u64;
-                let round = once + scenario.workload.retry * choices + delay * 2;
-                (0..*retries).fold(round, |sum, doublings| {
+                let named = policy.nodes();
+                let failing = named.iter().filter(|node| troubled.contains(node.index()));
+                let asking = scenario.workload.retry * (failing.count() as u64 + 1);
+                let round = asking + scenario.batch.wait + delay * 12;
+                (0..*retries).fold(once + asking, |sum, doublings| {
                     sum + round + *backoff * (2 << doublings.min(6))
                 })
             }

@@ -90,6 +90,8 @@ pub struct ClientHost {
     again: BTreeSet<(Time, u64)>,
     /// Endorsers were asked so often; others are asked each time.
     turns: u64,
+    /// Endorsers that did not answer when they were asked last.
+    silent: BTreeSet<NodeId>,
     /// The highest height this host has heard of.
     height: Height,
     /// Who has replied with which block.
@@ -166,6 +168,7 @@ impl ClientHost {
             endorsed: BTreeMap::new(),
             again: BTreeSet::new(),
             turns: index,
+            silent: BTreeSet::new(),
             height: 0,
             replies: BTreeMap::new(),
             target: gateways[0],

@@ -5,10 +5,14 @@
 //! after a pause, until its retries are used up. What the contract refuses, and what only reads,
 //! ends with the endorsement and is not ordered.
 
+use std::collections::BTreeSet;
+
 use super::{ClientHost, Stage};
+use crate::base::node::NodeId;
 use crate::base::random::mix;
 use crate::base::time::{Span, Time};
 use crate::chain::execution::Endorsement;
+use crate::chain::policy::Policy;
 use crate::chain::{Executed, Height, Transaction, TransactionId};
 use crate::contract::{Code, Receipt};
 use crate::protocol::Protocol;
@@ -21,8 +25,8 @@ use crate::sim::{Desk, Execution, World};
 pub(super) struct Gathering {
     /// The question that is asked.
     turn: u64,
-    /// How many endorsers were asked.
-    asked: usize,
+    /// The endorsers that were asked.
+    asked: Vec<NodeId>,
     got: Vec<Endorsement>,
     /// The lowest height that an endorser told.
     head: Height,
@@ -30,8 +34,39 @@ pub(super) struct Gathering {
 
 /// Bytes of a question besides the transaction.
 const PROPOSAL_BYTES: u32 = 48;
+/// Sets of endorsers that are looked at for one of which none was silent.
+const CHOICES_MAX: usize = 64;
+/// One question in so many goes to whom it would if nobody had been silent.
+const PROBE_EVERY: u64 = 64;
 /// The pause grows no further than by this power of two.
 const BACKOFF_DOUBLINGS_MAX: u32 = 6;
+
+impl Gathering {
+    /// The endorsers that have not answered.
+    fn missing(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let answered = |node: &NodeId| self.got.iter().any(|got| got.signed[0].by() == *node);
+        self.asked
+            .iter()
+            .copied()
+            .filter(move |node| !answered(node))
+    }
+}
+
+/// Whom to ask: if possible nobody who was silent, but every so often as if nobody had been, so
+/// that those who have come back are noticed.
+fn choose(policy: &Policy, turn: u64, reads: bool, silent: &BTreeSet<NodeId>) -> Vec<NodeId> {
+    let nodes = policy.nodes();
+    let at = |turn: u64| match reads {
+        true => vec![nodes[(turn % nodes.len() as u64) as usize]],
+        false => policy.choose(turn),
+    };
+    let answers = |set: &Vec<NodeId>| set.iter().all(|node| !silent.contains(node));
+    let others = (turn..).map(at).take(CHOICES_MAX);
+    match turn % PROBE_EVERY {
+        0 => at(turn),
+        _ => others.into_iter().find(answers).unwrap_or_else(|| at(turn)),
+    }
+}
 
 impl ClientHost {
     /// Asks endorsers what a transaction would do.
@@ -47,17 +82,17 @@ impl ClientHost {
         let Some(pending) = self.pending.get_mut(&number) else {
             return;
         };
+        // Only an overdue answer brings a transaction here while it still waits for one.
+        if let Stage::Endorsing(gathering) = &pending.stage {
+            self.silent.extend(gathering.missing());
+        }
         let turn = self.turns;
         self.turns += desk.world.client_hosts as u64;
-        let to = if pending.transaction.call.reads_only() {
-            let nodes = policy.nodes();
-            vec![nodes[(turn % nodes.len() as u64) as usize]]
-        } else {
-            policy.choose(turn)
-        };
+        let reads = pending.transaction.call.reads_only();
+        let to = choose(policy, turn, reads, &self.silent);
         pending.stage = Stage::Endorsing(Gathering {
             turn,
-            asked: to.len(),
+            asked: to.clone(),
             got: Vec::new(),
             head: Height::MAX,
         });
@@ -94,13 +129,14 @@ impl ClientHost {
             return;
         };
         let by = endorsement.signed[0].by();
+        self.silent.remove(&by);
         let known = gathering.got.iter().any(|other| other.signed[0].by() == by);
         if gathering.turn != proposal.turn || known {
             return; // From an earlier question, or delivered twice.
         }
         gathering.got.push(endorsement.clone());
         gathering.head = gathering.head.min(head);
-        if gathering.got.len() < gathering.asked {
+        if gathering.got.len() < gathering.asked.len() {
             return;
         }
         self.height = self.height.max(gathering.head);
