@@ -230,7 +230,7 @@ impl Author {
                 Act::Access(gid, ..) if *receipt == Receipt::Refused(Code::GrantExpired) => {
                     self.grants.forget(|grant| grant.gid == *gid);
                 }
-                Act::Search(_) => self.adjust(receipt),
+                Act::Search(_) | Act::AuditedSearch(_) => self.adjust(receipt),
                 Act::Grant(_)
                 | Act::Access(..)
                 | Act::Enrol(_)
@@ -238,7 +238,18 @@ impl Author {
                 | Act::Reject(_)
                 | Act::Withdraw(_)
                 | Act::Hide(_)
-                | Act::Unhide(_) => {}
+                | Act::Unhide(_)
+                | Act::Dispute(_)
+                | Act::Resolve { .. }
+                | Act::Delegate(..)
+                | Act::Emergency { .. }
+                | Act::RequestShare(_)
+                | Act::ApproveShare(_)
+                | Act::DenyShare(_)
+                | Act::DeliverShare(..)
+                | Act::ConfirmShare(..)
+                | Act::Suggest(_)
+                | Act::AskContact { .. } => {}
             },
         }
     }
@@ -290,7 +301,8 @@ impl Author {
             Receipt::Refused(Code::TooFewResults) => {
                 self.conditions = self.conditions.saturating_sub(1).max(1);
             }
-            Receipt::Accepted | Receipt::Found(_) | Receipt::Refused(_) => {}
+            Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_) | Receipt::Refused(_) => {
+            }
         }
     }
 
@@ -420,6 +432,7 @@ impl Author {
             from: height,
             until: height + GRANT_BLOCKS,
             max_uses: None,
+            delegable: false,
         };
         let patient = self.population.patient(record.patient);
         self.order(

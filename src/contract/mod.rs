@@ -7,11 +7,12 @@
 //! the state as it was.
 //!
 //! `identity` says who takes part, `message` and `call` what is signed, `order` checks what one
-//! party asks for; `records`, `access` and `search` are what the contract is about. `view` is how
-//! they read the state and `write` how they change it. `population` and `author` make the people
+//! party asks for; `records`, `access`, `share` and `search` are what the contract is about. `view` is how
+//! they read the state and `write` how they change it; `wire` is calls as bytes. `population` and `author` make the people
 //! and the calls of a workload.
 
 pub mod access;
+mod act;
 pub mod author;
 pub mod call;
 mod cases;
@@ -24,15 +25,17 @@ pub mod population;
 pub mod records;
 pub mod rules;
 pub mod search;
+pub mod share;
 pub mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
 pub mod tree;
 pub mod view;
+pub mod wire;
 pub mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 pub use author::{Author, AuthorSettings, Mix};
@@ -40,14 +43,15 @@ pub use call::{Call, SignedCall};
 pub use error::Code;
 pub use population::Population;
 pub use rules::Rules;
-pub use search::Answer;
+pub use search::{Answer, Condition};
 pub use view::{Key, Scan, Simulated};
 pub use write::Write;
 
 use crate::base::crypto::Digest;
-use access::{Access, Grant, GrantId};
+use access::{Access, Emergencies, Grant, GrantId, Mail};
 use message::RecordId;
 use records::Record;
+use share::{Share, ShareId};
 use table::Table;
 use tree::{CallProof, EntryProof, Tree};
 use view::View;
@@ -59,6 +63,8 @@ pub enum Receipt {
     Accepted,
     /// What a search found.
     Found(Arc<Answer>),
+    /// Which condition to add to a query.
+    Suggested(Condition),
     /// Not done, because of this check; nothing has changed.
     Refused(Code),
 }
@@ -74,7 +80,14 @@ pub struct State {
     payloads: BTreeSet<(u32, u32, Digest)>,
     grants: Table<GrantId, Grant>,
     audit: Vec<Access>,
+    /// By doctor.
+    emergencies: BTreeMap<u32, Emergencies>,
+    /// By patient.
+    mailboxes: BTreeMap<u32, Vec<Mail>>,
+    shares: Table<ShareId, Share>,
     index: search::Index,
+    /// What was answered to whom, as far as the rules count and remember it.
+    usage: BTreeMap<identity::Place, search::Usage>,
     /// The numbers that each party has used.
     used: BTreeSet<(identity::Place, u64)>,
     tree: Tree,
@@ -106,9 +119,13 @@ impl State {
     }
 
     /// Answers a call without changing anything: a search is answered; of any other call the
-    /// caller learns what its execution would have answered.
+    /// caller learns whether it would be accepted, but not what a search would find that has to be
+    /// counted first.
     pub fn query(&self, height: u64, call: &SignedCall) -> Receipt {
-        View::new(self, height, Vec::new()).plan(call)
+        match View::new(self, height, Vec::new()).plan(call) {
+            Receipt::Found(_) if !call.reads_only() => Receipt::Accepted,
+            receipt => receipt,
+        }
     }
 
     /// Plans a call and tells, besides what it would change, everything that the plan relies on.
@@ -174,7 +191,9 @@ impl State {
             + 600 * self.records.len() as u64
             + 300 * self.grants.len() as u64
             + 160 * self.audit.len() as u64
+            + 240 * self.shares.len() as u64
             + 12 * self.used.len() as u64
+            + self.usage.values().map(search::Usage::bytes).sum::<u64>()
     }
 }
 
@@ -187,10 +206,10 @@ impl View<'_> {
             Call::Confirm { rid, pid, signed } => self.confirm((rid, pid), signed, call),
             Call::Order(order) => self.order(order, call),
         };
-        if matches!(done, Ok(Receipt::Accepted)) {
-            self.write(write::Change::Call(call.digest()));
-        } else {
-            self.retract();
+        match done {
+            Ok(_) if call.reads_only() => {}
+            Ok(_) => self.write(write::Change::Call(call.digest())),
+            Err(_) => self.retract(),
         }
         done.unwrap_or_else(Receipt::Refused)
     }

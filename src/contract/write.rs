@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use super::State;
-use super::access::{Access, Grant};
-use super::identity::{Identity, Party, Place, Standing};
+use super::access::{Access, Grant, Mail};
+use super::identity::{DoctorId, Identity, Party, Place, Standing};
 use super::message::Draft;
 use super::records::Record;
+use super::search::Seen;
+use super::share::Share;
 use super::view::Key;
 use crate::base::crypto::{Digest, Hasher};
 
@@ -46,6 +48,19 @@ pub(super) enum Change {
     Grant(Grant),
     /// A record was read.
     Access(Box<Access>),
+    /// A doctor has claimed one more emergency.
+    Emergency { doctor: u32, did: DoctorId },
+    /// A patient is told something.
+    Mail(Box<Mail>),
+    /// A sharing is new or has changed.
+    Share(Box<Share>),
+    /// A search was answered. What the state keeps of a party's searches has grown by this; it is
+    /// not given as a whole, because it is large.
+    Answered {
+        by: Place,
+        party: Party,
+        seen: Option<Seen>,
+    },
 }
 
 impl Write {
@@ -61,6 +76,10 @@ impl Write {
             Change::Payload { draft, .. } => Key::payload(draft),
             Change::Grant(grant) => Key::Grant(grant.gid()),
             Change::Access(access) => Key::Access(access.order),
+            Change::Emergency { did, .. } => Key::Emergencies(*did),
+            Change::Mail(mail) => Key::Mail(mail.to, mail.order),
+            Change::Share(share) => Key::Share(share.sid()),
+            Change::Answered { party, .. } => Key::Usage(*party),
         }
     }
 
@@ -70,7 +89,8 @@ impl Write {
             Change::Call(_)
             | Change::Nonce { .. }
             | Change::Licence(_)
-            | Change::Payload { .. } => Digest::ZERO,
+            | Change::Payload { .. }
+            | Change::Emergency { .. } => Digest::ZERO,
             Change::Enrolled(identity) => identity.entry(Standing::Active),
             Change::Standing { standing, .. } => {
                 let hasher = Hasher::new("standing");
@@ -79,6 +99,11 @@ impl Write {
             Change::Record(record) => record.entry(),
             Change::Grant(grant) => grant.entry(),
             Change::Access(access) => access.entry(),
+            Change::Mail(mail) => mail.entry(),
+            Change::Share(share) => share.entry(),
+            Change::Answered { seen, .. } => {
+                seen.as_ref().map_or(Digest::ZERO, |seen| seen.digest())
+            }
         };
         let hasher = Hasher::new("write").digest(&self.key().digest());
         hasher.digest(&content).finish()
@@ -129,7 +154,42 @@ impl State {
                 self.tree.set(&key.digest(), &access.entry());
                 self.audit.push(access);
             }
+            Change::Emergency { doctor, did } => self.put_emergency(height, *doctor, did),
+            Change::Mail(mail) => {
+                let mail = Mail {
+                    height,
+                    ..Mail::clone(mail)
+                };
+                let key = Key::Mail(mail.to, mail.order);
+                self.tree.set(&key.digest(), &mail.entry());
+                self.mailboxes.entry(mail.patient).or_default().push(mail);
+            }
+            Change::Share(share) => self.put_share(height, share),
+            Change::Answered { by, party, seen } => {
+                let usage = self.usage.entry(*by).or_default();
+                usage.note(height, seen.as_ref());
+                let key = Key::Usage(*party);
+                self.tree.set(&key.digest(), &usage.entry());
+            }
         }
+    }
+
+    fn put_emergency(&mut self, height: u64, doctor: u32, did: &DoctorId) {
+        let old = self.emergencies.get(&doctor);
+        let new = old.cloned().unwrap_or_default().claimed(height);
+        let key = Key::Emergencies(*did);
+        self.tree.set(&key.digest(), &new.entry());
+        self.emergencies.insert(doctor, new);
+    }
+
+    fn put_share(&mut self, height: u64, share: &Share) {
+        let sid = share.sid();
+        let (at, old) = self.shares.slot(&sid);
+        let since = old.map_or(height, Share::since);
+        let share = share.clone().requested_at(since);
+        let key = Key::Share(sid);
+        self.tree.set(&key.digest(), &share.entry());
+        self.shares.put(at, sid, share);
     }
 
     fn put_standing(&mut self, place: Place, party: &Party, standing: Standing) {
@@ -141,7 +201,7 @@ impl State {
     /// A record is in the index while it can be found.
     fn put_record(&mut self, height: u64, record: &Record) {
         let rid = record.draft.content().rid;
-        let mut record = Record {
+        let record = Record {
             since: height,
             ..record.clone()
         };
@@ -149,11 +209,10 @@ impl State {
         let key = Key::Record(rid);
         self.tree.set(&key.digest(), &record.entry());
         let was = old.is_some_and(|old| old.status.is_found());
-        record.ticket = old.map_or(0, |old| old.ticket);
         let case = &record.draft.content().summary;
         match (was, record.status.is_found()) {
-            (false, true) => record.ticket = self.index.insert(at, case),
-            (true, false) => self.index.remove(record.ticket, case),
+            (false, true) => self.index.insert(at, record.patient, case),
+            (true, false) => self.index.remove(at, case),
             (true, true) | (false, false) => {}
         }
         self.records.put(at, rid, record);
