@@ -120,15 +120,7 @@ impl Effects {
 
     fn fold(&self, call: &SignedCall) -> Digest {
         let hasher = Hasher::new("effects").digest(&call.digest());
-        let hasher = match &self.receipt {
-            Receipt::Accepted => hasher.number(0),
-            Receipt::Found(answer) => {
-                let hasher = hasher.number(1).number(u64::from(answer.about));
-                let rows = answer.rows.iter();
-                rows.fold(hasher, |hasher, row| hasher.part(&row.handle))
-            }
-            Receipt::Refused(code) => hasher.number(u64::from(code.number())),
-        };
+        let hasher = hasher.digest(&self.receipt.digest());
         let hasher = self.reads.iter().fold(hasher, |hasher, (key, version)| {
             let hasher = hasher.digest(&key.digest()).number(version.height);
             hasher.number(u64::from(version.position))

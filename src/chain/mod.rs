@@ -5,6 +5,8 @@ pub mod ledger;
 pub mod policy;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod validation_tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -47,7 +47,7 @@ pub use search::{Answer, Condition};
 pub use view::{Key, Scan, Simulated};
 pub use write::Write;
 
-use crate::base::crypto::Digest;
+use crate::base::crypto::{Digest, Hasher};
 use access::{Access, Emergencies, Grant, GrantId, Mail};
 use message::RecordId;
 use records::Record;
@@ -67,6 +67,27 @@ pub enum Receipt {
     Suggested(Condition),
     /// Not done, because of this check; nothing has changed.
     Refused(Code),
+}
+
+impl Receipt {
+    /// Equal answers, equal digests: what an endorser vouches for.
+    pub fn digest(&self) -> Digest {
+        let hasher = Hasher::new("receipt");
+        match self {
+            Self::Accepted => hasher.number(0),
+            Self::Found(answer) => {
+                let hasher = hasher.number(1).number(u64::from(answer.about));
+                let rows = answer.rows.iter();
+                rows.fold(hasher, |hasher, row| hasher.part(&row.handle))
+            }
+            Self::Suggested(condition) => {
+                // The words of a condition name its kind and all of its values.
+                hasher.number(2).part(format!("{condition:?}").as_bytes())
+            }
+            Self::Refused(code) => hasher.number(u64::from(code.number())),
+        }
+        .finish()
+    }
 }
 
 /// The state of all identities, records and grants. The identities of the genesis are shared
