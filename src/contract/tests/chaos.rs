@@ -277,8 +277,8 @@ impl Chaos {
         let right = match act {
             Act::Emergency { second, .. } => self.person(&Party::Doctor(*second)),
             Act::Resolve { rid, .. } => {
-                let parties = self.parties(rid).into_iter().flatten();
-                parties.filter(|(party, _)| party != asker).next_back()
+                let mut parties = self.parties(rid).into_iter().flatten();
+                parties.rfind(|(party, _)| party != asker)
             }
             Act::Enrol(_)
             | Act::SetStanding(..)
