@@ -40,7 +40,7 @@ impl Snapshot {
 }
 
 /// Executes blocks, remembering each result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Executor {
     execution: Execution,
     genesis: Arc<World>,

@@ -296,6 +296,22 @@ impl Call {
         }
     }
 
+    /// The records that the call enters or names, by which others may change too.
+    pub fn records(&self) -> Vec<RecordId> {
+        match self {
+            Self::Submit(draft) | Self::Propose(draft) => {
+                let content = draft.content();
+                content
+                    .supersedes
+                    .into_iter()
+                    .chain([content.rid])
+                    .collect()
+            }
+            Self::Confirm { rid, .. } => vec![*rid],
+            Self::Order(order) => order.terms.act.record().into_iter().collect(),
+        }
+    }
+
     /// The messages to be signed.
     fn messages(&self) -> [Option<Digest>; 2] {
         match self {

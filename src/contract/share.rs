@@ -88,6 +88,11 @@ impl Share {
         Self { since, ..self }
     }
 
+    /// How far it has come.
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
     /// The height of the request.
     pub(super) fn since(&self) -> u64 {
         self.since
@@ -111,7 +116,6 @@ impl Share {
     }
 
     /// What was sent, and of which record.
-    #[cfg(test)]
     pub(super) fn sent(&self) -> (Option<Digest>, &RecordId) {
         (self.sent, &self.rid)
     }

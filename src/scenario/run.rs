@@ -118,17 +118,19 @@ pub fn run<P: Protocol>(
         warmup: plan.warmup,
         until,
     };
+    let simulation = Simulation::<P>::new(plan, config);
     let mut watch = Watch {
         metrics: Metrics::new(measured),
         checks: Checks::new(CheckSetup {
             nodes,
             dishonest,
             flat: true,
-        }),
+        })
+        .replaying(simulation.executor()),
         fingerprint: Fingerprint::new(),
         guest,
     };
-    let ended = Simulation::<P>::new(plan, config).run(kernel, &mut watch);
+    let ended = simulation.run(kernel, &mut watch);
     let summary = watch.metrics.finish(&ended.totals);
     let judge = LivenessJudge {
         healed_at: outlook.healed_at,

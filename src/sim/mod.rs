@@ -305,6 +305,7 @@ pub struct Simulation<P: Protocol> {
     world: World<P>,
     groups: Vec<Group<P>>,
     places: Vec<Place>,
+    genesis: State,
     /// Crashes of whoever leads, in order of time.
     leader_outages: Vec<Outage>,
     /// What observers have not been told yet.
@@ -361,14 +362,15 @@ impl<P: Protocol> Simulation<P> {
             leader_answers,
             trace: plan.trace,
         };
+        let genesis = State::genesis(&plan.population, Rules::default());
         let mut simulation = Self {
             world,
             groups: Vec::new(),
             places: Vec::new(),
+            genesis: genesis.clone(),
             leader_outages,
             pending: BTreeMap::new(),
         };
-        let genesis = State::genesis(&plan.population, Rules::default());
         simulation.found_nodes(signers, &genesis);
         simulation.found_clients(&plan.population, &genesis);
         for outage in &outages {
@@ -436,6 +438,11 @@ impl<P: Protocol> Simulation<P> {
             local,
             next_internal,
         });
+    }
+
+    /// What executes the chain as the nodes do, before the first block.
+    pub fn executor(&self) -> Executor {
+        Executor::with(self.genesis.clone(), self.world.execution())
     }
 
     /// Runs to the end of the plan.

@@ -164,7 +164,6 @@ impl Index {
     }
 
     /// Which records are found under which features: a name for every set that is not empty.
-    #[cfg(test)]
     pub(in crate::contract) fn places(&self) -> BTreeMap<String, Vec<u32>> {
         let mut all = BTreeMap::new();
         let mut add = |name: String, set: &Postings| {
