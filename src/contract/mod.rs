@@ -6,10 +6,11 @@
 //! like others: it names the first check that failed, in the fixed order of [`Code`], and leaves
 //! the state as it was.
 //!
-//! `identity` says who takes part, `message` and `call` what is signed, `order` checks what one
-//! party asks for; `records`, `access`, `share` and `search` are what the contract is about. `view` is how
-//! they read the state and `write` how they change it; `wire` is calls as bytes. `population` and `author` make the people
-//! and the calls of a workload.
+//! `identity` says who takes part, `message` and `call` what is signed, `act` what one party asks
+//! for and `order` whether it may; `records`, `access`, `share` and `search` are what the contract
+//! is about. `view` is how they read the state, `write` how they change it and `tree` what commits
+//! to it; `wire` is calls as bytes. `population` and `author` make the people and the calls of a
+//! workload.
 
 pub mod access;
 mod act;
