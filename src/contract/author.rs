@@ -238,7 +238,18 @@ impl Author {
                 | Act::Reject(_)
                 | Act::Withdraw(_)
                 | Act::Hide(_)
-                | Act::Unhide(_) => {}
+                | Act::Unhide(_)
+                | Act::Dispute(_)
+                | Act::Resolve { .. }
+                | Act::Delegate(..)
+                | Act::Emergency { .. }
+                | Act::RequestShare(_)
+                | Act::ApproveShare(_)
+                | Act::DenyShare(_)
+                | Act::DeliverShare(..)
+                | Act::ConfirmShare(..)
+                | Act::AuditedSearch(_)
+                | Act::AskContact { .. } => {}
             },
         }
     }
@@ -420,6 +431,7 @@ impl Author {
             from: height,
             until: height + GRANT_BLOCKS,
             max_uses: None,
+            delegable: false,
         };
         let patient = self.population.patient(record.patient);
         self.order(

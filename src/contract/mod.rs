@@ -7,11 +7,12 @@
 //! the state as it was.
 //!
 //! `identity` says who takes part, `message` and `call` what is signed, `order` checks what one
-//! party asks for; `records`, `access` and `search` are what the contract is about. `view` is how
+//! party asks for; `records`, `access`, `share` and `search` are what the contract is about. `view` is how
 //! they read the state and `write` how they change it. `population` and `author` make the people
 //! and the calls of a workload.
 
 pub mod access;
+mod act;
 pub mod author;
 pub mod call;
 mod cases;
@@ -24,6 +25,7 @@ pub mod population;
 pub mod records;
 pub mod rules;
 pub mod search;
+pub mod share;
 pub mod summary;
 mod table;
 #[cfg(test)]
@@ -32,7 +34,7 @@ pub mod tree;
 pub mod view;
 pub mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 pub use author::{Author, AuthorSettings, Mix};
@@ -45,9 +47,10 @@ pub use view::{Key, Simulated};
 pub use write::Write;
 
 use crate::base::crypto::Digest;
-use access::{Access, Grant, GrantId};
+use access::{Access, Emergencies, Grant, GrantId, Mail};
 use message::RecordId;
 use records::Record;
+use share::{Share, ShareId};
 use table::Table;
 use tree::{CallProof, EntryProof, Tree};
 use view::View;
@@ -74,6 +77,11 @@ pub struct State {
     payloads: BTreeSet<(u32, u32, Digest)>,
     grants: Table<GrantId, Grant>,
     audit: Vec<Access>,
+    /// By doctor.
+    emergencies: BTreeMap<u32, Emergencies>,
+    /// By patient.
+    mailboxes: BTreeMap<u32, Vec<Mail>>,
+    shares: Table<ShareId, Share>,
     index: search::Index,
     /// The numbers that each party has used.
     used: BTreeSet<(identity::Place, u64)>,
@@ -174,6 +182,7 @@ impl State {
             + 600 * self.records.len() as u64
             + 300 * self.grants.len() as u64
             + 160 * self.audit.len() as u64
+            + 240 * self.shares.len() as u64
             + 12 * self.used.len() as u64
     }
 }
@@ -187,7 +196,7 @@ impl View<'_> {
             Call::Confirm { rid, pid, signed } => self.confirm((rid, pid), signed, call),
             Call::Order(order) => self.order(order, call),
         };
-        if matches!(done, Ok(Receipt::Accepted)) {
+        if done.is_ok() && !call.reads_only() {
             self.write(write::Change::Call(call.digest()));
         } else {
             self.retract();

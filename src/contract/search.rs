@@ -13,7 +13,7 @@ use super::State;
 use super::access::Purpose;
 use super::error::Code;
 use super::message::Message;
-use super::records::Record;
+use super::records::{Record, Status};
 use super::summary::{Outcome, Sex, Summary, Term};
 use crate::base::crypto::{Digest, Hasher};
 use crate::base::random::mix;
@@ -67,14 +67,21 @@ pub struct Query {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
     /// A name for the row in this answer only.
-    pub handle: [u8; 16],
+    pub handle: Handle,
     /// What is public of the case.
     pub summary: Arc<Summary>,
     /// The region of the hospital.
     pub region: u8,
     /// Whether the doctor who signed may still practise.
     pub verified: bool,
+    /// Whether a party of the record says that it is wrong.
+    pub disputed: bool,
+    /// Whether both parties say that it is to be read with care.
+    pub suspect: bool,
 }
+
+/// The name of a row in one answer.
+pub type Handle = [u8; 16];
 
 /// What a search finds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,7 +107,7 @@ impl Query {
     /// Distinct patients that the answer needs.
     fn floor(&self) -> usize {
         match self.purpose {
-            Purpose::Care | Purpose::SecondOpinion => FLOOR,
+            Purpose::Care | Purpose::SecondOpinion | Purpose::Emergency => FLOOR,
             Purpose::Research => FLOOR_RESEARCH,
         }
     }
@@ -389,8 +396,8 @@ impl State {
         found
     }
 
-    /// Answers a query. The salt is different for every query, and so are handles and order.
-    pub(super) fn search(&self, query: &Query, salt: &Digest) -> Result<Answer, Code> {
+    /// The records that an answer to a query is drawn from, if there is to be an answer.
+    pub(super) fn answerable(&self, query: &Query) -> Result<Vec<&Record>, Code> {
         if query.conditions.is_empty() {
             return Err(Code::EmptyQuery);
         }
@@ -401,6 +408,12 @@ impl State {
         if !has_patients(&matches, query.floor()) {
             return Err(Code::TooFewResults);
         }
+        Ok(matches)
+    }
+
+    /// Answers a query. The salt is different for every query, and so are handles and order.
+    pub(super) fn search(&self, query: &Query, salt: &Digest) -> Result<Answer, Code> {
+        let matches = self.answerable(query)?;
         let first = usize::from(query.page) * PAGE;
         if first >= matches.len() {
             return Err(Code::BadPage);
@@ -430,6 +443,8 @@ impl State {
             summary: record.draft.content().summary.clone(),
             region: self.directory.hospital_at(hospital).region,
             verified: self.directory.check_doctor(record.doctor).is_ok(),
+            disputed: record.status == Status::Disputed,
+            suspect: record.suspect,
         }
     }
 }
@@ -444,7 +459,7 @@ fn has_patients(records: &[&Record], floor: usize) -> bool {
 }
 
 /// The name of a record in one answer.
-fn handle(salt: &Digest, record: &Record) -> [u8; 16] {
+pub(super) fn handle(salt: &Digest, record: &Record) -> Handle {
     let digest = Hasher::new("handle")
         .digest(salt)
         .digest(&record.draft.content().rid.0)

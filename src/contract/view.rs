@@ -8,7 +8,7 @@
 //! Whoever plans reads through a [`View`], which can keep a list of all that was read: if none of
 //! it has changed since, the plan still holds.
 
-use super::access::{Grant, GrantId};
+use super::access::{Emergencies, Grant, GrantId};
 use super::error::Code;
 use super::identity::{
     Authority, AuthorityId, Directory, Doctor, DoctorId, Hospital, HospitalId, Party, Patient,
@@ -17,7 +17,8 @@ use super::identity::{
 use super::message::{Draft, RecordId};
 use super::records::Record;
 use super::rules::Rules;
-use super::search::{Answer, MATCHES_MAX, Query};
+use super::search::{Answer, Handle, MATCHES_MAX, Query};
+use super::share::{Share, ShareId};
 use super::write::{Change, Write};
 use super::{Receipt, State};
 use crate::base::crypto::{Digest, Hasher, PublicKey};
@@ -45,6 +46,12 @@ pub enum Key {
     Grant(GrantId),
     /// One reading of a record, by the digest of the order to read it.
     Access(Digest),
+    /// The emergencies that a doctor has claimed of late.
+    Emergencies(DoctorId),
+    /// One thing that a patient was told, by the digest of the order behind it.
+    Mail(PatientId, Digest),
+    /// A sharing.
+    Share(ShareId),
     /// A call that was accepted, by its digest.
     Call(Digest),
 }
@@ -68,6 +75,12 @@ impl Key {
             Self::Payload(payload) => named("payload key", payload),
             Self::Grant(gid) => named("grant key", &gid.0),
             Self::Access(order) => named("access key", order),
+            Self::Emergencies(did) => named("emergencies key", &did.0),
+            Self::Mail(pid, order) => {
+                let hasher = Hasher::new("mail key").digest(&pid.0);
+                hasher.digest(order).finish()
+            }
+            Self::Share(sid) => named("share key", &sid.0),
             Self::Call(call) => named("call key", call),
         }
     }
@@ -82,7 +95,10 @@ impl Key {
             | Self::Patient(_)
             | Self::Record(_)
             | Self::Grant(_)
-            | Self::Access(_) => true,
+            | Self::Access(_)
+            | Self::Emergencies(_)
+            | Self::Mail(..)
+            | Self::Share(_) => true,
             Self::Licence(_) | Self::Nonce(..) | Self::Payload(_) | Self::Call(_) => false,
         }
     }
@@ -319,15 +335,47 @@ impl<'s> View<'s> {
         self.state.grants.find(gid).map(|(_, grant)| grant)
     }
 
+    /// The emergencies that a doctor has claimed of late.
+    pub(super) fn emergencies(&mut self, doctor: u32) -> Emergencies {
+        let state = self.state;
+        self.note(|| Key::Emergencies(DoctorId::of(&state.directory.doctor_at(doctor).key)));
+        let claimed = state.emergencies.get(&doctor);
+        claimed.cloned().unwrap_or_default()
+    }
+
+    /// The sharing of a name.
+    pub(super) fn share(&mut self, sid: &ShareId) -> Option<&'s Share> {
+        self.note(|| Key::Share(*sid));
+        self.state.shares.find(sid).map(|(_, share)| share)
+    }
+
     /// Answers a query, with handles that this salt makes.
     pub(super) fn search(&mut self, query: &Query, salt: &Digest) -> Result<Answer, Code> {
+        self.note_scan(query);
+        self.state.search(query, salt)
+    }
+
+    /// The record behind a row of the answer to a query.
+    pub(super) fn behind(
+        &mut self,
+        query: &Query,
+        salt: &Digest,
+        wanted: &Handle,
+    ) -> Result<&'s Record, Code> {
+        self.note_scan(query);
+        let record = self.state.behind(query, salt, wanted)?;
+        self.note(|| Key::Record(record.draft.content().rid));
+        Ok(record)
+    }
+
+    /// Notes that something was searched for.
+    fn note_scan(&mut self, query: &Query) {
         if let Some(reads) = &mut self.reads {
             reads.scans.push(Scan {
                 query: query.clone(),
                 matched: self.state.matched(query),
             });
         }
-        self.state.search(query, salt)
     }
 }
 

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use super::State;
-use super::access::{Access, Grant};
-use super::identity::{Identity, Party, Place, Standing};
+use super::access::{Access, Grant, Mail};
+use super::identity::{DoctorId, Identity, Party, Place, Standing};
 use super::message::Draft;
 use super::records::Record;
+use super::share::Share;
 use super::view::Key;
 use crate::base::crypto::{Digest, Hasher};
 
@@ -46,6 +47,12 @@ pub(super) enum Change {
     Grant(Grant),
     /// A record was read.
     Access(Box<Access>),
+    /// A doctor has claimed one more emergency.
+    Emergency { doctor: u32, did: DoctorId },
+    /// A patient is told something.
+    Mail(Box<Mail>),
+    /// A sharing is new or has changed.
+    Share(Box<Share>),
 }
 
 impl Write {
@@ -61,6 +68,9 @@ impl Write {
             Change::Payload { draft, .. } => Key::payload(draft),
             Change::Grant(grant) => Key::Grant(grant.gid()),
             Change::Access(access) => Key::Access(access.order),
+            Change::Emergency { did, .. } => Key::Emergencies(*did),
+            Change::Mail(mail) => Key::Mail(mail.to, mail.order),
+            Change::Share(share) => Key::Share(share.sid()),
         }
     }
 
@@ -70,7 +80,8 @@ impl Write {
             Change::Call(_)
             | Change::Nonce { .. }
             | Change::Licence(_)
-            | Change::Payload { .. } => Digest::ZERO,
+            | Change::Payload { .. }
+            | Change::Emergency { .. } => Digest::ZERO,
             Change::Enrolled(identity) => identity.entry(Standing::Active),
             Change::Standing { standing, .. } => {
                 let hasher = Hasher::new("standing");
@@ -79,6 +90,8 @@ impl Write {
             Change::Record(record) => record.entry(),
             Change::Grant(grant) => grant.entry(),
             Change::Access(access) => access.entry(),
+            Change::Mail(mail) => mail.entry(),
+            Change::Share(share) => share.entry(),
         };
         let hasher = Hasher::new("write").digest(&self.key().digest());
         hasher.digest(&content).finish()
@@ -129,7 +142,36 @@ impl State {
                 self.tree.set(&key.digest(), &access.entry());
                 self.audit.push(access);
             }
+            Change::Emergency { doctor, did } => self.put_emergency(height, *doctor, did),
+            Change::Mail(mail) => {
+                let mail = Mail {
+                    height,
+                    ..Mail::clone(mail)
+                };
+                let key = Key::Mail(mail.to, mail.order);
+                self.tree.set(&key.digest(), &mail.entry());
+                self.mailboxes.entry(mail.patient).or_default().push(mail);
+            }
+            Change::Share(share) => self.put_share(height, share),
         }
+    }
+
+    fn put_emergency(&mut self, height: u64, doctor: u32, did: &DoctorId) {
+        let old = self.emergencies.get(&doctor);
+        let new = old.cloned().unwrap_or_default().claimed(height);
+        let key = Key::Emergencies(*did);
+        self.tree.set(&key.digest(), &new.entry());
+        self.emergencies.insert(doctor, new);
+    }
+
+    fn put_share(&mut self, height: u64, share: &Share) {
+        let sid = share.sid();
+        let (at, old) = self.shares.slot(&sid);
+        let since = old.map_or(height, Share::since);
+        let share = share.clone().requested_at(since);
+        let key = Key::Share(sid);
+        self.tree.set(&key.digest(), &share.entry());
+        self.shares.put(at, sid, share);
     }
 
     fn put_standing(&mut self, place: Place, party: &Party, standing: Standing) {

@@ -12,6 +12,7 @@ use crate::contract::call::{Order, Proof};
 use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
 use crate::contract::search::{Answer, Condition, Index, Query};
+use crate::contract::share::ShareId;
 use crate::contract::{Author, AuthorSettings, Key, Mix};
 
 /// An author who errs in a third of the calls.
@@ -73,13 +74,13 @@ fn check_records(state: &State) {
             (Status::Proposed | Status::Rejected | Status::Withdrawn, signed) => {
                 assert!(signed.is_none());
             }
-            (Status::Active | Status::Amended(_) | Status::Hidden, signed) => {
+            (Status::Active | Status::Amended(_) | Status::Hidden | Status::Disputed, signed) => {
                 let patient = &state.directory.patient_at(record.patient).key;
                 let message = record.draft.for_patient();
                 assert!(patient.verify(&message.0, &signed.unwrap()));
             }
         }
-        if record.status == Status::Active {
+        if record.status.is_found() {
             index.insert(at as u32, &record.draft.content().summary);
         }
     }
@@ -115,13 +116,15 @@ fn everything_in_a_record_is_part_of_the_state() {
     stage.record(0, 8);
     let record = stage.state.records.at(0);
     type Change = fn(&mut Record);
-    let changes: [Change; 7] = [
+    let changes: [Change; 9] = [
         |_| {},
         |record| record.by_doctor.0[9] ^= 1,
         |record| record.by_patient = None,
         |record| record.since += 1,
         |record| record.status = Status::Hidden,
         |record| record.status = Status::Proposed,
+        |record| record.status = Status::Disputed,
+        |record| record.suspect = true,
         |record| record.status = Status::Amended(RecordId(Digest::ZERO)),
     ];
     let mut entries = BTreeSet::new();
@@ -165,13 +168,40 @@ fn every_field_is_signed() {
     }
 }
 
-#[test]
-fn everything_in_an_order_is_signed() {
-    let stage = Stage::new();
+/// Searches, and what can be asked for by one.
+fn searches(stage: &Stage) -> Vec<Act> {
+    let query = Query {
+        conditions: vec![Condition::Ages(0, 18)],
+        purpose: Purpose::Care,
+        page: 0,
+    };
+    let asked = |nonce| {
+        Order::new(Terms {
+            chain: 1,
+            by: stage.patient(8).0,
+            act: Act::Search(query.clone()),
+            nonce,
+            valid_until: 9,
+        })
+    };
+    let contact = |nonce, handle| Act::AskContact {
+        search: asked(nonce),
+        handle,
+    };
+    vec![
+        Act::Search(query.clone()),
+        Act::AuditedSearch(query.clone()),
+        contact(1, [0; 16]),
+        contact(2, [0; 16]),
+        contact(1, [1; 16]),
+    ]
+}
+
+/// Grants that differ in one thing each.
+fn grants(stage: &Stage) -> Vec<Act> {
     let base = stage.care(1, Scope::All);
     let hid = stage.people.hospital(0).id;
     let rid = RecordId(Digest::ZERO);
-    let gid = GrantId(Digest::ZERO);
     type Change = Box<dyn Fn(&mut GrantTerms)>;
     let changes: Vec<Change> = vec![
         Box::new(|_| {}),
@@ -185,25 +215,64 @@ fn everything_in_an_order_is_signed() {
         Box::new(|g| g.from += 1),
         Box::new(|g| g.until += 1),
         Box::new(|g| g.max_uses = Some(1)),
+        Box::new(|g| g.delegable = true),
     ];
-    let mut acts: Vec<Act> = changes
+    changes
         .iter()
         .map(|change| {
             let mut terms = base.clone();
             change(&mut terms);
             Act::Grant(terms)
         })
-        .collect();
+        .collect()
+}
+
+/// Orders about records and grants that differ in one thing each.
+fn acts(stage: &Stage) -> Vec<Act> {
+    let base = stage.care(1, Scope::All);
+    let rid = RecordId(Digest::ZERO);
+    let gid = GrantId(Digest::ZERO);
+    let mut acts = grants(stage);
     acts.extend([
         Act::Reject(rid),
         Act::Withdraw(rid),
         Act::Hide(rid),
         Act::Unhide(rid),
+        Act::Dispute(rid),
+        Act::Resolve {
+            rid,
+            suspect: false,
+        },
+        Act::Resolve { rid, suspect: true },
     ]);
     acts.extend([Act::Revoke(gid), Act::Access(gid, rid, Purpose::Care)]);
     acts.push(Act::Access(gid, rid, Purpose::Research));
+    acts.extend([
+        Act::Delegate(gid, base.clone()),
+        Act::Delegate(GrantId(Digest([1; 32])), base),
+    ]);
+    for second in [0, 1] {
+        let second = stage.people.doctor(second).id;
+        acts.push(Act::Emergency { rid, second });
+    }
+    let sid = ShareId(Digest::ZERO);
+    acts.extend([
+        Act::RequestShare(rid),
+        Act::ApproveShare(sid),
+        Act::DenyShare(sid),
+        Act::DeliverShare(sid, Digest::ZERO),
+        Act::DeliverShare(sid, Digest([1; 32])),
+        Act::ConfirmShare(sid, Digest::ZERO),
+    ]);
+    acts.extend(searches(stage));
+    acts
+}
+
+#[test]
+fn everything_in_an_order_is_signed() {
+    let stage = Stage::new();
     let mut signed = BTreeSet::new();
-    for act in acts {
+    for act in acts(&stage) {
         for (chain, nonce, valid_until) in [(1, 1, 9), (2, 1, 9), (1, 2, 9), (1, 1, 8)] {
             for by in [
                 stage.patient(8).0,
