@@ -75,7 +75,8 @@ fn check_records(state: &State) {
                 assert!(signed.is_none());
             }
             (Status::Active | Status::Amended(_) | Status::Hidden | Status::Disputed, signed) => {
-                let patient = &state.directory.patient_at(record.patient).key;
+                let pid = record.custodian.unwrap_or(record.draft.content().pid);
+                let patient = state.patient_key(&pid).unwrap();
                 let message = record.draft.for_patient();
                 assert!(patient.verify(&message.0, &signed.unwrap()));
             }
