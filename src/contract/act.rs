@@ -63,10 +63,13 @@ pub enum Act {
     DeliverShare(ShareId, Digest),
     /// The hospital that asked has received a document, and says which.
     ConfirmShare(ShareId, Digest),
-    /// Anybody registered searches for cases.
+    /// Anybody registered searches for cases. Only reads, and is refused where searches are counted
+    /// or remembered.
     Search(Query),
-    /// The same where searches are counted.
+    /// The same as a call in the order of the chain, which counts and remembers it.
     AuditedSearch(Query),
+    /// Anybody registered asks which condition to add to a query. Only reads.
+    Suggest(Query),
     /// Somebody asks a patient for contact, by a row of an answer to a search.
     AskContact {
         /// The order of the same party that the answer was given to.
@@ -183,6 +186,7 @@ impl Act {
             Self::ConfirmShare(..) => Manner::new("confirm-share", HOSPITAL),
             Self::Search(_) => Manner::new("search", PEOPLE),
             Self::AuditedSearch(_) => Manner::new("audited-search", PEOPLE),
+            Self::Suggest(_) => Manner::new("suggest", PEOPLE),
             Self::AskContact { .. } => Manner::new("ask-contact", DOCTOR | PATIENT),
         }
     }
@@ -211,8 +215,17 @@ impl Act {
             | Self::ConfirmShare(..)
             | Self::Search(_)
             | Self::AuditedSearch(_)
+            | Self::Suggest(_)
             | Self::AskContact { .. } => None,
         }
+    }
+
+    /// The query, of an act that searches.
+    pub(super) fn search(&self) -> Option<&Query> {
+        if let Self::Search(query) | Self::AuditedSearch(query) = self {
+            return Some(query);
+        }
+        None
     }
 
     /// Bytes that travel with the act besides what is signed.
@@ -248,7 +261,9 @@ impl Act {
             Self::DeliverShare(sid, document) | Self::ConfirmShare(sid, document) => {
                 message.digest(&sid.0).digest(document)
             }
-            Self::Search(query) | Self::AuditedSearch(query) => query.write(message),
+            Self::Search(query) | Self::AuditedSearch(query) | Self::Suggest(query) => {
+                query.write(message)
+            }
             Self::AskContact { search, handle } => message.digest(&search.message()).part(handle),
         }
     }

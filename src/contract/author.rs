@@ -230,7 +230,7 @@ impl Author {
                 Act::Access(gid, ..) if *receipt == Receipt::Refused(Code::GrantExpired) => {
                     self.grants.forget(|grant| grant.gid == *gid);
                 }
-                Act::Search(_) => self.adjust(receipt),
+                Act::Search(_) | Act::AuditedSearch(_) => self.adjust(receipt),
                 Act::Grant(_)
                 | Act::Access(..)
                 | Act::Enrol(_)
@@ -249,7 +249,7 @@ impl Author {
                 | Act::DenyShare(_)
                 | Act::DeliverShare(..)
                 | Act::ConfirmShare(..)
-                | Act::AuditedSearch(_)
+                | Act::Suggest(_)
                 | Act::AskContact { .. } => {}
             },
         }
@@ -302,7 +302,8 @@ impl Author {
             Receipt::Refused(Code::TooFewResults) => {
                 self.conditions = self.conditions.saturating_sub(1).max(1);
             }
-            Receipt::Accepted | Receipt::Found(_) | Receipt::Refused(_) => {}
+            Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_) | Receipt::Refused(_) => {
+            }
         }
     }
 

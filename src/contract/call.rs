@@ -297,7 +297,7 @@ impl SignedCall {
     pub fn reads_only(&self) -> bool {
         match &self.call {
             Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => false,
-            Call::Order(order) => matches!(order.terms.act, Act::Search(_)),
+            Call::Order(order) => matches!(order.terms.act, Act::Search(_) | Act::Suggest(_)),
         }
     }
 

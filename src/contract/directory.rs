@@ -454,6 +454,22 @@ impl Directory {
         }
     }
 
+    /// Everybody by every name, with the entry.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> Vec<(Party, Digest)> {
+        let closed = self.by_pid.keys().filter_map(|pid| {
+            let entry = self.closed_entry(pid)?;
+            Some((Party::Patient(*pid), entry))
+        });
+        let offices = (0..self.offices.len()).map(|at| Place::Authority(at as u32));
+        let hospitals = (0..self.hospitals.len()).map(|at| Place::Hospital(at as u32));
+        let doctors = (0..self.doctors.len()).map(|at| Place::Doctor(at as u32));
+        let patients = (0..self.patients.len()).map(|at| Place::Patient(at as u32));
+        let places = offices.chain(hospitals).chain(doctors).chain(patients);
+        let present = places.map(|place| (self.party(place), self.entry(place)));
+        present.chain(closed).collect()
+    }
+
     /// Adds what all identities have to a message.
     fn entry_of<Id, Who>(&self, member: &Member<Id, Who>, message: Message) -> Message {
         let ca = &self.offices[member.certificate.ca as usize].id;

@@ -229,8 +229,10 @@ impl Identity {
         Ok(())
     }
 
-    /// Adds the identity to a message.
+    /// Adds the identity to a message. Those of different kinds are told apart by who vouches for
+    /// them.
     fn write(&self, message: Message) -> Message {
+        let message = message.number(self.vouched_by() as u64);
         match self {
             Self::Hospital(hospital) => hospital.write(message),
             Self::Doctor(doctor) => doctor.write(message),

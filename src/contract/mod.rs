@@ -10,7 +10,8 @@
 //! `affair` how they come, change and go. `message` and `call` are what is signed, `speaker` who
 //! signs for a patient; `order` checks what one party asks for. `records`, `access`, `share` and
 //! `search` are what the contract is about. `view` is how they read the state, `write` and
-//! `register` how they change it, `tree` what proves it. `population` and `author` make the people
+//! `register` how they change it, `tree` what proves it; `wire` is calls as bytes. `population` and
+//! `author` make the people
 //! and the calls of a workload.
 
 pub mod access;
@@ -40,6 +41,7 @@ mod table;
 mod tests;
 pub mod tree;
 pub mod view;
+pub mod wire;
 pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +52,7 @@ pub use call::{Call, SignedCall};
 pub use error::Code;
 pub use population::Population;
 pub use rules::Rules;
-pub use search::Answer;
+pub use search::{Answer, Condition};
 pub use view::{Key, Simulated};
 pub use write::Write;
 
@@ -70,6 +72,8 @@ pub enum Receipt {
     Accepted,
     /// What a search found.
     Found(Arc<Answer>),
+    /// Which condition to add to a query.
+    Suggested(Condition),
     /// Not done, because of this check; nothing has changed.
     Refused(Code),
 }
@@ -91,6 +95,8 @@ pub struct State {
     mailboxes: BTreeMap<u32, Vec<Mail>>,
     shares: Table<ShareId, Share>,
     index: search::Index,
+    /// What was answered to whom, as far as the rules count and remember it.
+    usage: BTreeMap<identity::Place, search::Usage>,
     /// The numbers that each party has used.
     used: BTreeSet<(identity::Place, u64)>,
     tree: Tree,
@@ -122,9 +128,13 @@ impl State {
     }
 
     /// Answers a call without changing anything: a search is answered; of any other call the
-    /// caller learns what its execution would have answered.
+    /// caller learns whether it would be accepted, but not what a search would find that has to be
+    /// counted first.
     pub fn query(&self, height: u64, call: &SignedCall) -> Receipt {
-        View::new(self, height, Vec::new()).plan(call)
+        match View::new(self, height, Vec::new()).plan(call) {
+            Receipt::Found(_) if !call.reads_only() => Receipt::Accepted,
+            receipt => receipt,
+        }
     }
 
     /// Plans a call and tells, besides what it would change, everything that the plan relies on.
@@ -192,6 +202,7 @@ impl State {
             + 160 * self.audit.len() as u64
             + 240 * self.shares.len() as u64
             + 12 * self.used.len() as u64
+            + self.usage.values().map(search::Usage::bytes).sum::<u64>()
     }
 }
 
@@ -204,10 +215,10 @@ impl View<'_> {
             Call::Confirm { rid, pid, signed } => self.confirm((rid, pid), signed, call),
             Call::Order(order) => self.order(order, call),
         };
-        if done.is_ok() && !call.reads_only() {
-            self.write(write::Change::Call(call.digest()));
-        } else {
-            self.retract();
+        match done {
+            Ok(_) if call.reads_only() => {}
+            Ok(_) => self.write(write::Change::Call(call.digest())),
+            Err(_) => self.retract(),
         }
         done.unwrap_or_else(Receipt::Refused)
     }

@@ -23,16 +23,14 @@ impl View<'_> {
     pub(super) fn order(&mut self, order: &Arc<Order>, call: &SignedCall) -> Result<Receipt, Code> {
         let terms = order.terms();
         let by = self.admit(order, call)?;
-        if let Act::Search(query) = &terms.act {
-            if self.rules().counts_searches() {
-                return Err(Code::QueryBudgetExceeded);
-            }
-            let answer = self.search(query, &order.message())?;
-            return Ok(Receipt::Found(Arc::new(answer)));
+        let reads = call.reads_only();
+        if !reads {
+            self.check_nonce(by, terms.nonce)?;
         }
-        self.check_nonce(by, terms.nonce)?;
         let receipt = self.carry_out(order, call, by)?;
-        self.spend(by, terms.by, terms.nonce);
+        if !reads {
+            self.spend(by, terms.by, terms.nonce);
+        }
         Ok(receipt)
     }
 
@@ -96,10 +94,9 @@ impl View<'_> {
             Act::DenyShare(sid) => self.deny_share(sid, by)?,
             Act::DeliverShare(sid, document) => self.deliver_share((sid, document), by)?,
             Act::ConfirmShare(sid, document) => self.confirm_share((sid, document), by)?,
-            Act::Search(query) | Act::AuditedSearch(query) => {
-                let answer = self.search(query, &order.message())?;
-                return Ok(Receipt::Found(Arc::new(answer)));
-            }
+            Act::Search(query) => return self.search(order.terms(), query),
+            Act::AuditedSearch(query) => return self.audited_search(order.terms(), query, by),
+            Act::Suggest(query) => return self.suggest(query),
             Act::AskContact { search, handle } => self.ask_contact(order, search, handle)?,
         }
         Ok(Receipt::Accepted)
@@ -114,7 +111,9 @@ impl View<'_> {
         match &terms.act {
             Act::Access(gid, ..) => self.check_begun(gid),
             Act::Grant(grant) | Act::Delegate(_, grant) => grant.check_time(height),
-            Act::Search(query) | Act::AuditedSearch(query) => query.check_intervals(),
+            Act::Search(query) | Act::AuditedSearch(query) | Act::Suggest(query) => {
+                query.check_intervals()
+            }
             Act::AskContact { search, .. } => self.check_answered(search),
             Act::Enrol(enrolment) => enrolment.valid.check_stated(height),
             Act::Affair(affair) => self.check_affair_time(affair),
@@ -204,6 +203,7 @@ impl View<'_> {
             | Act::ConfirmShare(..)
             | Act::Search(_)
             | Act::AuditedSearch(_)
+            | Act::Suggest(_)
             | Act::AskContact { .. } => Ok(()),
         }
     }
@@ -242,6 +242,7 @@ impl View<'_> {
             | Act::ConfirmShare(..)
             | Act::Search(_)
             | Act::AuditedSearch(_)
+            | Act::Suggest(_)
             | Act::AskContact { .. } => true,
         };
         if concerned && act.manner().is_for(by) {
@@ -309,6 +310,7 @@ impl View<'_> {
             | Act::ConfirmShare(..)
             | Act::Search(_)
             | Act::AuditedSearch(_)
+            | Act::Suggest(_)
             | Act::AskContact { .. } => None,
         };
         self.check_witness((witness, custodian), order, call)
@@ -381,6 +383,10 @@ fn check_form(terms: &Terms) -> Result<(), Code> {
         Act::Enrol(enrolment) => enrolment.identity.check()?,
         Act::Grant(grant) | Act::Delegate(_, grant) => grant.check_form()?,
         Act::Search(query) | Act::AuditedSearch(query) => query.check_form()?,
+        Act::Suggest(query) => {
+            query.check_room()?;
+            query.check_form()?;
+        }
         Act::AskContact { search, .. } => asked(search)?.check_form()?,
         Act::Affair(_)
         | Act::SetStanding(..)

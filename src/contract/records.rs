@@ -64,8 +64,6 @@ pub(super) struct Record {
     pub(super) custodian: Option<PatientId>,
     /// Whether its parties, in settling a dispute, called it one to be read with care.
     pub(super) suspect: bool,
-    /// Where the record is in the index while it is active.
-    pub(super) ticket: u32,
 }
 
 impl Record {
@@ -134,7 +132,6 @@ impl<'s> View<'s> {
             by_patient,
             custodian: self.speaker(),
             suspect: false,
-            ticket: 0,
         });
         self.replace(replaced, draft);
         Ok(Receipt::Accepted)
@@ -162,7 +159,6 @@ impl<'s> View<'s> {
             by_patient: None,
             custodian: None,
             suspect: false,
-            ticket: 0,
         })));
         Ok(Receipt::Accepted)
     }
@@ -475,6 +471,10 @@ impl<'s> View<'s> {
 
 /// The form of a draft.
 fn check_draft(content: &Content) -> Result<(), Code> {
+    // Nothing is what a draft says to replace when it replaces none; so nothing is called so.
+    if content.rid.0 == Digest::ZERO {
+        return Err(Code::EmptyField);
+    }
     content.summary.check()?;
     if content.payload_bytes > PAYLOAD_MAX {
         return Err(Code::BodyTooLarge);

@@ -50,10 +50,3 @@ impl Default for Rules {
         }
     }
 }
-
-impl Rules {
-    /// Whether the state keeps account of who searched for what.
-    pub(super) fn counts_searches(&self) -> bool {
-        self.query_budget.is_some() || self.difference_guard
-    }
-}

@@ -103,6 +103,19 @@ impl Share {
             .finish()
     }
 
+    /// The patient, the hospital that holds the document, and the one that asks for it.
+    #[cfg(test)]
+    pub(super) fn parties(&self) -> [Place; 3] {
+        let [from, to] = [self.from, self.to].map(Place::Hospital);
+        [Place::Patient(self.patient), from, to]
+    }
+
+    /// What was sent, and of which record.
+    #[cfg(test)]
+    pub(super) fn sent(&self) -> (Option<Digest>, &RecordId) {
+        (self.sent, &self.rid)
+    }
+
     /// Whether it waited too long by a height.
     fn has_expired(&self, height: u64) -> bool {
         height > self.since.saturating_add(SHARE_BLOCKS)

@@ -8,7 +8,10 @@
 //! Whoever plans reads through a [`View`], which can keep a list of all that was read: if none of
 //! it has changed since, the plan still holds.
 
+use std::sync::Arc;
+
 use super::access::{Emergencies, Grant, GrantId};
+use super::call::{Order, Terms};
 use super::directory::{Custodian, Directory, Place};
 use super::error::Code;
 use super::identity::{
@@ -18,7 +21,7 @@ use super::message::{Draft, RecordId};
 use super::records::Record;
 use super::register::Registration;
 use super::rules::Rules;
-use super::search::{Answer, Handle, MATCHES_MAX, Query};
+use super::search::{Handle, MATCHES_MAX, Matches, Query, Usage, salt};
 use super::share::{Share, ShareId};
 use super::write::{Change, Write};
 use super::{Receipt, State};
@@ -47,6 +50,8 @@ pub enum Key {
     Payload(Digest),
     /// A grant.
     Grant(GrantId),
+    /// What the state keeps of the searches of a party.
+    Usage(Party),
     /// One reading of a record, by the digest of the order to read it.
     Access(Digest),
     /// The emergencies that a doctor has claimed of late.
@@ -78,6 +83,10 @@ impl Key {
             Self::Record(rid) => named("record key", &rid.0),
             Self::Payload(payload) => named("payload key", payload),
             Self::Grant(gid) => named("grant key", &gid.0),
+            Self::Usage(party) => {
+                let (kind, id) = party.parts();
+                Hasher::new("usage key").number(kind).digest(id).finish()
+            }
             Self::Access(order) => named("access key", order),
             Self::Emergencies(did) => named("emergencies key", &did.0),
             Self::Mail(pid, order) => {
@@ -99,6 +108,7 @@ impl Key {
             | Self::Patient(_)
             | Self::Record(_)
             | Self::Grant(_)
+            | Self::Usage(_)
             | Self::Access(_)
             | Self::Emergencies(_)
             | Self::Mail(..)
@@ -152,7 +162,7 @@ pub struct Simulated {
     /// All searches that the plan relies on.
     pub scans: Vec<Scan>,
     /// What would change; nothing unless the call is accepted.
-    pub writes: std::sync::Arc<[Write]>,
+    pub writes: Arc<[Write]>,
 }
 
 /// What was read.
@@ -417,27 +427,79 @@ impl<'s> View<'s> {
         self.state.shares.find(sid).map(|(_, share)| share)
     }
 
-    /// Answers a query, with handles that this salt makes.
-    pub(super) fn search(&mut self, query: &Query, salt: &Digest) -> Result<Answer, Code> {
-        self.note_scan(query);
-        self.state.search(query, salt)
+    /// The record that the answer to a search called by a handle.
+    pub(super) fn found_as(&mut self, search: &Order, handle: &Handle) -> Result<&'s Record, Code> {
+        if let Some(query) = search.terms().act.search() {
+            self.scan(query);
+        }
+        let rid = self.state.found_as(search, handle)?;
+        self.record(&rid).ok_or(Code::RecordNotFound)
     }
 
-    /// The record behind a row of the answer to a query.
-    pub(super) fn behind(
+    /// Answers a search that nothing is kept of. Where the rules count or remember, there is none
+    /// such: it is refused before anything is looked at.
+    pub(super) fn search(&mut self, terms: &Terms, query: &Query) -> Result<Receipt, Code> {
+        self.check_free_search(query)?;
+        let matches = self.matches(query)?;
+        self.answer(terms, query, &matches)
+    }
+
+    /// Suggests a condition to add to a query, which tells something too.
+    pub(super) fn suggest(&mut self, query: &Query) -> Result<Receipt, Code> {
+        self.check_free_search(query)?;
+        self.scan(query);
+        self.state.suggest(query).map(Receipt::Suggested)
+    }
+
+    /// Answers a search, counts it and remembers what it tells.
+    pub(super) fn audited_search(
         &mut self,
+        terms: &Terms,
         query: &Query,
-        salt: &Digest,
-        wanted: &Handle,
-    ) -> Result<&'s Record, Code> {
-        self.note_scan(query);
-        let record = self.state.behind(query, salt, wanted)?;
-        self.note(|| Key::Record(record.draft.content().rid));
-        Ok(record)
+        by: Place,
+    ) -> Result<Receipt, Code> {
+        let matches = self.matches(query)?;
+        let rules = self.rules();
+        let seen = rules.difference_guard.then(|| self.state.seen(&matches));
+        self.note(|| Key::Usage(terms.by));
+        let usage = self.state.usage.get(&by);
+        let near = |usage: &Usage| seen.as_ref().is_some_and(|s| usage.is_near(s, &matches));
+        if usage.is_some_and(near) {
+            return Err(Code::TooFewResults);
+        }
+        let receipt = self.answer(terms, query, &matches)?;
+        let spent = |budget| match usage {
+            Some(usage) => usage.is_spent(self.height, budget),
+            None => budget == 0,
+        };
+        if rules.query_budget.is_some_and(spent) {
+            return Err(Code::QueryBudgetExceeded);
+        }
+        let party = terms.by;
+        self.write(Change::Answered { by, party, seen });
+        Ok(receipt)
     }
 
-    /// Notes that something was searched for.
-    fn note_scan(&mut self, query: &Query) {
+    fn check_free_search(&self, query: &Query) -> Result<(), Code> {
+        query.check_features()?;
+        if self.rules().audits_searches() {
+            return Err(Code::QueryBudgetExceeded);
+        }
+        Ok(())
+    }
+
+    fn matches(&mut self, query: &Query) -> Result<Matches, Code> {
+        self.scan(query);
+        self.state.matches(query)
+    }
+
+    fn answer(&self, terms: &Terms, query: &Query, matches: &Matches) -> Result<Receipt, Code> {
+        let answer = self.state.answer(query, matches, &salt(terms, query))?;
+        Ok(Receipt::Found(Arc::new(answer)))
+    }
+
+    /// Notes that the plan relies on what a query matches.
+    fn scan(&mut self, query: &Query) {
         if let Some(reads) = &mut self.reads {
             reads.scans.push(Scan {
                 query: query.clone(),
@@ -450,16 +512,15 @@ impl<'s> View<'s> {
 impl State {
     /// The digest of the names of all records that match a query; of too many only that they are.
     fn matched(&self, query: &Query) -> Digest {
-        let records = self.matching(query);
-        let hasher = Hasher::new("matched").number(records.len() as u64);
-        if records.len() > MATCHES_MAX {
+        let (places, _) = self.index.matching(query, MATCHES_MAX + 1);
+        let hasher = Hasher::new("matched").number(places.len() as u64);
+        if places.len() > MATCHES_MAX {
             return hasher.finish();
         }
-        let mut rids: Vec<RecordId> = records.iter().map(|r| r.draft.content().rid).collect();
-        // The order in which they are found depends on what other conditions match.
-        rids.sort_unstable();
-        rids.iter()
-            .fold(hasher, |hasher, rid| hasher.digest(&rid.0))
+        let rid = |place| self.records.at(place).draft.content().rid;
+        places
+            .iter()
+            .fold(hasher, |hasher, &place| hasher.digest(&rid(place).0))
             .finish()
     }
 

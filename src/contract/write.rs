@@ -11,6 +11,7 @@ use super::identity::{DoctorId, Party, Place};
 use super::message::Draft;
 use super::records::Record;
 use super::register::Registration;
+use super::search::Seen;
 use super::share::Share;
 use super::view::Key;
 use crate::base::crypto::{Digest, Hasher};
@@ -48,6 +49,13 @@ pub(super) enum Change {
     Mail(Box<Mail>),
     /// A sharing is new or has changed.
     Share(Box<Share>),
+    /// A search was answered. What the state keeps of a party's searches has grown by this; it is
+    /// not given as a whole, because it is large.
+    Answered {
+        by: Place,
+        party: Party,
+        seen: Option<Seen>,
+    },
 }
 
 impl Write {
@@ -65,6 +73,7 @@ impl Write {
             Change::Emergency { did, .. } => Key::Emergencies(*did),
             Change::Mail(mail) => Key::Mail(mail.to, mail.order),
             Change::Share(share) => Key::Share(share.sid()),
+            Change::Answered { party, .. } => Key::Usage(*party),
         }
     }
 
@@ -82,6 +91,9 @@ impl Write {
             Change::Access(access) => access.entry(),
             Change::Mail(mail) => mail.entry(),
             Change::Share(share) => share.entry(),
+            Change::Answered { seen, .. } => {
+                seen.as_ref().map_or(Digest::ZERO, |seen| seen.digest())
+            }
         };
         let hasher = Hasher::new("write").digest(&self.key().digest());
         hasher.digest(&content).finish()
@@ -134,6 +146,12 @@ impl State {
                 self.mailboxes.entry(mail.patient).or_default().push(mail);
             }
             Change::Share(share) => self.put_share(height, share),
+            Change::Answered { by, party, seen } => {
+                let usage = self.usage.entry(*by).or_default();
+                usage.note(height, seen.as_ref());
+                let key = Key::Usage(*party);
+                self.tree.set(&key.digest(), &usage.entry());
+            }
         }
     }
 
@@ -158,7 +176,7 @@ impl State {
     /// A record is in the index while it can be found.
     fn put_record(&mut self, height: u64, record: &Record) {
         let rid = record.draft.content().rid;
-        let mut record = Record {
+        let record = Record {
             since: height,
             ..record.clone()
         };
@@ -166,11 +184,10 @@ impl State {
         let key = Key::Record(rid);
         self.tree.set(&key.digest(), &record.entry());
         let was = old.is_some_and(|old| old.status.is_found());
-        record.ticket = old.map_or(0, |old| old.ticket);
         let case = &record.draft.content().summary;
         match (was, record.status.is_found()) {
-            (false, true) => record.ticket = self.index.insert(at, case),
-            (true, false) => self.index.remove(record.ticket, case),
+            (false, true) => self.index.insert(at, record.patient, case),
+            (true, false) => self.index.remove(at, case),
             (true, true) | (false, false) => {}
         }
         self.records.put(at, rid, record);

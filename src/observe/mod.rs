@@ -32,7 +32,9 @@ pub enum Answer {
 /// looks inside a receipt.
 pub fn verdict(executed: &Executed) -> Answer {
     match executed {
-        Executed::Now(Receipt::Accepted | Receipt::Found(_)) => Answer::Accepted,
+        Executed::Now(Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_)) => {
+            Answer::Accepted
+        }
         Executed::Now(Receipt::Refused(_)) => Answer::Refused,
         Executed::Before => Answer::Repeated,
     }

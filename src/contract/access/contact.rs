@@ -12,7 +12,7 @@ use crate::contract::identity::{Party, Patient, PatientId};
 use crate::contract::message::RecordId;
 use crate::contract::records::{Record, Status};
 use crate::contract::rules::WINDOW;
-use crate::contract::search::{Handle, Query, handle};
+use crate::contract::search::{Handle, Query};
 use crate::contract::view::View;
 use crate::contract::write::Change;
 
@@ -73,10 +73,7 @@ impl Mail {
 
 /// What an order asked for, if it was a search.
 pub(in crate::contract) fn asked(search: &Order) -> Result<&Query, Code> {
-    let (Act::Search(query) | Act::AuditedSearch(query)) = &search.terms().act else {
-        return Err(Code::Malformed);
-    };
-    Ok(query)
+    search.terms().act.search().ok_or(Code::Malformed)
 }
 
 impl View<'_> {
@@ -119,12 +116,10 @@ impl View<'_> {
         search: &Order,
         wanted: &Handle,
     ) -> Result<(), Code> {
-        let query = asked(search)?;
-        if self.rules().counts_searches() {
+        if self.rules().audits_searches() {
             self.check_searched(search)?;
         }
-        let salt = search.message();
-        let record = self.behind(query, &salt, wanted)?;
+        let record = self.found_as(search, wanted)?;
         if record.status != Status::Active {
             return Err(Code::IllegalTransition);
         }
@@ -136,19 +131,6 @@ impl View<'_> {
 }
 
 impl State {
-    /// The record behind a row of an answer.
-    pub(in crate::contract) fn behind(
-        &self,
-        query: &Query,
-        salt: &Digest,
-        wanted: &Handle,
-    ) -> Result<&Record, Code> {
-        let matches = self.answerable(query)?;
-        let mut matches = matches.into_iter();
-        let behind = matches.find(|record| handle(salt, record) == *wanted);
-        behind.ok_or(Code::RecordNotFound)
-    }
-
     /// What a patient was told, in the order in which it came.
     pub fn mailbox(&self, pid: &PatientId) -> &[Mail] {
         let patient = self.directory.patient(pid);

@@ -219,8 +219,21 @@ impl Grant {
         self.custodian
     }
 
+    /// Who received it, and who gave it.
+    #[cfg(test)]
+    pub(super) fn parties(&self) -> [Place; 2] {
+        [self.grantee, Place::Patient(self.patient)]
+    }
+
+    /// Whether it was used and passed on as often as it may be at most.
+    #[cfg(test)]
+    pub(super) fn is_within_bounds(&self) -> bool {
+        let gone = self.uses + self.lent;
+        self.terms().max_uses.is_none_or(|max| gone <= max)
+    }
+
     /// What was granted.
-    fn terms(&self) -> &GrantTerms {
+    pub(super) fn terms(&self) -> &GrantTerms {
         let (Act::Grant(terms) | Act::Delegate(_, terms)) = &self.order.terms().act else {
             unreachable!("a grant is made by an order that grants");
         };

@@ -1,8 +1,10 @@
 //! Tests of the contract as a whole.
 
 mod affairs;
+mod chaos;
 mod consent;
 mod finding;
+mod guarding;
 mod laws;
 mod life;
 mod plans;
@@ -11,6 +13,7 @@ mod refusals;
 mod sharing;
 mod workload;
 
+pub(super) use laws::{acts, author};
 use std::sync::Arc;
 
 use super::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
@@ -24,7 +27,8 @@ use crate::base::crypto::{Digest, KeyPair};
 
 /// Doctors 0 to 7 work at hospitals 0 to 3 in turn and are patients 0 to 7 themselves; patients 8
 /// to 39 are nobody else.
-struct Stage {
+#[derive(Clone)]
+pub(super) struct Stage {
     people: Population,
     state: State,
     height: u64,
@@ -33,7 +37,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of(4)
     }
 
@@ -59,17 +63,17 @@ impl Stage {
         (Party::Authority(person.id), person.keys.clone())
     }
 
-    fn hospital(&self, number: u32) -> (Party, KeyPair) {
+    pub(super) fn hospital(&self, number: u32) -> (Party, KeyPair) {
         let person = self.people.hospital(number);
         (Party::Hospital(person.id), person.keys.clone())
     }
 
-    fn doctor(&self, number: u32) -> (Party, KeyPair) {
+    pub(super) fn doctor(&self, number: u32) -> (Party, KeyPair) {
         let person = self.people.doctor(number);
         (Party::Doctor(person.id), person.keys.clone())
     }
 
-    fn patient(&self, number: u32) -> (Party, KeyPair) {
+    pub(super) fn patient(&self, number: u32) -> (Party, KeyPair) {
         let person = self.people.patient(number);
         (Party::Patient(person.id), person.keys.clone())
     }
@@ -146,7 +150,7 @@ impl Stage {
     }
 
     /// Lets a patient do something.
-    fn by_patient(&mut self, patient: u32, act: Act) -> SignedCall {
+    pub(super) fn by_patient(&mut self, patient: u32, act: Act) -> SignedCall {
         let by = self.patient(patient);
         self.order(&by, act)
     }

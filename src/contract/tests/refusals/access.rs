@@ -124,6 +124,22 @@ pub const ACCESS: &[(Code, Story)] = &[
         s.by_patient(8, Act::AskContact { search, handle })
     }),
     (Code::EmptyQuery, |s| search(s, vec![])),
+    (Code::UnknownFeature, |s| {
+        let begins = Condition::Begins(Coding::Diagnosis, Term::new("E1"));
+        search(s, vec![begins])
+    }),
+    (Code::QueryBudgetExceeded, |s| {
+        for patient in 8..16 {
+            s.record(0, patient);
+        }
+        s.state.rules.query_budget = Some(0);
+        let query = Query {
+            conditions: vec![Condition::Ages(0, 18)],
+            purpose: Purpose::Care,
+            page: 0,
+        };
+        s.by_doctor(0, Act::AuditedSearch(query))
+    }),
     (Code::TooBroad, |s| {
         for _ in 0..=crate::contract::search::MATCHES_MAX {
             s.record(0, 8);

@@ -20,6 +20,9 @@ pub const FORM: &[(Code, Story)] = &[
         };
         s.by_patient(8, act)
     }),
+    (Code::EmptyField, |s| {
+        s.submission(0, 8, |c| c.rid = RecordId(NOBODY))
+    }),
     (Code::EmptyField, |s| summarised(s, |x| x.diagnoses.clear())),
     (Code::EmptyField, |s| {
         let terms = s.care(0, Scope::Records(vec![]));
@@ -39,8 +42,8 @@ pub const FORM: &[(Code, Story)] = &[
         summarised(s, |x| x.diagnoses[0] = Term::new("flu"))
     }),
     (Code::BadCode, |s| {
-        let term = Term::new("E119");
-        search(s, vec![Condition::Has(Feature::DiagnosisGroup(term))])
+        let term = Term::new("E1-");
+        search(s, vec![Condition::Begins(Coding::Diagnosis, term)])
     }),
     (Code::TooManyCodes, |s| {
         summarised(s, |x| x.drugs = vec![Term::new("A10BA02"); 17])

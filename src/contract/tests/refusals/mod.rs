@@ -21,7 +21,7 @@ use crate::contract::identity::{
 use crate::contract::message::RecordKind;
 use crate::contract::order::NONCE_MAX;
 use crate::contract::records::{PAYLOAD_MAX, PROPOSAL_BLOCKS};
-use crate::contract::search::{Condition, Feature, Query};
+use crate::contract::search::{Coding, Condition, Feature, Query};
 use crate::contract::summary::{Sex, Summary, Term};
 
 /// Prepares a stage and makes the call that it has to refuse.
@@ -135,13 +135,12 @@ fn every_refusal_names_its_check_and_leaves_no_trace() {
 }
 
 /// Codes that no call meets: of decoding, and of the ledger.
-const UNREACHED: [Code; 11] = [
+const UNREACHED: [Code; 10] = [
     Code::UnknownTx,
     Code::BadHashLength,
     Code::BadEnum,
     Code::TrailingBytes,
     Code::DuplicateTx,
-    Code::UnknownFeature,
     Code::MvccConflict,
     Code::PhantomConflict,
     Code::EndorsementMissing,
