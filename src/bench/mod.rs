@@ -8,7 +8,7 @@ use crate::base::distribution::{Distribution, Law};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
 use crate::base::units::Bandwidth;
-use crate::contract::{AuthorSettings, Population};
+use crate::contract::{AuthorSettings, Population, Rules};
 use crate::network::Network;
 use crate::network::topology::{Link, Topology};
 use crate::protocol::mempool::BatchRule;
@@ -57,6 +57,7 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
         },
         population: Population::new(1, 2, 4),
         execution: Execution::OrderExecute,
+        rules: Rules::default(),
         outages: Vec::new(),
         slow: Vec::new(),
         liars: Vec::new(),

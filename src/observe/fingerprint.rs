@@ -95,7 +95,7 @@ impl Fingerprint {
 fn number(executed: &Executed) -> u64 {
     match verdict(executed) {
         Answer::Accepted => 0,
-        Answer::Refused => 1,
+        Answer::Refused(_) => 1,
         Answer::Repeated => 2,
     }
 }

@@ -22,8 +22,8 @@ use crate::contract::{Code, Receipt};
 pub enum Answer {
     /// The contract did or found what was asked.
     Accepted,
-    /// The contract refused.
-    Refused,
+    /// The contract refused because of this check.
+    Refused(Code),
     /// The transaction had been executed at an earlier place in the chain.
     Repeated,
 }
@@ -35,7 +35,7 @@ pub fn verdict(executed: &Executed) -> Answer {
         Executed::Now(Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_)) => {
             Answer::Accepted
         }
-        Executed::Now(Receipt::Refused(_)) => Answer::Refused,
+        Executed::Now(Receipt::Refused(code)) => Answer::Refused(*code),
         Executed::Before => Answer::Repeated,
     }
 }
@@ -53,7 +53,7 @@ impl Answer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
-            Self::Refused => "refused",
+            Self::Refused(_) => "refused",
             Self::Repeated => "repeated",
         }
     }

@@ -2,6 +2,7 @@
 //! written; overrides edit the tree; it is read into plain structs with every default filled in;
 //! and whatever is wrong is refused together, each problem with its place.
 
+pub(crate) mod contract;
 pub mod error;
 mod execution;
 pub(crate) mod expect;

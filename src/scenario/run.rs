@@ -190,6 +190,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         },
         population: Population::new(hospitals, workload.doctors, workload.patients),
         execution: execution(&scenario.execution),
+        rules: scenario.contract,
         outages: outages(scenario),
         slow: slow(scenario),
         liars,

@@ -12,6 +12,7 @@ use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
 use crate::base::units::{Bandwidth, Rate, Ratio};
 use crate::chain::policy::Policy;
+use crate::contract::Rules;
 use crate::protocol::mempool::BatchRule;
 
 /// One run but for its code: the network, the machines, the load, and what goes wrong.
@@ -39,6 +40,9 @@ pub struct Scenario {
     pub crypto: Crypto,
     /// What clients ask for.
     pub workload: Workload,
+    /// What the consortium agreed on for its contract.
+    #[serde(serialize_with = "super::contract::as_map")]
+    pub contract: Rules,
     /// In which order transactions are ordered and executed.
     pub execution: Execution,
     /// Honest trouble, in the order in which it applies.

@@ -1,5 +1,6 @@
 //! Reads a whole scenario from its tree: the first-level keys, and what must hold between them.
 
+use super::contract;
 use super::execution;
 use super::expect;
 use super::network;
@@ -13,6 +14,7 @@ use super::workload;
 use crate::base::crypto::Crypto;
 use crate::base::time::{Span, Time, Window};
 use crate::base::units::Bytes;
+use crate::contract::Rules;
 use crate::protocol::mempool::BatchRule;
 
 /// What a scenario may name, handed down by the modules that have it.
@@ -48,6 +50,7 @@ pub const KEYS: &[&str] = &[
     "machine",
     "crypto",
     "workload",
+    "contract",
     "execution",
     "faults",
     "adversaries",
@@ -107,6 +110,7 @@ pub fn scenario<'t>(
     let workload = reader.require(fields, "workload", "{ rate: 100/s }", |reader, node| {
         workload::workload(reader, node, byzantine)
     });
+    let contract = reader.or(fields, "contract", Rules::default(), contract::contract);
     let execution = reader.or(
         fields,
         "execution",
@@ -127,6 +131,7 @@ pub fn scenario<'t>(
         machine,
         crypto,
         workload: workload?,
+        contract,
         execution,
         faults: trouble.faults,
         adversaries: trouble.adversaries,

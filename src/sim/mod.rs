@@ -137,6 +137,8 @@ pub struct Plan {
     pub workload: Workload,
     /// The people behind the calls.
     pub population: Population,
+    /// The rules of their contract.
+    pub rules: Rules,
     /// How calls are executed.
     pub execution: Execution,
     /// Crashes.
@@ -362,7 +364,7 @@ impl<P: Protocol> Simulation<P> {
             leader_answers,
             trace: plan.trace,
         };
-        let genesis = State::genesis(&plan.population, Rules::default());
+        let genesis = State::genesis(&plan.population, plan.rules);
         let mut simulation = Self {
             world,
             groups: Vec::new(),

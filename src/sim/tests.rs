@@ -246,6 +246,7 @@ fn plan(seed: u64) -> Plan {
             author: AuthorSettings::default(),
         },
         population: Population::new(1, 2, 4),
+        rules: Rules::default(),
         outages: outages(nodes, &mut coin),
         slow: vec![Slow {
             node: NodeId(0),

@@ -2,6 +2,7 @@
 
 use super::super::Error;
 use super::super::cells::{self, Cells, Column, label};
+use super::calls::{CALLS, REFUSALS};
 use super::{ElectionRow, LatencyRow, MessageRow, Row, SpeedRow, TimelineRow, ViolationRow};
 
 /// The columns of `runs.csv` before those of the swept keys.
@@ -131,11 +132,13 @@ pub(super) const RUNS: &[Column] = &[
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
-pub fn all_columns() -> [(&'static str, &'static [Column]); 7] {
+pub fn all_columns() -> [(&'static str, &'static [Column]); 9] {
     [
         ("runs.csv", RUNS),
         (TIMELINE.file, TIMELINE.columns),
         (MESSAGES.file, MESSAGES.columns),
+        (CALLS.file, CALLS.columns),
+        (REFUSALS.file, REFUSALS.columns),
         (LATENCIES.file, LATENCIES.columns),
         (ELECTIONS.file, ELECTIONS.columns),
         (VIOLATIONS.file, VIOLATIONS.columns),
@@ -144,7 +147,7 @@ pub fn all_columns() -> [(&'static str, &'static [Column]); 7] {
 }
 
 /// A column.
-const fn col(name: &'static str, about: &'static str) -> Column {
+pub(super) const fn col(name: &'static str, about: &'static str) -> Column {
     Column { name, about }
 }
 

@@ -3,6 +3,7 @@
 //! Everything is kept in whole nanoseconds and wide sums; quantiles are taken over all values,
 //! never from a histogram.
 
+mod kinds;
 mod leadership;
 mod summary;
 
@@ -11,12 +12,14 @@ mod tests;
 
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
-use crate::chain::{Block, Executed, TransactionId};
+use crate::chain::{Block, Executed, Transaction, TransactionId};
 use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 
 use super::by_transaction::ByTransaction;
 use super::{Answer, is_conflict, verdict};
+pub use kinds::KindSummary;
+use kinds::{Kind, Kinds};
 pub use leadership::Election;
 use leadership::Leadership;
 pub use summary::{Second, Summary};
@@ -40,6 +43,7 @@ pub struct Measured {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     submitted: Time,
+    kind: Kind,
     decided: bool,
 }
 
@@ -58,11 +62,7 @@ struct Row {
 pub struct Metrics {
     measured: Measured,
     pending: ByTransaction<Waiting>,
-    submitted: u64,
-    accepted: u64,
-    refused: u64,
-    /// Of the transactions submitted and answered in the window.
-    latencies: Vec<u64>,
+    kinds: Kinds,
     /// The sum of the latencies of all that were answered in the window.
     residence: u128,
     /// Sum and number of the times to the first decision.
@@ -94,10 +94,7 @@ impl Metrics {
         Self {
             measured,
             pending: ByTransaction::new(),
-            submitted: 0,
-            accepted: 0,
-            refused: 0,
-            latencies: Vec::new(),
+            kinds: Kinds::default(),
             residence: 0,
             consensus: (0, 0),
             endorsed: ByTransaction::new(),
@@ -164,14 +161,18 @@ impl Metrics {
         self.this_second.clear();
     }
 
-    fn submit(&mut self, now: Time, transaction: TransactionId) {
+    fn submit(&mut self, now: Time, transaction: &Transaction) {
         self.integrate(now);
-        self.submitted += u64::from(self.inside(now));
+        let kind = self.kinds.of(transaction.call.kind());
+        if self.inside(now) {
+            self.kinds.submit(kind);
+        }
         let waiting = Waiting {
             submitted: now,
+            kind,
             decided: false,
         };
-        self.pending.insert(transaction, waiting);
+        self.pending.insert(transaction.id, waiting);
     }
 
     fn answer(&mut self, now: Time, transaction: TransactionId, executed: &Executed) {
@@ -184,13 +185,14 @@ impl Metrics {
         if !self.inside(now) {
             return;
         }
-        match verdict(executed) {
-            Answer::Accepted | Answer::Repeated => self.accepted += 1,
-            Answer::Refused => self.refused += 1,
-        }
+        let refusal = match verdict(executed) {
+            Answer::Accepted | Answer::Repeated => None,
+            Answer::Refused(code) => Some(code),
+        };
+        self.kinds.answer(waiting.kind, refusal);
         self.residence += u128::from(latency);
         if self.inside(waiting.submitted) {
-            self.latencies.push(latency);
+            self.kinds.time(waiting.kind, latency);
         }
     }
 
@@ -252,7 +254,7 @@ impl Observer for Metrics {
     fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
         self.roll_to(now.second());
         match event {
-            Event::Submitted { transaction } => self.submit(now, transaction.id),
+            Event::Submitted { transaction } => self.submit(now, transaction),
             Event::Endorsed {
                 transaction,
                 of,
