@@ -22,6 +22,7 @@
 
 mod calls;
 mod chaos;
+mod iraft;
 mod pbft;
 mod print;
 mod raft;
