@@ -178,7 +178,7 @@ impl Iraft {
     }
 
     /// Profile `sync`: everybody counts the votes that everybody hears.
-    fn note_quorum(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn note_quorum(&mut self, cx: &mut Cx<'_>) {
         let above = self.decided_index().max(self.volatile.commit);
         let found = self.reached(Stage::Prepare, above, self.quorum());
         if let Some(certificate) = found.map(|c| Arc::new(c.clone())) {

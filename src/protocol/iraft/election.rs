@@ -184,6 +184,7 @@ impl Iraft {
             if self.config.lazy_votes && kept.is_none_or(|kept| kept.term < ballot.term) {
                 self.volatile.lazy = Some(Box::new(vote.clone()));
             }
+            self.answer_vote(vote, cx);
             return;
         }
         self.enter_and_vote(vote, cx);

@@ -128,11 +128,13 @@ impl Iraft {
             // Never beyond what is verified: the rest of the log may be another leader's.
             let word = self.durable.log.mark(commit.min(self.volatile.verified));
             self.take_word(word.unwrap_or_default(), cx);
-            self.forward_restored(from, cx);
         }
         self.decide_what_is_proven(cx);
         if self.config.profile == Profile::Sync {
-            self.advance_silently(cx);
+            self.note_quorum(cx);
+        }
+        if self.volatile.leader == Some(from) {
+            self.forward_restored(from, cx);
         }
     }
 
@@ -300,13 +302,6 @@ impl Iraft {
         }
         let first = log.first_of_term(previous.index);
         Some(first.max(self.volatile.commit + 1))
-    }
-
-    /// Profile `sync`: counts again, because the log may hold now what others voted for before.
-    fn advance_silently(&mut self, cx: &mut Cx<'_>) {
-        let nothing = self.bare(Answer::Stale);
-        let me = cx.me();
-        self.read_words(me, &nothing, cx);
     }
 
     fn bare(&self, answer: Answer) -> Reply {

@@ -258,7 +258,9 @@ impl Iraft {
 
     /// Convicts whom the evidence proves to lie, once, and passes it on.
     fn weigh(&mut self, evidence: &Arc<Evidence>, cx: &mut Cx<'_>) {
-        let known = self.durable.convicted.contains_key(&evidence.culprit());
+        let culprit = evidence.culprit();
+        // Nobody passes on what convicts himself.
+        let known = culprit == cx.me() || self.durable.convicted.contains_key(&culprit);
         if known || !self.config.identify || self.broken(Mutant::NeverConvict) {
             return;
         }
@@ -302,9 +304,6 @@ impl Iraft {
             .is_some_and(|vote| vote.ballot.by() == culprit)
         {
             self.volatile.lazy = None;
-        }
-        if culprit == cx.me() {
-            return;
         }
         if self.volatile.leader == Some(culprit) {
             self.abandon_leader(cx);
