@@ -147,8 +147,6 @@ pub enum Mutant {
     IgnorePreparedCertificate,
     /// Nobody waits for a contradiction of the leader.
     NoEquivocationWait,
-    /// A follower votes for everything a leader sends it for one place.
-    AckTwice,
     /// Votes leave before they are on disk.
     VotePersistLate,
     /// The second round does not take place.

@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use super::evidence::Evidence;
 use super::leader::Leader;
-use super::message::{Backing, Election, Message, PreVote, PreVoteReply, Vote, VoteReply, Warrant};
+use super::message::{
+    Backed, Backing, Message, Opening, PreVote, PreVoteReply, Vote, VoteReply, Warrant,
+};
 use super::rank::{is_candidate, rank};
 use super::statement::{Ballot, Mark, Share, Standing};
 use super::{Cx, Iraft, Mutant, Profile, Role, Timer};
@@ -40,6 +43,11 @@ impl Iraft {
             self.volatile.skipped += 1;
             self.rest(cx);
             return;
+        }
+        let asked = matches!(self.volatile.role, Role::PreCandidate(..));
+        if asked && self.config.profile != Profile::Sync {
+            // The others still follow the leader that was given up: rather him than nobody.
+            self.volatile.abandoned = false;
         }
         self.ask(term, cx);
     }
@@ -103,14 +111,15 @@ impl Iraft {
             return;
         }
         if shares.count(share, &self.setup.committee) == Counted::Fresh(quorum) {
-            let opening = shares.take(share.body()).expect("it was just counted");
-            self.stand(Arc::new(opening), cx);
+            let opening = shares.take(share.body());
+            let opening = self.backed(opening.expect("it was just counted"));
+            self.stand(opening, cx);
         }
     }
 
     /// Enters the next term and asks everybody for a vote.
-    fn stand(&mut self, opening: Arc<Certificate<Share>>, cx: &mut Cx<'_>) {
-        let term = opening.body().term;
+    fn stand(&mut self, opening: Arc<Opening>, cx: &mut Cx<'_>) {
+        let term = opening.certificate.body().term;
         self.follow(term, Some(Warrant::Dead(opening.clone())), cx);
         self.return_to_branch(cx);
         let mark = self.standing();
@@ -173,6 +182,9 @@ impl Iraft {
             self.answer_vote(vote, cx);
             return;
         }
+        if let Some(opening) = &vote.opening {
+            self.learn(&opening.evidence, cx);
+        }
         if !self.opens(vote, cx) || !self.proves(&vote.backing, &ballot, cx) {
             self.suspect(from, Offence::Disruption, cx);
             return;
@@ -193,6 +205,7 @@ impl Iraft {
     /// Whether the request proves that its term may begin.
     fn opens(&self, vote: &Vote, cx: &Cx<'_>) -> bool {
         let proof = vote.opening.as_ref();
+        let proof = proof.map(|proof| &proof.certificate);
         let proof = proof.filter(|proof| proof.body().term == vote.ballot.body().term);
         !self.config.dead_proof || proof.is_some_and(|proof| self.suffices(proof, cx))
     }
@@ -285,12 +298,7 @@ impl Iraft {
 
     /// Leads the term it was elected in.
     fn lead(&mut self, certificate: Certificate<Ballot>, cx: &mut Cx<'_>) {
-        let proofs = self.durable.excluded.iter();
-        let proofs = proofs.filter_map(|node| self.durable.convicted.get(node).cloned());
-        let election = Arc::new(Election {
-            evidence: proofs.collect(),
-            certificate,
-        });
+        let election = self.backed(certificate);
         let last = self.durable.log.last_index();
         let leader = Leader::new(&self.setup.committee, last, cx.now());
         self.volatile.role = Role::Leader(Box::new(leader));
@@ -310,6 +318,21 @@ impl Iraft {
         cx.set_timer(Timer::Election, self.config.election_timeout[1]);
         cx.set_timer(Timer::Heartbeat, self.config.heartbeat);
         self.greet(cx);
+    }
+
+    /// A certificate that was just counted, with the proofs against those who were not.
+    fn backed<B>(&self, certificate: Certificate<B>) -> Arc<Backed<B>> {
+        Arc::new(Backed {
+            evidence: self.exclusions(),
+            certificate,
+        })
+    }
+
+    /// The proofs against those who were excluded, in order.
+    pub(super) fn exclusions(&self) -> Vec<Arc<Evidence>> {
+        let excluded = self.durable.excluded.iter();
+        let proofs = excluded.filter_map(|node| self.durable.convicted.get(node).cloned());
+        proofs.collect()
     }
 
     /// In profile `sync` two leaders of one term may be elected, by a voter that lies: only one
@@ -395,7 +418,10 @@ impl Iraft {
         }
         let trusts = !(self.config.dead_proof && self.config.election_proof);
         let proven = warrant.is_some_and(|warrant| match warrant {
-            Warrant::Dead(opening) => self.suffices(opening, cx),
+            Warrant::Dead(opening) => {
+                self.learn(&opening.evidence, cx);
+                self.suffices(&opening.certificate, cx)
+            }
             Warrant::Elected(election) => {
                 self.learn(&election.evidence, cx);
                 self.suffices(&election.certificate, cx)

@@ -240,7 +240,7 @@ impl Iraft {
             let twice = own.is_some_and(|own| {
                 own.body().term == self.durable.term && headers_conflict(own.body(), &header)
             });
-            if header.index <= self.volatile.commit || (twice && !self.broken(Mutant::AckTwice)) {
+            if header.index <= self.volatile.commit || twice {
                 // Only a dishonest leader lacks what is decided, or takes back what it signed.
                 return Err(Answer::Stale);
             }
@@ -435,6 +435,9 @@ impl Iraft {
             self.volatile.commit = index;
             self.volatile.dirty = true;
             self.volatile.early.clear();
+            for evidence in &snapshot.excluded {
+                self.exclude(evidence, cx);
+            }
             self.report_base(cx);
             for index in index + 1..=self.durable.log.last_index() {
                 let mark = self.durable.log.mark(index).expect("it is held");

@@ -1,7 +1,7 @@
 //! Identification: what is signed is compared with what was signed before, and what contradicts
 //! itself convicts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::evidence::{
@@ -91,6 +91,28 @@ impl Judge<'_> {
         let enough = signers >= quorum(absent) || signers - present >= quorum(absent + present);
         enough && certificate.verify(self.committee, 1, self.keyring)
     }
+}
+
+/// Who leads which term of a group of these members, if the votes prove it: for those outside the
+/// group, who need the public keys and the group's configuration.
+pub fn verify_election(
+    election: &Election,
+    committee: &Committee,
+    config: &Config,
+    keyring: &Keyring,
+) -> Option<(u64, NodeId)> {
+    let proofs = election.evidence.iter();
+    let guilty = proofs.filter_map(|proof| verify_evidence(proof, keyring, committee));
+    let guilty: BTreeSet<NodeId> = guilty.collect();
+    let judge = Judge {
+        config,
+        committee,
+        keyring,
+    };
+    let ballot = *election.certificate.body();
+    judge
+        .suffices(&election.certificate, guilty.iter().copied())
+        .then_some((ballot.term, ballot.candidate))
 }
 
 impl Iraft {
@@ -258,9 +280,7 @@ impl Iraft {
 
     /// Convicts whom the evidence proves to lie, once, and passes it on.
     fn weigh(&mut self, evidence: &Arc<Evidence>, cx: &mut Cx<'_>) {
-        let culprit = evidence.culprit();
-        // Nobody passes on what convicts himself.
-        let known = culprit == cx.me() || self.durable.convicted.contains_key(&culprit);
+        let known = self.durable.convicted.contains_key(&evidence.culprit());
         if known || !self.config.identify || self.broken(Mutant::NeverConvict) {
             return;
         }
@@ -269,6 +289,10 @@ impl Iraft {
         };
         self.durable.convicted.insert(culprit, evidence.clone());
         self.volatile.dirty = true;
+        if culprit == cx.me() {
+            // Nobody passes on what convicts himself, but counts as the others will.
+            return;
+        }
         self.sync(cx);
         let offence = evidence.offence();
         cx.report(Report::Accuses { culprit, offence });

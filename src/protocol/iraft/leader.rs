@@ -213,6 +213,7 @@ impl Iraft {
             term: self.durable.term,
             last,
             point,
+            excluded: self.exclusions(),
             election,
         };
         self.multicast(self.nodes(to), Message::Snapshot(Box::new(snapshot)), cx);

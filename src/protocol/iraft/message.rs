@@ -11,20 +11,25 @@ use crate::chain::Transaction;
 use crate::chain::ledger::Snapshot as Point;
 use crate::protocol::Wire;
 
-/// Why somebody leads a term.
+/// A certificate with what it takes to count its signers.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Election {
-    /// A quorum of votes.
-    pub certificate: Certificate<Ballot>,
+pub struct Backed<B> {
+    /// A quorum of signatures.
+    pub certificate: Certificate<B>,
     /// Why members are missing from the quorum: those excluded when it was counted.
     pub evidence: Vec<Arc<Evidence>>,
 }
+
+/// Why somebody leads a term: votes.
+pub type Election = Backed<Ballot>;
+/// Why a term may begin: shares.
+pub type Opening = Backed<Share>;
 
 /// Why a term has begun, for those who are in an earlier one.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Warrant {
     /// A quorum heard no leader.
-    Dead(Arc<Certificate<Share>>),
+    Dead(Arc<Opening>),
     /// Somebody was elected.
     Elected(Arc<Election>),
 }
@@ -33,7 +38,7 @@ impl Warrant {
     /// The term.
     pub fn term(&self) -> u64 {
         match self {
-            Self::Dead(certificate) => certificate.body().term,
+            Self::Dead(opening) => opening.certificate.body().term,
             Self::Elected(election) => election.certificate.body().term,
         }
     }
@@ -76,7 +81,7 @@ pub struct Vote {
     /// The candidate's own vote.
     pub ballot: Signed<Ballot>,
     /// Why the term may begin.
-    pub opening: Option<Arc<Certificate<Share>>>,
+    pub opening: Option<Arc<Opening>>,
     /// Why the mark is true.
     pub backing: Backing,
 }
@@ -199,6 +204,8 @@ pub struct Snapshot {
     pub last: Signed<Header>,
     /// The block and the state.
     pub point: Point,
+    /// Why those are no members who have been excluded by then.
+    pub excluded: Vec<Arc<Evidence>>,
     /// Why it leads, for those who may not know.
     pub election: Option<Arc<Election>>,
 }
@@ -266,7 +273,7 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-impl Election {
+impl<B: Body> Backed<B> {
     fn size(&self) -> u32 {
         let evidence: u32 = self.evidence.iter().map(|evidence| evidence.size()).sum();
         certificate_size(&self.certificate) + evidence
@@ -280,14 +287,14 @@ impl Election {
 impl Warrant {
     fn size(&self) -> u32 {
         match self {
-            Self::Dead(certificate) => certificate_size(certificate),
+            Self::Dead(opening) => opening.size(),
             Self::Elected(election) => election.size(),
         }
     }
 
     fn signatures(&self) -> u32 {
         match self {
-            Self::Dead(certificate) => count(certificate.signers()),
+            Self::Dead(opening) => opening.signatures(),
             Self::Elected(election) => election.signatures(),
         }
     }
@@ -303,7 +310,7 @@ impl Entry {
 
 impl Vote {
     fn size(&self) -> u32 {
-        let opening: u32 = self.opening.iter().map(|c| certificate_size(c)).sum();
+        let opening: u32 = self.opening.iter().map(|opening| opening.size()).sum();
         let backing = match &self.backing {
             Backing::Genesis => 0,
             Backing::Head(_) => STATEMENT_BYTES + DIGEST_BYTES,
@@ -313,13 +320,13 @@ impl Vote {
     }
 
     fn signatures(&self) -> u32 {
-        let opening: usize = self.opening.iter().map(|c| c.signers()).sum();
+        let opening: u32 = self.opening.iter().map(|o| o.signatures()).sum();
         let backing = match &self.backing {
             Backing::Genesis => 0,
             Backing::Head(_) => 1,
             Backing::Certified(certificate) => certificate.signers(),
         };
-        1 + count(opening + backing)
+        1 + opening + count(backing)
     }
 }
 
@@ -400,6 +407,8 @@ impl Wire for Message {
             Self::Snapshot(snapshot) => {
                 let point = u32::try_from(snapshot.point.size()).unwrap_or(u32::MAX);
                 let proof = DIGEST_BYTES + election_size(snapshot.election.as_ref());
+                let excluded = snapshot.excluded.iter().map(|proof| proof.size());
+                let proof = excluded.fold(proof, u32::saturating_add);
                 point.saturating_add(proof)
             }
             Self::Evidence(evidence) => evidence.size(),

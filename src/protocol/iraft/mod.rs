@@ -1,5 +1,126 @@
 //! The improved RAFT: a leader replicates a signed, hash-chained log, and whoever contradicts
 //! itself is identified.
+//!
+//! # Protocol
+//!
+//! `n` replicas, of which the excluded are no members any more. One entry of the log is one batch,
+//! so its index is its height. The chain up to an entry is h = H(h' ‖ term ‖ content); its leader
+//! signs a *header* (term, index, h', content). A *mark* is (term, index, h). The key `profile`
+//! says what decides:
+//!
+//! | profile | quorum `q` | an entry is decided |
+//! |---|---|---|
+//! | `paper` | ⌊n/2⌋ + 1 | by the leader's word that `q` hold it |
+//! | `hardened` | ⌈(n+f+1)/2⌉, f = ⌊(n−1)/3⌋ | by `q` votes of members who know that `q` hold it |
+//! | `sync` | ⌊n/2⌋ + 1 | when `q` hold it and no contradiction came within 2Δ of one's own vote |
+//!
+//! Elections:
+//!
+//! - Upon hearing no leader for a time-out drawn from `[T, T')`, and then for as many `rank_slot`s
+//!   as there are members before oneself in the order of the next term: ask everybody for a
+//!   *share*, SHARE(term), with one's standing: the mark of one's last entry or, in `hardened`, of
+//!   the highest certificate one holds. The order is by H(term ‖ chain of the standing ‖ member).
+//! - A share is given to a standing no lower than one's own, of a candidate whose turn it is, if
+//!   no leader was heard for ⅔ T. `q` shares are the evidence that the term may begin.
+//! - With the evidence: enter the term, vote for oneself, ask for votes with proof of one's mark
+//!   (the leader's header, or the certificate). A vote BALLOT(term, candidate, mark) is given once
+//!   a term, on the conditions of a share, and comes with the voter's own signed standing. A
+//!   request that comes too early is kept, and answered when one misses the leader oneself.
+//! - `q` votes elect, and are shown with the first appends: nobody follows whoever lacks them.
+//!   In `hardened` the mark in the votes binds the leader: followers vote on its entries only if
+//!   their log holds the marked place with its chain.
+//!
+//! Entries:
+//!
+//! - Upon a batch: sign its header, append, send to all, write to disk. The first entry of a
+//!   leader is empty; only entries of the leader's own term are voted on.
+//! - Upon entries from the leader: check that they follow on one's log, that every header is
+//!   signed and names its content, and that no call lacks its caller's signature and none comes
+//!   twice. Replace what another leader left, write, answer PREPARE(term, index, h) with the
+//!   leader's header to the leader and the monitors, who compare it with what they were sent.
+//! - `paper`: upon `q` the leader decides, and says so with the next append or heartbeat, or at
+//!   once (`commit_notice`). `sync`: everybody counts everybody's answers, and waits.
+//! - `hardened`: upon `q`, a *certificate*: the leader sends it; whoever has the entry holds to it
+//!   (its *lock*), writes it to disk and answers COMMIT(term, index, h). Upon `q` of these, a
+//!   certificate that decides.
+//! - What a lock is about is kept beside the log if a leader not bound by it replaces it there,
+//!   and put back before one stands for election on it.
+//!
+//! Identification. Proofs convict, each by statements that no honest replica makes, and anybody
+//! can check them ([`verify_evidence`]): two headers of one term that do not form one log; a
+//! header for an unsigned, doubled or otherwise flawed content; ballots for two candidates in one
+//! term; a ballot for a mark below the standing signed with it, or below what the voter held to;
+//! PREPAREs or COMMITs for two logs at one place of one term; a signed claim about a certificate
+//! that is none. Whoever finds a proof broadcasts it, and so does each who learns of it. Nobody
+//! follows or elects the convicted any more; they are excluded, one after another, by an entry
+//! that carries the proof, once the leader has decided an entry of its own term, and as long as
+//! enough members remain. Quorums change at the index where that entry is decided.
+//!
+//! Suspicions (silence, requests that wait for a living leader for `progress_timeout`, calls for
+//! elections without evidence, failed audits) convict nobody. Complaints of f + 1 members (in
+//! majorities: ⌊(n−1)/2⌋ + 1) end a leader's term; after `strikes` suspicions a member is last in
+//! this replica's order of candidates.
+//!
+//! Durable: term, vote with its standing, log, lock, proofs, exclusions. A replica that returns
+//! from a crash says nothing that contradicts what it said; one that lost its disk may.
+//!
+//! # Source
+//!
+//! X. Chen, X. Zhao, G. Zeng, Y. An, "Online Patient Communication Model Based on Blockchain",
+//! Computer Science 48(11), 2021, says of its algorithm that it "can quickly identify Byzantine
+//! nodes" and no more. The parts are those of published variants:
+//!
+//! | part | from |
+//! |---|---|
+//! | elections, log, terms | Ongaro, Ousterhout, 2014; pre-votes and membership: Ongaro, 2014 |
+//! | hash chain, election certificates, lazy votes, answers to all | Copeland, Zhong, *Tangaroa* |
+//! | shares against a living leader, dynamic credit | RB-Raft ("last will", T-value) |
+//! | signed ballots, calls signed by clients | B-Raft |
+//! | monitors | hhRaft |
+//! | complaints | *Tangaroa* ("revolution"), the threshold-signature RBFT |
+//! | candidates by distance to the term | KRaft |
+//! | two certificates, the bound on a new leader | Castro, Liskov, 1999; Yin et al., 2019 |
+//! | the wait of 2Δ | Abraham et al., *Sync HotStuff*, 2020 |
+//!
+//! Settings that come close to one of them: RAFT: `{profile: paper, monitors: none, dead_proof:
+//! false, election_proof: false, lazy_votes: false, rank_slot: 0s, progress_timeout: 0s, identify:
+//! false}`. RB-Raft: `{profile: paper, monitors: none, audit: true, rank_slot: 0s}`. B-Raft:
+//! `{profile: paper, monitors: none, dead_proof: false, lazy_votes: false, rank_slot: 0s}`. hhRaft:
+//! `{profile: paper, monitors: one-honest}`. Tangaroa: `{profile: paper, quorum: byzantine,
+//! monitors: all, dead_proof: false, rank_slot: 0s}`. KRaft: `{profile: paper, candidates_max: 3}`.
+//!
+//! # Deviations
+//!
+//! - Shares are ordinary signatures and not parts of an encrypted will; they prove as much, and
+//!   last for one term. The client's table of proofs is replaced by the clients' signatures: with
+//!   many clients nobody has such a table.
+//! - What a signature on a call is worth is decided by the contract, which knows the keys, and
+//!   which every replica executes: a forged one is refused there by everybody. For the same reason
+//!   a wrong execution is not even suspected: there are no others' results to be believed.
+//! - An acknowledgement convicts only against another one of the same leader's term. Under another
+//!   leader the place holds another entry, and an honest follower acknowledges that too.
+//! - A certificate with fewer signers than the full group's quorum counts if those missing from the
+//!   group are convicted by proofs that this replica holds; proofs travel with the votes.
+//! - Messages that cannot convict (pre-votes, heartbeats, refusals, forwarding) are not signed; the
+//!   channel names their sender.
+//! - Snapshots are not certified, so `hardened` keeps its whole log and takes none.
+//!
+//! Known weaknesses. `paper` forks under one liar and no accomplice for every odd n, for even n
+//! with one accomplice, and identifies it afterwards. `sync` rests on Δ, and on entries that reach
+//! every honest member before the next election: a leader that shows an entry to one member only,
+//! with f liars who vote for it, can still have it forgotten. In `hardened` a leader that is slow,
+//! but not as slow as the complaints allow, stays. All profiles presume that keys are known.
+//!
+//! # Messages
+//!
+//! A batch costs in `paper` `2(n−1)`: `append`, `append-reply`; with `commit_notice` `3(n−1)`. In
+//! `hardened` `5(n−1)`: `append`, `append-reply`, `prepared`, `commit-vote`, `committed`. Of `m`
+//! monitors each gets a copy of every answer but its own: `m(n−2)` more `append-reply`. In `sync`
+//! everybody does: `n−1` `append` and `(n−1)²` `append-reply`. An idle heartbeat interval costs
+//! `2(n−1)`, an undisturbed election `4(n−1)`: `pre-vote`, `pre-vote-reply`, `vote`, `vote-reply`.
+//! `evidence`, `complaint`, `snapshot` and `forward` are sent only when something is amiss, or a
+//! client asks a follower. A leader signs one header a batch; each vote, share and claim is signed.
+
 mod audit;
 mod commit;
 mod config;
@@ -14,35 +135,33 @@ mod log;
 mod message;
 mod peer;
 mod rank;
+mod state;
 mod statement;
 mod suspicion;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use config::{Config, Monitors, Mutant, Profile, Quorum};
 pub use content::{Content, Entry};
 pub use evidence::{Evidence, Witness, verify_evidence};
+pub use judge::verify_election;
 pub use message::{
-    Answer, Append, Backing, Election, Heartbeat, HeartbeatReply, Message, PreVote, PreVoteReply,
-    Prepared, Reply, Snapshot, Told, Vote, VoteReply, Warrant,
+    Answer, Append, Backed, Backing, Election, Heartbeat, HeartbeatReply, Message, Opening,
+    PreVote, PreVoteReply, Prepared, Reply, Snapshot, Told, Vote, VoteReply, Warrant,
 };
 pub use statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Stage, Standing, link};
 
-use super::mempool::{BatchRule, Mempool};
-use super::tally::Tally;
+use super::mempool::BatchRule;
 use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status};
-use crate::base::crypto::{Certificate, Signed};
-use crate::base::node::{Committee, NodeId, PositionSet};
-use crate::base::time::{Span, Time};
+use crate::base::node::{Committee, NodeId};
+use crate::base::time::Span;
 use crate::base::units::Bytes;
 use crate::chain::{Batch, Transaction};
 use audit::Audit;
-use judge::Watch;
-use leader::Leader;
-use log::{Branch, Log};
+use state::{Durable, Role, Volatile};
 
 /// The timers of a replica.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -60,104 +179,6 @@ pub enum Timer {
 }
 
 type Cx<'a> = Context<'a, Message, Timer>;
-
-/// What survives a crash.
-#[derive(Clone, Debug, Default)]
-struct Durable {
-    term: u64,
-    /// The vote given in this term, with what was said beside it.
-    voted: Option<(Signed<Ballot>, Signed<Standing>)>,
-    /// Why this term has begun.
-    warrant: Option<Warrant>,
-    log: Log,
-    /// What the lock is about, where the log holds something else.
-    branch: Branch,
-    /// The certificate of the latest entry known to be held by a quorum, in profile `hardened`.
-    lock: Option<Arc<Certificate<Ack>>>,
-    convicted: BTreeMap<NodeId, Arc<Evidence>>,
-    /// Who is no member any more, by entries that are committed.
-    excluded: Vec<NodeId>,
-}
-
-/// What a replica does in its term.
-#[derive(Clone, Debug, Default)]
-enum Role {
-    #[default]
-    Follower,
-    /// Asks whether a term may begin; holds whose shares it has.
-    PreCandidate(u64, Tally<Share>),
-    /// Asks for votes; holds who gave them.
-    Candidate(Tally<Ballot>),
-    Leader(Box<Leader>),
-}
-
-/// What a crash takes.
-#[derive(Clone, Debug, Default)]
-struct Volatile {
-    role: Role,
-    /// Who leads this term, if known.
-    leader: Option<NodeId>,
-    /// Why.
-    election: Option<Arc<Election>>,
-    /// Who hears this replica's answers to the leader.
-    audience: Option<Committee>,
-    /// Whether this term's leader was given up, and is not followed again.
-    abandoned: bool,
-    /// Everything up to here is committed and decided.
-    commit: u64,
-    /// Whether durable state changed since it was last written.
-    dirty: bool,
-    /// When the leader was last heard, or a vote given, or an election begun.
-    rested: Time,
-    /// How long after that to stand.
-    timeout: Span,
-    /// From when on the leader counts as dead.
-    dead_from: Time,
-    /// Terms entered since something was last decided.
-    failed: u32,
-    /// Terms passed over because this replica may not stand for them.
-    skipped: u64,
-    /// The latest term each member has spoken of, by position.
-    hints: Vec<u64>,
-    /// A request for a vote that came while the leader lived.
-    lazy: Option<Box<Vote>>,
-    /// Votes for this replica in this term.
-    ballots: BTreeMap<NodeId, Signed<Ballot>>,
-    /// Up to where the log is known to equal that of this term's leader.
-    verified: u64,
-    /// Whether entries of this leader were accepted, so that a gap means that others are late.
-    in_step: bool,
-    /// Appends of this term that overtook others, by the index they follow.
-    early: BTreeMap<u64, Append>,
-    /// What was signed in this term.
-    watch: Watch,
-    /// Proof of a first round on entries that are not here yet.
-    prepared: Option<Box<Prepared>>,
-    /// Up to which index this replica has voted in the second round in this term.
-    locked: u64,
-    /// Proof of a decision, perhaps on entries that are not here yet.
-    decision: Option<Arc<Certificate<Ack>>>,
-    /// In profile `sync`: when this replica voted on each entry, until it is decided.
-    acked: VecDeque<(u64, Time)>,
-    mempool: Mempool,
-    /// Whether transactions that were proposed in vain wait again since this step began.
-    restored: bool,
-    /// Whether the batch timer runs.
-    batching: bool,
-    /// Whether what waits has waited enough, and goes as soon as there is room.
-    ripe: bool,
-    /// Whether something was committed, so that more may be proposed.
-    room_grew: bool,
-    /// When something was last decided, or a leader began.
-    progressed: Time,
-    /// Whether the progress timer runs.
-    impatient: bool,
-    /// Who complains of this term's leader.
-    complaints: PositionSet,
-    /// Suspicions against each member, by position.
-    strikes: Vec<u32>,
-    audit: Audit,
-}
 
 /// One replica.
 #[derive(Clone, Debug)]
@@ -184,15 +205,16 @@ impl Protocol for Iraft {
         config.misfits()
     }
 
-    /// f leaders in a row are bad and each is borne for a progress time-out, or found dead; ten
-    /// elections in a row may fail by chance, with time-outs that grow eightfold at most; then come
-    /// the rounds of a decision.
+    /// f leaders in a row are bad and each is borne for a progress time-out or two, or found dead;
+    /// six elections in a row fail by chance, which makes time-outs grow to the eightfold; then
+    /// come the rounds of a decision.
     fn liveness_bound(config: &Config, n: usize, delay: Span) -> Span {
         let bad = (n.max(1) - 1) as u64 / 3 + 1;
-        let order = config.rank_slot * 2 * n as u64;
-        let election = config.election_timeout[1] * 4 + order + delay * 4;
-        let patience = config.progress_timeout * 2 + election * 2;
-        election * 10 + patience * bad + config.delta * 2 + delay * 8
+        let [_, timeout] = config.election_timeout;
+        let round = config.rank_slot * 2 * n as u64 + delay * 4;
+        let elections = timeout * (1 + 1 + 1 + 2 + 4 + 8) + round * 6;
+        let patience = config.progress_timeout * 2 + timeout * 2 + round;
+        elections + patience * bad + config.delta * 2 + delay * 8
     }
 
     fn new(config: &Config, setup: Setup) -> Self {
@@ -271,28 +293,6 @@ impl Iraft {
     pub fn excluded(&self) -> &[NodeId] {
         &self.durable.excluded
     }
-}
-
-/// Who leads which term of a group of these members, if the votes prove it: for those outside the
-/// group, who need the public keys and the group's configuration.
-pub fn verify_election(
-    election: &Election,
-    committee: &Committee,
-    config: &Config,
-    keyring: &crate::base::crypto::Keyring,
-) -> Option<(u64, NodeId)> {
-    let proofs = election.evidence.iter();
-    let guilty = proofs.filter_map(|proof| verify_evidence(proof, keyring, committee));
-    let guilty: std::collections::BTreeSet<NodeId> = guilty.collect();
-    let judge = judge::Judge {
-        config,
-        committee,
-        keyring,
-    };
-    let ballot = *election.certificate.body();
-    judge
-        .suffices(&election.certificate, guilty.iter().copied())
-        .then_some((ballot.term, ballot.candidate))
 }
 
 impl Iraft {
