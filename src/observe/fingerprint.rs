@@ -78,6 +78,12 @@ impl Fingerprint {
                     Offence::InvalidProposal => 1,
                     Offence::WrongDigest => 2,
                     Offence::Silence => 3,
+                    Offence::FalseVote => 4,
+                    Offence::FalseAck => 5,
+                    Offence::FalseCertificate => 6,
+                    Offence::Stalling => 7,
+                    Offence::Disruption => 8,
+                    Offence::Audit => 9,
                 };
                 self.event(now, node, 21, &[u64::from(culprit.0), offence]);
             }

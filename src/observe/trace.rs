@@ -169,7 +169,13 @@ fn write_report(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
                 Offence::Equivocation => "equivocation",
                 Offence::InvalidProposal => "an invalid proposal",
                 Offence::WrongDigest => "a wrong digest",
+                Offence::FalseVote => "a false vote",
+                Offence::FalseAck => "a false acknowledgement",
+                Offence::FalseCertificate => "a false certificate",
                 Offence::Silence => "silence",
+                Offence::Stalling => "stalling",
+                Offence::Disruption => "disruption",
+                Offence::Audit => "a failed audit",
             };
             write!(f, "accuses {culprit} of {offence}")
         }

@@ -228,7 +228,7 @@ impl Checks {
     }
 
     fn accuse(&mut self, (time, node): (Time, NodeId), culprit: NodeId, offence: Offence) {
-        let unjust = offence != Offence::Silence && !self.deviating.contains(culprit.index());
+        let unjust = offence.is_proof() && !self.deviating.contains(culprit.index());
         if unjust && self.accused.insert(culprit.index()) {
             self.findings.add(Violation {
                 time,

@@ -239,7 +239,7 @@ impl Metrics {
     }
 
     fn accuse(&mut self, now: Time, culprit: NodeId, offence: Offence) {
-        if offence == Offence::Silence {
+        if !offence.is_proof() {
             return;
         }
         if !self.measured.dishonest.contains(culprit.index()) {
