@@ -230,7 +230,7 @@ impl ClientHost {
             size,
             signatures: 0,
             receive_ns: desk.world.network.receive(size).nanos(),
-            handle_ns: desk.world.machine.receive(size, 0).nanos(),
+            handle_ns: desk.world.machine.request(size).nanos(),
             last: Time::ZERO,
         };
         let departure = Departure {
