@@ -2,6 +2,7 @@
 
 use super::super::Error;
 use super::super::cells::{self, Cells, Column, label};
+use super::super::reproduce::rows as reproduce;
 use super::{ElectionRow, LatencyRow, MessageRow, Row, SpeedRow, TimelineRow, ViolationRow};
 
 /// The columns of `runs.csv` before those of the swept keys.
@@ -115,7 +116,7 @@ pub(super) const RUNS: &[Column] = &[
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
-pub fn all_columns() -> [(&'static str, &'static [Column]); 7] {
+pub fn all_columns() -> [(&'static str, &'static [Column]); 8] {
     [
         ("runs.csv", RUNS),
         (TIMELINE.file, TIMELINE.columns),
@@ -124,6 +125,7 @@ pub fn all_columns() -> [(&'static str, &'static [Column]); 7] {
         (ELECTIONS.file, ELECTIONS.columns),
         (VIOLATIONS.file, VIOLATIONS.columns),
         (SPEED.file, SPEED.columns),
+        (reproduce::FILE, reproduce::COLUMNS),
     ]
 }
 
