@@ -84,7 +84,7 @@ pub struct Series {
 }
 
 /// A published value.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Point {
     /// Where it stands along the axis.
     pub x: f64,
