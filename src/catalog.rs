@@ -1,5 +1,6 @@
 //! Everything that can be named, one line each.
 
+use crate::experiment::reproduce::{Target, huang2021};
 use crate::figure::{FIGURES, Figure};
 use crate::protocol::iraft::Iraft;
 use crate::protocol::pbft::Pbft;
@@ -13,6 +14,9 @@ pub const PROTOCOLS: &[Entry] = &[
     Entry::of::<Iraft>(),
     Entry::of::<Pbft>(),
 ];
+
+/// The publications whose measurements are reproduced.
+pub const TARGETS: &[Target] = &[huang2021::TARGET];
 
 /// What scenarios and experiments may refer to.
 pub struct Names {

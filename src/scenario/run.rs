@@ -263,6 +263,7 @@ fn machine(scenario: &Scenario) -> Machine {
         cores: machine.cores,
         per_message: machine.per_message,
         per_kilobyte: machine.per_kilobyte,
+        per_request: machine.per_request,
         sign: machine.sign,
         verify: machine.verify,
         execute: machine.execute,

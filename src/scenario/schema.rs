@@ -117,6 +117,9 @@ pub struct Machine {
     pub per_message: Span,
     /// On top, for each 1,000 bytes of it.
     pub per_kilobyte: Span,
+    /// To take in a client's request, in place of `per_message`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<Span>,
     /// To make one signature.
     pub sign: Span,
     /// To verify one signature.

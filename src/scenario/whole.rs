@@ -63,6 +63,7 @@ pub const MACHINE_KEYS: &[&str] = &[
     "cores",
     "per_message",
     "per_kilobyte",
+    "per_request",
     "sign",
     "verify",
     "execute",
@@ -273,6 +274,7 @@ const DEFAULT_MACHINE: Machine = Machine {
     cores: 1,
     per_message: Span::from_micros(5),
     per_kilobyte: Span::from_micros(1),
+    per_request: None,
     sign: Span::from_micros(25),
     verify: Span::from_micros(60),
     execute: Span::from_micros(10),
@@ -284,11 +286,13 @@ fn machine<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Machine> {
     let fields = reader.fields(node, MACHINE_KEYS)?;
     let standard = DEFAULT_MACHINE;
     let cores = reader.field(fields, "cores", |r, n| r.count(n, 1, 1024));
+    let per_request = reader.field(fields, "per_request", Reader::quantity);
     let mut cost = |key, standard| reader.or(fields, key, standard, Reader::quantity);
     Some(Machine {
         cores: cores.and_then(|cores| cores.try_into().ok()).unwrap_or(1),
         per_message: cost("per_message", standard.per_message),
         per_kilobyte: cost("per_kilobyte", standard.per_kilobyte),
+        per_request,
         sign: cost("sign", standard.sign),
         verify: cost("verify", standard.verify),
         execute: cost("execute", standard.execute),

@@ -340,7 +340,7 @@ impl ClientHost {
             size,
             signatures,
             receive_ns: desk.world.network.receive(size).nanos(),
-            handle_ns: desk.world.machine.receive(size, signatures).nanos(),
+            handle_ns: desk.world.machine.request(size, signatures).nanos(),
             last: Time::ZERO,
         };
         let departure = Departure {

@@ -2,6 +2,7 @@
 
 use super::super::Error;
 use super::super::cells::{self, Cells, Column, label};
+use super::super::reproduce::rows as reproduce;
 use super::calls::{CALLS, REFUSALS};
 use super::{ElectionRow, LatencyRow, MessageRow, Row, SpeedRow, TimelineRow, ViolationRow};
 
@@ -132,7 +133,7 @@ pub(super) const RUNS: &[Column] = &[
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
-pub fn all_columns() -> [(&'static str, &'static [Column]); 9] {
+pub fn all_columns() -> [(&'static str, &'static [Column]); 10] {
     [
         ("runs.csv", RUNS),
         (TIMELINE.file, TIMELINE.columns),
@@ -143,6 +144,7 @@ pub fn all_columns() -> [(&'static str, &'static [Column]); 9] {
         (ELECTIONS.file, ELECTIONS.columns),
         (VIOLATIONS.file, VIOLATIONS.columns),
         (SPEED.file, SPEED.columns),
+        (reproduce::FILE, reproduce::COLUMNS),
     ]
 }
 
