@@ -157,6 +157,7 @@ impl Observer for Watch {
             Event::Sent { .. }
             | Event::Reported { .. }
             | Event::Submitted { .. }
+            | Event::Endorsed { .. }
             | Event::Answered { .. }
             | Event::Decided { .. }
             | Event::Installed { .. }
