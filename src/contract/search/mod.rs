@@ -22,7 +22,7 @@ mod postings;
 mod query;
 mod suggest;
 
-pub use answer::{Answer, Handle, MATCHES_MAX, Matches, PAGE, Row};
+pub use answer::{Answer, Handle, MATCHES_MAX, Matches, PAGE, Row, handle};
 pub use find::Work;
 pub use guard::{SEEN_MAX, Seen, Usage};
 pub use index::Index;
@@ -75,10 +75,11 @@ impl State {
         matches: &Matches,
         salt: &Digest,
     ) -> Result<Answer, Code> {
-        let page = matches.page(query.page, salt, |place| self.rid_at(place))?;
-        let rows = page
-            .into_iter()
-            .map(|(handle, place)| self.row(handle, place));
+        let (first, places) = matches.page(&self.index, query.page, salt)?;
+        // Names are fetched before any is hashed: memory answers many at once faster.
+        let rids: Vec<RecordId> = places.iter().map(|&place| self.rid_at(place)).collect();
+        let rows = rids.iter().zip(&places).zip(first..);
+        let rows = rows.map(|((rid, place), number)| self.row(handle(number, salt, rid), *place));
         Ok(Answer {
             about: matches.about(),
             rows: rows.collect(),
@@ -91,7 +92,7 @@ impl State {
         let query = order.terms().act.search().ok_or(Code::RecordNotFound)?;
         let matches = self.matches(query)?;
         let salt = salt(order.terms(), query);
-        let place = matches.named_by(handle, &salt, |place| self.rid_at(place));
+        let place = matches.named_by(&self.index, handle, &salt, |place| self.rid_at(place));
         place.map_or(Err(Code::RecordNotFound), |place| Ok(self.rid_at(place)))
     }
 

@@ -80,8 +80,8 @@ fn check_records(state: &State) {
             }
         }
         if record.status == Status::Active {
-            let summary = &record.draft.content().summary;
-            index.insert(at as u32, record.patient, summary);
+            let (rid, summary) = (&record.draft.content().rid, &record.draft.content().summary);
+            index.insert(at as u32, rid, record.patient, summary);
         }
     }
     assert_eq!(index.places(), state.index.places());
