@@ -1,5 +1,6 @@
-//! How fast the kernel is by itself: the barest protocol on either kernel.
+//! How fast the kernel is by itself, with the barest protocol on either kernel, and the contract.
 
+pub mod contract;
 pub mod votes;
 
 use crate::base::crypto::Crypto;

@@ -163,7 +163,9 @@ impl World {
             }
             Executed::Now(self.state.apply(height, &transaction.call))
         };
-        batch.transactions().iter().map(&mut each).collect()
+        let executed = batch.transactions().iter().map(&mut each).collect();
+        self.state.seal();
+        executed
     }
 }
 
@@ -251,12 +253,14 @@ impl Ledger {
             .cloned()
     }
 
+    /// The state at the head, which the head's header commits to.
+    pub fn state<'e>(&self, executor: &'e mut Executor) -> &'e State {
+        let digest = self.head().map_or(Digest::ZERO, |block| block.digest);
+        &executor.world_after(digest).state
+    }
+
     /// Answers a call that only reads from the state at the head.
     pub fn query(&self, transaction: &Transaction, executor: &mut Executor) -> Receipt {
-        let digest = self.head().map_or(Digest::ZERO, |block| block.digest);
-        executor
-            .world_after(digest)
-            .state
-            .query(self.height(), &transaction.call)
+        self.state(executor).query(self.height(), &transaction.call)
     }
 }

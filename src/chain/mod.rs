@@ -1,6 +1,8 @@
 //! L2: what is agreed on. Transactions, batches, blocks and each node's ledger of them.
 
 pub mod ledger;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

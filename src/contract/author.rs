@@ -239,7 +239,17 @@ impl Author {
                 | Act::Withdraw(_)
                 | Act::Hide(_)
                 | Act::Unhide(_)
-                | Act::Suggest(_) => {}
+                | Act::Dispute(_)
+                | Act::Resolve { .. }
+                | Act::Delegate(..)
+                | Act::Emergency { .. }
+                | Act::RequestShare(_)
+                | Act::ApproveShare(_)
+                | Act::DenyShare(_)
+                | Act::DeliverShare(..)
+                | Act::ConfirmShare(..)
+                | Act::Suggest(_)
+                | Act::AskContact { .. } => {}
             },
         }
     }
@@ -422,6 +432,7 @@ impl Author {
             from: height,
             until: height + GRANT_BLOCKS,
             max_uses: None,
+            delegable: false,
         };
         let patient = self.population.patient(record.patient);
         self.order(

@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use super::access::{GrantId, GrantTerms, Purpose};
-use super::identity::{Identity, Party, PatientId, Standing};
+pub use super::act::Act;
+use super::identity::{Party, PatientId};
 use super::message::{Draft, Message, RecordId, Role};
-use super::search::Query;
 use crate::base::crypto::{
     DIGEST_BYTES, Digest, Hasher, KeyPair, PublicKey, SIGNATURE_BYTES, Signature,
 };
@@ -30,36 +29,6 @@ pub enum Call {
     },
     /// One party asks for something.
     Order(Arc<Order>),
-}
-
-/// What one party alone may ask for.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// An authority enrols an identity, which signs as well.
-    Enrol(Arc<Identity>),
-    /// An authority (or a doctor's hospital, or the patient concerned) changes a standing.
-    SetStanding(Party, Standing),
-    /// A patient rejects a proposal.
-    Reject(RecordId),
-    /// A doctor takes a proposal back.
-    Withdraw(RecordId),
-    /// A patient takes a record out of the search index.
-    Hide(RecordId),
-    /// A patient puts a hidden record back.
-    Unhide(RecordId),
-    /// A patient grants access.
-    Grant(GrantTerms),
-    /// The giver or the receiver ends a grant.
-    Revoke(GrantId),
-    /// The receiver of a grant reads a record; the reading is kept on the chain.
-    Access(GrantId, RecordId, Purpose),
-    /// Anybody registered searches for cases. Only reads, and is refused where searches are counted
-    /// or remembered.
-    Search(Query),
-    /// The same as a call in the order of the chain, which counts and remembers it.
-    AuditedSearch(Query),
-    /// Anybody registered asks which condition to add to a query. Only reads.
-    Suggest(Query),
 }
 
 /// What one party signs.
@@ -90,7 +59,7 @@ pub struct Order {
 impl Order {
     /// Lays out the canonical bytes of the terms.
     pub fn new(terms: Terms) -> Arc<Self> {
-        let message = Message::new(terms.chain, terms.act.kind());
+        let message = Message::new(terms.chain, terms.act.manner().kind);
         let message = terms.by.write(message);
         let message = terms.act.write(message);
         let message = message.number(terms.nonce).number(terms.valid_until);
@@ -101,12 +70,12 @@ impl Order {
             Party::Patient(_) => Role::Patient,
         };
         let enrols = matches!(terms.act, Act::Enrol(_));
-        let witnessed = terms.act.takes_witnesses();
+        let witnessed = terms.act.manner().witnessed;
         Arc::new(Self {
             message: message.for_role(role),
             for_subject: enrols.then(|| message.for_role(Role::Subject)),
             for_witness: witnessed.then(|| message.for_role(Role::Witness)),
-            bytes: message.len(),
+            bytes: message.len() + terms.act.carried(),
             terms,
         })
     }
@@ -121,85 +90,14 @@ impl Order {
         self.message
     }
 
+    /// Bytes on the wire, without signatures.
+    pub(super) fn size(&self) -> u32 {
+        self.bytes
+    }
+
     /// What those sign who support the order besides the asking party, if it takes any.
     pub fn for_witness(&self) -> Option<Digest> {
         self.for_witness
-    }
-}
-
-impl Act {
-    /// The kind of call, which is also the action in the signed bytes.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Enrol(_) => "enrol",
-            Self::SetStanding(..) => "set-standing",
-            Self::Reject(_) => "reject",
-            Self::Withdraw(_) => "withdraw",
-            Self::Hide(_) => "hide",
-            Self::Unhide(_) => "unhide",
-            Self::Grant(terms) if terms.to_hospital() => "share",
-            Self::Grant(_) => "grant",
-            Self::Revoke(_) => "revoke",
-            Self::Access(..) => "access",
-            Self::Search(_) => "search",
-            Self::AuditedSearch(_) => "audited-search",
-            Self::Suggest(_) => "suggest",
-        }
-    }
-
-    /// The query, of an act that searches.
-    pub(super) fn search(&self) -> Option<&Query> {
-        match self {
-            Self::Search(query) | Self::AuditedSearch(query) => Some(query),
-            Self::Enrol(_)
-            | Self::SetStanding(..)
-            | Self::Reject(_)
-            | Self::Withdraw(_)
-            | Self::Hide(_)
-            | Self::Unhide(_)
-            | Self::Grant(_)
-            | Self::Revoke(_)
-            | Self::Access(..)
-            | Self::Suggest(_) => None,
-        }
-    }
-
-    /// Whether others than the asking party sign such an order as well.
-    fn takes_witnesses(&self) -> bool {
-        match self {
-            Self::Enrol(_)
-            | Self::SetStanding(..)
-            | Self::Reject(_)
-            | Self::Withdraw(_)
-            | Self::Hide(_)
-            | Self::Unhide(_)
-            | Self::Grant(_)
-            | Self::Revoke(_)
-            | Self::Access(..)
-            | Self::Search(_)
-            | Self::AuditedSearch(_)
-            | Self::Suggest(_) => false,
-        }
-    }
-
-    /// Adds the act to a message.
-    fn write(&self, message: Message) -> Message {
-        match self {
-            Self::Enrol(identity) => identity.write(message),
-            Self::SetStanding(party, standing) => party.write(message).number(*standing as u64),
-            Self::Reject(rid) | Self::Withdraw(rid) | Self::Hide(rid) | Self::Unhide(rid) => {
-                message.digest(&rid.0)
-            }
-            Self::Grant(terms) => terms.write(message),
-            Self::Revoke(gid) => message.digest(&gid.0),
-            Self::Access(gid, rid, purpose) => message
-                .digest(&gid.0)
-                .digest(&rid.0)
-                .number(*purpose as u64),
-            Self::Search(query) | Self::AuditedSearch(query) | Self::Suggest(query) => {
-                query.write(message)
-            }
-        }
     }
 }
 
@@ -361,7 +259,7 @@ impl SignedCall {
         let content = match &self.call {
             Call::Submit(draft) | Call::Propose(draft) => draft.size(),
             Call::Confirm { .. } => 3 * DIGEST_BYTES,
-            Call::Order(order) => order.bytes,
+            Call::Order(order) => order.size(),
         };
         let names = (8 + DIGEST_BYTES) * self.further.len() as u32;
         ENVELOPE_BYTES + content + names + SIGNATURE_BYTES * self.signatures()
@@ -381,7 +279,7 @@ impl SignedCall {
         }
     }
 
-    /// The kind of call, as written in a scenario's `mix`. A grant to a hospital is a `share`.
+    /// The kind of call, in a word.
     pub fn kind(&self) -> &'static str {
         self.call.kind()
     }
@@ -394,7 +292,7 @@ impl Call {
             Self::Submit(_) => "submit",
             Self::Propose(_) => "propose",
             Self::Confirm { .. } => "confirm",
-            Self::Order(order) => order.terms.act.kind(),
+            Self::Order(order) => order.terms.act.manner().kind,
         }
     }
 

@@ -148,7 +148,7 @@ pub enum Code {
     WrongPurpose = 186,
     /// The grant is for somebody who is not registered.
     GranteeNotFound = 187,
-    /// The grant may not be passed on, or not by the caller or to this doctor.
+    /// The grant may not be passed on, or not to such a grantee.
     DelegationNotAllowed = 188,
     /// What is passed on reaches further than the grant it comes from.
     ChildExceedsParent = 189,
@@ -158,7 +158,7 @@ pub enum Code {
     NoCustodianLeft = 191,
     /// The doctor has claimed emergencies as often as the rules allow for now.
     EmergencyLimit = 192,
-    /// The two doctors of an emergency are not of two departments of one hospital.
+    /// The two doctors of an emergency are of one department.
     SecondDoctorSameDept = 193,
     /// No sharing has this name.
     ShareNotFound = 200,

@@ -53,6 +53,16 @@ impl Message {
         Self(bytes).number(u64::from(chain)).part(action.as_bytes())
     }
 
+    /// No bytes yet, of no action.
+    pub(super) fn empty() -> Self {
+        Self(Vec::with_capacity(512))
+    }
+
+    /// The bytes.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     /// Adds bytes.
     #[must_use]
     pub(super) fn part(mut self, bytes: &[u8]) -> Self {

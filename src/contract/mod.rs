@@ -6,12 +6,14 @@
 //! like others: it names the first check that failed, in the fixed order of [`Code`], and leaves
 //! the state as it was.
 //!
-//! `identity` says who takes part, `message` and `call` what is signed, `order` checks what one
-//! party asks for; `records`, `access` and `search` are what the contract is about. `view` is how
-//! they read the state and `write` how they change it. `population` and `author` make the people
-//! and the calls of a workload.
+//! `identity` says who takes part, `message` and `call` what is signed, `act` what one party asks
+//! for and `order` whether it may; `records`, `access`, `share` and `search` are what the contract
+//! is about. `view` is how they read the state, `write` how they change it and `tree` what commits
+//! to it; `wire` is calls as bytes. `population` and `author` make the people and the calls of a
+//! workload.
 
 pub mod access;
+mod act;
 pub mod author;
 pub mod call;
 mod cases;
@@ -22,14 +24,16 @@ mod order;
 mod popularity;
 pub mod population;
 pub mod records;
-mod root;
 pub mod rules;
 pub mod search;
+pub mod share;
 pub mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 pub mod view;
+pub mod wire;
 pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,10 +49,12 @@ pub use view::{Key, Simulated};
 pub use write::Write;
 
 use crate::base::crypto::Digest;
-use access::{Access, Grant, GrantId};
+use access::{Access, Emergencies, Grant, GrantId, Mail};
 use message::RecordId;
 use records::Record;
+use share::{Share, ShareId};
 use table::Table;
+use tree::{CallProof, EntryProof, Tree};
 use view::View;
 
 /// What the contract answers.
@@ -75,12 +81,17 @@ pub struct State {
     payloads: BTreeSet<(u32, u32, Digest)>,
     grants: Table<GrantId, Grant>,
     audit: Vec<Access>,
+    /// By doctor.
+    emergencies: BTreeMap<u32, Emergencies>,
+    /// By patient.
+    mailboxes: BTreeMap<u32, Vec<Mail>>,
+    shares: Table<ShareId, Share>,
     index: search::Index,
     /// What was answered to whom, as far as the rules count and remember it.
     usage: BTreeMap<identity::Place, search::Usage>,
     /// The numbers that each party has used.
     used: BTreeSet<(identity::Place, u64)>,
-    root: root::Root,
+    tree: Tree,
     /// Empty; kept between calls for its memory.
     writes: Vec<Write>,
 }
@@ -91,7 +102,7 @@ impl State {
         Self {
             rules,
             directory: population.directory(),
-            root: population.root(),
+            tree: population.tree(),
             ..Self::default()
         }
     }
@@ -125,14 +136,44 @@ impl State {
         view.into_simulated(receipt)
     }
 
-    /// The digest of the state and of all calls that led to it.
+    /// Hashes what was written since the last time, so that the root and proofs are quick: to be
+    /// done at the end of every block.
+    pub fn seal(&mut self) {
+        self.tree.seal();
+    }
+
+    /// The digest of the state and of all calls that led to it: the one in a block's header. It is
+    /// the same before the state is sealed, and takes longer.
     pub fn root(&self) -> Digest {
-        self.root.digest()
+        self.tree.root()
+    }
+
+    /// The digest of an entry's present content, if it is one that the tree holds.
+    pub fn entry(&self, key: &Key) -> Option<&Digest> {
+        self.tree.get(&key.digest())
+    }
+
+    /// Proves to whoever knows the root what the state holds under a key, or that it holds
+    /// nothing; see [`tree::verify`]. Nothing for what is no entry: of numbers, licences and
+    /// documents that were used the calls tell, and the entries made with them.
+    pub fn prove(&self, key: &Key) -> Option<EntryProof> {
+        key.is_entry().then(|| self.tree.prove(&key.digest()))
+    }
+
+    /// How many calls were accepted since the genesis.
+    pub fn calls(&self) -> u64 {
+        self.tree.calls()
+    }
+
+    /// Proves that a call was accepted as the one of this place, counted from 0; see
+    /// [`tree::verify_call`]. Nothing if there were fewer.
+    pub fn prove_call(&self, place: u64) -> Option<CallProof> {
+        self.tree.prove_call(place)
     }
 
     /// The digest of the live entries alone: equal states, equal digests, however they came about.
     pub fn entries(&self) -> Digest {
-        self.root.entries()
+        self.tree.entries()
     }
 
     /// The rules of the chain.
@@ -151,6 +192,7 @@ impl State {
             + 600 * self.records.len() as u64
             + 300 * self.grants.len() as u64
             + 160 * self.audit.len() as u64
+            + 240 * self.shares.len() as u64
             + 12 * self.used.len() as u64
             + self.usage.values().map(search::Usage::bytes).sum::<u64>()
     }

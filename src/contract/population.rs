@@ -13,7 +13,7 @@ use super::identity::{
     PatientId, Standing, Vouches,
 };
 use super::message::{CHAIN, Content, Draft, RecordId, RecordKind};
-use super::root::Root;
+use super::tree::Tree;
 use super::view::Key;
 use crate::base::crypto::{Digest, Hasher, KeyPair};
 use crate::base::random::mix;
@@ -38,7 +38,7 @@ struct People {
     doctors: Vec<Person<DoctorId>>,
     patients: Vec<Person<PatientId>>,
     directory: Arc<Directory>,
-    root: Root,
+    tree: Tree,
 }
 
 /// Hospitals that share a region, about.
@@ -73,11 +73,12 @@ impl Population {
             doctors,
             patients,
             directory: Arc::default(),
-            root: Root::default(),
+            tree: Tree::default(),
         };
         let mut directory = Directory::default();
         people.register(&mut directory);
         people.directory = Arc::new(directory);
+        people.tree.seal();
         Self(Arc::new(people))
     }
 
@@ -147,8 +148,8 @@ impl Population {
     }
 
     /// What commits to their entries.
-    pub(super) fn root(&self) -> Root {
-        self.0.root
+    pub(super) fn tree(&self) -> Tree {
+        self.0.tree.clone()
     }
 
     /// The content of the `number`th record in which a doctor treats a patient at the doctor's
@@ -188,7 +189,7 @@ impl People {
             let key = authority.keys.public();
             let id = AuthorityId::of(&key);
             let entry = directory.found(Authority { key, vouches });
-            self.root.set(&Key::Authority(id), || None, &entry);
+            self.tree.set(&Key::Authority(id).digest(), &entry);
         }
         for number in 0..self.hospitals.len() as u32 {
             let hospital = self.describe_hospital(number);
@@ -210,7 +211,7 @@ impl People {
 
     fn add(&mut self, directory: &mut Directory, identity: Identity) {
         let key = Key::party(&identity.party());
-        self.root.set(&key, || None, &directory.add(identity));
+        self.tree.set(&key.digest(), &directory.add(identity));
     }
 
     fn describe_hospital(&self, number: u32) -> Hospital {

@@ -31,13 +31,15 @@ pub enum Status {
     Rejected,
     /// Taken back by the doctor.
     Withdrawn,
+    /// Called wrong by one party; searches show it as such.
+    Disputed,
 }
 
 impl Status {
     /// Whether searches find such a record.
     pub(super) fn is_found(self) -> bool {
         match self {
-            Self::Active => true,
+            Self::Active | Self::Disputed => true,
             Self::Proposed | Self::Amended(_) | Self::Hidden | Self::Rejected | Self::Withdrawn => {
                 false
             }
@@ -56,9 +58,16 @@ pub(super) struct Record {
     pub(super) since: u64,
     pub(super) by_doctor: Signature,
     pub(super) by_patient: Option<Signature>,
+    /// Whether its parties, in settling a dispute, called it one to be read with care.
+    pub(super) suspect: bool,
 }
 
 impl Record {
+    /// Whether it is a proposal that waited too long. Nobody has to say so: at a height it has.
+    pub(super) fn has_expired(&self, height: u64) -> bool {
+        self.status == Status::Proposed && height > self.since + PROPOSAL_BLOCKS
+    }
+
     /// The digest under which the record is part of the state.
     pub(super) fn entry(&self) -> Digest {
         let (status, next) = match &self.status {
@@ -68,6 +77,7 @@ impl Record {
             Status::Hidden => (3, &Digest::ZERO),
             Status::Rejected => (4, &Digest::ZERO),
             Status::Withdrawn => (5, &Digest::ZERO),
+            Status::Disputed => (6, &Digest::ZERO),
         };
         Hasher::new("record entry")
             .digest(&self.draft.for_doctor())
@@ -75,6 +85,7 @@ impl Record {
             .part(self.by_patient.as_ref().map_or(&[][..], |s| &s.0[..]))
             .number(self.since)
             .number(status)
+            .number(u64::from(self.suspect))
             .digest(next)
             .finish()
     }
@@ -113,6 +124,7 @@ impl<'s> View<'s> {
             since: 0,
             by_doctor,
             by_patient,
+            suspect: false,
         });
         self.replace(replaced, draft);
         Ok(Receipt::Accepted)
@@ -137,6 +149,7 @@ impl<'s> View<'s> {
             since: 0,
             by_doctor,
             by_patient: None,
+            suspect: false,
         })));
         Ok(Receipt::Accepted)
     }
@@ -225,9 +238,66 @@ impl<'s> View<'s> {
         Ok(())
     }
 
+    /// One party says that a record is wrong.
+    pub(super) fn dispute(&mut self, rid: &RecordId, by: Place) -> Result<(), Code> {
+        let record = self.record(rid).ok_or(Code::RecordNotFound)?;
+        self.check_party_of(record, by)?;
+        if record.status != Status::Active {
+            return Err(Code::IllegalTransition);
+        }
+        self.turn(record, Status::Disputed);
+        Ok(())
+    }
+
+    /// Both parties let a disputed record stand.
+    pub(super) fn resolve(
+        &mut self,
+        (rid, suspect): (&RecordId, bool),
+        by: Place,
+    ) -> Result<(), Code> {
+        let record = self.record(rid).ok_or(Code::RecordNotFound)?;
+        self.check_party_of(record, by)?;
+        if record.status != Status::Disputed {
+            return Err(Code::IllegalTransition);
+        }
+        self.write(Change::Record(Box::new(Record {
+            status: Status::Active,
+            suspect,
+            ..record.clone()
+        })));
+        Ok(())
+    }
+
+    /// Refuses a doctor or patient who is not one of the two parties of a record.
+    fn check_party_of(&mut self, record: &Record, by: Place) -> Result<(), Code> {
+        match by {
+            Place::Doctor(at) if at == record.doctor => Ok(()),
+            Place::Doctor(_) => Err(Code::RecordNotOfDoctor),
+            Place::Patient(_) if self.is_patient(by, record.patient) => Ok(()),
+            Place::Patient(_) => Err(Code::RecordNotOfPatient),
+            Place::Hospital(_) | Place::Authority(_) => Err(Code::WrongRole),
+        }
+    }
+
+    /// The other party of a record, if the caller is one of the two.
+    pub(super) fn counterpart(&mut self, rid: &RecordId, by: Place) -> Option<Place> {
+        let record = self.record(rid)?;
+        self.check_party_of(record, by).ok()?;
+        Some(match by {
+            Place::Doctor(_) => Place::Patient(record.patient),
+            Place::Patient(_) | Place::Hospital(_) | Place::Authority(_) => {
+                Place::Doctor(record.doctor)
+            }
+        })
+    }
+
     /// Form, time and identities of a draft: the groups of checks before signatures.
     fn parties(&mut self, draft: &Draft) -> Result<Parties, Code> {
         let content = draft.content();
+        // Nothing is what a draft says to replace when it replaces none; so nothing is called so.
+        if content.rid.0 == Digest::ZERO {
+            return Err(Code::EmptyField);
+        }
         content.summary.check()?;
         if content.payload_bytes > PAYLOAD_MAX {
             return Err(Code::BodyTooLarge);
@@ -329,24 +399,25 @@ impl<'s> View<'s> {
             Status::Hidden | Status::Proposed | Status::Rejected | Status::Withdrawn => {
                 Err(Code::IllegalTransition)
             }
-            Status::Active | Status::Amended(_) if !same => Err(Code::SupersedesOtherPatient),
+            Status::Active | Status::Disputed | Status::Amended(_) if !same => {
+                Err(Code::SupersedesOtherPatient)
+            }
             Status::Amended(_) => Err(Code::AlreadyAmended),
-            Status::Active => Ok(Some(old)),
+            Status::Active | Status::Disputed => Ok(Some(old)),
         }
     }
 
     /// Refuses to decide on a record that is no proposal any more.
     fn check_waiting(&self, record: &Record) -> Result<(), Code> {
         match record.status {
-            Status::Proposed if self.height() > record.since + PROPOSAL_BLOCKS => {
-                Err(Code::ProposalExpired)
-            }
+            Status::Proposed if record.has_expired(self.height()) => Err(Code::ProposalExpired),
             Status::Proposed => Ok(()),
             Status::Active
             | Status::Amended(_)
             | Status::Hidden
             | Status::Rejected
-            | Status::Withdrawn => Err(Code::IllegalTransition),
+            | Status::Withdrawn
+            | Status::Disputed => Err(Code::IllegalTransition),
         }
     }
 
@@ -385,6 +456,18 @@ impl State {
     /// The status of a record.
     pub fn status(&self, rid: &RecordId) -> Option<Status> {
         self.records.find(rid).map(|(_, record)| record.status)
+    }
+
+    /// Whether a record is a proposal that nobody answered in time.
+    pub fn has_expired(&self, rid: &RecordId, height: u64) -> bool {
+        let found = self.records.find(rid);
+        found.is_some_and(|(_, record)| record.has_expired(height))
+    }
+
+    /// Whether the parties of a record called it one to be read with care.
+    pub fn is_suspect(&self, rid: &RecordId) -> bool {
+        let found = self.records.find(rid);
+        found.is_some_and(|(_, record)| record.suspect)
     }
 
     /// Who made a record and whose it is.

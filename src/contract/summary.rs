@@ -172,7 +172,11 @@ impl Summary {
 
     /// The canonical bytes.
     pub(super) fn message(&self) -> Message {
-        let mut message = Message::new(0, "summary");
+        self.write(Message::new(0, "summary"))
+    }
+
+    /// Adds the summary to a message.
+    pub(super) fn write(&self, mut message: Message) -> Message {
         for list in [&self.diagnoses, &self.procedures, &self.drugs] {
             message = message.number(list.len() as u64);
             message = list.iter().fold(message, |m, term| m.part(term.text()));

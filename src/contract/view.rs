@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use super::access::{Grant, GrantId};
-use super::call::Terms;
+use super::access::{Emergencies, Grant, GrantId};
+use super::call::{Order, Terms};
 use super::error::Code;
 use super::identity::{
     Authority, AuthorityId, Directory, Doctor, DoctorId, Hospital, HospitalId, Party, Patient,
@@ -20,7 +20,8 @@ use super::identity::{
 use super::message::{Draft, RecordId};
 use super::records::Record;
 use super::rules::Rules;
-use super::search::{MATCHES_MAX, Matches, Query, Usage, salt};
+use super::search::{Handle, MATCHES_MAX, Matches, Query, Usage, salt};
+use super::share::{Share, ShareId};
 use super::write::{Change, Write};
 use super::{Receipt, State};
 use crate::base::crypto::{Digest, Hasher, PublicKey};
@@ -50,6 +51,12 @@ pub enum Key {
     Usage(Party),
     /// One reading of a record, by the digest of the order to read it.
     Access(Digest),
+    /// The emergencies that a doctor has claimed of late.
+    Emergencies(DoctorId),
+    /// One thing that a patient was told, by the digest of the order behind it.
+    Mail(PatientId, Digest),
+    /// A sharing.
+    Share(ShareId),
     /// A call that was accepted, by its digest.
     Call(Digest),
 }
@@ -77,7 +84,32 @@ impl Key {
                 Hasher::new("usage key").number(kind).digest(id).finish()
             }
             Self::Access(order) => named("access key", order),
+            Self::Emergencies(did) => named("emergencies key", &did.0),
+            Self::Mail(pid, order) => {
+                let hasher = Hasher::new("mail key").digest(&pid.0);
+                hasher.digest(order).finish()
+            }
+            Self::Share(sid) => named("share key", &sid.0),
             Self::Call(call) => named("call key", call),
+        }
+    }
+
+    /// Whether the state's tree holds such entries. Others are part of calls and entries that it
+    /// holds.
+    pub(super) fn is_entry(&self) -> bool {
+        match self {
+            Self::Authority(_)
+            | Self::Hospital(_)
+            | Self::Doctor(_)
+            | Self::Patient(_)
+            | Self::Record(_)
+            | Self::Grant(_)
+            | Self::Usage(_)
+            | Self::Access(_)
+            | Self::Emergencies(_)
+            | Self::Mail(..)
+            | Self::Share(_) => true,
+            Self::Licence(_) | Self::Nonce(..) | Self::Payload(_) | Self::Call(_) => false,
         }
     }
 
@@ -311,6 +343,29 @@ impl<'s> View<'s> {
     pub(super) fn grant_of(&mut self, gid: &GrantId) -> Option<&'s Grant> {
         self.note(|| Key::Grant(*gid));
         self.state.grants.find(gid).map(|(_, grant)| grant)
+    }
+
+    /// The emergencies that a doctor has claimed of late.
+    pub(super) fn emergencies(&mut self, doctor: u32) -> Emergencies {
+        let state = self.state;
+        self.note(|| Key::Emergencies(DoctorId::of(&state.directory.doctor_at(doctor).key)));
+        let claimed = state.emergencies.get(&doctor);
+        claimed.cloned().unwrap_or_default()
+    }
+
+    /// The sharing of a name.
+    pub(super) fn share(&mut self, sid: &ShareId) -> Option<&'s Share> {
+        self.note(|| Key::Share(*sid));
+        self.state.shares.find(sid).map(|(_, share)| share)
+    }
+
+    /// The record that the answer to a search called by a handle.
+    pub(super) fn found_as(&mut self, search: &Order, handle: &Handle) -> Result<&'s Record, Code> {
+        if let Some(query) = search.terms().act.search() {
+            self.scan(query);
+        }
+        let rid = self.state.found_as(search, handle)?;
+        self.record(&rid).ok_or(Code::RecordNotFound)
     }
 
     /// Answers a search that nothing is kept of. Where the rules count or remember, there is none

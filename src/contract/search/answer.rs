@@ -24,6 +24,8 @@ pub struct Row {
     pub verified: bool,
     /// Whether doctor or patient dispute the record.
     pub disputed: bool,
+    /// Whether both, in settling a dispute, called it one to be read with care.
+    pub suspect: bool,
 }
 
 /// The name of a row in its answer: the number of the row in two bytes, and 112 bits of a digest
@@ -127,21 +129,17 @@ impl Matches {
         Ok((from as u16, places.collect()))
     }
 
-    /// The place of the record that the answer calls by this handle.
+    /// The place of the record that an answer calls by this handle. The number in it is that of a
+    /// row when it was told; the record is still the same if others have come or gone since.
     pub fn named_by(
         &self,
-        index: &Index,
         name: &Handle,
         salt: &Digest,
         rid: impl Fn(u32) -> RecordId,
     ) -> Option<u32> {
         let number = u16::from_be_bytes([name[0], name[1]]);
-        if u32::from(number) >= self.about() {
-            return None;
-        }
-        let mut order = self.order(index, salt);
-        let (_, (_, place), _) = order.select_nth_unstable(usize::from(number));
-        (*name == handle(number, salt, &rid(*place))).then_some(*place)
+        let mut places = self.places.iter().copied();
+        places.find(|&place| *name == handle(number, salt, &rid(place)))
     }
 
     /// All records with what they are ordered by. Who has the salt but does not know all records

@@ -1,9 +1,9 @@
 //! Which records fulfil all conditions of a query.
 //!
-//! The condition with the fewest candidates leads, chunk by chunk. Its candidates are
-//! intersected with those of the other conditions where that is cheap, and looked at where not. So a query takes at most one pass over a
-//! bitmap for each feature it names, mostly no more than its most selective condition, and none
-//! beyond where enough is found.
+//! The condition with the fewest candidates leads, chunk by chunk. Its candidates are intersected
+//! with those of the other conditions where that is cheap, and looked at where not. So a query
+//! takes at most one pass over a bitmap for each feature it names, mostly no more than its most
+//! selective condition, and none beyond where enough is found.
 
 use super::index::{Case, Index};
 use super::postings::{Block, Chunk, Postings, join, split};

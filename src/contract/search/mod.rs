@@ -34,6 +34,7 @@ use super::access::Purpose;
 use super::call::{Order, Terms};
 use super::error::Code;
 use super::message::{Message, RecordId};
+use super::records::Status;
 use super::rules::Rules;
 use crate::base::crypto::Digest;
 
@@ -41,7 +42,7 @@ impl Rules {
     /// Distinct patients that an answer needs.
     pub fn floor_for(&self, purpose: Purpose) -> u32 {
         match purpose {
-            Purpose::Care | Purpose::SecondOpinion => self.floor,
+            Purpose::Care | Purpose::SecondOpinion | Purpose::Emergency => self.floor,
             Purpose::Research => self.floor_research,
         }
     }
@@ -87,12 +88,12 @@ impl State {
     }
 
     /// The record that the answer to a search called by a handle. Refuses what the search would be
-    /// refused for by now, and a handle that is on none of its pages.
+    /// refused for by now, and a handle that no record has which matches by now.
     pub fn found_as(&self, order: &Order, handle: &Handle) -> Result<RecordId, Code> {
         let query = order.terms().act.search().ok_or(Code::RecordNotFound)?;
         let matches = self.matches(query)?;
         let salt = salt(order.terms(), query);
-        let place = matches.named_by(&self.index, handle, &salt, |place| self.rid_at(place));
+        let place = matches.named_by(handle, &salt, |place| self.rid_at(place));
         place.map_or(Err(Code::RecordNotFound), |place| Ok(self.rid_at(place)))
     }
 
@@ -123,7 +124,8 @@ impl State {
             summary: content.summary.clone(),
             region: self.directory.hospital_at(hospital).region,
             verified: self.directory.check_doctor(record.doctor).is_ok(),
-            disputed: false,
+            disputed: record.status == Status::Disputed,
+            suspect: record.suspect,
         }
     }
 }

@@ -9,13 +9,17 @@ use crate::base::random::{Random, Stream};
 use crate::base::units::Ratio;
 use crate::contract::access::Grant;
 use crate::contract::call::{Order, Proof};
+use crate::contract::identity::{
+    Doctor, DoctorId, Hospital, Identity, Patient, PatientId, Standing,
+};
 use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
-use crate::contract::search::Index;
+use crate::contract::search::{Condition, Index, Query};
+use crate::contract::share::ShareId;
 use crate::contract::{Author, AuthorSettings, Key, Mix};
 
 /// An author who errs in a third of the calls.
-pub(super) fn author(people: &Population, me: u16) -> Author {
+pub(in crate::contract) fn author(people: &Population, me: u16) -> Author {
     let settings = AuthorSettings {
         mix: Mix {
             submit: 4,
@@ -63,7 +67,7 @@ fn a_refusal_changes_nothing_and_every_change_changes_the_root() {
 }
 
 /// Both signatures of every entered record verify, and exactly the active ones are in the index.
-fn check_records(state: &State) {
+pub(super) fn check_records(state: &State) {
     let mut index = Index::default();
     for (at, record) in state.records.iter().enumerate() {
         let doctor = &state.directory.doctor_at(record.doctor).key;
@@ -73,15 +77,15 @@ fn check_records(state: &State) {
             (Status::Proposed | Status::Rejected | Status::Withdrawn, signed) => {
                 assert!(signed.is_none());
             }
-            (Status::Active | Status::Amended(_) | Status::Hidden, signed) => {
+            (Status::Active | Status::Amended(_) | Status::Hidden | Status::Disputed, signed) => {
                 let patient = &state.directory.patient_at(record.patient).key;
                 let message = record.draft.for_patient();
                 assert!(patient.verify(&message.0, &signed.unwrap()));
             }
         }
-        if record.status == Status::Active {
-            let (rid, summary) = (&record.draft.content().rid, &record.draft.content().summary);
-            index.insert(at as u32, rid, record.patient, summary);
+        if record.status.is_found() {
+            let content = record.draft.content();
+            index.insert(at as u32, &content.rid, record.patient, &content.summary);
         }
     }
     assert_eq!(index.places(), state.index.places());
@@ -95,23 +99,41 @@ fn check_sums(state: &State) {
 }
 
 /// The digest of the entries is that of the entries as they are now, made afresh.
-fn check_entries(state: &State, people: &Population) {
-    let mut root = people.root();
+pub(super) fn check_entries(state: &State, people: &Population) {
+    let mut tree = people.tree();
+    let hospitals = (0..people.hospitals()).map(|n| Party::Hospital(people.hospital(n).id));
+    let doctors = (0..people.doctors()).map(|n| Party::Doctor(people.doctor(n).id));
+    let patients = (0..people.patients()).map(|n| Party::Patient(people.patient(n).id));
+    for party in hospitals.chain(doctors).chain(patients) {
+        let place = state.directory.place(&party).unwrap();
+        tree.set(&Key::party(&party).digest(), &state.directory.entry(place));
+    }
     for record in state.records.iter() {
         let key = Key::Record(record.draft.content().rid);
-        root.set(&key, || None, &record.entry());
+        tree.set(&key.digest(), &record.entry());
     }
     for grant in state.grants.iter() {
-        root.set(&Key::Grant(grant.gid()), || None, &grant.entry());
+        tree.set(&Key::Grant(grant.gid()).digest(), &grant.entry());
     }
     for reading in state.audit() {
-        root.set(&Key::Access(reading.order), || None, &reading.entry());
+        tree.set(&Key::Access(reading.order).digest(), &reading.entry());
     }
     for (place, usage) in &state.usage {
         let key = Key::Usage(state.directory.party(*place));
-        root.set(&key, || None, &usage.entry());
+        tree.set(&key.digest(), &usage.entry());
     }
-    assert_eq!(root.entries(), state.entries());
+    for share in state.shares.iter() {
+        tree.set(&Key::Share(share.sid()).digest(), &share.entry());
+    }
+    for mail in state.mailboxes.values().flatten() {
+        let key = Key::Mail(mail.to, mail.order);
+        tree.set(&key.digest(), &mail.entry());
+    }
+    for (&doctor, claimed) in &state.emergencies {
+        let did = DoctorId::of(&state.directory.doctor_at(doctor).key);
+        tree.set(&Key::Emergencies(did).digest(), &claimed.entry());
+    }
+    assert_eq!(tree.entries(), state.entries());
 }
 
 #[test]
@@ -120,13 +142,15 @@ fn everything_in_a_record_is_part_of_the_state() {
     stage.record(0, 8);
     let record = stage.state.records.at(0);
     type Change = fn(&mut Record);
-    let changes: [Change; 7] = [
+    let changes: [Change; 9] = [
         |_| {},
         |record| record.by_doctor.0[9] ^= 1,
         |record| record.by_patient = None,
         |record| record.since += 1,
         |record| record.status = Status::Hidden,
         |record| record.status = Status::Proposed,
+        |record| record.status = Status::Disputed,
+        |record| record.suspect = true,
         |record| record.status = Status::Amended(RecordId(Digest::ZERO)),
     ];
     let mut entries = BTreeSet::new();
@@ -170,13 +194,41 @@ fn every_field_is_signed() {
     }
 }
 
-#[test]
-fn everything_in_an_order_is_signed() {
-    let stage = Stage::new();
+/// Searches, and what can be asked for by one.
+fn searches(stage: &Stage) -> Vec<Act> {
+    let query = Query {
+        conditions: vec![Condition::Ages(0, 18)],
+        purpose: Purpose::Care,
+        page: 0,
+    };
+    let asked = |nonce| {
+        Order::new(Terms {
+            chain: 1,
+            by: stage.patient(8).0,
+            act: Act::Search(query.clone()),
+            nonce,
+            valid_until: 9,
+        })
+    };
+    let contact = |nonce, handle| Act::AskContact {
+        search: asked(nonce),
+        handle,
+    };
+    vec![
+        Act::Search(query.clone()),
+        Act::AuditedSearch(query.clone()),
+        Act::Suggest(query.clone()),
+        contact(1, [0; 16]),
+        contact(2, [0; 16]),
+        contact(1, [1; 16]),
+    ]
+}
+
+/// Grants that differ in one thing each.
+fn grants(stage: &Stage) -> Vec<Act> {
     let base = stage.care(1, Scope::All);
     let hid = stage.people.hospital(0).id;
     let rid = RecordId(Digest::ZERO);
-    let gid = GrantId(Digest::ZERO);
     type Change = Box<dyn Fn(&mut GrantTerms)>;
     let changes: Vec<Change> = vec![
         Box::new(|_| {}),
@@ -190,25 +242,108 @@ fn everything_in_an_order_is_signed() {
         Box::new(|g| g.from += 1),
         Box::new(|g| g.until += 1),
         Box::new(|g| g.max_uses = Some(1)),
+        Box::new(|g| g.delegable = true),
     ];
-    let mut acts: Vec<Act> = changes
+    changes
         .iter()
         .map(|change| {
             let mut terms = base.clone();
             change(&mut terms);
             Act::Grant(terms)
         })
-        .collect();
+        .collect()
+}
+
+/// Orders about people that differ in one thing each.
+fn identities(stage: &Stage) -> Vec<Act> {
+    let key = stage.doctor(0).1.public();
+    let hid = stage.people.hospital(0).id;
+    let standing = Standing::Active;
+    let hospital = |region| {
+        Identity::Hospital(Hospital {
+            key,
+            name: "A".into(),
+            region,
+            standing,
+        })
+    };
+    let doctor = |real_name: &str, licence: &str, specialty| {
+        Identity::Doctor(Doctor {
+            key,
+            real_name: real_name.into(),
+            licence: licence.into(),
+            hid,
+            specialty,
+            own: Digest::ZERO,
+            standing,
+        })
+    };
+    let patient = |pid| Identity::Patient(PatientId(pid), Patient { key, standing });
+    let identities = [
+        hospital(0),
+        hospital(1),
+        doctor("ab", "c", 0),
+        doctor("a", "bc", 0),
+        doctor("a", "bc", 1),
+        patient(Digest::ZERO),
+        patient(Digest([1; 32])),
+    ];
+    let enrol = |identity| Act::Enrol(Arc::new(identity));
+    let mut acts: Vec<Act> = identities.into_iter().map(enrol).collect();
+    for party in [stage.hospital(0).0, stage.doctor(0).0, stage.patient(0).0] {
+        acts.push(Act::SetStanding(party, Standing::Suspended));
+        acts.push(Act::SetStanding(party, Standing::Ended));
+    }
+    acts
+}
+
+/// Orders that differ in one thing each.
+pub(in crate::contract) fn acts(stage: &Stage) -> Vec<Act> {
+    let base = stage.care(1, Scope::All);
+    let rid = RecordId(Digest::ZERO);
+    let gid = GrantId(Digest::ZERO);
+    let mut acts = grants(stage);
+    acts.extend(identities(stage));
     acts.extend([
         Act::Reject(rid),
         Act::Withdraw(rid),
         Act::Hide(rid),
         Act::Unhide(rid),
+        Act::Dispute(rid),
+        Act::Resolve {
+            rid,
+            suspect: false,
+        },
+        Act::Resolve { rid, suspect: true },
     ]);
     acts.extend([Act::Revoke(gid), Act::Access(gid, rid, Purpose::Care)]);
     acts.push(Act::Access(gid, rid, Purpose::Research));
+    acts.extend([
+        Act::Delegate(gid, base.clone()),
+        Act::Delegate(GrantId(Digest([1; 32])), base),
+    ]);
+    for second in [0, 1] {
+        let second = stage.people.doctor(second).id;
+        acts.push(Act::Emergency { rid, second });
+    }
+    let sid = ShareId(Digest::ZERO);
+    acts.extend([
+        Act::RequestShare(rid),
+        Act::ApproveShare(sid),
+        Act::DenyShare(sid),
+        Act::DeliverShare(sid, Digest::ZERO),
+        Act::DeliverShare(sid, Digest([1; 32])),
+        Act::ConfirmShare(sid, Digest::ZERO),
+    ]);
+    acts.extend(searches(stage));
+    acts
+}
+
+#[test]
+fn everything_in_an_order_is_signed() {
+    let stage = Stage::new();
     let mut signed = BTreeSet::new();
-    for act in acts {
+    for act in acts(&stage) {
         for (chain, nonce, valid_until) in [(1, 1, 9), (2, 1, 9), (1, 2, 9), (1, 1, 8)] {
             for by in [
                 stage.patient(8).0,

@@ -6,6 +6,7 @@ use super::*;
 use crate::base::crypto::Digest;
 use crate::contract::identity::Standing;
 use crate::contract::records::Status;
+use crate::contract::rules::Authentication;
 use crate::contract::search::{Answer, Condition, Query};
 
 /// Everybody of any age, asked by doctor 0.
@@ -48,6 +49,28 @@ fn one_step_and_two_steps_end_in_the_same_state() {
     assert_ne!(one.state.root(), two.state.root(), "by other calls");
     assert_eq!(two.state.status(&draft.content().rid), Some(Status::Active));
     two.refuse(&submission, Code::NonceUsed);
+}
+
+#[test]
+fn where_the_doctor_alone_decides_nobody_asks_the_patient() {
+    let mut stage = Stage::new();
+    let rules = Rules {
+        authentication: Authentication::DoctorOnly,
+        ..Rules::default()
+    };
+    let dual = stage.state.clone();
+    stage.state = State::genesis(&stage.people, rules);
+    let both = stage.submission(0, 8, |_| {});
+    let alone = SignedCall::new(both.call().clone(), both.first().cloned(), None);
+    assert_eq!((both.signatures(), alone.signatures()), (2, 1));
+    assert_eq!(both.size() - alone.size(), 64);
+    assert_eq!(
+        dual.query(10, &alone),
+        Receipt::Refused(Code::PatientSignatureMissing)
+    );
+    let nobody = SignedCall::new(both.call().clone(), None, both.second().cloned());
+    stage.refuse(&nobody, Code::DoctorSignatureMissing);
+    stage.accept(&alone);
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn valid_calls_are_accepted_and_most_searches_find() {
     let share = |kind| f64::from(kinds[kind]) / outcomes.len() as f64;
     assert!((share("submit") - 0.4).abs() < 0.03, "{kinds:?}");
     assert!((share("search") - 0.2).abs() < 0.03, "{kinds:?}");
-    assert!((share("share") - 0.1).abs() < 0.03, "{kinds:?}");
+    assert!((share("grant") - 0.18).abs() < 0.03, "{kinds:?}");
     assert!(share("confirm") + share("reject") > 0.03, "{kinds:?}");
 }
 
@@ -102,7 +102,7 @@ fn a_mix_names_only_what_it_wants() {
         ..AuthorSettings::default()
     };
     let kinds: BTreeSet<&str> = run(settings, 400).iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(kinds, BTreeSet::from(["share", "submit"]));
+    assert_eq!(kinds, BTreeSet::from(["grant", "submit"]));
 }
 
 #[test]

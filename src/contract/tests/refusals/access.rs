@@ -66,6 +66,63 @@ pub const ACCESS: &[(Code, Story)] = &[
         s.accept(&revoke);
         s.by_patient(8, Act::Revoke(gid))
     }),
+    (Code::OutOfScope, |s| {
+        // Consent for one of several records does not open all of them.
+        let (mine, other) = (s.record(0, 8), s.record(0, 8));
+        let terms = s.care(1, Scope::Records(vec![mine]));
+        let gid = s.granted(8, terms);
+        let read = s.by_doctor(1, Act::Access(gid, mine, Purpose::Care));
+        s.accept(&read);
+        s.by_doctor(1, Act::Access(gid, other, Purpose::Care))
+    }),
+    (Code::RecordNotOfPatient, |s| {
+        // Nor is a list granted of which one record is another patient's.
+        let (mine, other) = (s.record(0, 8), s.record(0, 9));
+        let terms = s.care(1, Scope::Records(vec![mine, other]));
+        s.by_patient(8, Act::Grant(terms))
+    }),
+    (Code::EmergencyLimit, |s| {
+        let rid = s.record(0, 8);
+        for _ in 0..3 {
+            let call = s.emergency([0, 4], rid);
+            s.accept(&call);
+            s.height += 333;
+        }
+        s.emergency([0, 4], rid)
+    }),
+    (Code::SecondDoctorSameDept, |s| {
+        let rid = s.record(0, 8);
+        s.emergency([0, 0], rid)
+    }),
+    (Code::QueryBudgetExceeded, |s| {
+        s.state = State::genesis(
+            &s.people,
+            Rules {
+                query_budget: Some(9),
+                ..Rules::default()
+            },
+        );
+        search(s, vec![Condition::Ages(0, 18)])
+    }),
+    (Code::QueryBudgetExceeded, |s| {
+        s.state = State::genesis(
+            &s.people,
+            Rules {
+                difference_guard: true,
+                ..Rules::default()
+            },
+        );
+        let search = Order::new(everybody(s, 8));
+        let handle = [0; 16];
+        s.by_patient(8, Act::AskContact { search, handle })
+    }),
+    (Code::TooFewResults, |s| {
+        // Nobody is asked for contact by an answer that is not given.
+        s.record(0, 8);
+        let search = Order::new(everybody(s, 8));
+        let handle = [0; 16];
+        s.by_patient(8, Act::AskContact { search, handle })
+    }),
     (Code::EmptyQuery, |s| search(s, vec![])),
     (Code::UnknownFeature, |s| {
         let begins = Condition::Begins(Coding::Diagnosis, Term::new("E1"));

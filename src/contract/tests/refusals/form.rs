@@ -11,6 +11,18 @@ fn summarised(stage: &mut Stage, change: fn(&mut Summary)) -> SignedCall {
 }
 
 pub const FORM: &[(Code, Story)] = &[
+    (Code::Malformed, |s| {
+        // A search is asked for that is none.
+        let hide = s.terms(s.patient(8).0, Act::Hide(RecordId(NOBODY)));
+        let act = Act::AskContact {
+            search: Order::new(hide),
+            handle: [0; 16],
+        };
+        s.by_patient(8, act)
+    }),
+    (Code::EmptyField, |s| {
+        s.submission(0, 8, |c| c.rid = RecordId(NOBODY))
+    }),
     (Code::EmptyField, |s| summarised(s, |x| x.diagnoses.clear())),
     (Code::EmptyField, |s| {
         let terms = s.care(0, Scope::Records(vec![]));
@@ -64,6 +76,21 @@ pub const FORM: &[(Code, Story)] = &[
         terms.from += 5;
         let (rid, gid) = (s.record(0, 8), s.granted(8, terms));
         s.by_doctor(1, Act::Access(gid, rid, Purpose::Care))
+    }),
+    (Code::NotYetValid, |s| {
+        // The handles of an answer live for the last thousand blocks of its order.
+        let mut search = everybody(s, 8);
+        search.valid_until = s.height + 1001;
+        let search = Order::new(search);
+        let handle = [0; 16];
+        s.by_patient(8, Act::AskContact { search, handle })
+    }),
+    (Code::Expired, |s| {
+        let mut search = everybody(s, 8);
+        search.valid_until = s.height - 1;
+        let search = Order::new(search);
+        let handle = [0; 16];
+        s.by_patient(8, Act::AskContact { search, handle })
     }),
     (Code::GrantTooLong, |s| {
         let mut terms = s.care(1, Scope::All);

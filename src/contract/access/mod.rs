@@ -1,17 +1,26 @@
 //! Who may read what: grants by the patient, their end, and the list of every reading.
 //!
+//! `grants` gives, passes on, uses and revokes them, `emergency` is the way without one, and
+//! `contact` the mailbox in which a patient hears of it.
+//!
 //! Revoking ends future access from its place in the order of execution on; past readings stay
 //! listed. That nothing changed is never a success: what is not granted cannot be revoked.
 
+mod contact;
+mod emergency;
+mod grants;
+
 use std::sync::Arc;
+
+pub(super) use contact::asked;
+pub use contact::{Mail, Notice};
+pub(super) use emergency::Emergencies;
 
 use super::call::{Act, Order};
 use super::error::Code;
 use super::identity::{Directory, DoctorId, HospitalId, Party, PatientId, Place};
 use super::message::{Message, RecordId, RecordKind};
-use super::records::{Record, Status};
-use super::view::View;
-use super::write::Change;
+use super::records::Record;
 use crate::base::crypto::{Digest, Hasher};
 
 /// The name of a grant: the digest of what the patient signed.
@@ -51,6 +60,8 @@ pub enum Purpose {
     Research,
     /// Another doctor's opinion.
     SecondOpinion,
+    /// A danger in which the patient cannot be asked.
+    Emergency,
 }
 
 /// What a patient grants.
@@ -68,6 +79,8 @@ pub struct GrantTerms {
     pub until: u64,
     /// How often it may be used.
     pub max_uses: Option<u32>,
+    /// Whether the hospital that receives it may pass it on to its doctors.
+    pub delegable: bool,
 }
 
 /// Blocks that a grant may last.
@@ -76,11 +89,6 @@ pub const GRANT_BLOCKS_MAX: u64 = 100_000;
 const SCOPE_MAX: usize = 64;
 
 impl GrantTerms {
-    /// Whether a hospital is to have access.
-    pub(super) fn to_hospital(&self) -> bool {
-        matches!(self.grantee, Grantee::Hospital(_))
-    }
-
     /// Adds the terms to a message.
     pub(super) fn write(&self, message: Message) -> Message {
         let message = match &self.grantee {
@@ -109,6 +117,7 @@ impl GrantTerms {
             .number(self.from)
             .number(self.until)
             .number(max_uses)
+            .number(u64::from(self.delegable))
     }
 
     /// Whether the list of the scope says something, and not too much.
@@ -136,6 +145,11 @@ impl GrantTerms {
         Ok(())
     }
 
+    /// Whether the interval lies within that of other terms.
+    fn is_within(&self, other: &Self) -> bool {
+        other.from <= self.from && self.until <= other.until
+    }
+
     /// Whether the scope includes a record of the granting patient.
     fn covers(&self, rid: &RecordId, record: &Record) -> bool {
         match &self.scope {
@@ -154,10 +168,24 @@ pub(super) struct Grant {
     /// Where the grantee stands; of a specialty its hospital.
     grantee: Place,
     uses: u32,
+    /// Uses that were passed on, which are gone from this grant whatever becomes of them.
+    lent: u32,
     revoked: bool,
 }
 
 impl Grant {
+    /// A grant by an order that nobody has used yet.
+    fn new(order: &Arc<Order>, patient: u32, grantee: Place) -> Self {
+        Self {
+            order: order.clone(),
+            patient,
+            grantee,
+            uses: 0,
+            lent: 0,
+            revoked: false,
+        }
+    }
+
     /// Its name.
     pub(super) fn gid(&self) -> GrantId {
         GrantId(self.order.message())
@@ -169,21 +197,39 @@ impl Grant {
         u64::from(self.uses)
     }
 
-    fn terms(&self) -> &GrantTerms {
-        match &self.order.terms().act {
-            Act::Grant(terms) => terms,
-            Act::Enrol(_)
-            | Act::SetStanding(..)
-            | Act::Reject(_)
-            | Act::Withdraw(_)
-            | Act::Hide(_)
-            | Act::Unhide(_)
-            | Act::Revoke(_)
-            | Act::Access(..)
-            | Act::Search(_)
-            | Act::AuditedSearch(_)
-            | Act::Suggest(_) => unreachable!("a grant is made by an order that grants"),
+    /// Who received it, and who gave it.
+    #[cfg(test)]
+    pub(super) fn parties(&self) -> [Place; 2] {
+        [self.grantee, Place::Patient(self.patient)]
+    }
+
+    /// Whether it was used and passed on as often as it may be at most.
+    #[cfg(test)]
+    pub(super) fn is_within_bounds(&self) -> bool {
+        let gone = self.uses + self.lent;
+        self.terms().max_uses.is_none_or(|max| gone <= max)
+    }
+
+    /// What was granted.
+    pub(super) fn terms(&self) -> &GrantTerms {
+        let (Act::Grant(terms) | Act::Delegate(_, terms)) = &self.order.terms().act else {
+            unreachable!("a grant is made by an order that grants");
+        };
+        terms
+    }
+
+    /// The grant of which this one is a part.
+    fn parent(&self) -> Option<&GrantId> {
+        if let Act::Delegate(parent, _) = &self.order.terms().act {
+            return Some(parent);
         }
+        None
+    }
+
+    /// How often it may still be used, if that is bounded.
+    fn left(&self) -> Option<u32> {
+        let gone = self.uses.saturating_add(self.lent);
+        self.terms().max_uses.map(|max| max.saturating_sub(gone))
     }
 
     /// The digest under which the grant is part of the state; the name commits to the terms.
@@ -191,6 +237,7 @@ impl Grant {
         Hasher::new("grant entry")
             .digest(&self.order.message())
             .number(u64::from(self.uses))
+            .number(u64::from(self.lent))
             .number(u64::from(self.revoked))
             .finish()
     }
@@ -220,8 +267,8 @@ pub struct Access {
     pub by: Party,
     /// Which record.
     pub rid: RecordId,
-    /// By which grant.
-    pub gid: GrantId,
+    /// By which grant; in an emergency without one.
+    pub gid: Option<GrantId>,
     /// What for.
     pub purpose: Purpose,
     /// At which height.
@@ -237,137 +284,5 @@ impl Access {
             .digest(&self.order)
             .number(self.height)
             .finish()
-    }
-}
-
-impl View<'_> {
-    /// Refuses to use a grant that begins later.
-    pub(super) fn check_begun(&mut self, gid: &GrantId) -> Result<(), Code> {
-        match self.grant_of(gid) {
-            Some(grant) if self.height() < grant.terms().from => Err(Code::NotYetValid),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Refuses to use a grant whose giver has frozen or closed the account: grants pause.
-    pub(super) fn check_giver(&mut self, gid: &GrantId) -> Result<(), Code> {
-        match self.grant_of(gid) {
-            Some(grant) => {
-                self.patient_at(grant.patient);
-                self.directory().check_patient(grant.patient)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// A patient grants access.
-    pub(super) fn grant(
-        &mut self,
-        order: &Arc<Order>,
-        terms: &GrantTerms,
-        by: Place,
-    ) -> Result<(), Code> {
-        let Place::Patient(patient) = by else {
-            unreachable!("only patients pass the check of roles");
-        };
-        if let Scope::Records(rids) = &terms.scope {
-            self.check_grantable(rids, patient)?;
-        }
-        let grantee = match terms.grantee {
-            Grantee::Doctor(did) => Party::Doctor(did),
-            Grantee::Hospital(hid) | Grantee::Specialty(_, hid) => Party::Hospital(hid),
-            Grantee::Patient(pid) => Party::Patient(pid),
-        };
-        let grantee = self.place(&grantee);
-        let grantee = grantee.map_err(|_| Code::GranteeNotFound)?;
-        self.write(Change::Grant(Grant {
-            order: order.clone(),
-            patient,
-            grantee,
-            uses: 0,
-            revoked: false,
-        }));
-        Ok(())
-    }
-
-    /// Whether all of these records are the patient's, and confirmed.
-    fn check_grantable(&mut self, rids: &[RecordId], patient: u32) -> Result<(), Code> {
-        let found = rids.iter().map(|rid| self.record(rid));
-        let found: Option<Vec<_>> = found.collect();
-        let records = found.ok_or(Code::RecordNotFound)?;
-        if records.iter().any(|record| record.patient != patient) {
-            return Err(Code::RecordNotOfPatient);
-        }
-        let mut records = records.iter();
-        records.try_for_each(|record| check_entered(record.status))
-    }
-
-    /// The giver or the receiver ends a grant.
-    pub(super) fn revoke(&mut self, gid: &GrantId, by: Place) -> Result<(), Code> {
-        let grant = self.grant_of(gid).ok_or(Code::GrantNotFound)?;
-        if !self.is_patient(by, grant.patient) && !grant.is_for(by, self.directory()) {
-            return Err(Code::GrantNotYours);
-        }
-        if grant.revoked {
-            return Err(Code::NothingToRevoke);
-        }
-        self.write(Change::Grant(Grant {
-            revoked: true,
-            ..grant.clone()
-        }));
-        Ok(())
-    }
-
-    /// The receiver of a grant reads a record.
-    pub(super) fn access(
-        &mut self,
-        order: &Order,
-        access: (&GrantId, &RecordId, Purpose),
-        by: Place,
-    ) -> Result<(), Code> {
-        let (gid, rid, purpose) = access;
-        let record = self.record(rid).ok_or(Code::RecordNotFound)?;
-        check_entered(record.status)?;
-        let grant = self.grant_of(gid).ok_or(Code::GrantNotFound)?;
-        if !grant.is_for(by, self.directory()) {
-            return Err(Code::GrantNotYours);
-        }
-        if grant.revoked {
-            return Err(Code::GrantRevoked);
-        }
-        let terms = grant.terms();
-        if self.height() > terms.until {
-            return Err(Code::GrantExpired);
-        }
-        if terms.max_uses.is_some_and(|max| grant.uses >= max) {
-            return Err(Code::GrantExhausted);
-        }
-        if record.patient != grant.patient || !terms.covers(rid, record) {
-            return Err(Code::OutOfScope);
-        }
-        if terms.purpose != purpose {
-            return Err(Code::WrongPurpose);
-        }
-        self.write(Change::Grant(Grant {
-            uses: grant.uses + 1,
-            ..grant.clone()
-        }));
-        self.write(Change::Access(Box::new(Access {
-            by: order.terms().by,
-            rid: *rid,
-            gid: *gid,
-            purpose,
-            height: 0,
-            order: order.message(),
-        })));
-        Ok(())
-    }
-}
-
-/// Whether both parties have signed the record: only then can it be granted and read.
-fn check_entered(status: Status) -> Result<(), Code> {
-    match status {
-        Status::Active | Status::Amended(_) | Status::Hidden => Ok(()),
-        Status::Proposed | Status::Rejected | Status::Withdrawn => Err(Code::IllegalTransition),
     }
 }
