@@ -58,7 +58,8 @@ impl State {
                 breach(Invariant::Signed, detail);
             }
             if record.status.is_found() {
-                index.insert(at as u32, record.patient, &record.draft.content().summary);
+                let content = record.draft.content();
+                index.insert(at as u32, &content.rid, record.patient, &content.summary);
             }
         }
         if index.places() != self.index.places() {
@@ -168,6 +169,7 @@ mod tests {
 
     use super::*;
     use crate::base::random::{Random, Stream};
+    use crate::contract::author::Wish;
     use crate::contract::{Author, AuthorSettings, Mix, Population, Rules};
 
     /// A state after some hundred calls of all kinds.
@@ -175,10 +177,17 @@ mod tests {
         let people = Population::new(3, 6, 20);
         let mut random = Random::new(3, Stream::Test);
         let settings = AuthorSettings {
-            mix: Mix {
-                access: 40,
-                ..Mix::default()
-            },
+            mix: Mix::of(&[
+                (Wish::Submit, 4),
+                (Wish::Propose, 3),
+                (Wish::Amend, 1),
+                (Wish::Hide, 1),
+                (Wish::Dispute, 1),
+                (Wish::Grant, 4),
+                (Wish::Access, 4),
+                (Wish::Emergency, 1),
+                (Wish::Share, 4),
+            ]),
             ..AuthorSettings::default()
         };
         let mut author = Author::new(&people, settings, 0, 1);

@@ -48,7 +48,7 @@ pub mod write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-pub use author::{Author, AuthorSettings, Mix};
+pub use author::{Author, AuthorSettings, Mix, Wish};
 pub use call::{Call, SignedCall};
 pub use error::Code;
 pub use population::Population;

@@ -10,7 +10,7 @@ use super::schema::{
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time, Window};
-use crate::contract::{AuthorSettings, Mix, Population};
+use crate::contract::{AuthorSettings, Population};
 use crate::network::fault::Fault as NetworkFault;
 use crate::network::topology::{Link as SiteLink, Topology};
 use crate::network::{Network, topology::TopologyError};
@@ -242,19 +242,12 @@ fn liars(scenario: &Scenario) -> Vec<Liar> {
 }
 
 fn author(scenario: &Scenario) -> AuthorSettings {
-    let mix = &scenario.workload.mix;
     AuthorSettings {
-        mix: Mix {
-            submit: mix.submit,
-            propose: mix.propose,
-            search: mix.search,
-            grant: mix.grant,
-            revoke: mix.revoke,
-            access: mix.access,
-            share: mix.share,
-        },
+        mix: scenario.workload.mix,
         invalid: scenario.workload.invalid,
         zipf_thousandths: scenario.workload.zipf,
+        pid_per_record: scenario.workload.pid_per_record,
+        rules: scenario.contract,
     }
 }
 
