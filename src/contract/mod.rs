@@ -7,12 +7,11 @@
 //! the state as it was.
 //!
 //! `identity` says who takes part, `directory` keeps them with their `certificate`s, `council` and
-//! `affair` how they come, change and go. `message` and `call` are what is signed, `speaker` who
-//! signs for a patient; `order` checks what one party asks for. `records`, `access`, `share` and
-//! `search` are what the contract is about. `view` is how they read the state, `write` and
-//! `register` how they change it, `tree` what proves it; `wire` is calls as bytes. `population` and
-//! `author` make the people
-//! and the calls of a workload.
+//! `affair` say how they come, change and go. `message` and `call` are what is signed, and
+//! `speaker` who signs for a patient; `act` is what one party asks for and `order` whether it may.
+//! `records`, `access`, `share` and `search` are what the contract is about. `view` is how they
+//! read the state, `write` and `register` how they change it and `tree` what commits to it; `wire`
+//! is calls as bytes. `population` and `author` make the people and the calls of a workload.
 
 pub mod access;
 mod act;
