@@ -1,5 +1,7 @@
 //! The stories of the improved RAFT, and the improved RAFT in rough weather among liars.
 
+mod nested;
+
 use std::collections::BTreeMap;
 
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, check, play};
