@@ -27,6 +27,7 @@ pub mod error;
 pub mod identity;
 pub mod invariants;
 pub mod message;
+mod names;
 mod order;
 mod popularity;
 pub mod population;
