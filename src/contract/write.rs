@@ -195,7 +195,7 @@ impl State {
         let was = old.is_some_and(|old| old.status.is_found());
         let case = &record.draft.content().summary;
         match (was, record.status.is_found()) {
-            (false, true) => self.index.insert(at, record.patient, case),
+            (false, true) => self.index.insert(at, &rid, record.patient, case),
             (true, false) => self.index.remove(at, case),
             (true, true) | (false, false) => {}
         }

@@ -86,8 +86,8 @@ pub(super) fn check_records(state: &State) {
             }
         }
         if record.status.is_found() {
-            let summary = &record.draft.content().summary;
-            index.insert(at as u32, record.patient, summary);
+            let content = record.draft.content();
+            index.insert(at as u32, &content.rid, record.patient, &content.summary);
         }
     }
     assert_eq!(index.places(), state.index.places());
