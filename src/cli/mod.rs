@@ -11,6 +11,7 @@ mod gauge;
 mod results;
 mod run;
 mod say;
+mod study;
 mod sweep;
 
 use say::note;
@@ -94,6 +95,17 @@ enum Command {
         #[arg(long)]
         json: bool,
         /// Smaller networks and shorter runs.
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Study a single part, without consensus around it.
+    Study {
+        /// Which part.
+        part: study::Part,
+        /// Where to write CSV files, manifest and figures.
+        #[arg(short, long)]
+        out: Option<PathBuf>,
+        /// Less of everything.
         #[arg(long)]
         fast: bool,
     },
@@ -224,6 +236,9 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Merge { shards, out } => sweep::merge(&shards, &out),
         Command::Plot { dir, figure } => {
             let names = (!figure.is_empty()).then_some(&figure[..]);
+            if study::is_study(&dir) {
+                return study::redraw(&dir, names);
+            }
             let written = crate::figure::redraw(&dir, names)?;
             results::print_written(&dir, &written);
             Ok(())
@@ -235,6 +250,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             gauge::gauge(json, fast, quiet);
             Ok(())
         }
+        Command::Study { part, out, fast } => study::study(part, out.as_deref(), fast, quiet),
         Command::List { kind } => {
             explain::list(kind);
             Ok(())

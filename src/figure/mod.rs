@@ -14,6 +14,7 @@ mod overlay;
 mod png;
 mod report;
 mod series;
+pub mod study;
 mod theme;
 mod timeline;
 
