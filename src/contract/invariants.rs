@@ -169,6 +169,7 @@ mod tests {
 
     use super::*;
     use crate::base::random::{Random, Stream};
+    use crate::contract::access::Access;
     use crate::contract::author::Wish;
     use crate::contract::{Author, AuthorSettings, Mix, Population, Rules};
 
@@ -229,11 +230,10 @@ mod tests {
         let proposed = [Invariant::Signed, Invariant::Found];
         assert_eq!(change(|r| r.status = Status::Proposed), proposed);
         let unlisted = [Invariant::Bounded, Invariant::Audited];
-        assert_eq!(
-            found(&|state| assert!(state.audit.pop().is_some())),
-            unlisted
-        );
-        let again = |state: &mut State| state.audit.push(state.audit[0]);
+        let granted = |reading: &Access| reading.gid.is_some();
+        let reading = state.audit.iter().position(granted).unwrap();
+        assert_eq!(found(&|state| _ = state.audit.remove(reading)), unlisted);
+        let again = |state: &mut State| state.audit.push(state.audit[reading]);
         assert_eq!(found(&again), unlisted);
         let emptied = |state: &mut State| state.directory = Arc::default();
         assert!(

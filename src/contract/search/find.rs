@@ -45,7 +45,7 @@ struct Bounds {
 /// How many places of a list can be intersected in the time that one candidate is looked at.
 const LOOK_COST: usize = 4;
 /// How many places of a list can be intersected in the time that a bitmap is.
-const BITMAP_COST: usize = 256;
+const BITMAP_COST: usize = 400;
 /// Candidates in a chunk that are looked at in any case: intersecting takes a pass over the chunk.
 const LOOKED_MIN: usize = 512;
 /// Sets in a chunk up to which a candidate is looked up in each.
@@ -168,7 +168,13 @@ impl<'a> Finding<'a> {
     ) {
         let mut block = self.union(lead);
         for other in crossed {
-            block.keep(&self.union(other));
+            match other[..] {
+                [Chunk::Many(bitmap, _)] => {
+                    self.work.bitmaps += 1;
+                    block.keep(bitmap);
+                }
+                ref several => block.keep(&self.union(several)),
+            }
         }
         self.add(key, block.iter(), filter);
     }

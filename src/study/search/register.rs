@@ -6,6 +6,9 @@
 //! procedures that go with the diagnoses, and five records for each patient. The mixture is ours
 //! and stands for no statistics.
 
+use std::sync::Arc;
+
+use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream, mix};
 use crate::contract::summary::{AGE_BAND_MAX, Outcome, Sex, Summary, Term};
 
@@ -22,7 +25,7 @@ const QUARTERS: (u16, u64) = (2014 * 4, 40);
 #[derive(Debug)]
 pub struct Register {
     /// The cases, by place.
-    pub cases: Vec<Summary>,
+    pub cases: Vec<Arc<Summary>>,
     /// The patients of the cases, by number.
     pub patients: Vec<u32>,
 }
@@ -51,7 +54,7 @@ impl Register {
     /// A register of so many records. The first records of a larger one are not those of a
     /// smaller one.
     pub fn new(seed: u64, records: u32) -> Self {
-        let mut random = Random::new(seed, Stream::Workload(crate::base::node::NodeId(0)));
+        let mut random = Random::new(seed, Stream::Workload(NodeId(0)));
         let (groups, codes) = (Zipf::new(GROUPS), Zipf::new(10));
         let people = u64::from((records / RECORDS_PER_PATIENT).max(1));
         let mut register = Self {
@@ -63,9 +66,11 @@ impl Register {
             let diagnoses: Vec<(u64, u64)> = (0..1 + random.below(4) * random.below(2))
                 .map(|_| (groups.draw(&mut random), codes.draw(&mut random)))
                 .collect();
-            register
-                .cases
-                .push(case(&diagnoses, mix(seed, patient), random.bits()));
+            register.cases.push(Arc::new(case(
+                &diagnoses,
+                mix(seed, patient),
+                random.bits(),
+            )));
             register.patients.push(patient as u32);
         }
         register
