@@ -184,9 +184,8 @@ fn elections_last_as_long_as_the_author_of_raft_found() {
         // Lengths of elections scatter about as widely as they are long, so that the mean of a
         // sample is off by less than twice this in nineteen of twenty samples.
         let error = mean / (CRASHES as f64).sqrt();
-        let within = |value: f64, goal: f64, share: f64| {
-            (value - goal).abs() <= share * goal + 2.0 * error
-        };
+        let within =
+            |value: f64, goal: f64, share: f64| (value - goal).abs() <= share * goal + 2.0 * error;
         assert!(within(mean, published, 0.05), "{mean} against {published}");
         assert!(within(model_mean, published, 0.05), "{model_mean}");
         assert!(

@@ -20,6 +20,7 @@ use crate::observe::metrics::{Measured, Metrics, Summary};
 use crate::protocol::Protocol;
 use crate::sim::adversary::{self, Act};
 use crate::sim::client::Arrivals;
+use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer, Totals};
 use crate::sim::machine::Machine;
 use crate::sim::{self, Kernel, Liar, Outage, Plan, Simulation, Slow};
@@ -188,6 +189,10 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
             retry: workload.retry,
             gateways,
             author: author(scenario),
+            contact: Channel {
+                poll: workload.contact.poll,
+                latency: workload.contact.latency.distribution(),
+            },
         },
         population: Population::new(hospitals, workload.doctors, workload.patients),
         execution: execution(&scenario.execution),

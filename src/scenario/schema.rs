@@ -132,8 +132,17 @@ pub struct Machine {
     pub shared: bool,
 }
 
+/// What lies between patients outside the chain.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Contact {
+    /// Between two looks into a mailbox.
+    pub poll: Span,
+    /// How long a message from one to the other is under way.
+    pub latency: Latency,
+}
+
 /// What clients ask for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Workload {
     /// How many requests there are.
     #[serde(flatten)]
@@ -150,6 +159,8 @@ pub struct Workload {
     pub zipf: u32,
     /// Whether every record is of a pseudonym of its own.
     pub pid_per_record: bool,
+    /// How patients who are asked for contact are reached outside the chain.
+    pub contact: Contact,
     /// Transactions that the contract must refuse.
     pub invalid: Ratio,
     /// How many equal answers a client waits for.

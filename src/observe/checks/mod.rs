@@ -389,7 +389,10 @@ impl Observer for Checks {
                 }
             }
             Event::Restarted { height, amnesia } => self.restart(node, *height, *amnesia),
-            Event::Sent { .. } | Event::Delivered { .. } | Event::Fired { .. } => {}
+            Event::Contacted { .. }
+            | Event::Sent { .. }
+            | Event::Delivered { .. }
+            | Event::Fired { .. } => {}
         }
     }
 }

@@ -162,13 +162,13 @@ impl ClientHost {
             let code = Code::EndorsementMismatch;
             if !self.postpone(now, number, code, desk.world) {
                 let refused = Executed::Now(Receipt::Refused(code));
-                self.finish(now, number, (None, None, &refused), desk.local);
+                self.finish(now, number, (None, None, &refused), desk);
             }
             return;
         }
         if effects.writes.is_empty() {
             let executed = Executed::Now(effects.receipt.clone());
-            self.finish(now, number, (None, None, &executed), desk.local);
+            self.finish(now, number, (None, None, &executed), desk);
             return;
         }
         let signed = got.into_iter().flat_map(|other| other.signed).collect();
