@@ -235,6 +235,10 @@ impl Iraft {
         if header.index <= self.durable.log.base().index || held == Some(header.chain()) {
             return Ok(());
         }
+        if self.durable.log.chain(header.index - 1) != Some(header.previous) {
+            // Below it something else is decided here: only liars bring that about.
+            return Err(Answer::Stale);
+        }
         if held.is_some() {
             let own = self.durable.log.header(header.index);
             let twice = own.is_some_and(|own| {
