@@ -16,7 +16,7 @@ use crate::sim::client::Arrivals;
 use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer};
 use crate::sim::machine::Machine;
-use crate::sim::{Ended, Kernel, Plan, Simulation, Workload};
+use crate::sim::{Ended, Execution, Kernel, Plan, Simulation, Workload};
 use votes::Votes;
 
 /// Nobody watches: only the kernel works.
@@ -58,6 +58,7 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
             contact: Channel::regular(Span::from_secs(1), Span::from_millis(40)),
         },
         population: Population::new(1, 2, 4),
+        execution: Execution::OrderExecute,
         rules: Rules::default(),
         outages: Vec::new(),
         slow: Vec::new(),

@@ -6,27 +6,37 @@
 //! like others: it names the first check that failed, in the fixed order of [`Code`], and leaves
 //! the state as it was.
 //!
-//! `identity` says who takes part, `message` and `call` what is signed, `act` what one party asks
-//! for and `order` whether it may; `records`, `access`, `share` and `search` are what the contract
-//! is about. `view` is how they read the state, `write` how they change it and `tree` what commits
-//! to it; `wire` is calls as bytes. `population` and `author` make the people and the calls of a
-//! workload.
+//! `identity` says who takes part, `directory` keeps them with their `certificate`s, `council` and
+//! `affair` how they come, change and go. `message` and `call` are what is signed, `speaker` who
+//! signs for a patient; `act` is what one party asks for and `order` whether it may. `records`,
+//! `access`, `share` and `search` are what the contract is about. `view` is how they read the
+//! state, `write` and `register` how they change it and `tree` what commits to it; `invariants`
+//! hold of every state; `wire` is calls as bytes. `population` and `author` make the people and the
+//! calls of a workload.
 
 pub mod access;
 mod act;
+pub mod affair;
 pub mod author;
 pub mod call;
 mod cases;
+pub mod certificate;
+mod council;
+mod directory;
 pub mod error;
 pub mod identity;
+pub mod invariants;
 pub mod message;
+mod names;
 mod order;
 mod popularity;
 pub mod population;
 pub mod records;
+mod register;
 pub mod rules;
 pub mod search;
 pub mod share;
+mod speaker;
 pub mod summary;
 mod table;
 #[cfg(test)]
@@ -36,7 +46,7 @@ pub mod view;
 pub mod wire;
 pub mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 pub use author::{Author, AuthorSettings, Mix, Wish};
@@ -45,12 +55,13 @@ pub use error::Code;
 pub use population::Population;
 pub use rules::Rules;
 pub use search::{Answer, Condition};
-pub use view::{Key, Simulated};
+pub use view::{Key, Scan, Simulated};
 pub use write::Write;
 
-use crate::base::crypto::Digest;
+use crate::base::crypto::{Digest, Hasher};
 use access::{Access, Emergencies, Grant, GrantId, Mail};
 use message::RecordId;
+use names::{Names, Numbers};
 use records::Record;
 use share::{Share, ShareId};
 use table::Table;
@@ -70,6 +81,27 @@ pub enum Receipt {
     Refused(Code),
 }
 
+impl Receipt {
+    /// Equal answers, equal digests: what an endorser vouches for.
+    pub fn digest(&self) -> Digest {
+        let hasher = Hasher::new("receipt");
+        match self {
+            Self::Accepted => hasher.number(0),
+            Self::Found(answer) => {
+                let hasher = hasher.number(1).number(u64::from(answer.about));
+                let rows = answer.rows.iter();
+                rows.fold(hasher, |hasher, row| hasher.part(&row.handle))
+            }
+            Self::Suggested(condition) => {
+                // The words of a condition name its kind and all of its values.
+                hasher.number(2).part(format!("{condition:?}").as_bytes())
+            }
+            Self::Refused(code) => hasher.number(u64::from(code.number())),
+        }
+        .finish()
+    }
+}
+
 /// The state of all identities, records and grants. The identities of the genesis are shared
 /// between copies until one of them changes.
 #[derive(Clone, Debug, Default)]
@@ -77,8 +109,8 @@ pub struct State {
     rules: Rules,
     directory: Arc<identity::Directory>,
     records: Table<RecordId, Record>,
-    /// Documents that a doctor has recorded for a patient: patient and doctor by place.
-    payloads: BTreeSet<(u32, u32, Digest)>,
+    /// Documents that a doctor has recorded for a patient, see [`write::payload`].
+    payloads: Names<Digest>,
     grants: Table<GrantId, Grant>,
     audit: Vec<Access>,
     /// By doctor.
@@ -90,7 +122,7 @@ pub struct State {
     /// What was answered to whom, as far as the rules count and remember it.
     usage: BTreeMap<identity::Place, search::Usage>,
     /// The numbers that each party has used.
-    used: BTreeSet<(identity::Place, u64)>,
+    used: Numbers,
     tree: Tree,
     /// Empty; kept between calls for its memory.
     writes: Vec<Write>,
@@ -102,6 +134,7 @@ impl State {
         Self {
             rules,
             directory: population.directory(),
+            records: Table::of_chosen_names(),
             tree: population.tree(),
             ..Self::default()
         }

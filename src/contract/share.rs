@@ -21,6 +21,12 @@ use crate::base::crypto::{Digest, Hasher};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ShareId(pub Digest);
 
+impl AsRef<Digest> for ShareId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// How far a sharing has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
@@ -88,6 +94,11 @@ impl Share {
         Self { since, ..self }
     }
 
+    /// How far it has come.
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
     /// The height of the request.
     pub(super) fn since(&self) -> u64 {
         self.since
@@ -111,7 +122,6 @@ impl Share {
     }
 
     /// What was sent, and of which record.
-    #[cfg(test)]
     pub(super) fn sent(&self) -> (Option<Digest>, &RecordId) {
         (self.sent, &self.rid)
     }
@@ -243,7 +253,7 @@ impl<'s> View<'s> {
     /// Refuses to deliver what belongs to a patient whose account is frozen or closed.
     pub(super) fn check_owner(&mut self, sid: &ShareId) -> Result<(), Code> {
         match self.share(sid) {
-            Some(share) => self.check_may_act(Place::Patient(share.patient)),
+            Some(share) => self.check_standing(Place::Patient(share.patient)),
             None => Ok(()),
         }
     }

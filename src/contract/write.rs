@@ -3,17 +3,18 @@
 //! Writes carry no height: the height at which they are committed is stamped on them. Plans of
 //! one call made at different heights are the same as long as they read the same entries.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::State;
 use super::access::{Access, Grant, Mail};
-use super::identity::{DoctorId, Identity, Party, Place, Standing};
+use super::identity::{DoctorId, Party, Place};
 use super::message::Draft;
 use super::records::Record;
+use super::register::Registration;
 use super::search::Seen;
 use super::share::Share;
 use super::view::Key;
-use crate::base::crypto::{Digest, Hasher};
+use crate::base::crypto::{Digest, Hasher, Joint};
 
 /// A new entry of the state, or the new content of one. It has no parts that others may change.
 #[derive(Clone, Debug)]
@@ -26,16 +27,10 @@ pub(super) enum Change {
     Call(Digest),
     /// A party has used a number.
     Nonce { by: Place, party: Party, nonce: u64 },
-    /// Somebody is enrolled.
-    Enrolled(Arc<Identity>),
+    /// An identity is new or has changed.
+    Identity(Box<Registration>),
     /// A licence is taken, by the doctor whose enrolment is another write of the same call.
     Licence(Key),
-    /// A party has another standing.
-    Standing {
-        place: Place,
-        party: Party,
-        standing: Standing,
-    },
     /// A record is new or has changed.
     Record(Box<Record>),
     /// A doctor has recorded a document for a patient.
@@ -69,9 +64,8 @@ impl Write {
         match &self.0 {
             Change::Call(digest) => Key::Call(*digest),
             Change::Nonce { party, nonce, .. } => Key::Nonce(*party, *nonce),
-            Change::Enrolled(identity) => Key::party(&identity.party()),
+            Change::Identity(registration) => registration.key(),
             Change::Licence(key) => *key,
-            Change::Standing { party, .. } => Key::party(party),
             Change::Record(record) => Key::Record(record.draft.content().rid),
             Change::Payload { draft, .. } => Key::payload(draft),
             Change::Grant(grant) => Key::Grant(grant.gid()),
@@ -91,11 +85,7 @@ impl Write {
             | Change::Licence(_)
             | Change::Payload { .. }
             | Change::Emergency { .. } => Digest::ZERO,
-            Change::Enrolled(identity) => identity.entry(Standing::Active),
-            Change::Standing { standing, .. } => {
-                let hasher = Hasher::new("standing");
-                hasher.number(*standing as u64).finish()
-            }
+            Change::Identity(registration) => registration.content(),
             Change::Record(record) => record.entry(),
             Change::Grant(grant) => grant.entry(),
             Change::Access(access) => access.entry(),
@@ -108,6 +98,15 @@ impl Write {
         let hasher = Hasher::new("write").digest(&self.key().digest());
         hasher.digest(&content).finish()
     }
+}
+
+/// The name under which the state remembers that a doctor has recorded a document for a patient.
+pub(super) fn payload(draft: &Draft, doctor: u32, patient: u32) -> Digest {
+    static JOINT: LazyLock<Joint> = LazyLock::new(|| Joint::new("payload"));
+    let mut parties = Digest::ZERO;
+    parties.0[..4].copy_from_slice(&doctor.to_be_bytes());
+    parties.0[4..8].copy_from_slice(&patient.to_be_bytes());
+    JOINT.join(0, &draft.content().payload_hash, &parties)
 }
 
 impl State {
@@ -125,27 +124,18 @@ impl State {
                 self.tree.append(digest);
             }
             Change::Nonce { by, nonce, .. } => {
-                self.used.insert((*by, *nonce));
+                self.used.insert(*by, *nonce);
             }
-            Change::Enrolled(identity) => {
-                let entry = Arc::make_mut(&mut self.directory).add(Identity::clone(identity));
-                let key = Key::party(&identity.party());
-                self.tree.set(&key.digest(), &entry);
-            }
+            Change::Identity(registration) => self.register(height, registration),
             Change::Licence(_) => {}
-            Change::Standing {
-                place,
-                party,
-                standing,
-            } => self.put_standing(*place, party, *standing),
             Change::Record(record) => self.put_record(height, record),
             Change::Payload {
                 draft,
                 doctor,
                 patient,
             } => {
-                let payload = (*patient, *doctor, draft.content().payload_hash);
-                self.payloads.insert(payload);
+                let payload = payload(draft, *doctor, *patient);
+                self.payloads.insert(payload, 0);
             }
             Change::Grant(grant) => self.put_grant(grant),
             Change::Access(access) => {
@@ -192,12 +182,6 @@ impl State {
         self.shares.put(at, sid, share);
     }
 
-    fn put_standing(&mut self, place: Place, party: &Party, standing: Standing) {
-        Arc::make_mut(&mut self.directory).set_standing(place, standing);
-        let is = self.directory.entry(place);
-        self.tree.set(&Key::party(party).digest(), &is);
-    }
-
     /// A record is in the index while it can be found.
     fn put_record(&mut self, height: u64, record: &Record) {
         let rid = record.draft.content().rid;
@@ -211,7 +195,7 @@ impl State {
         let was = old.is_some_and(|old| old.status.is_found());
         let case = &record.draft.content().summary;
         match (was, record.status.is_found()) {
-            (false, true) => self.index.insert(at, record.patient, case),
+            (false, true) => self.index.insert(at, &rid, record.patient, case),
             (true, false) => self.index.remove(at, case),
             (true, true) | (false, false) => {}
         }
@@ -220,8 +204,10 @@ impl State {
 
     fn put_grant(&mut self, grant: &Grant) {
         let gid = grant.gid();
-        let (at, _) = self.grants.slot(&gid);
+        let (at, old) = self.grants.slot(&gid);
+        let given = old.map_or(self.tree.calls(), Grant::given);
+        let grant = grant.clone().given_by_call(given);
         self.tree.set(&Key::Grant(gid).digest(), &grant.entry());
-        self.grants.put(at, gid, grant.clone());
+        self.grants.put(at, gid, grant);
     }
 }

@@ -15,7 +15,9 @@ mod overlay;
 mod panels;
 mod png;
 mod report;
+mod reproduction;
 mod series;
+pub mod study;
 mod theme;
 mod timeline;
 
@@ -32,6 +34,7 @@ use crate::experiment::table::Tables;
 pub use list::FIGURES;
 pub use overlay::{Overlay, overlay};
 pub use report::report;
+pub use reproduction::{publish_reproduction, redraw_reproduction, reproduction};
 
 /// A figure that can be asked for by name.
 #[derive(Debug)]

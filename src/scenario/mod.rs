@@ -4,10 +4,12 @@
 
 pub(crate) mod contract;
 pub mod error;
+mod execution;
 pub(crate) mod expect;
 pub(crate) mod law;
 pub(crate) mod nearest;
 pub(crate) mod network;
+mod outlook;
 pub(crate) mod predict;
 pub mod protocol;
 pub(crate) mod read;
@@ -63,6 +65,10 @@ pub const COLUMNS: &[&str] = &[
     "convicted_wrongly",
     "identified_after_ms",
     "simulated_s",
+    "endorsements",
+    "retries",
+    "conflicts",
+    "conflict_rate",
     "contacts",
     "contact_latency_mean_ms",
     "contact_latency_p50_ms",

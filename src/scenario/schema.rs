@@ -11,6 +11,7 @@ use crate::base::crypto::Crypto;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
 use crate::base::units::{Bandwidth, Rate, Ratio};
+use crate::chain::policy::Policy;
 use crate::contract::{Mix, Rules};
 use crate::protocol::mempool::BatchRule;
 
@@ -116,6 +117,9 @@ pub struct Machine {
     pub per_message: Span,
     /// On top, for each 1,000 bytes of it.
     pub per_kilobyte: Span,
+    /// To take in a client's request, in place of `per_message`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<Span>,
     /// To make one signature.
     pub sign: Span,
     /// To verify one signature.
@@ -215,11 +219,26 @@ pub enum Gateways {
 }
 
 /// The path of a transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Execution {
     /// Ordered first, executed by every node in that order.
     OrderExecute,
+    /// Endorsed first, then ordered, then validated by every node.
+    ExecuteOrderValidate {
+        /// Whose endorsements a transaction needs.
+        #[serde(serialize_with = "as_text")]
+        policy: Policy,
+        /// How often a transaction is endorsed again that came to nothing.
+        retries: u32,
+        /// The pause before the first time, about.
+        backoff: Span,
+    },
+}
+
+/// As it is written.
+fn as_text<S: Serializer>(policy: &Policy, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(policy)
 }
 
 /// Honest trouble. An empty list of nodes or links means all of them.

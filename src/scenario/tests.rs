@@ -495,6 +495,7 @@ fn every_key() -> Vec<&'static str> {
         whole::KEYS,
         whole::BATCH_KEYS,
         whole::MACHINE_KEYS,
+        execution::KEYS,
         network::KEYS,
         network::WITHIN_KEYS,
         network::LINK_KEYS,

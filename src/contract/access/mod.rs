@@ -27,6 +27,12 @@ use crate::base::crypto::{Digest, Hasher};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct GrantId(pub Digest);
 
+impl AsRef<Digest> for GrantId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// To whom a patient grants access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Grantee {
@@ -171,6 +177,10 @@ pub(super) struct Grant {
     /// Uses that were passed on, which are gone from this grant whatever becomes of them.
     lent: u32,
     revoked: bool,
+    /// The number of the call that gave it, stamped when it is committed.
+    given: u64,
+    /// Who signed for the patient.
+    custodian: Option<PatientId>,
 }
 
 impl Grant {
@@ -183,7 +193,19 @@ impl Grant {
             uses: 0,
             lent: 0,
             revoked: false,
+            given: 0,
+            custodian: None,
         }
+    }
+
+    /// The same as given by the call of this number.
+    pub(super) fn given_by_call(self, given: u64) -> Self {
+        Self { given, ..self }
+    }
+
+    /// The number of the call that gave it.
+    pub(super) fn given(&self) -> u64 {
+        self.given
     }
 
     /// Its name.
@@ -192,9 +214,14 @@ impl Grant {
     }
 
     /// How often it was used.
-    #[cfg(test)]
     pub(super) fn uses(&self) -> u64 {
         u64::from(self.uses)
+    }
+
+    /// The custodian who gave it for the patient.
+    #[cfg(test)]
+    pub(super) fn custodian(&self) -> Option<PatientId> {
+        self.custodian
     }
 
     /// Who received it, and who gave it.
@@ -204,7 +231,6 @@ impl Grant {
     }
 
     /// Whether it was used and passed on as often as it may be at most.
-    #[cfg(test)]
     pub(super) fn is_within_bounds(&self) -> bool {
         let gone = self.uses + self.lent;
         self.terms().max_uses.is_none_or(|max| gone <= max)
@@ -239,7 +265,14 @@ impl Grant {
             .number(u64::from(self.uses))
             .number(u64::from(self.lent))
             .number(u64::from(self.revoked))
+            .number(self.given)
+            .part(self.custodian.as_ref().map_or(&[][..], |pid| &pid.0.0))
             .finish()
+    }
+
+    /// Whether it was revoked, by itself or with all that the patient gave before.
+    fn is_void(&self, directory: &Directory) -> bool {
+        self.revoked || self.given < directory.void_before(self.patient)
     }
 
     /// Whether the grant is for whoever stands at this place.

@@ -8,7 +8,8 @@ use crate::base::random::Random;
 use crate::contract::SignedCall;
 use crate::contract::call::{Act, Call};
 use crate::contract::cases;
-use crate::contract::identity::{Identity, Party, Patient, Standing};
+use crate::contract::certificate::Validity;
+use crate::contract::identity::{Enrolment, Identity, Party, Patient};
 use crate::contract::message::{Content, Draft, RecordKind};
 use crate::contract::rules::Authentication;
 
@@ -115,10 +116,12 @@ impl Author {
         let person = self.person(owner);
         let identity = Patient {
             key: person.keys.public(),
-            standing: Standing::Active,
         };
         let authority = self.population.authority(FOR_PATIENTS);
-        let act = Act::Enrol(Arc::new(Identity::Patient(person.id, identity)));
+        let act = Act::Enrol(Arc::new(Enrolment {
+            identity: Identity::Patient(person.id, identity),
+            valid: Validity::ALWAYS,
+        }));
         let terms = self.terms(Party::Authority(authority.id), act, height + VALID_BLOCKS);
         let call = Call::Order(super::Order::new(terms));
         let call = SignedCall::signed(call, &authority.keys, Some(&person.keys));

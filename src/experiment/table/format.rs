@@ -2,6 +2,7 @@
 
 use super::super::Error;
 use super::super::cells::{self, Cells, Column, label};
+use super::super::reproduce::rows as reproduce;
 use super::calls::{CALLS, REFUSALS};
 use super::{ElectionRow, LatencyRow, MessageRow, Row, SpeedRow, TimelineRow, ViolationRow};
 
@@ -114,6 +115,22 @@ pub(super) const RUNS: &[Column] = &[
         "Inputs that nodes handled in the whole run, timers included.",
     ),
     col(
+        "endorsements",
+        "Endorsed transactions sent to be ordered in the measured window.",
+    ),
+    col(
+        "retries",
+        "Of these, the ones whose transaction had been endorsed before.",
+    ),
+    col(
+        "conflicts",
+        "Endorsed transactions decided in the measured window that others had got in the way of.",
+    ),
+    col(
+        "conflict_rate",
+        "Conflicts divided by endorsements; 0 where calls are executed after ordering.",
+    ),
+    col(
         "contacts",
         "Conversations outside the chain that began in the measured window.",
     ),
@@ -132,7 +149,7 @@ pub(super) const RUNS: &[Column] = &[
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
-pub fn all_columns() -> [(&'static str, &'static [Column]); 9] {
+pub fn all_columns() -> [(&'static str, &'static [Column]); 10] {
     [
         ("runs.csv", RUNS),
         (TIMELINE.file, TIMELINE.columns),
@@ -143,6 +160,7 @@ pub fn all_columns() -> [(&'static str, &'static [Column]); 9] {
         (ELECTIONS.file, ELECTIONS.columns),
         (VIOLATIONS.file, VIOLATIONS.columns),
         (SPEED.file, SPEED.columns),
+        (reproduce::FILE, reproduce::COLUMNS),
     ]
 }
 
@@ -193,6 +211,10 @@ impl Row {
             count(self.client_messages),
             count(self.client_bytes),
             count(self.events),
+            count(self.endorsements),
+            count(self.retries),
+            count(self.conflicts),
+            number(self.conflict_rate),
             count(self.contacts),
             number(self.contact_latency_mean_ms),
             number(self.contact_latency_p50_ms),
@@ -241,6 +263,10 @@ impl Row {
             client_messages: cells.count()?,
             client_bytes: cells.count()?,
             events: cells.count()?,
+            endorsements: cells.count()?,
+            retries: cells.count()?,
+            conflicts: cells.count()?,
+            conflict_rate: cells.number()?,
             contacts: cells.count()?,
             contact_latency_mean_ms: cells.number()?,
             contact_latency_p50_ms: cells.number()?,

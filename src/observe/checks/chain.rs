@@ -181,6 +181,12 @@ impl Chain {
         self.canon.get(index)?.as_ref()
     }
 
+    /// The canonical block of a height, who decided it first, and when.
+    pub fn decided(&self, height: Height) -> Option<(Time, NodeId, &Arc<Block>)> {
+        let canonical = self.canonical(height)?;
+        Some((canonical.time, canonical.by, &canonical.block))
+    }
+
     /// An honest node decided or adopted a block. True if it is a new canonical one.
     pub fn arrive(&mut self, arrival: &Arrival<'_>, findings: &mut Findings) -> bool {
         let head = self.heads[arrival.node.index()];

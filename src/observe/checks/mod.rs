@@ -18,6 +18,7 @@
 mod chain;
 mod logs;
 mod progress;
+mod replay;
 mod violation;
 
 #[cfg(test)]
@@ -27,12 +28,14 @@ use std::sync::Arc;
 
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
+use crate::chain::ledger::Executor;
 use crate::chain::{Block, Executed, TransactionId};
 use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 use chain::{Answered, Arrival, Chain};
 use logs::{Entry, Logs};
 use progress::{Progress, Stall};
+use replay::Replay;
 use violation::Findings;
 
 pub use violation::{KEPT_MAX, Property, Violation, Word};
@@ -102,6 +105,8 @@ pub struct Checks {
     chain: Chain,
     logs: Logs,
     progress: Progress,
+    /// Executes the chain again, if it is told where to begin.
+    replay: Option<Box<Replay>>,
     accused: PositionSet,
     findings: Findings,
     /// The height at which forgetting is next worth its while.
@@ -120,10 +125,30 @@ impl Checks {
             chain: Chain::new(setup.nodes),
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
+            replay: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,
             setup,
+        }
+    }
+
+    /// Executes the chain again from what this executor starts from, and looks at every state.
+    #[must_use]
+    pub fn replaying(mut self, executor: Executor) -> Self {
+        self.replay = Some(Box::new(Replay::new(executor)));
+        self
+    }
+
+    /// Executes again what has become part of the canonical chain.
+    fn follow(&mut self) {
+        let Some(replay) = &mut self.replay else {
+            return;
+        };
+        while replay.goes_on()
+            && let Some((time, node, block)) = self.chain.decided(replay.height() + 1)
+        {
+            replay.follow(time, node, block, &mut self.findings);
         }
     }
 
@@ -149,6 +174,9 @@ impl Checks {
             installed,
         };
         let fresh = self.chain.arrive(&arrival, &mut self.findings);
+        if fresh {
+            self.follow();
+        }
         if fresh && !installed {
             self.logs.commit(node, block.height);
         }
@@ -200,7 +228,7 @@ impl Checks {
     }
 
     fn accuse(&mut self, (time, node): (Time, NodeId), culprit: NodeId, offence: Offence) {
-        let unjust = offence != Offence::Silence && !self.deviating.contains(culprit.index());
+        let unjust = offence.is_proof() && !self.deviating.contains(culprit.index());
         if unjust && self.accused.insert(culprit.index()) {
             self.findings.add(Violation {
                 time,
@@ -243,6 +271,9 @@ impl Checks {
 
     /// The judgement. `end` is when the run ended, `totals` what its nodes counted.
     pub fn finish(mut self, end: Time, judge: &LivenessJudge, totals: &Totals) -> Verdict {
+        if let Some(replay) = self.replay.take() {
+            replay.finish(end, &mut self.findings);
+        }
         for detail in miscounts(totals) {
             self.findings.add(accounting(end, detail));
         }
@@ -333,14 +364,17 @@ impl Observer for Checks {
                 self.chain.submit(transaction);
                 self.progress.submit(now, transaction.id);
             }
+            Event::Endorsed { transaction, .. } => self.chain.submit(transaction),
             Event::Answered {
                 transaction,
+                endorsed,
                 height,
                 executed,
                 ..
             } => {
                 self.progress.answer(now, *transaction);
-                self.answer((now, node, *transaction), *height, executed);
+                let ordered = endorsed.unwrap_or(*transaction);
+                self.answer((now, node, ordered), *height, executed);
             }
             Event::Decided { block } => self.arrive(now, node, block, false),
             Event::Installed { block } => self.arrive(now, node, block, true),

@@ -18,7 +18,7 @@ use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 
 use super::by_transaction::ByTransaction;
-use super::{Answer, verdict};
+use super::{Answer, is_conflict, verdict};
 pub use contacts::ContactSummary;
 use contacts::Contacts;
 pub use kinds::KindSummary;
@@ -71,6 +71,13 @@ pub struct Metrics {
     residence: u128,
     /// Sum and number of the times to the first decision.
     consensus: (u128, u64),
+    /// The submitted transactions that endorsed ones stand for.
+    endorsed: ByTransaction<TransactionId>,
+    /// In the window: endorsed transactions sent to be ordered, those of them that were endorsed
+    /// before, and the ones that others got in the way of.
+    endorsements: u64,
+    retries: u64,
+    conflicts: u64,
     decided: PositionSet,
     blocks: u64,
     /// The number pending, integrated over the window up to `since`.
@@ -95,6 +102,10 @@ impl Metrics {
             contacts: Contacts::default(),
             residence: 0,
             consensus: (0, 0),
+            endorsed: ByTransaction::new(),
+            endorsements: 0,
+            retries: 0,
+            conflicts: 0,
             decided: PositionSet::new(),
             blocks: 0,
             area: 0,
@@ -197,8 +208,11 @@ impl Metrics {
         }
         let inside = self.inside(now);
         self.blocks += u64::from(inside);
-        for transaction in block.batch.transactions() {
-            let Some(waiting) = self.pending.get_mut(transaction.id) else {
+        for (transaction, executed) in block.batch.transactions().iter().zip(&block.executed) {
+            self.conflicts += u64::from(inside && is_conflict(executed));
+            let submitted = self.endorsed.get(transaction.id);
+            let id = submitted.unwrap_or(transaction.id);
+            let Some(waiting) = self.pending.get_mut(id) else {
                 continue;
             };
             let first = !std::mem::replace(&mut waiting.decided, true);
@@ -208,6 +222,13 @@ impl Metrics {
                 self.consensus.1 += 1;
             }
         }
+    }
+
+    fn endorse(&mut self, now: Time, (id, of): (TransactionId, TransactionId), round: u32) {
+        self.endorsed.insert(id, of);
+        let inside = self.inside(now);
+        self.endorsements += u64::from(inside);
+        self.retries += u64::from(inside && round > 0);
     }
 
     fn report(&mut self, now: Time, node: NodeId, report: &Report) {
@@ -223,7 +244,7 @@ impl Metrics {
     }
 
     fn accuse(&mut self, now: Time, culprit: NodeId, offence: Offence) {
-        if offence == Offence::Silence {
+        if !offence.is_proof() {
             return;
         }
         if !self.measured.dishonest.contains(culprit.index()) {
@@ -239,11 +260,22 @@ impl Observer for Metrics {
         self.roll_to(now.second());
         match event {
             Event::Submitted { transaction } => self.submit(now, transaction),
+            Event::Endorsed {
+                transaction,
+                of,
+                round,
+            } => self.endorse(now, (transaction.id, *of), *round),
             Event::Answered {
                 transaction,
+                endorsed,
                 executed,
                 ..
-            } => self.answer(now, *transaction, executed),
+            } => {
+                if let Some(endorsed) = endorsed {
+                    self.endorsed.remove(*endorsed);
+                }
+                self.answer(now, *transaction, executed);
+            }
             Event::Contacted { asked, .. } => {
                 if self.inside(now) {
                     let latency = now.since(*asked).nanos();

@@ -60,6 +60,14 @@ pub struct Summary {
     pub signatures: u64,
     /// Signatures that replicas verified in the window.
     pub verifications: u64,
+    /// Endorsed transactions that clients sent to be ordered in the window.
+    pub endorsements: u64,
+    /// Of these, the ones whose transaction had been endorsed before.
+    pub retries: u64,
+    /// Endorsed transactions decided in the window that others had got in the way of.
+    pub conflicts: u64,
+    /// Conflicts over endorsements; 0 without any.
+    pub conflict_rate: f64,
     /// How often in the whole run another node took over leadership, after the first leader.
     pub leader_changes: u64,
     /// Dishonest nodes that an honest one accused of something provable: not of silence.
@@ -209,6 +217,10 @@ pub(super) fn summarise(metrics: Metrics, totals: &Totals) -> Summary {
         client_bytes: totals.client_measured.bytes,
         signatures: totals.signatures,
         verifications: totals.verifications,
+        endorsements: metrics.endorsements,
+        retries: metrics.retries,
+        conflicts: metrics.conflicts,
+        conflict_rate: mean(u128::from(metrics.conflicts), metrics.endorsements).unwrap_or(0.0),
         leader_changes: metrics.leadership.changes,
         convicted: metrics.convicted.len() as u64,
         convicted_wrongly: metrics.convicted_wrongly.len() as u64,

@@ -45,6 +45,7 @@ fn answered(times: &[(u64, Option<u64>)]) -> Story {
         events.push((ms(submitted), CLIENT, Event::Submitted { transaction }));
         let told = Event::Answered {
             transaction: id,
+            endorsed: None,
             submitted: ms(submitted),
             height: Some(1),
             executed: ACCEPTED,
@@ -317,6 +318,7 @@ fn kinds_are_counted_and_timed_apart_and_sum_up_to_the_whole() {
         events.push((ms(submitted), CLIENT, Event::Submitted { transaction }));
         let told = Event::Answered {
             transaction: id,
+            endorsed: None,
             submitted: ms(submitted),
             height: Some(1),
             executed,
