@@ -46,6 +46,8 @@ pub(super) struct Key {
     pub(super) label: &'static str,
     /// So many of the unit on the axis are one of [`series::quantity`].
     pub(super) scale: f64,
+    /// Whether the values are few numbers that follow one another, like 1 to 5.
+    pub(super) steps: bool,
 }
 
 /// How the vertical axis is spread.
@@ -102,6 +104,9 @@ impl Along {
 
     /// The axis that holds these values; where they are sizes, they are the ticks themselves.
     pub(super) fn axis(self, key: &str, values: &[f64]) -> Axis {
+        if let Self::Key(Key { steps: true, .. }) = self {
+            return Axis::at_steps(self.label(key), values);
+        }
         let chosen = match self {
             Self::Nodes | Self::Batch | Self::Delay | Self::Key(_) => true,
             Self::Load => key.ends_with(".clients"),
@@ -285,7 +290,9 @@ pub(super) fn signatures(line: &Line<'_>) -> Vec<Theory> {
         Some(_) => ("1 / (2 verify)", 2.0),
         None => return Vec::new(),
     };
-    formula(line, label, |verify| 1e6 / (each * verify))
+    let mut bound = formula(line, label, |verify| 1e6 / (each * verify));
+    bound.iter_mut().for_each(|line| line.colour = SOFT_INK);
+    bound
 }
 
 /// What is offered is accepted, as long as nothing is saturated.

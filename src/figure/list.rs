@@ -97,6 +97,21 @@ pub const FIGURES: &[Figure] = &[
         draw: |tables, context| GOODPUT_BY_ZIPF.draw(tables, context),
     },
     Figure {
+        name: "conflicts-by-zipf",
+        about: "Share of endorsed transactions that conflict, along how unequally patients are treated.",
+        draw: |tables, context| CONFLICTS_BY_ZIPF.draw(tables, context),
+    },
+    Figure {
+        name: "throughput-by-endorsers",
+        about: "Committed transactions per second along the number of endorsers.",
+        draw: |tables, context| THROUGHPUT_BY_ENDORSERS.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-endorsers",
+        about: "Median latency along the number of endorsers.",
+        draw: |tables, context| LATENCY_BY_ENDORSERS.draw(tables, context),
+    },
+    Figure {
         name: "throughput-by-verify",
         about: "Committed transactions per second along the time to verify a signature.",
         draw: |tables, context| THROUGHPUT_BY_VERIFY.draw(tables, context),
@@ -224,6 +239,7 @@ const ZIPF: Along = Along::Key(Key {
     ends: "zipf",
     label: "exponent of the law by which patients are treated",
     scale: 1.0,
+    steps: false,
 });
 
 const GOODPUT_BY_ZIPF: Curve = Curve {
@@ -234,12 +250,41 @@ const GOODPUT_BY_ZIPF: Curve = Curve {
     ..THROUGHPUT_BY_NODES
 };
 
+const CONFLICTS_BY_ZIPF: Curve = Curve {
+    title: "Conflicts by how unequally patients are treated",
+    along: ZIPF,
+    y: "endorsed transactions that conflict (%)",
+    measure: |run| run.row.conflict_rate.map(|rate| 100.0 * rate),
+    ..THROUGHPUT_BY_NODES
+};
+
+const ENDORSERS: Along = Along::Key(Key {
+    ends: "endorsers",
+    label: "endorsers",
+    scale: 1.0,
+    steps: true,
+});
+
+const THROUGHPUT_BY_ENDORSERS: Curve = Curve {
+    title: "Throughput by number of endorsers",
+    along: ENDORSERS,
+    ..THROUGHPUT_BY_NODES
+};
+
+const LATENCY_BY_ENDORSERS: Curve = Curve {
+    title: "Latency by number of endorsers",
+    along: ENDORSERS,
+    y_axis: YAxis::Zero,
+    ..LATENCY_BY_NODES
+};
+
 const THROUGHPUT_BY_VERIFY: Curve = Curve {
     title: "Throughput by the cost of a signature",
     along: Along::Key(Key {
         ends: "verify",
         label: "time to verify one signature (\u{b5}s)",
         scale: 1000.0,
+        steps: false,
     }),
     y_axis: YAxis::Log,
     theory: curve::signatures,

@@ -17,10 +17,12 @@ pub(super) struct Panels {
 
 const SIZE: (u32, u32) = (1600, 900);
 const NAME: Type = Type::new(29, INK);
+const HEADING: Type = Type::new(25, INK);
 /// Between two panels.
 const GAP: f64 = 84.0;
 /// Above the data, for the name of the panel.
-const HEAD: f64 = 44.0;
+const HEAD: f64 = 76.0;
+const LINE: f64 = 32.0;
 
 impl Panels {
     /// The picture as SVG.
@@ -45,8 +47,11 @@ impl Panels {
             chart::header(canvas, &self.title, &self.subtitle, &self.note);
             for ((name, panel), frame) in self.panels.iter().zip(&frames) {
                 let middle = (frame.left + frame.right) / 2.0;
-                let place = (middle, frame.top - HEAD / 2.0);
-                canvas.text(name, place, NAME.align(Align::Centre));
+                let lines = HEADING.wrap(name, frame.right - frame.left + GAP / 2.0, 2);
+                for (index, line) in lines.iter().rev().enumerate() {
+                    let place = (middle, frame.top - 24.0 - LINE * index as f64);
+                    canvas.text(line, place, HEADING.align(Align::Centre));
+                }
                 panel.paint_data(canvas, *frame);
             }
             if let (Some(first), Some(last)) = (frames.first(), frames.last()) {

@@ -17,6 +17,8 @@ pub(super) struct Group<'a> {
     pub(super) variant: Vec<(&'a str, String)>,
     pub(super) style: Style,
     pub(super) runs: Vec<&'a RunRecord>,
+    /// Whether there is no other protocol to be told from.
+    alone: bool,
 }
 
 /// More lines than this cannot be told apart: crossing lines, and lines with a place of their own
@@ -27,12 +29,15 @@ const MOST_ALONG: usize = 18;
 impl Group<'_> {
     /// The name of the line.
     pub(super) fn label(&self) -> String {
-        let mut label = theme::display(self.protocol).to_owned();
         let told = self.variant.iter().filter(|(_, value)| value != "-");
-        for (key, value) in told {
-            label.push_str(&format!(", {}", said(key, value)));
-        }
-        label
+        let told = told.map(|(key, value)| said(key, value));
+        let protocol = theme::display(self.protocol).to_owned();
+        let protocol = (!self.alone).then_some(protocol);
+        protocol
+            .into_iter()
+            .chain(told)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// The medians of a measure along a key, in ascending order of the key's values.
@@ -84,6 +89,7 @@ fn groups<'a>(tables: &'a Tables, along: Option<&str>) -> Vec<Group<'a>> {
                 variant,
                 style: theme::style(protocol, 0, 1),
                 runs: vec![run],
+                alone: false,
             }),
         }
     }
@@ -134,6 +140,7 @@ fn dress(groups: &mut [Group<'_>]) {
     if one && groups.len() > 1 && !groups.iter().all(ordered) {
         for (index, group) in groups.iter_mut().enumerate() {
             group.style = theme::any("", 2 * index);
+            group.alone = true;
         }
         return;
     }
@@ -239,7 +246,10 @@ fn single(text: &str) -> Option<f64> {
 /// A swept key with its value, in few words. Choices that speak for themselves stand alone.
 fn said(key: &str, value: &str) -> String {
     match key {
-        "execution" | "contract.authentication" => value.to_owned(),
+        "contract.authentication" => value.to_owned(),
+        "execution" => said_execution(value),
+        "batch.wait" => value.to_owned(),
+        _ if key.ends_with(".policy") && ["and", "or"].contains(&value) => value.to_uppercase(),
         // A protocol with settings: those alone, without the name.
         "protocol.value" => {
             let plain = value.replace(['{', '}'], "");
@@ -248,6 +258,20 @@ fn said(key: &str, value: &str) -> String {
         }
         _ => format!("{} {value}", short(key)),
     }
+}
+
+/// An execution model with those of its settings that are not about whom to ask.
+fn said_execution(value: &str) -> String {
+    let plain = value.replace(['{', '}'], "");
+    let Some((name, settings)) = plain.split_once(':') else {
+        return plain;
+    };
+    let settings = settings.split(';').map(str::trim);
+    let told =
+        settings.filter(|text| !text.starts_with("policy") && !text.starts_with("endorsers"));
+    told.fold(name.to_owned(), |said, setting| {
+        format!("{said}, {}", setting.replace(": ", ":").replace(':', " "))
+    })
 }
 
 /// A swept key in few words.
