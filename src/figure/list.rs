@@ -97,6 +97,11 @@ pub const FIGURES: &[Figure] = &[
         draw: |tables, context| GOODPUT_BY_ZIPF.draw(tables, context),
     },
     Figure {
+        name: "tail-latency-by-zipf",
+        about: "99th percentile of latency along how unequally patients are treated.",
+        draw: |tables, context| TAIL_LATENCY_BY_ZIPF.draw(tables, context),
+    },
+    Figure {
         name: "conflicts-by-zipf",
         about: "Share of endorsed transactions that conflict, along how unequally patients are treated.",
         draw: |tables, context| CONFLICTS_BY_ZIPF.draw(tables, context),
@@ -248,6 +253,12 @@ const GOODPUT_BY_ZIPF: Curve = Curve {
     y: "accepted transactions per second",
     measure: |run| run.row.goodput_tps,
     ..THROUGHPUT_BY_NODES
+};
+
+const TAIL_LATENCY_BY_ZIPF: Curve = Curve {
+    title: "Tail latency by how unequally patients are treated",
+    along: ZIPF,
+    ..TAIL_LATENCY_BY_NODES
 };
 
 const CONFLICTS_BY_ZIPF: Curve = Curve {
