@@ -291,25 +291,23 @@ mod tests {
 
     /// Which of the transactions of one block are valid, if all were simulated before it.
     fn valid(versions: &mut Versions<&'static str>, block: &[Example]) -> Vec<bool> {
-        let simulated: Vec<Vec<(&'static str, Version)>> = block
-            .iter()
-            .map(|(reads, _)| reads.iter().map(|key| (*key, versions.of(key))).collect())
-            .collect();
-        let each =
-            |(position, (reads, example)): (usize, (&Vec<(&'static str, Version)>, &Example))| {
-                let writes = example.1;
-                let valid = versions.hold(reads);
-                if valid {
-                    let at = Version {
-                        height: 2,
-                        position: position as u32,
-                    };
-                    versions.write(at, writes.iter().copied());
-                }
-                valid
-            };
-        let numbered = simulated.iter().zip(block).enumerate();
-        numbered.map(each).collect()
+        let read = |(reads, _): &Example| -> Vec<(&'static str, Version)> {
+            reads.iter().map(|key| (*key, versions.of(key))).collect()
+        };
+        let simulated: Vec<Vec<(&'static str, Version)>> = block.iter().map(read).collect();
+        let mut all = Vec::new();
+        for (position, (reads, (_, writes))) in simulated.iter().zip(block).enumerate() {
+            let valid = versions.hold(reads);
+            if valid {
+                let at = Version {
+                    height: 2,
+                    position: position as u32,
+                };
+                versions.write(at, writes.iter().copied());
+            }
+            all.push(valid);
+        }
+        all
     }
 
     /// The world state with k1 to k5 in version 1 of the documentation's example.

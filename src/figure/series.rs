@@ -28,8 +28,9 @@ impl Group<'_> {
     /// The name of the line.
     pub(super) fn label(&self) -> String {
         let mut label = theme::display(self.protocol).to_owned();
-        for (key, value) in &self.variant {
-            label.push_str(&format!(", {} {value}", short(key)));
+        let told = self.variant.iter().filter(|(_, value)| value != "-");
+        for (key, value) in told {
+            label.push_str(&format!(", {}", said(key, value)));
         }
         label
     }
@@ -110,21 +111,32 @@ pub(super) fn few_groups<'a>(tables: &'a Tables, along: Option<&str>) -> (Vec<Gr
         .unwrap_or_default()
         .iter()
         .filter(|pair| shared(pair))
-        .map(|(key, value)| format!("{} {value}", short(key)))
+        .map(|(key, value)| said(key, value))
         .collect();
     for group in &mut groups {
         let all: Vec<(&str, String)> = group.variant.clone();
         group.variant = all
             .into_iter()
-            .filter(|(key, value)| !shown.contains(&format!("{} {value}", short(key))))
+            .filter(|(key, value)| !shown.contains(&said(key, value)))
             .collect();
     }
     dress(&mut groups);
     (groups, format!("Shown: {}.", shown.join(", ")))
 }
 
-/// Gives each group its looks.
+/// Gives each group its looks. Variants of one protocol are shades of its colour; if there is no
+/// other protocol to be told from, and no order among the variants, each has a colour of its own.
 fn dress(groups: &mut [Group<'_>]) {
+    let one = groups
+        .iter()
+        .all(|group| group.protocol == groups[0].protocol);
+    let ordered = |group: &Group<'_>| group.variant.iter().all(|(_, v)| quantity(v).is_some());
+    if one && groups.len() > 1 && !groups.iter().all(ordered) {
+        for (index, group) in groups.iter_mut().enumerate() {
+            group.style = theme::any("", 2 * index);
+        }
+        return;
+    }
     let protocols: Vec<String> = groups.iter().map(|g| g.protocol.to_owned()).collect();
     for (index, group) in groups.iter_mut().enumerate() {
         let of_same = |names: &[String]| {
@@ -222,6 +234,20 @@ fn single(text: &str) -> Option<f64> {
         .or_else(bytes)
         .or_else(ratio)
         .or_else(bandwidth)
+}
+
+/// A swept key with its value, in few words. Choices that speak for themselves stand alone.
+fn said(key: &str, value: &str) -> String {
+    match key {
+        "execution" | "contract.authentication" => value.to_owned(),
+        // A protocol with settings: those alone, without the name.
+        "protocol.value" => {
+            let plain = value.replace(['{', '}'], "");
+            let settings = plain.split_once(':').map_or("", |(_, settings)| settings);
+            settings.replace(':', " ").trim().to_owned()
+        }
+        _ => format!("{} {value}", short(key)),
+    }
 }
 
 /// A swept key in few words.

@@ -235,7 +235,7 @@ impl ClientHost {
             mix(world.seed, pending.transaction.id.bits()),
             u64::from(pending.round),
         );
-        let drawn = (u128::from(pause) * u128::from(bits) >> 64) as u64;
+        let drawn = ((u128::from(pause) * u128::from(bits)) >> 64) as u64;
         self.again
             .insert((now + Span::from_nanos(pause / 2 + drawn), number));
         true
