@@ -192,6 +192,7 @@ fn parts(place: Place) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::btree_map::Entry;
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
@@ -213,9 +214,8 @@ mod tests {
             name.0[31] = random.below(64) as u8;
             name.0[random.below(2) as usize * 30] = random.below(64) as u8;
             assert_eq!(names.get(&name), model.get(&name).copied());
-            if !model.contains_key(&name) {
-                names.insert(name, turn);
-                model.insert(name, turn);
+            if let Entry::Vacant(free) = model.entry(name) {
+                names.insert(name, *free.insert(turn));
             }
         }
         assert_eq!(names.len(), model.len());

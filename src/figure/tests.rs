@@ -44,6 +44,7 @@ fn a_sweep_gets_the_figures_its_axis_allows() {
         "downtime-cdf",
         "messages-by-kind",
     ];
+    let along_any = ["goodput-by-kind", "latency-by-kind"];
     for (sweep, own) in [
         (
             NODES,
@@ -73,12 +74,8 @@ fn a_sweep_gets_the_figures_its_axis_allows() {
         (("faults", &["none", "a; b"]), &[]),
         (("nodes", &["7"]), &[]),
     ] {
-        let kinds: &[&str] = match own {
-            [] => &[],
-            _ => &["goodput-by-kind", "latency-by-kind"],
-        };
-        let expected = own.iter().copied().chain(always);
-        let expected: Vec<&str> = expected.chain(kinds.iter().copied()).collect();
+        let kinds = along_any.into_iter().filter(|_| !own.is_empty());
+        let expected: Vec<&str> = own.iter().copied().chain(always).chain(kinds).collect();
         assert_eq!(names(&tables(TWO, sweep, 3)), expected, "{sweep:?}");
     }
     let identified = names(&tables(&["iraft"], NODES, 3));
@@ -115,70 +112,6 @@ fn a_picture_names_its_axes_its_lines_its_seeds_and_its_formulas() {
         picture.caption.contains("Heartbeats"),
         "{}",
         picture.caption
-    );
-}
-
-#[test]
-fn kinds_of_call_stand_in_a_panel_for_each_protocol_and_share_an_axis_and_a_legend() {
-    let rates = ("workload.rate", &["100/s", "500/s", "900/s"] as &[&str]);
-    let picture = picture("goodput-by-kind", &tables(TWO, rates, 5));
-    let words = words(&picture);
-    let count = |word: &str| words.iter().filter(|found| *found == word).count();
-    for word in [
-        "Raft",
-        "PBFT",
-        "submit",
-        "search",
-        "accepted calls per second",
-        "offered load (transactions/s)",
-        "Goodput by kind of call",
-    ] {
-        assert_eq!(count(word), 1, "{word} in {words:?}");
-    }
-    assert_eq!(
-        count("600"),
-        1 + 2,
-        "once at the shared axis, and below each panel"
-    );
-}
-
-/// Along another key, lines of one protocol are told apart by what else was swept.
-#[test]
-fn any_key_can_be_an_axis_and_lines_are_named_by_what_else_is_swept() {
-    let mut records = Vec::new();
-    for execution in [
-        "order-execute",
-        "{execute-order-validate: {policy: or; retries: 0}}",
-    ] {
-        for zipf in ["0", "0.8", "1.2"] {
-            records.push(RunRecord {
-                row: Row {
-                    point: records.len() as u64,
-                    protocol: "raft".into(),
-                    conflict_rate: Some(0.125),
-                    swept: vec![
-                        ("execution".into(), execution.into()),
-                        ("workload.zipf".into(), zipf.into()),
-                    ],
-                    ..Row::default()
-                },
-                ..RunRecord::default()
-            });
-        }
-    }
-    let words = words(&picture(
-        "conflicts-by-zipf",
-        &Tables::new(records).unwrap(),
-    ));
-    for word in ["order-execute", "execute-order-validate, retries 0", "0.8"] {
-        assert!(
-            words.iter().any(|found| found == word),
-            "{word} in {words:?}"
-        );
-    }
-    assert!(
-        words.iter().any(|found| found == "15"),
-        "12.5 % in {words:?}"
     );
 }
 

@@ -280,6 +280,7 @@ fn behaviour(behaviour: &Behaviour) -> adversary::Behaviour {
         },
         Behaviour::Late { by } => adversary::Behaviour::Late { by: *by },
         Behaviour::Restless => adversary::Behaviour::Restless,
+        Behaviour::ForgeEndorsement => adversary::Behaviour::ForgeEndorsement,
     }
 }
 

@@ -368,6 +368,8 @@ pub enum Behaviour {
     },
     /// Lets its timers fire at once.
     Restless,
+    /// Endorses results that are false.
+    ForgeEndorsement,
 }
 
 /// What the run must show.
@@ -443,7 +445,14 @@ pub(crate) enum Target {
 
 impl Behaviour {
     /// As written in a scenario.
-    pub const NAMES: [&'static str; 5] = ["silent", "equivocate", "withhold", "late", "restless"];
+    pub const NAMES: [&'static str; 6] = [
+        "silent",
+        "equivocate",
+        "withhold",
+        "late",
+        "restless",
+        "forge-endorsement",
+    ];
 
     /// As written in a scenario.
     pub fn name(&self) -> &'static str {
@@ -453,6 +462,7 @@ impl Behaviour {
             Self::Withhold { .. } => "withhold",
             Self::Late { .. } => "late",
             Self::Restless => "restless",
+            Self::ForgeEndorsement => "forge-endorsement",
         }
     }
 }
@@ -478,7 +488,10 @@ impl Serialize for Adversary {
         let (kinds, by) = match &self.behaviour {
             Behaviour::Withhold { kinds } => (Some(&kinds[..]), None),
             Behaviour::Late { by } => (None, Some(*by)),
-            Behaviour::Silent | Behaviour::Equivocate | Behaviour::Restless => (None, None),
+            Behaviour::Silent
+            | Behaviour::Equivocate
+            | Behaviour::Restless
+            | Behaviour::ForgeEndorsement => (None, None),
         };
         let terms = Terms {
             kinds,

@@ -51,6 +51,8 @@ struct Pending {
     submitted: Time,
     /// How often it has been endorsed to no avail.
     round: u32,
+    /// Which endorsers are asked next.
+    turn: u64,
     /// When the client asks again, if it has heard nothing until then.
     deadline: Time,
     stage: Stage,
@@ -89,8 +91,10 @@ pub struct ClientHost {
     endorsed: BTreeMap<u64, u64>,
     /// When to have transactions endorsed again.
     again: BTreeSet<(Time, u64)>,
-    /// Endorsers were asked so often; others are asked each time.
+    /// Which endorsers the next transaction begins with; others each time.
     turns: u64,
+    /// Endorsers were asked so often.
+    questions: u64,
     /// Endorsers that did not answer when they were asked last.
     silent: BTreeSet<NodeId>,
     /// The highest height this host has heard of.
@@ -170,6 +174,7 @@ impl ClientHost {
             endorsed: BTreeMap::new(),
             again: BTreeSet::new(),
             turns: index,
+            questions: 0,
             silent: BTreeSet::new(),
             height: 0,
             replies: BTreeMap::new(),
@@ -295,10 +300,12 @@ impl ClientHost {
         };
         self.observe(now, desk.local, submitted);
         let deadline = now + desk.world.workload.retry;
+        self.turns += desk.world.client_hosts as u64;
         let pending = Pending {
             transaction: transaction.clone(),
             submitted: now,
             round: 0,
+            turn: self.turns,
             deadline,
             stage: Stage::Ordering {
                 sent: transaction.clone(),

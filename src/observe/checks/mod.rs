@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
-use crate::chain::ledger::Executor;
+use crate::chain::ledger::{Audit, Executor};
 use crate::chain::{Block, Executed, TransactionId};
 use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
@@ -107,6 +107,8 @@ pub struct Checks {
     progress: Progress,
     /// Executes the chain again, if it is told where to begin.
     replay: Option<Box<Replay>>,
+    /// Simulates again what was endorsed, if anything is.
+    audit: Option<Box<Audit>>,
     accused: PositionSet,
     findings: Findings,
     /// The height at which forgetting is next worth its while.
@@ -126,6 +128,7 @@ impl Checks {
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
             replay: None,
+            audit: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,
@@ -136,8 +139,30 @@ impl Checks {
     /// Executes the chain again from what this executor starts from, and looks at every state.
     #[must_use]
     pub fn replaying(mut self, executor: Executor) -> Self {
+        self.audit = Audit::new(&executor).map(Box::new);
         self.replay = Some(Box::new(Replay::new(executor)));
         self
+    }
+
+    /// Simulates again what is new of the canonical chain and was endorsed.
+    fn audit(&mut self) {
+        let Some(audit) = &mut self.audit else {
+            return;
+        };
+        while let Some((time, node, block)) = self.chain.decided(audit.height() + 1) {
+            let Some(false_ones) = audit.follow(block) else {
+                return; // A fork, which is a violation of its own.
+            };
+            for id in false_ones {
+                self.findings.add(Violation {
+                    time,
+                    property: Property::Endorsement,
+                    nodes: vec![node],
+                    height: Some(block.height),
+                    detail: format!("{id:?} is valid but not what the contract does"),
+                });
+            }
+        }
     }
 
     /// Executes again what has become part of the canonical chain.
@@ -176,6 +201,7 @@ impl Checks {
         let fresh = self.chain.arrive(&arrival, &mut self.findings);
         if fresh {
             self.follow();
+            self.audit();
         }
         if fresh && !installed {
             self.logs.commit(node, block.height);
@@ -364,7 +390,9 @@ impl Observer for Checks {
                 self.chain.submit(transaction);
                 self.progress.submit(now, transaction.id);
             }
-            Event::Endorsed { transaction, .. } => self.chain.submit(transaction),
+            Event::Endorsed {
+                transaction, of, ..
+            } => self.chain.endorse(transaction, *of),
             Event::Answered {
                 transaction,
                 endorsed,

@@ -28,6 +28,8 @@ pub enum Property {
     RecordLife,
     /// In the last state all invariants of the contract hold.
     ContractInvariant,
+    /// What was endorsed and found valid is what the contract does at that place.
+    Endorsement,
     /// What a client is told is what the chain says.
     ClientView,
     /// A view or term has one leader.
@@ -61,6 +63,7 @@ impl Property {
             Self::Replay => "replay",
             Self::RecordLife => "record-life",
             Self::ContractInvariant => "contract-invariant",
+            Self::Endorsement => "endorsement",
             Self::ClientView => "client-view",
             Self::ElectionSafety => "election-safety",
             Self::LogMatching => "log-matching",

@@ -1,8 +1,9 @@
 //! How a client host has transactions endorsed before they are ordered.
 //!
-//! It asks a least set of endorsers that satisfies the policy, another one each time. Endorsers
-//! that disagree, or a transaction that was ordered and found invalid, send it back to the start
-//! after a pause, until its retries are used up. What the contract refuses, and what only reads,
+//! It asks a least set of endorsers that satisfies the policy, another one each time, so that
+//! retries go round all sets that there are. Endorsers that disagree, or a transaction that was
+//! ordered and found invalid, send it back to the start after a pause, until its retries are used
+//! up. What the contract refuses, and what only reads,
 //! ends with the endorsement and is not ordered.
 
 use std::collections::BTreeSet;
@@ -36,7 +37,8 @@ pub(super) struct Gathering {
 const PROPOSAL_BYTES: u32 = 48;
 /// Sets of endorsers that are looked at for one of which none was silent.
 const CHOICES_MAX: usize = 64;
-/// One question in so many goes to whom it would if nobody had been silent.
+/// One question in so many goes to whom it would if nobody had been silent, so that those who
+/// have come back are noticed.
 const PROBE_EVERY: u64 = 64;
 /// The pause grows no further than by this power of two.
 const BACKOFF_DOUBLINGS_MAX: u32 = 6;
@@ -52,20 +54,16 @@ impl Gathering {
     }
 }
 
-/// Whom to ask: if possible nobody who was silent, but every so often as if nobody had been, so
-/// that those who have come back are noticed.
-fn choose(policy: &Policy, turn: u64, reads: bool, silent: &BTreeSet<NodeId>) -> Vec<NodeId> {
+/// Whom to ask: if possible nobody who was silent, unless it is to be seen who has come back.
+fn choose(policy: &Policy, turn: u64, reads: bool, avoided: &BTreeSet<NodeId>) -> Vec<NodeId> {
     let nodes = policy.nodes();
     let at = |turn: u64| match reads {
         true => vec![nodes[(turn % nodes.len() as u64) as usize]],
         false => policy.choose(turn),
     };
-    let answers = |set: &Vec<NodeId>| set.iter().all(|node| !silent.contains(node));
-    let others = (turn..).map(at).take(CHOICES_MAX);
-    match turn % PROBE_EVERY {
-        0 => at(turn),
-        _ => others.into_iter().find(answers).unwrap_or_else(|| at(turn)),
-    }
+    let answers = |set: &Vec<NodeId>| set.iter().all(|node| !avoided.contains(node));
+    let mut others = (turn..).map(at).take(CHOICES_MAX);
+    others.find(answers).unwrap_or_else(|| at(turn))
 }
 
 impl ClientHost {
@@ -86,10 +84,16 @@ impl ClientHost {
         if let Stage::Endorsing(gathering) = &pending.stage {
             self.silent.extend(gathering.missing());
         }
-        let turn = self.turns;
-        self.turns += desk.world.client_hosts as u64;
+        // The next set for each further question about one transaction: whichever endorser lies
+        // or is behind, sooner or later a set without it is asked.
+        let turn = pending.turn;
+        pending.turn += 1;
         let reads = pending.transaction.call.reads_only();
-        let to = choose(policy, turn, reads, &self.silent);
+        let nobody = BTreeSet::new();
+        let probe = self.questions.is_multiple_of(PROBE_EVERY);
+        let avoided = if probe { &nobody } else { &self.silent };
+        let to = choose(policy, turn, reads, avoided);
+        self.questions += 1;
         pending.stage = Stage::Endorsing(Gathering {
             turn,
             asked: to.clone(),
@@ -128,6 +132,9 @@ impl ClientHost {
         let Stage::Endorsing(gathering) = &mut pending.stage else {
             return;
         };
+        if !endorsement.vouches(&pending.transaction.call, &desk.world.keyring) {
+            return; // As good as none.
+        }
         let by = endorsement.signed[0].by();
         self.silent.remove(&by);
         let known = gathering.got.iter().any(|other| other.signed[0].by() == by);
@@ -228,7 +235,7 @@ impl ClientHost {
             mix(world.seed, pending.transaction.id.bits()),
             u64::from(pending.round),
         );
-        let drawn = (u128::from(pause) * u128::from(bits) >> 64) as u64;
+        let drawn = ((u128::from(pause) * u128::from(bits)) >> 64) as u64;
         self.again
             .insert((now + Span::from_nanos(pause / 2 + drawn), number));
         true
