@@ -203,7 +203,7 @@ impl Iraft {
         for entry in &append.entries {
             let header = *entry.header.body();
             let by = entry.header.by();
-            let fits = header.index == previous.index + 1
+            let fits = header.index.checked_sub(1) == Some(previous.index)
                 && header.previous == previous.chain
                 && (previous.term..=append.term).contains(&header.term)
                 && (header.term < append.term || by == from)
