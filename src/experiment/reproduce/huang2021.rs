@@ -42,8 +42,8 @@ const NOTES: &[&str] = &[
      decision. A block is cut every 10 s, so it says how fast a heap of transactions is agreed \
      on, and nothing of the throughput, which was 20 transactions a second for each node. No send \
      waits; the cost of a message is that of the latencies, requests, which are not signed, are \
-     free, and the delay of a message within the computer is fitted on n = 4 and n = 24. Ours is \
-     flat up to seven nodes, where the published rate falls, and falls like it beyond.",
+     free, and the delay of a message within the computer is fitted on n = 4 and n = 24. Ours \
+     is flat up to seven nodes, where the published rate falls, and falls like it beyond.",
 ];
 
 const LATENCY: Panel = Panel {
