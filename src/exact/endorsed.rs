@@ -85,10 +85,6 @@ fn storm(seed: u64) -> Scenario {
 
 fn assert_sound(outcome: &Outcome, name: &str) {
     let verdict = &outcome.verdict;
-    println!(
-        "{name}: bound {} healed {:?}",
-        outcome.liveness_bound, outcome.healed_at
-    );
     assert_eq!(
         verdict.safety,
         Word::Holds,
@@ -106,11 +102,11 @@ fn assert_sound(outcome: &Outcome, name: &str) {
 #[test]
 fn storms_lead_to_the_same_state_everywhere_and_to_an_answer_for_everybody() {
     let (mut accepted, mut conflicts) = (0, 0);
-    for seed in 0..40 {
+    for seed in 0..16 {
         let scenario = storm(seed);
         let windows = outcome(&scenario, ONE_THREAD, None);
         assert_sound(&windows, &format!("seed {seed}"));
-        if seed < 10 {
+        if seed < 4 {
             let heap = outcome(&scenario, Kernel::Heap, None);
             let threads = outcome(&scenario, Kernel::Windows { threads: 3 }, None);
             assert_eq!(heap.fingerprint, windows.fingerprint, "seed {seed}");
@@ -122,8 +118,8 @@ fn storms_lead_to_the_same_state_everywhere_and_to_an_answer_for_everybody() {
         accepted += summary.accepted;
         conflicts += summary.conflicts;
     }
-    assert!(accepted > 20_000, "{accepted}");
-    assert!(conflicts > 100, "{conflicts} conflicts say little");
+    assert!(accepted > 8_000, "{accepted}");
+    assert!(conflicts > 40, "{conflicts} conflicts say little");
 }
 
 #[test]

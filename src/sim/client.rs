@@ -22,7 +22,7 @@ use crate::contract::author::Author;
 use crate::contract::{Receipt, SignedCall};
 use crate::network::{Departure, Egress};
 use crate::protocol::{Protocol, Retry};
-use endorsing::Gathering;
+use endorsing::{Endorsers, Gathering};
 
 /// When transactions are submitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,12 +91,7 @@ pub struct ClientHost {
     endorsed: BTreeMap<u64, u64>,
     /// When to have transactions endorsed again.
     again: BTreeSet<(Time, u64)>,
-    /// Which endorsers the next transaction begins with; others each time.
-    turns: u64,
-    /// Endorsers were asked so often.
-    questions: u64,
-    /// Endorsers that did not answer when they were asked last.
-    silent: BTreeSet<NodeId>,
+    endorsers: Endorsers,
     /// The highest height this host has heard of.
     height: Height,
     /// Who has replied with which block.
@@ -173,9 +168,7 @@ impl ClientHost {
             pending: BTreeMap::new(),
             endorsed: BTreeMap::new(),
             again: BTreeSet::new(),
-            turns: index,
-            questions: 0,
-            silent: BTreeSet::new(),
+            endorsers: Endorsers::starting(index),
             height: 0,
             replies: BTreeMap::new(),
             contacts: Contacts::new(world.seed, id),
@@ -300,12 +293,12 @@ impl ClientHost {
         };
         self.observe(now, desk.local, submitted);
         let deadline = now + desk.world.workload.retry;
-        self.turns += desk.world.client_hosts as u64;
+        self.endorsers.turn += desk.world.client_hosts as u64;
         let pending = Pending {
             transaction: transaction.clone(),
             submitted: now,
             round: 0,
-            turn: self.turns,
+            turn: self.endorsers.turn,
             deadline,
             stage: Stage::Ordering {
                 sent: transaction.clone(),

@@ -3,8 +3,8 @@
 //! It asks a least set of endorsers that satisfies the policy, another one each time, so that
 //! retries go round all sets that there are. Endorsers that disagree, or a transaction that was
 //! ordered and found invalid, send it back to the start after a pause, until its retries are used
-//! up. What the contract refuses, and what only reads,
-//! ends with the endorsement and is not ordered.
+//! up. What the contract refuses, and what only reads, ends with the endorsement and is not
+//! ordered.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +20,17 @@ use crate::protocol::Protocol;
 use crate::sim::event::Event;
 use crate::sim::message::{Payload, Post, Proposal};
 use crate::sim::{Desk, Execution, World};
+
+/// What a client host knows of the endorsers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Endorsers {
+    /// Which of them the next transaction begins with; others each time.
+    pub turn: u64,
+    /// How often any were asked.
+    questions: u64,
+    /// Those that did not answer when they were asked last.
+    silent: BTreeSet<NodeId>,
+}
 
 /// Endorsements on their way to one transaction.
 #[derive(Clone, Debug)]
@@ -54,16 +65,31 @@ impl Gathering {
     }
 }
 
-/// Whom to ask: if possible nobody who was silent, unless it is to be seen who has come back.
-fn choose(policy: &Policy, turn: u64, reads: bool, avoided: &BTreeSet<NodeId>) -> Vec<NodeId> {
-    let nodes = policy.nodes();
-    let at = |turn: u64| match reads {
-        true => vec![nodes[(turn % nodes.len() as u64) as usize]],
-        false => policy.choose(turn),
-    };
-    let answers = |set: &Vec<NodeId>| set.iter().all(|node| !avoided.contains(node));
-    let mut others = (turn..).map(at).take(CHOICES_MAX);
-    others.find(answers).unwrap_or_else(|| at(turn))
+impl Endorsers {
+    /// Nobody was asked yet; the first transaction begins with this turn.
+    pub fn starting(turn: u64) -> Self {
+        Self {
+            turn,
+            ..Self::default()
+        }
+    }
+
+    /// Whom to ask: if possible nobody who was silent, unless it is time to see who is back.
+    fn choose(&mut self, policy: &Policy, turn: u64, reads: bool) -> Vec<NodeId> {
+        let nodes = policy.nodes();
+        let at = |turn: u64| match reads {
+            true => vec![nodes[(turn % nodes.len() as u64) as usize]],
+            false => policy.choose(turn),
+        };
+        let probe = self.questions.is_multiple_of(PROBE_EVERY);
+        self.questions += 1;
+        let answers = |set: &Vec<NodeId>| {
+            let silent = set.iter().any(|node| self.silent.contains(node));
+            probe || !silent
+        };
+        let mut others = (turn..).map(at).take(CHOICES_MAX);
+        others.find(answers).unwrap_or_else(|| at(turn))
+    }
 }
 
 impl ClientHost {
@@ -82,18 +108,14 @@ impl ClientHost {
         };
         // Only an overdue answer brings a transaction here while it still waits for one.
         if let Stage::Endorsing(gathering) = &pending.stage {
-            self.silent.extend(gathering.missing());
+            self.endorsers.silent.extend(gathering.missing());
         }
         // The next set for each further question about one transaction: whichever endorser lies
         // or is behind, sooner or later a set without it is asked.
         let turn = pending.turn;
         pending.turn += 1;
         let reads = pending.transaction.call.reads_only();
-        let nobody = BTreeSet::new();
-        let probe = self.questions.is_multiple_of(PROBE_EVERY);
-        let avoided = if probe { &nobody } else { &self.silent };
-        let to = choose(policy, turn, reads, avoided);
-        self.questions += 1;
+        let to = self.endorsers.choose(policy, turn, reads);
         pending.stage = Stage::Endorsing(Gathering {
             turn,
             asked: to.clone(),
@@ -136,7 +158,7 @@ impl ClientHost {
             return; // As good as none.
         }
         let by = endorsement.signed[0].by();
-        self.silent.remove(&by);
+        self.endorsers.silent.remove(&by);
         let known = gathering.got.iter().any(|other| other.signed[0].by() == by);
         if gathering.turn != proposal.turn || known {
             return; // From an earlier question, or delivered twice.
