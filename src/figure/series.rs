@@ -246,9 +246,8 @@ fn single(text: &str) -> Option<f64> {
 /// A swept key with its value, in few words. Choices that speak for themselves stand alone.
 fn said(key: &str, value: &str) -> String {
     match key {
-        "contract.authentication" => value.to_owned(),
+        "contract.authentication" | "batch.wait" => value.to_owned(),
         "execution" => said_execution(value),
-        "batch.wait" => value.to_owned(),
         _ if key.ends_with(".policy") && ["and", "or"].contains(&value) => value.to_uppercase(),
         // A protocol with settings: those alone, without the name.
         "protocol.value" => {
