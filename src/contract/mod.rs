@@ -18,6 +18,7 @@ pub mod call;
 mod cases;
 pub mod error;
 pub mod identity;
+pub mod invariants;
 pub mod message;
 mod order;
 mod popularity;

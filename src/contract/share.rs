@@ -5,6 +5,8 @@
 //! two hospitals name the document they sent and received; only what the record commits to
 //! counts as delivered.
 
+mod invariants;
+
 use std::sync::Arc;
 
 use super::State;

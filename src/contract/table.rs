@@ -56,7 +56,6 @@ impl<Name: Ord, Entry> Table<Name, Entry> {
     }
 
     /// All entries in the order in which they came.
-    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.all.iter()
     }

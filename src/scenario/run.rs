@@ -123,6 +123,7 @@ pub fn run<P: Protocol>(
             nodes,
             dishonest,
             flat: true,
+            genesis: plan.genesis(),
         }),
         fingerprint: Fingerprint::new(),
         guest,

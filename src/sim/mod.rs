@@ -131,6 +131,13 @@ pub struct Plan {
     pub trace: bool,
 }
 
+impl Plan {
+    /// The state in which the chain begins.
+    pub fn genesis(&self) -> State {
+        State::genesis(&self.population, Rules::default())
+    }
+}
+
 /// What all hosts share and none changes.
 #[derive(Debug)]
 pub struct World<P: Protocol> {
@@ -301,6 +308,7 @@ impl<P: Protocol> Simulation<P> {
             plan.network.topology().endpoints(),
             plan.nodes + plan.client_hosts
         );
+        let genesis = plan.genesis();
         let (signers, keyring) = Signer::mint(plan.nodes, plan.crypto, plan.seed);
         let leader_answers = plan.workload.replies == 1 && P::FAULTS == FaultModel::Crash;
         let (mut leader_outages, outages): (Vec<_>, Vec<_>) = plan
@@ -333,7 +341,6 @@ impl<P: Protocol> Simulation<P> {
             leader_outages,
             pending: BTreeMap::new(),
         };
-        let genesis = State::genesis(&plan.population, Rules::default());
         simulation.found_nodes(signers, &genesis);
         simulation.found_clients(&plan.population, &genesis);
         for outage in &outages {

@@ -21,7 +21,7 @@ pub(in crate::contract) struct Emergencies(Vec<u64>);
 
 impl Emergencies {
     /// How many still count at a height.
-    fn count(&self, height: u64) -> usize {
+    pub(super) fn count(&self, height: u64) -> usize {
         let counts = |&&claimed: &&u64| claimed.saturating_add(WINDOW) > height;
         self.0.iter().filter(counts).count()
     }

@@ -9,6 +9,7 @@
 mod contact;
 mod emergency;
 mod grants;
+mod invariants;
 
 use std::sync::Arc;
 

@@ -3,6 +3,8 @@
 //! Every feature has the set of places of its records. What every case has exactly one of is kept
 //! by place besides, so that a candidate can be compared without looking its record up.
 
+mod invariants;
+
 use std::collections::BTreeMap;
 
 use super::postings::Postings;

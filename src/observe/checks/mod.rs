@@ -16,6 +16,7 @@
 //! `holds` otherwise.
 
 mod chain;
+mod contract;
 mod logs;
 mod progress;
 mod violation;
@@ -28,9 +29,11 @@ use std::sync::Arc;
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Block, Executed, TransactionId};
+use crate::contract::State;
 use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 use chain::{Answered, Arrival, Chain};
+use contract::Replay;
 use logs::{Entry, Logs};
 use progress::{Progress, Stall};
 use violation::Findings;
@@ -38,7 +41,7 @@ use violation::Findings;
 pub use violation::{KEPT_MAX, Property, Violation, Word};
 
 /// What must be known of a run before it begins.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct CheckSetup {
     /// Consensus nodes, `n0` on; client hosts follow them.
     pub nodes: usize,
@@ -48,6 +51,8 @@ pub struct CheckSetup {
     /// nodes. Where nested instances report too, their views and places are not comparable and
     /// these reports are not judged.
     pub flat: bool,
+    /// The state in which the chain begins.
+    pub genesis: State,
 }
 
 /// What a protocol promises after healing.
@@ -95,11 +100,13 @@ impl Verdict {
 /// Watches a run for breaches of what was promised.
 #[derive(Clone, Debug)]
 pub struct Checks {
-    setup: CheckSetup,
+    nodes: usize,
+    flat: bool,
     /// The dishonest, and those that came back without their disk.
     deviating: PositionSet,
     up: Vec<bool>,
     chain: Chain,
+    replay: Replay,
     logs: Logs,
     progress: Progress,
     accused: PositionSet,
@@ -115,25 +122,27 @@ impl Checks {
     /// Nothing has happened yet.
     pub fn new(setup: CheckSetup) -> Self {
         Self {
-            deviating: setup.dishonest.clone(),
+            deviating: setup.dishonest,
             up: vec![true; setup.nodes],
             chain: Chain::new(setup.nodes),
+            replay: Replay::new(setup.genesis),
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,
-            setup,
+            nodes: setup.nodes,
+            flat: setup.flat,
         }
     }
 
     fn honest(&self, node: NodeId) -> bool {
-        node.index() < self.setup.nodes && !self.deviating.contains(node.index())
+        node.index() < self.nodes && !self.deviating.contains(node.index())
     }
 
     /// Nodes that never deviated.
     fn all_honest(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let nodes = (0..self.setup.nodes).map(NodeId::at);
+        let nodes = (0..self.nodes).map(NodeId::at);
         nodes.filter(|node| self.honest(*node))
     }
 
@@ -152,6 +161,9 @@ impl Checks {
         if fresh && !installed {
             self.logs.commit(node, block.height);
         }
+        if fresh {
+            self.execute();
+        }
         if fresh && self.chain.top() >= self.forget_at {
             self.forget_at = self.chain.top() + FORGET_EVERY;
             let heights = self.all_honest().map(|node| self.chain.height(node));
@@ -160,12 +172,21 @@ impl Checks {
         }
     }
 
+    /// Executes what is new of the canonical chain, as far as nothing is missing of it.
+    fn execute(&mut self) {
+        while let Some(height) = self.replay.next()
+            && let Some((block, seen)) = self.chain.first_decided(height)
+        {
+            self.replay.execute(block, seen, &mut self.findings);
+        }
+    }
+
     fn report(&mut self, now: Time, node: NodeId, report: &Report) {
         if let Report::Accuses { culprit, offence } = *report {
             self.accuse((now, node), culprit, offence);
             return;
         }
-        if !self.setup.flat {
+        if !self.flat {
             return;
         }
         let out = &mut self.findings;
@@ -213,7 +234,7 @@ impl Checks {
     }
 
     fn restart(&mut self, node: NodeId, height: u64, amnesia: bool) {
-        if node.index() >= self.setup.nodes {
+        if node.index() >= self.nodes {
             return;
         }
         self.up[node.index()] = true;
@@ -243,6 +264,7 @@ impl Checks {
 
     /// The judgement. `end` is when the run ended, `totals` what its nodes counted.
     pub fn finish(mut self, end: Time, judge: &LivenessJudge, totals: &Totals) -> Verdict {
+        self.replay.finish(end, &mut self.findings);
         for detail in miscounts(totals) {
             self.findings.add(accounting(end, detail));
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::Height;
+use crate::contract::invariants::Invariant;
 
 /// A property every run is judged by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -21,6 +22,10 @@ pub enum Property {
     Irrevocability,
     /// The same batches lead to the same state.
     StateEquality,
+    /// Executing the chain once more gives the same receipts and states.
+    Replay,
+    /// What has to be true of the contract's state, and of every change to it.
+    Contract(Invariant),
     /// What a client is told is what the chain says.
     ClientView,
     /// A view or term has one leader.
@@ -51,6 +56,8 @@ impl Property {
             Self::ExactlyOnce => "exactly-once",
             Self::Irrevocability => "irrevocability",
             Self::StateEquality => "state-equality",
+            Self::Replay => "replay",
+            Self::Contract(invariant) => invariant.name(),
             Self::ClientView => "client-view",
             Self::ElectionSafety => "election-safety",
             Self::LogMatching => "log-matching",

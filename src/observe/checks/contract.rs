@@ -1,0 +1,104 @@
+//! Judges what the contract did: executes every block of the canonical chain once more, on a state
+//! that no node knows, and holds the nodes' blocks against it.
+//!
+//! The blocks are executed in order, as far as all before them were seen; a block that only a
+//! snapshot brought is waited for. Before each change is made it is looked at by itself, and the
+//! state as a whole at the end.
+
+use super::violation::{Findings, Property, Violation};
+use crate::base::node::NodeId;
+use crate::base::time::Time;
+use crate::chain::{Block, Executed, Height, Transaction};
+use crate::contract::invariants::Broken;
+use crate::contract::{Receipt, State};
+use crate::observe::by_transaction::ByTransaction;
+
+/// Records whose signatures are verified anew at the end of a run.
+const VERIFIED_MAX: usize = 32;
+
+/// The chain executed by somebody who takes no part.
+#[derive(Clone, Debug)]
+pub(super) struct Replay {
+    state: State,
+    executed: ByTransaction<()>,
+    height: Height,
+    /// Whether the nodes came to another state, after which nothing can be compared.
+    parted: bool,
+}
+
+impl Replay {
+    /// Nothing is executed yet.
+    pub fn new(genesis: State) -> Self {
+        Self {
+            state: genesis,
+            executed: ByTransaction::new(),
+            height: 0,
+            parted: false,
+        }
+    }
+
+    /// The height of the next block to execute; nothing if there is no use in it.
+    pub fn next(&self) -> Option<Height> {
+        (!self.parted).then_some(self.height + 1)
+    }
+
+    /// Executes the next block, which a node decided first at a time.
+    pub fn execute(&mut self, block: &Block, (by, time): (NodeId, Time), out: &mut Findings) {
+        self.height += 1;
+        let breach = |property, detail| Violation {
+            time,
+            property,
+            nodes: vec![by],
+            height: Some(block.height),
+            detail,
+        };
+        let told = block.batch.transactions().iter().zip(&block.executed);
+        for (transaction, told) in told {
+            if self.executed.get(transaction.id).is_some() {
+                continue;
+            }
+            self.executed.insert(transaction.id, ());
+            let (receipt, broken) = self.step(transaction);
+            for (invariant, detail) in broken {
+                out.add(breach(Property::Contract(invariant), detail));
+            }
+            let id = transaction.id;
+            // Whether it should have been executed here at all is another question.
+            if let Executed::Now(told) = told
+                && *told != receipt
+            {
+                let detail = format!("{id:?} comes to something else when it is executed again");
+                out.add(breach(Property::Replay, detail));
+            }
+        }
+        self.state.seal();
+        if self.state.root() != block.state {
+            self.parted = true;
+            let (mine, theirs) = (self.state.root(), block.state);
+            let detail = format!("executed again the block leads to {mine:?} and not {theirs:?}");
+            out.add(breach(Property::Replay, detail));
+        }
+    }
+
+    /// Executes one transaction, and tells what is wrong with what it changes.
+    fn step(&mut self, transaction: &Transaction) -> (Receipt, Vec<Broken>) {
+        let (height, call) = (self.height, &transaction.call);
+        let (receipt, writes) = self.state.plan(height, call);
+        let broken = self.state.wrong_writes(height, call, (&receipt, &writes));
+        self.state.commit(height, &writes);
+        (receipt, broken)
+    }
+
+    /// The run is over: looks at the state as a whole.
+    pub fn finish(&self, end: Time, out: &mut Findings) {
+        for (invariant, detail) in self.state.violated_invariants(VERIFIED_MAX) {
+            out.add(Violation {
+                time: end,
+                property: Property::Contract(invariant),
+                nodes: Vec::new(),
+                height: Some(self.height),
+                detail,
+            });
+        }
+    }
+}
