@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use super::access::{GrantId, GrantTerms, Purpose};
+use super::affair::Affair;
 use super::call::Order;
-use super::identity::{DoctorId, Identity, Party, Place, Standing};
+use super::identity::{DoctorId, Enrolment, Party, Place, Standing};
 use super::message::{Message, RecordId};
 use super::search::{Handle, Query};
 use super::share::ShareId;
-use crate::base::crypto::Digest;
+use crate::base::crypto::{Digest, PublicKey};
 
 /// What one party alone may ask for, or one party with others that sign as well.
 #[derive(Clone, Debug)]
 pub enum Act {
     /// An authority enrols an identity, which signs as well.
-    Enrol(Arc<Identity>),
+    Enrol(Arc<Enrolment>),
+    /// What concerns identities beyond coming and going.
+    Affair(Affair),
     /// An authority (or a doctor's hospital, or the patient concerned) changes a standing.
     SetStanding(Party, Standing),
     /// A patient rejects a proposal.
@@ -95,6 +98,8 @@ pub(super) struct Manner {
     pub(super) witnessed: bool,
     /// Whether a patient gives nothing new by it, and so may ask with a frozen account.
     pub(super) takes_back: bool,
+    /// Whether a custodian may sign it for the patient.
+    pub(super) by_custodian: bool,
 }
 
 impl Manner {
@@ -104,6 +109,7 @@ impl Manner {
             callers,
             witnessed: false,
             takes_back: false,
+            by_custodian: false,
         }
     }
 
@@ -117,6 +123,13 @@ impl Manner {
     const fn taking_back(self) -> Self {
         Self {
             takes_back: true,
+            ..self
+        }
+    }
+
+    const fn by_custodian(self) -> Self {
+        Self {
+            by_custodian: true,
             ..self
         }
     }
@@ -138,27 +151,72 @@ impl Act {
     pub(super) fn manner(&self) -> Manner {
         match self {
             Self::Enrol(_) => Manner::new("enrol", AUTHORITY),
+            Self::Affair(affair) => {
+                let any = Manner::new(affair.kind(), AUTHORITY | PEOPLE);
+                match affair {
+                    Affair::Admit(_) | Affair::Expel(_) => any.witnessed(),
+                    Affair::Rotate(_) => any.witnessed().taking_back(),
+                    Affair::Certify(..) | Affair::Entrust(_) => any,
+                }
+            }
             Self::SetStanding(..) => Manner::new("set-standing", AUTHORITY | PEOPLE).taking_back(),
-            Self::Reject(_) => Manner::new("reject", PATIENT).taking_back(),
+            Self::Reject(_) => Manner::new("reject", PATIENT).taking_back().by_custodian(),
             Self::Withdraw(_) => Manner::new("withdraw", DOCTOR),
-            Self::Hide(_) => Manner::new("hide", PATIENT).taking_back(),
-            Self::Unhide(_) => Manner::new("unhide", PATIENT),
-            Self::Dispute(_) => Manner::new("dispute", DOCTOR | PATIENT).taking_back(),
-            Self::Resolve { .. } => Manner::new("resolve", DOCTOR | PATIENT).witnessed(),
-            Self::Grant(_) => Manner::new("grant", PATIENT),
+            Self::Hide(_) => Manner::new("hide", PATIENT).taking_back().by_custodian(),
+            Self::Unhide(_) => Manner::new("unhide", PATIENT).by_custodian(),
+            Self::Dispute(_) => Manner::new("dispute", DOCTOR | PATIENT)
+                .taking_back()
+                .by_custodian(),
+            Self::Resolve { .. } => Manner::new("resolve", DOCTOR | PATIENT)
+                .witnessed()
+                .by_custodian(),
+            Self::Grant(_) => Manner::new("grant", PATIENT).by_custodian(),
             Self::Delegate(..) => Manner::new("delegate", HOSPITAL),
-            Self::Revoke(_) => Manner::new("revoke", PEOPLE).taking_back(),
+            Self::Revoke(_) => Manner::new("revoke", PEOPLE).taking_back().by_custodian(),
             Self::Access(..) => Manner::new("access", PEOPLE),
             Self::Emergency { .. } => Manner::new("emergency", DOCTOR).witnessed(),
             Self::RequestShare(_) => Manner::new("request-share", DOCTOR),
-            Self::ApproveShare(_) => Manner::new("approve-share", HOSPITAL | PATIENT),
-            Self::DenyShare(_) => Manner::new("deny-share", HOSPITAL | PATIENT).taking_back(),
+            Self::ApproveShare(_) => {
+                Manner::new("approve-share", HOSPITAL | PATIENT).by_custodian()
+            }
+            Self::DenyShare(_) => Manner::new("deny-share", HOSPITAL | PATIENT)
+                .taking_back()
+                .by_custodian(),
             Self::DeliverShare(..) => Manner::new("deliver-share", HOSPITAL),
             Self::ConfirmShare(..) => Manner::new("confirm-share", HOSPITAL),
             Self::Search(_) => Manner::new("search", PEOPLE),
             Self::AuditedSearch(_) => Manner::new("audited-search", PEOPLE),
             Self::Suggest(_) => Manner::new("suggest", PEOPLE),
             Self::AskContact { .. } => Manner::new("ask-contact", DOCTOR | PATIENT),
+        }
+    }
+
+    /// The key whose holder has to prove to hold it.
+    pub(super) fn subject(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Enrol(enrolment) => Some(enrolment.identity.key()),
+            Self::Affair(affair) => affair.subject(),
+            Self::SetStanding(..)
+            | Self::Reject(_)
+            | Self::Withdraw(_)
+            | Self::Hide(_)
+            | Self::Unhide(_)
+            | Self::Dispute(_)
+            | Self::Resolve { .. }
+            | Self::Grant(_)
+            | Self::Delegate(..)
+            | Self::Revoke(_)
+            | Self::Access(..)
+            | Self::Emergency { .. }
+            | Self::RequestShare(_)
+            | Self::ApproveShare(_)
+            | Self::DenyShare(_)
+            | Self::DeliverShare(..)
+            | Self::ConfirmShare(..)
+            | Self::Search(_)
+            | Self::AuditedSearch(_)
+            | Self::Suggest(_)
+            | Self::AskContact { .. } => None,
         }
     }
 
@@ -181,7 +239,8 @@ impl Act {
     /// Adds the act to a message.
     pub(super) fn write(&self, message: Message) -> Message {
         match self {
-            Self::Enrol(identity) => identity.write(message),
+            Self::Enrol(enrolment) => enrolment.write(message),
+            Self::Affair(affair) => affair.write(message),
             Self::SetStanding(party, standing) => party.write(message).number(*standing as u64),
             Self::Reject(rid)
             | Self::Withdraw(rid)

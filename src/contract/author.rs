@@ -234,6 +234,7 @@ impl Author {
                 Act::Grant(_)
                 | Act::Access(..)
                 | Act::Enrol(_)
+                | Act::Affair(_)
                 | Act::SetStanding(..)
                 | Act::Reject(_)
                 | Act::Withdraw(_)

@@ -69,11 +69,11 @@ impl Order {
             Party::Doctor(_) => Role::Doctor,
             Party::Patient(_) => Role::Patient,
         };
-        let enrols = matches!(terms.act, Act::Enrol(_));
+        let proven = terms.act.subject().is_some();
         let witnessed = terms.act.manner().witnessed;
         Arc::new(Self {
             message: message.for_role(role),
-            for_subject: enrols.then(|| message.for_role(Role::Subject)),
+            for_subject: proven.then(|| message.for_role(Role::Subject)),
             for_witness: witnessed.then(|| message.for_role(Role::Witness)),
             bytes: message.len() + terms.act.carried(),
             terms,
@@ -229,6 +229,28 @@ impl SignedCall {
         Self::signed(Call::Order(Order::new(terms)), keys, None)
     }
 
+    /// A call that a custodian signs for its patient; of a submission the doctor signs as well. A
+    /// call that no patient signs stays without the custodian.
+    pub fn entrusted(
+        call: Call,
+        doctor: Option<&KeyPair>,
+        custodian: PatientId,
+        keys: &KeyPair,
+    ) -> Self {
+        let [one, two] = call.messages();
+        let (first, for_patient) = match &call {
+            Call::Submit(_) => (one.zip(doctor), two),
+            Call::Propose(_) => (one.zip(doctor), None),
+            Call::Confirm { .. } | Call::Order(_) => (None, one),
+        };
+        let first = first.map(|(message, keys)| Proof::sign(keys, message));
+        let further = for_patient.map(|message| {
+            let custodian = Party::Patient(custodian);
+            (custodian, Proof::sign(keys, message))
+        });
+        Self::with_further(call, first, None, further.into_iter().collect())
+    }
+
     /// What is called.
     pub fn call(&self) -> &Call {
         &self.call
@@ -306,7 +328,7 @@ impl Call {
         }
     }
 
-    /// The message of an enrolment that its subject signs.
+    /// What the holder of a new key signs.
     pub(super) fn for_subject(&self) -> Option<Digest> {
         self.messages()[1]
     }

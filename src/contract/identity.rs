@@ -3,11 +3,10 @@
 //!
 //! Those present when the chain begins are part of the genesis that all hospitals agreed on; who
 //! comes later is enrolled by the authority for such identities and proves to hold the key. A
-//! patient's identity binds no name: only the authority could tell whose it is. Inside the state
-//! an identity is its place in the directory, which no answer and no digest ever shows.
+//! patient's identity binds no name: only the authority could tell whose it is.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::certificate::Validity;
+pub(super) use super::directory::{Directory, Place};
 use super::error::Code;
 use super::message::Message;
 use crate::base::crypto::{Digest, Hasher, PublicKey};
@@ -106,7 +105,7 @@ pub enum Standing {
 
 impl Standing {
     /// Refuses with one of two codes if the identity may not act.
-    fn require(self, suspended: Code, ended: Code) -> Result<(), Code> {
+    pub(super) fn require(self, suspended: Code, ended: Code) -> Result<(), Code> {
         match self {
             Self::Active => Ok(()),
             Self::Suspended => Err(suspended),
@@ -133,6 +132,8 @@ pub struct Authority {
     pub key: PublicKey,
     /// Whom it may vouch for.
     pub vouches: Vouches,
+    /// When its word counts.
+    pub valid: Validity,
 }
 
 /// A hospital.
@@ -144,8 +145,6 @@ pub struct Hospital {
     pub name: String,
     /// The region, which search results show instead of the hospital.
     pub region: u8,
-    /// Whether it may act.
-    pub standing: Standing,
 }
 
 /// A doctor.
@@ -163,8 +162,6 @@ pub struct Doctor {
     pub specialty: u8,
     /// The commitment to the doctor's own pseudonym as a patient.
     pub own: Digest,
-    /// Whether the doctor may act.
-    pub standing: Standing,
 }
 
 /// A patient.
@@ -172,8 +169,6 @@ pub struct Doctor {
 pub struct Patient {
     /// The key, which also makes the pseudonym.
     pub key: PublicKey,
-    /// Whether the patient may act.
-    pub standing: Standing,
 }
 
 /// An identity to be enrolled.
@@ -209,18 +204,6 @@ impl Identity {
         }
     }
 
-    /// The digest under which it is part of the state with a standing.
-    pub(super) fn entry(&self, standing: Standing) -> Digest {
-        let action = match self {
-            Self::Hospital(_) => "hospital entry",
-            Self::Doctor(_) => "doctor entry",
-            Self::Patient(..) => "patient entry",
-        };
-        self.write(Message::new(0, action))
-            .number(standing as u64)
-            .digest_for("entry")
-    }
-
     /// Which authority may vouch for it.
     pub(super) fn vouched_by(&self) -> Vouches {
         match self {
@@ -246,215 +229,66 @@ impl Identity {
         Ok(())
     }
 
-    /// Adds the identity to a message.
-    pub(super) fn write(&self, message: Message) -> Message {
-        let message = message.part(&self.key().0);
+    /// Adds the identity to a message. Those of different kinds are told apart by who vouches for
+    /// them.
+    fn write(&self, message: Message) -> Message {
+        let message = message.number(self.vouched_by() as u64);
         match self {
-            Self::Hospital(hospital) => message
-                .part(hospital.name.as_bytes())
-                .number(u64::from(hospital.region)),
-            Self::Doctor(doctor) => message
-                .part(doctor.real_name.as_bytes())
-                .part(doctor.licence.as_bytes())
-                .digest(&doctor.hid.0)
-                .number(u64::from(doctor.specialty))
-                .digest(&doctor.own),
-            Self::Patient(pid, _) => message.digest(&pid.0),
+            Self::Hospital(hospital) => hospital.write(message),
+            Self::Doctor(doctor) => doctor.write(message),
+            Self::Patient(pid, patient) => patient.write(pid, message),
         }
     }
 }
 
-/// A registered party: what it is and its place in the directory.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Place {
-    /// Of a certification authority.
-    Authority(u32),
-    /// Of a hospital.
-    Hospital(u32),
-    /// Of a doctor.
-    Doctor(u32),
-    /// Of a patient.
-    Patient(u32),
+impl Authority {
+    /// Adds the authority to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        let message = message.part(&self.key.0).number(self.vouches as u64);
+        self.valid.write(message)
+    }
 }
 
-/// All identities. The maps lead from names to places in the lists.
-#[derive(Clone, Debug, Default)]
-pub struct Directory {
-    authorities: Vec<Authority>,
-    hospitals: Vec<Hospital>,
-    doctors: Vec<Doctor>,
-    patients: Vec<Patient>,
-    by_ca: BTreeMap<AuthorityId, u32>,
-    by_hid: BTreeMap<HospitalId, u32>,
-    by_did: BTreeMap<DoctorId, u32>,
-    by_pid: BTreeMap<PatientId, u32>,
-    licences: BTreeSet<String>,
+impl Hospital {
+    /// Adds the hospital to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        let message = message.part(&self.key.0).part(self.name.as_bytes());
+        message.number(u64::from(self.region))
+    }
 }
 
-impl Directory {
-    /// Registers an authority and tells its entry; only the genesis does this.
-    pub(super) fn found(&mut self, authority: Authority) -> Digest {
-        let id = AuthorityId::of(&authority.key);
-        let entry = Hasher::new("authority entry")
-            .digest(&id.0)
-            .number(authority.vouches as u64)
-            .finish();
-        self.by_ca.insert(id, self.authorities.len() as u32);
-        self.authorities.push(authority);
-        entry
+impl Doctor {
+    /// Adds the doctor to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        message
+            .part(&self.key.0)
+            .part(self.real_name.as_bytes())
+            .part(self.licence.as_bytes())
+            .digest(&self.hid.0)
+            .number(u64::from(self.specialty))
+            .digest(&self.own)
     }
+}
 
-    /// Whether a doctor practises with this licence.
-    pub(super) fn is_licensed(&self, licence: &str) -> bool {
-        self.licences.contains(licence)
+impl Patient {
+    /// Adds the patient under a pseudonym to a message.
+    pub(super) fn write(&self, pid: &PatientId, message: Message) -> Message {
+        message.part(&self.key.0).digest(&pid.0)
     }
+}
 
-    /// The name of a registered party.
-    pub(super) fn party(&self, place: Place) -> Party {
-        match place {
-            Place::Authority(at) => Party::Authority(AuthorityId::of(&self.authority_at(at).key)),
-            Place::Hospital(at) => Party::Hospital(HospitalId::of(&self.hospital_at(at).key)),
-            Place::Doctor(at) => Party::Doctor(DoctorId::of(&self.doctor_at(at).key)),
-            Place::Patient(at) => Party::Patient(PatientId::of(&self.patient_at(at).key)),
-        }
-    }
+/// What an authority enrols: an identity, and how long its word for it counts.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// Who is enrolled.
+    pub identity: Identity,
+    /// When the certificate counts.
+    pub valid: Validity,
+}
 
-    /// Adds an identity that was found free, as an active one, and tells its entry.
-    pub(super) fn add(&mut self, identity: Identity) -> Digest {
-        let place = match identity {
-            Identity::Hospital(mut hospital) => {
-                hospital.standing = Standing::Active;
-                let at = self.hospitals.len() as u32;
-                self.by_hid.insert(HospitalId::of(&hospital.key), at);
-                self.hospitals.push(hospital);
-                Place::Hospital(at)
-            }
-            Identity::Doctor(mut doctor) => {
-                doctor.standing = Standing::Active;
-                let at = self.doctors.len() as u32;
-                self.by_did.insert(DoctorId::of(&doctor.key), at);
-                self.licences.insert(doctor.licence.clone());
-                self.doctors.push(doctor);
-                Place::Doctor(at)
-            }
-            Identity::Patient(pid, mut patient) => {
-                patient.standing = Standing::Active;
-                let at = self.patients.len() as u32;
-                self.by_pid.insert(pid, at);
-                self.patients.push(patient);
-                Place::Patient(at)
-            }
-        };
-        self.entry(place)
-    }
-
-    /// The digest under which an identity with its present standing is part of the state.
-    pub(super) fn entry(&self, place: Place) -> Digest {
-        let (identity, standing) = match place {
-            Place::Authority(_) => unreachable!("authorities have no standing to change"),
-            Place::Hospital(at) => {
-                let hospital = &self.hospitals[at as usize];
-                (Identity::Hospital(hospital.clone()), hospital.standing)
-            }
-            Place::Doctor(at) => {
-                let doctor = &self.doctors[at as usize];
-                (Identity::Doctor(doctor.clone()), doctor.standing)
-            }
-            Place::Patient(at) => {
-                let patient = &self.patients[at as usize];
-                let pid = PatientId::of(&patient.key);
-                (Identity::Patient(pid, patient.clone()), patient.standing)
-            }
-        };
-        identity.entry(standing)
-    }
-
-    /// Where a party stands in the directory; refuses unknown ones.
-    pub(super) fn place(&self, party: &Party) -> Result<Place, Code> {
-        Ok(match party {
-            Party::Authority(id) => Place::Authority(*self.by_ca.get(id).ok_or(Code::UnknownCa)?),
-            Party::Hospital(id) => Place::Hospital(self.hospital(id)?),
-            Party::Doctor(id) => Place::Doctor(self.doctor(id)?),
-            Party::Patient(id) => Place::Patient(self.patient(id)?),
-        })
-    }
-
-    /// The place of a hospital.
-    pub(super) fn hospital(&self, id: &HospitalId) -> Result<u32, Code> {
-        self.by_hid.get(id).copied().ok_or(Code::UnknownHospital)
-    }
-
-    /// The place of a doctor.
-    pub(super) fn doctor(&self, id: &DoctorId) -> Result<u32, Code> {
-        self.by_did.get(id).copied().ok_or(Code::UnknownDoctor)
-    }
-
-    /// The place of a patient.
-    pub(super) fn patient(&self, id: &PatientId) -> Result<u32, Code> {
-        self.by_pid.get(id).copied().ok_or(Code::UnknownPatient)
-    }
-
-    /// The authority at a place.
-    pub(super) fn authority_at(&self, at: u32) -> &Authority {
-        &self.authorities[at as usize]
-    }
-
-    /// The hospital at a place.
-    pub(super) fn hospital_at(&self, at: u32) -> &Hospital {
-        &self.hospitals[at as usize]
-    }
-
-    /// The doctor at a place.
-    pub(super) fn doctor_at(&self, at: u32) -> &Doctor {
-        &self.doctors[at as usize]
-    }
-
-    /// The patient at a place.
-    pub(super) fn patient_at(&self, at: u32) -> &Patient {
-        &self.patients[at as usize]
-    }
-
-    /// Refuses a doctor who may not act.
-    pub(super) fn check_doctor(&self, at: u32) -> Result<(), Code> {
-        let standing = self.doctor_at(at).standing;
-        standing.require(Code::DoctorSuspended, Code::DoctorRevoked)
-    }
-
-    /// Refuses a patient who may not act.
-    pub(super) fn check_patient(&self, at: u32) -> Result<(), Code> {
-        let standing = self.patient_at(at).standing;
-        standing.require(Code::PatientFrozen, Code::PatientClosed)
-    }
-
-    /// Refuses a hospital that may not act.
-    pub(super) fn check_hospital(&self, at: u32) -> Result<(), Code> {
-        let standing = self.hospital_at(at).standing;
-        standing.require(Code::HospitalSuspended, Code::HospitalClosed)
-    }
-
-    /// The standing of a registered party.
-    pub(super) fn standing(&self, place: Place) -> Standing {
-        match place {
-            Place::Authority(_) => Standing::Active,
-            Place::Hospital(at) => self.hospital_at(at).standing,
-            Place::Doctor(at) => self.doctor_at(at).standing,
-            Place::Patient(at) => self.patient_at(at).standing,
-        }
-    }
-
-    /// Changes the standing of a registered hospital, doctor or patient.
-    pub(super) fn set_standing(&mut self, place: Place, standing: Standing) {
-        match place {
-            Place::Authority(_) => unreachable!("authorities have no standing to change"),
-            Place::Hospital(at) => self.hospitals[at as usize].standing = standing,
-            Place::Doctor(at) => self.doctors[at as usize].standing = standing,
-            Place::Patient(at) => self.patients[at as usize].standing = standing,
-        }
-    }
-
-    /// Bytes the directory takes in a snapshot, about.
-    pub(super) fn bytes(&self) -> u64 {
-        64 * (self.authorities.len() + self.hospitals.len() + self.patients.len()) as u64
-            + 192 * self.doctors.len() as u64
+impl Enrolment {
+    /// Adds the enrolment to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        self.valid.write(self.identity.write(message))
     }
 }

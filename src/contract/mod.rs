@@ -6,16 +6,22 @@
 //! like others: it names the first check that failed, in the fixed order of [`Code`], and leaves
 //! the state as it was.
 //!
-//! `identity` says who takes part, `message` and `call` what is signed, `order` checks what one
-//! party asks for; `records`, `access`, `share` and `search` are what the contract is about. `view` is how
-//! they read the state and `write` how they change it; `wire` is calls as bytes. `population` and `author` make the people
-//! and the calls of a workload.
+//! `identity` says who takes part, `directory` keeps them with their `certificate`s, `council` and
+//! `affair` say how they come, change and go. `message` and `call` are what is signed, and
+//! `speaker` who signs for a patient; `act` is what one party asks for and `order` whether it may.
+//! `records`, `access`, `share` and `search` are what the contract is about. `view` is how they
+//! read the state, `write` and `register` how they change it and `tree` what commits to it; `wire`
+//! is calls as bytes. `population` and `author` make the people and the calls of a workload.
 
 pub mod access;
 mod act;
+pub mod affair;
 pub mod author;
 pub mod call;
 mod cases;
+pub mod certificate;
+mod council;
+mod directory;
 pub mod error;
 pub mod identity;
 pub mod invariants;
@@ -24,9 +30,11 @@ mod order;
 mod popularity;
 pub mod population;
 pub mod records;
+mod register;
 pub mod rules;
 pub mod search;
 pub mod share;
+mod speaker;
 pub mod summary;
 mod table;
 #[cfg(test)]

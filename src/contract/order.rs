@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::Receipt;
 use super::access::asked;
+use super::affair::Affair;
 use super::call::{Act, Order, Proof, SignedCall, Terms};
 use super::error::Code;
-use super::identity::{Identity, Party, PatientId, Place, Standing, Vouches};
+use super::identity::{Party, Place, Standing};
 use super::message::CHAIN;
-use super::view::{Key, View};
+use super::speaker::Signer;
+use super::view::View;
 use super::write::Change;
 use crate::base::crypto::Digest;
 
@@ -25,7 +27,7 @@ impl View<'_> {
         if !reads {
             self.check_nonce(by, terms.nonce)?;
         }
-        let receipt = self.carry_out(order, by)?;
+        let receipt = self.carry_out(order, call, by)?;
         if !reads {
             self.spend(by, terms.by, terms.nonce);
         }
@@ -36,25 +38,46 @@ impl View<'_> {
     /// Tells where the caller stands in the directory.
     fn admit(&mut self, order: &Order, call: &SignedCall) -> Result<Place, Code> {
         let terms = order.terms();
+        let act = &terms.act;
         check_form(terms)?;
+        if let Act::Affair(affair) = act {
+            self.check_affair_form(affair, &terms.by)?;
+        }
         self.check_time(terms)?;
         self.check_further(call)?;
         let by = self.place(&terms.by)?;
-        self.check_active(terms, by)?;
-        self.check_subject(&terms.act, by)?;
-        self.check_role(&terms.act, by)?;
-        if let Act::Enrol(identity) = &terms.act {
-            self.check_free(identity)?;
+        let signer = self.signer_of(act, by, call);
+        first_failed([
+            self.check_active(act, by),
+            self.check_custodian(signer),
+            self.check_subject(act, by),
+            self.check_certifies(order, by, call),
+        ])?;
+        self.check_role(act, by)?;
+        if let Act::Enrol(enrolment) = act {
+            self.check_free(&enrolment.identity)?;
         }
-        self.check_signatures(order, by, call)?;
+        if let Act::Affair(affair) = act {
+            self.check_affair_free(affair, by)?;
+        }
+        if let Some(signer) = signer {
+            self.check_entrusted(signer)?;
+        }
+        self.check_signatures(order, (by, signer), call)?;
         Ok(by)
     }
 
     /// Carries out an order of a caller who may give it: the remaining checks and the change.
-    fn carry_out(&mut self, order: &Arc<Order>, by: Place) -> Result<Receipt, Code> {
+    fn carry_out(
+        &mut self,
+        order: &Arc<Order>,
+        call: &SignedCall,
+        by: Place,
+    ) -> Result<Receipt, Code> {
         match &order.terms().act {
-            Act::Enrol(identity) => self.enrol(identity),
-            Act::SetStanding(party, standing) => self.set_standing(party, *standing)?,
+            Act::Enrol(enrolment) => self.enrol(enrolment, (order, call), by),
+            Act::Affair(affair) => self.settle(affair, (order, call), by)?,
+            Act::SetStanding(party, standing) => self.set_standing(party, *standing, by)?,
             Act::Reject(rid) => self.reject(rid, by)?,
             Act::Withdraw(rid) => self.withdraw(rid, by)?,
             Act::Hide(rid) => self.set_hidden(rid, by, true)?,
@@ -92,8 +115,9 @@ impl View<'_> {
                 query.check_intervals()
             }
             Act::AskContact { search, .. } => self.check_answered(search),
-            Act::Enrol(_)
-            | Act::SetStanding(..)
+            Act::Enrol(enrolment) => enrolment.valid.check_stated(height),
+            Act::Affair(affair) => self.check_affair_time(affair),
+            Act::SetStanding(..)
             | Act::Reject(_)
             | Act::Withdraw(_)
             | Act::Hide(_)
@@ -110,40 +134,42 @@ impl View<'_> {
         }
     }
 
-    /// Refuses the support of parties that are not registered.
-    fn check_further(&mut self, call: &SignedCall) -> Result<(), Code> {
-        let mut further = call.further().iter();
-        if further.any(|(party, _)| self.place(party).is_err()) {
-            return Err(Code::UnknownSigner);
-        }
-        Ok(())
-    }
-
     /// Refuses a caller who may not act now. A patient with a frozen account may still thaw it and
     /// take things back; nothing new is given.
-    fn check_active(&mut self, terms: &Terms, by: Place) -> Result<(), Code> {
-        match self.check_may_act(by) {
-            Err(Code::PatientFrozen) if terms.act.manner().takes_back => Ok(()),
+    /// What the authority has frozen the authority thaws: somebody else may have the key.
+    fn check_active(&mut self, act: &Act, by: Place) -> Result<(), Code> {
+        let thaws = matches!(
+            act,
+            Act::SetStanding(_, Standing::Active) | Act::Affair(Affair::Rotate(_))
+        );
+        let held = match by {
+            Place::Patient(at) => self.directory().is_held(at),
+            Place::Authority(_) | Place::Hospital(_) | Place::Doctor(_) => false,
+        };
+        match self.check_may_sign(by) {
+            Err(Code::PatientFrozen) if act.manner().takes_back && !(thaws && held) => Ok(()),
             checked => checked,
         }
     }
 
-    /// Refuses a party that may not act now.
-    pub(super) fn check_may_act(&mut self, place: Place) -> Result<(), Code> {
-        match place {
-            Place::Authority(_) => Ok(()),
-            Place::Hospital(at) => {
-                self.hospital_at(at);
-                self.directory().check_hospital(at)
-            }
-            Place::Doctor(at) => {
-                self.doctor_at(at);
-                self.directory().check_doctor(at)
-            }
-            Place::Patient(at) => {
-                self.patient_at(at);
-                self.directory().check_patient(at)
-            }
+    /// Who signs for the patient that the order is by, if it is one that custodians may sign.
+    fn signer_of(&mut self, act: &Act, by: Place, call: &SignedCall) -> Option<Signer> {
+        let Place::Patient(patient) = by else {
+            return None;
+        };
+        let custodian = if act.manner().by_custodian {
+            self.custodian_in(patient, call)
+        } else {
+            None
+        };
+        Some(Signer { patient, custodian })
+    }
+
+    /// Refuses a custodian whose signatures do not count now.
+    fn check_custodian(&mut self, signer: Option<Signer>) -> Result<(), Code> {
+        match signer.and_then(|signer| signer.custodian) {
+            Some(at) => self.check_may_sign(Place::Patient(at)),
+            None => Ok(()),
         }
     }
 
@@ -151,15 +177,16 @@ impl View<'_> {
     fn check_subject(&mut self, act: &Act, by: Place) -> Result<(), Code> {
         match act {
             Act::SetStanding(party, _) => self.place(party).map(|_| ()),
-            Act::Enrol(identity) => self.check_employer(identity),
+            Act::Enrol(enrolment) => self.check_enrolment(enrolment),
+            Act::Affair(affair) => self.check_affair_subject(affair),
             Act::Access(gid, ..) | Act::Delegate(gid, _) => self.check_giver(gid),
             Act::Resolve { rid, .. } => match self.counterpart(rid, by) {
-                Some(other) => self.check_may_act(other),
+                Some(other) => self.check_may_sign(other),
                 None => Ok(()),
             },
             Act::Emergency { second, .. } => {
                 let second = self.doctor(second)?;
-                self.directory().check_doctor(second)?;
+                self.check_may_sign(Place::Doctor(second))?;
                 self.check_own_hospital(by)
             }
             Act::RequestShare(_) => self.check_own_hospital(by),
@@ -188,13 +215,14 @@ impl View<'_> {
         };
         let hid = self.doctor_at(at).hid;
         let hospital = self.hospital(&hid)?;
-        self.directory().check_hospital(hospital)
+        self.check_standing(Place::Hospital(hospital))
     }
 
     /// Whether the caller may give such an order.
     fn check_role(&mut self, act: &Act, by: Place) -> Result<(), Code> {
         let concerned = match act {
-            Act::Enrol(identity) => self.vouches(by, identity.vouched_by()),
+            Act::Enrol(enrolment) => self.vouches(by, enrolment.identity.vouched_by()),
+            Act::Affair(affair) => self.may_settle(affair, by),
             Act::SetStanding(party, _) => self.may_set(by, party),
             Act::Reject(_)
             | Act::Withdraw(_)
@@ -223,53 +251,48 @@ impl View<'_> {
         Err(Code::WrongRole)
     }
 
-    /// Whether the caller is an authority for such identities.
-    fn vouches(&mut self, by: Place, whom: Vouches) -> bool {
-        match by {
-            Place::Authority(at) => self.authority_at(at).vouches == whom,
-            Place::Hospital(_) | Place::Doctor(_) | Place::Patient(_) => false,
-        }
-    }
-
-    /// Whether the caller may change the standing of a party: its authority may, a doctor's
-    /// hospital may, and patients decide on themselves.
-    fn may_set(&mut self, by: Place, party: &Party) -> bool {
-        match party {
-            Party::Authority(_) => false,
-            Party::Hospital(_) => self.vouches(by, Vouches::Hospitals),
-            Party::Patient(_) => self.vouches(by, Vouches::Patients) || self.place(party) == Ok(by),
-            Party::Doctor(did) => {
-                let doctor = self.doctor(did);
-                let employer = doctor.and_then(|at| {
-                    let hid = self.doctor_at(at).hid;
-                    self.hospital(&hid)
-                });
-                self.vouches(by, Vouches::Doctors) || employer.map(Place::Hospital) == Ok(by)
-            }
-        }
-    }
-
     /// Whether everybody signed who has to, and nobody else.
     fn check_signatures(
         &mut self,
         order: &Order,
-        by: Place,
+        (by, signer): (Place, Option<Signer>),
         call: &SignedCall,
     ) -> Result<(), Code> {
-        let act = &order.terms().act;
-        if let Act::Enrol(identity) = act {
-            return self.check_enrolment((order, identity), by, call);
-        }
-        if let Act::AskContact { search, .. } = act
-            && search.terms().by != order.terms().by
-        {
-            return Err(Code::WrongSigner);
-        }
-        let own = self.check_signed(by, call.first(), &order.message());
-        let witness = match act {
+        let own = match signer {
+            Some(signer) => self
+                .check_signer(signer, &order.message(), call)
+                .map(|_| ()),
+            None => self.check_signed(by, call.first(), &order.message()),
+        };
+        let custodian = signer.and_then(|signer| signer.custodian);
+        first_failed([
+            own,
+            check_subject_signed(order, call),
+            self.check_support(order, (by, custodian), call),
+        ])
+    }
+
+    /// Whether those signed who have to support an order.
+    fn check_support(
+        &mut self,
+        order: &Order,
+        (by, custodian): (Place, Option<u32>),
+        call: &SignedCall,
+    ) -> Result<(), Code> {
+        let witness = match &order.terms().act {
+            Act::Affair(Affair::Admit(_) | Affair::Expel(_)) => {
+                return self.check_consortium(by, order, call);
+            }
+            Act::Affair(Affair::Rotate(change)) if matches!(by, Place::Authority(_)) => {
+                return self.check_custodians(&change.of, order, call);
+            }
+            Act::AskContact { search, .. } if search.terms().by != order.terms().by => {
+                return Err(Code::WrongSigner);
+            }
             Act::Emergency { second, .. } => self.doctor(second).ok().map(Place::Doctor),
             Act::Resolve { rid, .. } => self.counterpart(rid, by),
             Act::Enrol(_)
+            | Act::Affair(_)
             | Act::SetStanding(..)
             | Act::Reject(_)
             | Act::Withdraw(_)
@@ -290,9 +313,7 @@ impl View<'_> {
             | Act::Suggest(_)
             | Act::AskContact { .. } => None,
         };
-        let witnessed = self.check_witness(witness, order, call);
-        let failed = [own, witnessed].into_iter().filter_map(Result::err);
-        failed.min().map_or(Ok(()), Err)
+        self.check_witness((witness, custodian), order, call)
     }
 
     /// Whether a registered party signed a message.
@@ -314,99 +335,28 @@ impl View<'_> {
         Err(invalid)
     }
 
-    /// Whether the one party that has to support an order does, and no other is there.
+    /// Whether the one party that has to support an order does, and no other is there but the
+    /// custodian who signs for the caller.
     fn check_witness(
         &mut self,
-        witness: Option<Place>,
+        (witness, custodian): (Option<Place>, Option<u32>),
         order: &Order,
         call: &SignedCall,
     ) -> Result<(), Code> {
-        let named = witness.map(|place| self.directory().party(place));
-        let mut further = call.further().iter();
+        let directory = self.directory();
+        let named = witness.map(|place| directory.party(place));
+        let custodian = custodian.map(|at| directory.party(Place::Patient(at)));
+        let further = call.further().iter();
         let proof = further.clone().find(|(party, _)| Some(*party) == named);
         if let (Some(place), Some(message)) = (witness, order.for_witness()) {
             self.check_signed(place, proof.map(|(_, proof)| proof), &message)?;
         }
         // What nobody has verified shall not look as if it had been.
-        if further.any(|(party, _)| Some(*party) != named) || call.further().len() > 1 {
+        let expected: Vec<Party> = [named, custodian].into_iter().flatten().collect();
+        let stray = further.clone().any(|(party, _)| !expected.contains(party));
+        if stray || further.len() > expected.len() {
             return Err(Code::WrongSigner);
         }
-        Ok(())
-    }
-
-    /// Whether an authority vouches for an identity, which holds its key.
-    fn check_enrolment(
-        &mut self,
-        (order, identity): (&Order, &Identity),
-        by: Place,
-        call: &SignedCall,
-    ) -> Result<(), Code> {
-        let vouched = call.first().ok_or(Code::WrongSigner)?;
-        if !vouched.verifies(self.key_of(by), &order.message()) {
-            return Err(Code::CertSignatureInvalid);
-        }
-        let subject = call.second().zip(call.call().for_subject());
-        match subject {
-            Some((proof, message)) if proof.verifies(identity.key(), &message) => {
-                self.check_witness(None, order, call)
-            }
-            Some(_) | None => Err(Code::WrongSigner),
-        }
-    }
-
-    /// Refuses a doctor of a hospital that cannot employ one.
-    fn check_employer(&mut self, identity: &Identity) -> Result<(), Code> {
-        match identity {
-            Identity::Doctor(doctor) => {
-                let hospital = self.hospital(&doctor.hid)?;
-                self.directory().check_hospital(hospital)
-            }
-            Identity::Hospital(_) | Identity::Patient(..) => Ok(()),
-        }
-    }
-
-    /// Whether an identity may be added: its name is its own, and name and licence are free.
-    fn check_free(&mut self, identity: &Identity) -> Result<(), Code> {
-        match identity {
-            Identity::Hospital(_) => {}
-            Identity::Doctor(doctor) => {
-                if self.is_licensed(&doctor.licence) {
-                    return Err(Code::LicenceTaken);
-                }
-            }
-            Identity::Patient(pid, patient) => {
-                if *pid != PatientId::of(&patient.key) {
-                    return Err(Code::PidKeyMismatch);
-                }
-            }
-        }
-        if self.place(&identity.party()).is_ok() {
-            return Err(Code::IdTaken);
-        }
-        Ok(())
-    }
-
-    /// Plans that an identity is added.
-    fn enrol(&mut self, identity: &Arc<Identity>) {
-        self.write(Change::Enrolled(identity.clone()));
-        match &**identity {
-            Identity::Doctor(doctor) => self.write(Change::Licence(Key::licence(&doctor.licence))),
-            Identity::Hospital(_) | Identity::Patient(..) => {}
-        }
-    }
-
-    /// Plans another standing. What has ended stays so, and what changes nothing is refused.
-    fn set_standing(&mut self, party: &Party, standing: Standing) -> Result<(), Code> {
-        let place = self.place(party)?;
-        let present = self.directory().standing(place);
-        if present == standing || present == Standing::Ended {
-            return Err(Code::IllegalTransition);
-        }
-        self.write(Change::Standing {
-            place,
-            party: *party,
-            standing,
-        });
         Ok(())
     }
 
@@ -430,7 +380,7 @@ impl View<'_> {
 /// Form: right chain, texts and lists within bounds.
 fn check_form(terms: &Terms) -> Result<(), Code> {
     match &terms.act {
-        Act::Enrol(identity) => identity.check()?,
+        Act::Enrol(enrolment) => enrolment.identity.check()?,
         Act::Grant(grant) | Act::Delegate(_, grant) => grant.check_form()?,
         Act::Search(query) | Act::AuditedSearch(query) => query.check_form()?,
         Act::Suggest(query) => {
@@ -438,7 +388,8 @@ fn check_form(terms: &Terms) -> Result<(), Code> {
             query.check_form()?;
         }
         Act::AskContact { search, .. } => asked(search)?.check_form()?,
-        Act::SetStanding(..)
+        Act::Affair(_)
+        | Act::SetStanding(..)
         | Act::Reject(_)
         | Act::Withdraw(_)
         | Act::Hide(_)
@@ -458,4 +409,27 @@ fn check_form(terms: &Terms) -> Result<(), Code> {
         return Err(Code::WrongChain);
     }
     Ok(())
+}
+
+/// Whether whoever has a new key signed with it, if the order speaks of one.
+fn check_subject_signed(order: &Order, call: &SignedCall) -> Result<(), Code> {
+    let proven = match (order.terms().act.subject(), call.second()) {
+        (Some(key), Some(proof)) => {
+            let message = call.call().for_subject();
+            message.is_some_and(|message| proof.verifies(key, &message))
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    if proven {
+        Ok(())
+    } else {
+        Err(Code::WrongSigner)
+    }
+}
+
+/// Of several checks of one group the failed one with the least number.
+fn first_failed<const N: usize>(checks: [Result<(), Code>; N]) -> Result<(), Code> {
+    let failed = checks.into_iter().filter_map(Result::err).min();
+    failed.map_or(Ok(()), Err)
 }

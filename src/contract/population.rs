@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::SignedCall;
 use super::call::Call;
 use super::cases;
+use super::certificate::{Certificate, Validity};
 use super::identity::{
     Authority, AuthorityId, Directory, Doctor, DoctorId, Hospital, HospitalId, Identity, Patient,
-    PatientId, Standing, Vouches,
+    PatientId, Vouches,
 };
 use super::message::{CHAIN, Content, Draft, RecordId, RecordKind};
 use super::tree::Tree;
@@ -186,10 +187,13 @@ impl People {
     fn register(&mut self, directory: &mut Directory) {
         let kinds = [Vouches::Hospitals, Vouches::Doctors, Vouches::Patients];
         for (authority, vouches) in self.authorities.iter().zip(kinds) {
-            let key = authority.keys.public();
-            let id = AuthorityId::of(&key);
-            let entry = directory.found(Authority { key, vouches });
-            self.tree.set(&Key::Authority(id).digest(), &entry);
+            let place = directory.found(Authority {
+                key: authority.keys.public(),
+                vouches,
+                valid: Validity::ALWAYS,
+            });
+            let key = Key::Authority(authority.id);
+            self.tree.set(&key.digest(), &directory.entry(place));
         }
         for number in 0..self.hospitals.len() as u32 {
             let hospital = self.describe_hospital(number);
@@ -203,7 +207,6 @@ impl People {
             let person = &self.patients[number];
             let patient = Patient {
                 key: person.keys.public(),
-                standing: Standing::Active,
             };
             self.add(directory, Identity::Patient(person.id, patient));
         }
@@ -211,7 +214,10 @@ impl People {
 
     fn add(&mut self, directory: &mut Directory, identity: Identity) {
         let key = Key::party(&identity.party());
-        self.tree.set(&key.digest(), &directory.add(identity));
+        // The authorities for hospitals, doctors and patients come in this order.
+        let certificate = Certificate::of_genesis(identity.vouched_by() as u32);
+        let place = directory.add(identity, 0, certificate);
+        self.tree.set(&key.digest(), &directory.entry(place));
     }
 
     fn describe_hospital(&self, number: u32) -> Hospital {
@@ -219,7 +225,6 @@ impl People {
             key: self.hospitals[number as usize].keys.public(),
             name: format!("Hospital {number}"),
             region: (number / HOSPITALS_PER_REGION) as u8,
-            standing: Standing::Active,
         }
     }
 
@@ -235,7 +240,6 @@ impl People {
             hid: self.hospitals[number as usize % self.hospitals.len()].id,
             specialty: (number / self.hospitals.len() as u32 % SPECIALTIES) as u8,
             own,
-            standing: Standing::Active,
         }
     }
 }

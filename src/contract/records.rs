@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::call::{Proof, SignedCall};
 use super::error::Code;
 use super::identity::{DoctorId, Party, PatientId, Place};
-use super::message::{CHAIN, Draft, RecordId};
+use super::message::{CHAIN, Content, Draft, RecordId};
 use super::rules::Authentication;
+use super::speaker::{Signer, check_no_strays};
 use super::view::View;
 use super::write::Change;
 use super::{Receipt, State};
@@ -57,7 +58,10 @@ pub(super) struct Record {
     /// The height at which it came to this status.
     pub(super) since: u64,
     pub(super) by_doctor: Signature,
+    /// By the patient, or by a custodian for the patient.
     pub(super) by_patient: Option<Signature>,
+    /// The custodian who signed for the patient.
+    pub(super) custodian: Option<PatientId>,
     /// Whether its parties, in settling a dispute, called it one to be read with care.
     pub(super) suspect: bool,
 }
@@ -83,6 +87,7 @@ impl Record {
             .digest(&self.draft.for_doctor())
             .part(&self.by_doctor.0)
             .part(self.by_patient.as_ref().map_or(&[][..], |s| &s.0[..]))
+            .part(self.custodian.as_ref().map_or(&[][..], |pid| &pid.0.0))
             .number(self.since)
             .number(status)
             .number(u64::from(self.suspect))
@@ -100,7 +105,7 @@ pub const PAYLOAD_MAX: u64 = 64 << 20;
 #[derive(Clone, Copy)]
 struct Parties {
     doctor: u32,
-    patient: u32,
+    signer: Signer,
 }
 
 impl<'s> View<'s> {
@@ -110,20 +115,22 @@ impl<'s> View<'s> {
         draft: &Arc<Draft>,
         call: &SignedCall,
     ) -> Result<Receipt, Code> {
-        let parties = self.parties(draft)?;
+        let parties = self.parties(draft, &draft.content().pid, call)?;
         let by_doctor = self.check_by_doctor(draft, parties, call.first())?;
-        let by_patient = self.check_by_patient(draft, parties, call.second())?;
-        self.check_two_people(draft, parties)?;
+        let by_patient = self.check_by_patient(draft, parties, call)?;
+        self.check_two_people(parties)?;
+        check_no_strays(call, parties.signer.custodian.is_some())?;
         self.check_new(draft, parties)?;
         let replaced = self.check_relations(draft, parties)?;
         self.enter(Record {
             draft: draft.clone(),
             doctor: parties.doctor,
-            patient: parties.patient,
+            patient: parties.signer.patient,
             status: Status::Active,
             since: 0,
             by_doctor,
             by_patient,
+            custodian: self.speaker(),
             suspect: false,
         });
         self.replace(replaced, draft);
@@ -136,19 +143,21 @@ impl<'s> View<'s> {
         draft: &Arc<Draft>,
         call: &SignedCall,
     ) -> Result<Receipt, Code> {
-        let parties = self.parties(draft)?;
+        let parties = self.parties(draft, &draft.content().pid, call)?;
         let by_doctor = self.check_by_doctor(draft, parties, call.first())?;
-        self.check_two_people(draft, parties)?;
+        self.check_two_people(parties)?;
+        check_no_strays(call, parties.signer.custodian.is_some())?;
         self.check_new(draft, parties)?;
         self.check_relations(draft, parties)?;
         self.write(Change::Record(Box::new(Record {
             draft: draft.clone(),
             doctor: parties.doctor,
-            patient: parties.patient,
+            patient: parties.signer.patient,
             status: Status::Proposed,
             since: 0,
             by_doctor,
             by_patient: None,
+            custodian: None,
             suspect: false,
         })));
         Ok(Receipt::Accepted)
@@ -162,36 +171,33 @@ impl<'s> View<'s> {
         signed: &Digest,
         call: &SignedCall,
     ) -> Result<Receipt, Code> {
-        let found = self.record(rid);
-        if let Some(record) = found {
-            self.parties(&record.draft)?;
-        }
-        let patient = self.patient(pid)?;
-        let proof = call.first().ok_or(Code::PatientSignatureMissing)?;
-        let key = self.key_of(Place::Patient(patient));
-        if !proof.verifies(key, signed) {
-            return Err(Code::PatientSignatureInvalid);
-        }
-        // Without a proposal there is nothing to compare the signed bytes with.
-        let record = found.ok_or(Code::ProposalNotFound)?;
+        let Some(record) = self.record(rid) else {
+            // Without a proposal there is nothing to compare the signed bytes with.
+            self.check_further(call)?;
+            let signer = self.signer(pid, call)?;
+            self.check_entrusted(signer)?;
+            self.check_signer(signer, signed, call)?;
+            return Err(Code::ProposalNotFound);
+        };
         let draft = &record.draft;
+        let parties = self.parties(draft, pid, call)?;
+        let by_patient = self.check_signer(parties.signer, signed, call)?;
         if *signed != draft.for_patient() {
             return Err(Code::SignedDifferentContent);
         }
-        let parties = Parties {
-            doctor: record.doctor,
-            patient: record.patient,
-        };
+        self.check_two_people(parties)?;
+        check_no_strays(call, parties.signer.custodian.is_some())?;
         self.check_unused(draft, parties)?;
         self.check_payload(draft, parties)?;
-        if !self.is_patient(Place::Patient(patient), parties.patient) {
+        if !self.is_patient(Place::Patient(parties.signer.patient), record.patient) {
             return Err(Code::RecordNotOfPatient);
         }
         self.check_waiting(record)?;
         let replaced = self.check_relations(draft, parties)?;
         self.enter(Record {
             status: Status::Active,
-            by_patient: Some(*proof.signature()),
+            by_patient: Some(by_patient),
+            custodian: self.speaker(),
             ..record.clone()
         });
         self.replace(replaced, draft);
@@ -291,30 +297,37 @@ impl<'s> View<'s> {
         })
     }
 
-    /// Form, time and identities of a draft: the groups of checks before signatures.
-    fn parties(&mut self, draft: &Draft) -> Result<Parties, Code> {
+    /// Form, time and identities: the groups of checks of a draft before signatures. The patient
+    /// is the one who is named by the caller.
+    fn parties(
+        &mut self,
+        draft: &Draft,
+        pid: &PatientId,
+        call: &SignedCall,
+    ) -> Result<Parties, Code> {
         let content = draft.content();
-        // Nothing is what a draft says to replace when it replaces none; so nothing is called so.
-        if content.rid.0 == Digest::ZERO {
-            return Err(Code::EmptyField);
-        }
-        content.summary.check()?;
-        if content.payload_bytes > PAYLOAD_MAX {
-            return Err(Code::BodyTooLarge);
-        }
-        if content.chain != CHAIN {
-            return Err(Code::WrongChain);
-        }
+        check_draft(content)?;
         if self.height() > content.valid_until {
             return Err(Code::Expired);
         }
-        let doctor = self.doctor(&content.did)?;
-        self.directory().check_doctor(doctor)?;
-        let patient = self.patient(&content.pid)?;
-        self.directory().check_patient(patient)?;
-        let hospital = self.hospital(&content.hid)?;
-        self.directory().check_hospital(hospital)?;
-        Ok(Parties { doctor, patient })
+        self.check_further(call)?;
+        let doctor = self.doctor(&content.did);
+        let doctor = doctor.and_then(|at| self.check_may_sign(Place::Doctor(at)).map(|()| at));
+        let signer = self.signer(pid, call);
+        let known = if *pid == content.pid {
+            Ok(0)
+        } else {
+            self.patient(&content.pid)
+        };
+        let hospital = self.hospital(&content.hid);
+        let hospital = hospital.and_then(|at| self.check_standing(Place::Hospital(at)));
+        let (Ok(doctor), Ok(signer), Ok(_), Ok(())) = (doctor, signer, known, hospital) else {
+            let failed = [doctor.err(), signer.err(), known.err(), hospital.err()];
+            let failed = failed.into_iter().flatten().min();
+            return Err(failed.expect("one of them failed"));
+        };
+        self.check_entrusted(signer)?;
+        Ok(Parties { doctor, signer })
     }
 
     /// The doctor's signature of a draft, if there is one that verifies.
@@ -338,23 +351,24 @@ impl<'s> View<'s> {
         &mut self,
         draft: &Draft,
         parties: Parties,
-        proof: Option<&Proof>,
+        call: &SignedCall,
     ) -> Result<Option<Signature>, Code> {
         match self.rules().authentication {
-            Authentication::DoctorOnly => return Ok(None),
-            Authentication::Dual => {}
+            Authentication::DoctorOnly => Ok(None),
+            Authentication::Dual => {
+                let signed = self.check_signer(parties.signer, &draft.for_patient(), call);
+                signed.map(Some)
+            }
         }
-        let proof = proof.ok_or(Code::PatientSignatureMissing)?;
-        let key = self.key_of(Place::Patient(parties.patient));
-        if !proof.verifies(key, &draft.for_patient()) {
-            return Err(Code::PatientSignatureInvalid);
-        }
-        Ok(Some(*proof.signature()))
     }
 
-    fn check_two_people(&mut self, draft: &Draft, parties: Parties) -> Result<(), Code> {
-        let doctor = self.doctor_at(parties.doctor);
-        if doctor.own == draft.content().pid.own_commitment() {
+    /// Refuses a doctor who is the patient, or the custodian who signs for the patient, under
+    /// whatever name.
+    fn check_two_people(&mut self, parties: Parties) -> Result<(), Code> {
+        let own = self.doctor_at(parties.doctor).own;
+        let Signer { patient, custodian } = parties.signer;
+        let mut others = [Some(patient), custodian].into_iter().flatten();
+        if others.any(|at| self.pseudonyms(at).any(|pid| pid.own_commitment() == own)) {
             return Err(Code::SelfDealing);
         }
         Ok(())
@@ -370,11 +384,14 @@ impl<'s> View<'s> {
     }
 
     fn check_unused(&mut self, draft: &Draft, parties: Parties) -> Result<(), Code> {
-        self.check_nonce(Place::Patient(parties.patient), draft.content().nonce)
+        self.check_nonce(
+            Place::Patient(parties.signer.patient),
+            draft.content().nonce,
+        )
     }
 
     fn check_payload(&mut self, draft: &Draft, parties: Parties) -> Result<(), Code> {
-        if self.has_payload(draft, parties.doctor, parties.patient) {
+        if self.has_payload(draft, parties.doctor, parties.signer.patient) {
             return Err(Code::DuplicatePayload);
         }
         Ok(())
@@ -394,7 +411,7 @@ impl<'s> View<'s> {
             return Ok(None);
         };
         let old = self.record(rid).ok_or(Code::SupersedesNotFound)?;
-        let same = old.patient == parties.patient && old.draft.content().hid == content.hid;
+        let same = old.patient == parties.signer.patient && old.draft.content().hid == content.hid;
         match old.status {
             Status::Hidden | Status::Proposed | Status::Rejected | Status::Withdrawn => {
                 Err(Code::IllegalTransition)
@@ -450,6 +467,22 @@ impl<'s> View<'s> {
             ..record.clone()
         })));
     }
+}
+
+/// The form of a draft.
+fn check_draft(content: &Content) -> Result<(), Code> {
+    // Nothing is what a draft says to replace when it replaces none; so nothing is called so.
+    if content.rid.0 == Digest::ZERO {
+        return Err(Code::EmptyField);
+    }
+    content.summary.check()?;
+    if content.payload_bytes > PAYLOAD_MAX {
+        return Err(Code::BodyTooLarge);
+    }
+    if content.chain != CHAIN {
+        return Err(Code::WrongChain);
+    }
+    Ok(())
 }
 
 impl State {

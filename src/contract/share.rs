@@ -245,7 +245,7 @@ impl<'s> View<'s> {
     /// Refuses to deliver what belongs to a patient whose account is frozen or closed.
     pub(super) fn check_owner(&mut self, sid: &ShareId) -> Result<(), Code> {
         match self.share(sid) {
-            Some(share) => self.check_may_act(Place::Patient(share.patient)),
+            Some(share) => self.check_standing(Place::Patient(share.patient)),
             None => Ok(()),
         }
     }

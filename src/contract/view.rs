@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use super::access::{Emergencies, Grant, GrantId};
 use super::call::{Order, Terms};
+use super::directory::{Custodian, Directory, Place};
 use super::error::Code;
 use super::identity::{
-    Authority, AuthorityId, Directory, Doctor, DoctorId, Hospital, HospitalId, Party, Patient,
-    PatientId, Place,
+    Authority, AuthorityId, Doctor, DoctorId, Hospital, HospitalId, Party, Patient, PatientId,
 };
 use super::message::{Draft, RecordId};
 use super::records::Record;
+use super::register::Registration;
 use super::rules::Rules;
 use super::search::{Handle, MATCHES_MAX, Matches, Query, Usage, salt};
 use super::share::{Share, ShareId};
@@ -39,6 +40,8 @@ pub enum Key {
     Licence(Digest),
     /// A patient.
     Patient(PatientId),
+    /// The list of hospitals and of which of them may act.
+    Roll,
     /// A number that a party has used or not.
     Nonce(Party, u64),
     /// A record.
@@ -71,6 +74,7 @@ impl Key {
             Self::Doctor(id) => named("doctor key", &id.0),
             Self::Licence(licence) => named("licence key", licence),
             Self::Patient(id) => named("patient key", &id.0),
+            Self::Roll => Hasher::new("roll key").finish(),
             Self::Nonce(party, nonce) => {
                 let (kind, id) = party.parts();
                 let hasher = Hasher::new("nonce key").number(kind).digest(id);
@@ -109,7 +113,9 @@ impl Key {
             | Self::Emergencies(_)
             | Self::Mail(..)
             | Self::Share(_) => true,
-            Self::Licence(_) | Self::Nonce(..) | Self::Payload(_) | Self::Call(_) => false,
+            Self::Licence(_) | Self::Roll | Self::Nonce(..) | Self::Payload(_) | Self::Call(_) => {
+                false
+            }
         }
     }
 
@@ -174,6 +180,8 @@ pub(super) struct View<'s> {
     height: u64,
     reads: Option<Reads>,
     writes: Vec<Write>,
+    /// The custodian who signs for the patient that the call is by.
+    speaker: Option<PatientId>,
 }
 
 impl<'s> View<'s> {
@@ -184,6 +192,7 @@ impl<'s> View<'s> {
             height,
             reads: None,
             writes,
+            speaker: None,
         }
     }
 
@@ -216,6 +225,21 @@ impl<'s> View<'s> {
     /// Plans a change.
     pub(super) fn write(&mut self, change: Change) {
         self.writes.push(Write(change));
+    }
+
+    /// Plans a change about identities.
+    pub(super) fn register(&mut self, registration: Registration) {
+        self.write(Change::Identity(Box::new(registration)));
+    }
+
+    /// Notes that a custodian signs for the patient that the call is by.
+    pub(super) fn speak(&mut self, custodian: PatientId) {
+        self.speaker = Some(custodian);
+    }
+
+    /// The custodian who signs for the patient that the call is by.
+    pub(super) fn speaker(&self) -> Option<PatientId> {
+        self.speaker
     }
 
     /// Drops all planned changes.
@@ -269,32 +293,76 @@ impl<'s> View<'s> {
         self.state.directory.patient(id)
     }
 
+    /// Notes that a registered party was looked at.
+    fn note_place(&mut self, place: Place) {
+        let directory = self.directory();
+        self.note(|| Key::party(&directory.party(place)));
+    }
+
     /// The authority at a place.
     pub(super) fn authority_at(&mut self, at: u32) -> &'s Authority {
-        let authority = self.state.directory.authority_at(at);
-        self.note(|| Key::Authority(AuthorityId::of(&authority.key)));
-        authority
+        self.note_place(Place::Authority(at));
+        self.state.directory.authority_at(at)
     }
 
     /// The hospital at a place.
     pub(super) fn hospital_at(&mut self, at: u32) -> &'s Hospital {
-        let hospital = self.state.directory.hospital_at(at);
-        self.note(|| Key::Hospital(HospitalId::of(&hospital.key)));
-        hospital
+        self.note_place(Place::Hospital(at));
+        self.state.directory.hospital_at(at)
     }
 
     /// The doctor at a place.
     pub(super) fn doctor_at(&mut self, at: u32) -> &'s Doctor {
-        let doctor = self.state.directory.doctor_at(at);
-        self.note(|| Key::Doctor(DoctorId::of(&doctor.key)));
-        doctor
+        self.note_place(Place::Doctor(at));
+        self.state.directory.doctor_at(at)
     }
 
     /// The patient at a place.
     pub(super) fn patient_at(&mut self, at: u32) -> &'s Patient {
-        let patient = self.state.directory.patient_at(at);
-        self.note(|| Key::Patient(PatientId::of(&patient.key)));
-        patient
+        self.note_place(Place::Patient(at));
+        self.state.directory.patient_at(at)
+    }
+
+    /// Those who may sign for a patient while enabled.
+    pub(super) fn custodians(&mut self, at: u32) -> &'s [Custodian] {
+        self.note_place(Place::Patient(at));
+        self.state.directory.custodians(at)
+    }
+
+    /// Whether a patient has or had this name.
+    pub(super) fn is_pseudonym(&mut self, pid: &PatientId) -> bool {
+        self.note(|| Key::Patient(*pid));
+        self.state.directory.is_pseudonym(pid)
+    }
+
+    /// How many hospitals are active.
+    pub(super) fn active_hospitals(&mut self) -> usize {
+        self.note(|| Key::Roll);
+        self.state.directory.active_hospitals()
+    }
+
+    /// Refuses a party that is suspended or at its end.
+    pub(super) fn check_standing(&mut self, place: Place) -> Result<(), Code> {
+        self.note_place(place);
+        match place {
+            Place::Authority(_) => Ok(()),
+            Place::Hospital(at) => self.directory().check_hospital(at),
+            Place::Doctor(at) => self.directory().check_doctor(at),
+            Place::Patient(at) => self.directory().check_patient(at),
+        }
+    }
+
+    /// Refuses a party whose signatures do not count now: without a certificate that counts, or
+    /// suspended, or at its end.
+    pub(super) fn check_may_sign(&mut self, place: Place) -> Result<(), Code> {
+        self.note_place(place);
+        if let Place::Authority(at) = place {
+            return self.directory().check_authority(at, self.height);
+        }
+        let ca = self.directory().certificate(place).ca;
+        self.note_place(Place::Authority(ca));
+        self.directory().check_certificate(place, self.height)?;
+        self.check_standing(place)
     }
 
     /// The key with which a registered party signs at this height. Who speaks for a patient is

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::State;
 use super::access::{Access, Grant, Mail};
-use super::identity::{DoctorId, Identity, Party, Place, Standing};
+use super::identity::{DoctorId, Party, Place};
 use super::message::Draft;
 use super::records::Record;
+use super::register::Registration;
 use super::search::Seen;
 use super::share::Share;
 use super::view::Key;
@@ -26,16 +27,10 @@ pub(super) enum Change {
     Call(Digest),
     /// A party has used a number.
     Nonce { by: Place, party: Party, nonce: u64 },
-    /// Somebody is enrolled.
-    Enrolled(Arc<Identity>),
+    /// An identity is new or has changed.
+    Identity(Box<Registration>),
     /// A licence is taken, by the doctor whose enrolment is another write of the same call.
     Licence(Key),
-    /// A party has another standing.
-    Standing {
-        place: Place,
-        party: Party,
-        standing: Standing,
-    },
     /// A record is new or has changed.
     Record(Box<Record>),
     /// A doctor has recorded a document for a patient.
@@ -69,9 +64,8 @@ impl Write {
         match &self.0 {
             Change::Call(digest) => Key::Call(*digest),
             Change::Nonce { party, nonce, .. } => Key::Nonce(*party, *nonce),
-            Change::Enrolled(identity) => Key::party(&identity.party()),
+            Change::Identity(registration) => registration.key(),
             Change::Licence(key) => *key,
-            Change::Standing { party, .. } => Key::party(party),
             Change::Record(record) => Key::Record(record.draft.content().rid),
             Change::Payload { draft, .. } => Key::payload(draft),
             Change::Grant(grant) => Key::Grant(grant.gid()),
@@ -91,11 +85,7 @@ impl Write {
             | Change::Licence(_)
             | Change::Payload { .. }
             | Change::Emergency { .. } => Digest::ZERO,
-            Change::Enrolled(identity) => identity.entry(Standing::Active),
-            Change::Standing { standing, .. } => {
-                let hasher = Hasher::new("standing");
-                hasher.number(*standing as u64).finish()
-            }
+            Change::Identity(registration) => registration.content(),
             Change::Record(record) => record.entry(),
             Change::Grant(grant) => grant.entry(),
             Change::Access(access) => access.entry(),
@@ -127,17 +117,8 @@ impl State {
             Change::Nonce { by, nonce, .. } => {
                 self.used.insert((*by, *nonce));
             }
-            Change::Enrolled(identity) => {
-                let entry = Arc::make_mut(&mut self.directory).add(Identity::clone(identity));
-                let key = Key::party(&identity.party());
-                self.tree.set(&key.digest(), &entry);
-            }
+            Change::Identity(registration) => self.register(height, registration),
             Change::Licence(_) => {}
-            Change::Standing {
-                place,
-                party,
-                standing,
-            } => self.put_standing(*place, party, *standing),
             Change::Record(record) => self.put_record(height, record),
             Change::Payload {
                 draft,
@@ -192,12 +173,6 @@ impl State {
         self.shares.put(at, sid, share);
     }
 
-    fn put_standing(&mut self, place: Place, party: &Party, standing: Standing) {
-        Arc::make_mut(&mut self.directory).set_standing(place, standing);
-        let is = self.directory.entry(place);
-        self.tree.set(&Key::party(party).digest(), &is);
-    }
-
     /// A record is in the index while it can be found.
     fn put_record(&mut self, height: u64, record: &Record) {
         let rid = record.draft.content().rid;
@@ -220,8 +195,10 @@ impl State {
 
     fn put_grant(&mut self, grant: &Grant) {
         let gid = grant.gid();
-        let (at, _) = self.grants.slot(&gid);
+        let (at, old) = self.grants.slot(&gid);
+        let given = old.map_or(self.tree.calls(), Grant::given);
+        let grant = grant.clone().given_by_call(given);
         self.tree.set(&Key::Grant(gid).digest(), &grant.entry());
-        self.grants.put(at, gid, grant.clone());
+        self.grants.put(at, gid, grant);
     }
 }

@@ -8,7 +8,7 @@ use crate::base::crypto::{Digest, Hasher};
 use crate::contract::State;
 use crate::contract::call::{Act, Order};
 use crate::contract::error::Code;
-use crate::contract::identity::{Party, PatientId};
+use crate::contract::identity::{Party, Patient, PatientId};
 use crate::contract::message::RecordId;
 use crate::contract::records::{Record, Status};
 use crate::contract::rules::WINDOW;
@@ -43,15 +43,15 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// A notice to the patient of a record, because of an order.
-    pub(super) fn new(order: &Order, record: &Record, notice: Notice) -> Self {
+    /// A notice to a patient, by place and name, because of an order.
+    pub(super) fn new(order: &Order, (patient, to): (u32, PatientId), notice: Notice) -> Self {
         Self {
-            to: record.draft.content().pid,
+            to,
             by: order.terms().by,
             notice,
             height: 0,
             order: order.message(),
-            patient: record.patient,
+            patient,
         }
     }
 
@@ -91,6 +91,12 @@ impl View<'_> {
         Ok(())
     }
 
+    /// Whose a record is now, by place and name.
+    pub(super) fn owner(&mut self, record: &Record) -> (u32, PatientId) {
+        let Patient { key } = self.patient_at(record.patient);
+        (record.patient, PatientId::of(key))
+    }
+
     /// Where searches are counted, refuses to look behind one that was not made on the chain.
     fn check_searched(&mut self, search: &Order) -> Result<(), Code> {
         let terms = search.terms();
@@ -118,7 +124,8 @@ impl View<'_> {
             return Err(Code::IllegalTransition);
         }
         let notice = Notice::Contact(record.draft.content().contact);
-        self.write(Change::Mail(Box::new(Mail::new(order, record, notice))));
+        let to = self.owner(record);
+        self.write(Change::Mail(Box::new(Mail::new(order, to, notice))));
         Ok(())
     }
 }

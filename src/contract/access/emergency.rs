@@ -81,7 +81,8 @@ impl View<'_> {
             order: order.message(),
         })));
         let notice = Notice::Emergency(*rid);
-        self.write(Change::Mail(Box::new(Mail::new(order, record, notice))));
+        let to = self.owner(record);
+        self.write(Change::Mail(Box::new(Mail::new(order, to, notice))));
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ impl<'s> View<'s> {
     /// Refuses to use a grant whose giver has frozen or closed the account: grants pause.
     pub(in crate::contract) fn check_giver(&mut self, gid: &GrantId) -> Result<(), Code> {
         match self.grant_of(gid) {
-            Some(grant) => self.check_may_act(Place::Patient(grant.patient)),
+            Some(grant) => self.check_standing(Place::Patient(grant.patient)),
             None => Ok(()),
         }
     }
@@ -46,7 +46,10 @@ impl<'s> View<'s> {
         if terms.delegable && !matches!(terms.grantee, Grantee::Hospital(_)) {
             return Err(Code::DelegationNotAllowed);
         }
-        self.write(Change::Grant(Grant::new(order, patient, grantee)));
+        self.write(Change::Grant(Grant {
+            custodian: self.speaker(),
+            ..Grant::new(order, patient, grantee)
+        }));
         Ok(())
     }
 
@@ -153,10 +156,10 @@ impl<'s> View<'s> {
         Ok(grant)
     }
 
-    /// Whether a grant was revoked, or the one of which it is a part.
+    /// Whether a grant was revoked, or the one of which it is a part, or all of the patient's.
     fn is_revoked(&mut self, grant: &Grant) -> bool {
         let parent = grant.parent().and_then(|gid| self.grant_of(gid));
-        grant.revoked || parent.is_some_and(|parent| parent.revoked)
+        grant.is_void(self.directory()) || parent.is_some_and(|p| p.is_void(self.directory()))
     }
 
     /// The giver or the receiver ends a grant, and with it what was passed on of it. Of what was
@@ -232,6 +235,7 @@ impl State {
             return false;
         };
         let parent = grant.parent().and_then(|gid| self.grants.find(gid));
-        grant.revoked || parent.is_some_and(|(_, parent)| parent.revoked)
+        let is_void = |grant: &Grant| grant.is_void(&self.directory);
+        is_void(grant) || parent.is_some_and(|(_, parent)| is_void(parent))
     }
 }

@@ -172,6 +172,10 @@ pub(super) struct Grant {
     /// Uses that were passed on, which are gone from this grant whatever becomes of them.
     lent: u32,
     revoked: bool,
+    /// The number of the call that gave it, stamped when it is committed.
+    given: u64,
+    /// Who signed for the patient.
+    custodian: Option<PatientId>,
 }
 
 impl Grant {
@@ -184,7 +188,19 @@ impl Grant {
             uses: 0,
             lent: 0,
             revoked: false,
+            given: 0,
+            custodian: None,
         }
+    }
+
+    /// The same as given by the call of this number.
+    pub(super) fn given_by_call(self, given: u64) -> Self {
+        Self { given, ..self }
+    }
+
+    /// The number of the call that gave it.
+    pub(super) fn given(&self) -> u64 {
+        self.given
     }
 
     /// Its name.
@@ -196,6 +212,12 @@ impl Grant {
     #[cfg(test)]
     pub(super) fn uses(&self) -> u64 {
         u64::from(self.uses)
+    }
+
+    /// The custodian who gave it for the patient.
+    #[cfg(test)]
+    pub(super) fn custodian(&self) -> Option<PatientId> {
+        self.custodian
     }
 
     /// Who received it, and who gave it.
@@ -240,7 +262,14 @@ impl Grant {
             .number(u64::from(self.uses))
             .number(u64::from(self.lent))
             .number(u64::from(self.revoked))
+            .number(self.given)
+            .part(self.custodian.as_ref().map_or(&[][..], |pid| &pid.0.0))
             .finish()
+    }
+
+    /// Whether it was revoked, by itself or with all that the patient gave before.
+    fn is_void(&self, directory: &Directory) -> bool {
+        self.revoked || self.given < directory.void_before(self.patient)
     }
 
     /// Whether the grant is for whoever stands at this place.

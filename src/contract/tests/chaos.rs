@@ -5,21 +5,23 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::base::random::{Random, Stream};
 use crate::contract::access::{Access, Grant};
+use crate::contract::affair::{Affair, Custody};
 use crate::contract::call::Order;
 use crate::contract::identity::{Place, Standing};
 use crate::contract::message::RecordKind;
 use crate::contract::search::{Condition, Query};
 use crate::contract::share;
+use crate::contract::tests::affairs::{key_change, newcomer};
 
 /// Names of things that may exist, and everybody who may ask.
 struct Chaos {
     stage: Stage,
     random: Random,
     rids: Vec<RecordId>,
-    proposals: Vec<std::sync::Arc<Draft>>,
+    proposals: Vec<Arc<Draft>>,
     gids: Vec<GrantId>,
     sids: Vec<ShareId>,
-    searches: Vec<std::sync::Arc<Order>>,
+    searches: Vec<Arc<Order>>,
     handles: Vec<[u8; 16]>,
     /// Who was suspended last.
     suspended: Party,
@@ -135,7 +137,7 @@ impl Chaos {
             Some((_, share)) => self.stage.document(share.sent().1),
             None => Digest::ZERO,
         };
-        match self.below(26) {
+        match self.below(28) {
             0 => Act::Reject(rid),
             1 => Act::Withdraw(rid),
             2 => Act::Hide(rid),
@@ -163,6 +165,7 @@ impl Chaos {
                 },
                 None => self.search(),
             },
+            25 | 26 => self.affair(),
             _ => {
                 let people = [self.anybody().0, self.suspended];
                 let whom = people[self.below(2) as usize];
@@ -172,6 +175,36 @@ impl Chaos {
                 Act::SetStanding(whom, standing)
             }
         }
+    }
+
+    /// Mostly about custodians; now and then the hospitals would have to agree, or a key would
+    /// have to be proven, and nobody does.
+    fn affair(&mut self) -> Act {
+        let (patient, other) = (self.patient(), self.patient());
+        let pid = self.stage.people.patient(other).id;
+        let custody = [
+            Custody::Add(pid),
+            Custody::Enable(pid),
+            Custody::Enable(pid),
+            Custody::Disable(pid),
+            Custody::Remove(pid),
+        ];
+        Act::Affair(match self.below(12) {
+            0 => Affair::Expel(self.stage.people.authority(0).id),
+            1 => {
+                let of = self.stage.people.patient(patient).id;
+                Affair::Rotate(key_change(of, &newcomer(99), true))
+            }
+            2 | 3 => Affair::Certify(self.anybody().0, Validity::ALWAYS),
+            _ => Affair::Entrust(custody[self.below(5) as usize]),
+        })
+    }
+
+    /// An order that a patient gives, signed by somebody else.
+    fn entrusted(&mut self, order: Arc<Order>) -> SignedCall {
+        let custodian = self.patient();
+        let custodian = self.stage.people.patient(custodian);
+        SignedCall::entrusted(Call::Order(order), None, custodian.id, &custodian.keys)
     }
 
     fn search(&mut self) -> Act {
@@ -240,7 +273,11 @@ impl Chaos {
             Act::SetStanding(Party::Hospital(_), _) => return Some(self.stage.authority(0)),
             Act::SetStanding(Party::Doctor(_), _) => return Some(self.stage.authority(1)),
             Act::SetStanding(..) => return Some(self.stage.authority(2)),
+            Act::Affair(Affair::Certify(Party::Doctor(_), _)) => {
+                return Some(self.stage.authority(1));
+            }
             Act::Enrol(_)
+            | Act::Affair(_)
             | Act::Grant(_)
             | Act::Emergency { .. }
             | Act::RequestShare(_)
@@ -281,6 +318,7 @@ impl Chaos {
                 parties.rfind(|(party, _)| party != asker)
             }
             Act::Enrol(_)
+            | Act::Affair(_)
             | Act::SetStanding(..)
             | Act::Reject(_)
             | Act::Withdraw(_)
@@ -341,6 +379,9 @@ impl Chaos {
                     ..self.stage.terms(by.0, act)
                 };
                 let order = Order::new(terms);
+                if matches!(by.0, Party::Patient(_)) && self.below(3) == 0 {
+                    return self.entrusted(order);
+                }
                 let call = SignedCall::signed(Call::Order(order.clone()), &by.1, None);
                 call.witnessed(witness.0, &witness.1)
             }

@@ -8,9 +8,10 @@ use crate::base::crypto::{Digest, Signature};
 use crate::base::random::{Random, Stream};
 use crate::base::units::Ratio;
 use crate::contract::access::Grant;
+use crate::contract::affair::{Affair, Custody, KeyChange};
 use crate::contract::call::{Order, Proof};
 use crate::contract::identity::{
-    Doctor, DoctorId, Hospital, Identity, Patient, PatientId, Standing,
+    Authority, Doctor, DoctorId, Hospital, Identity, Patient, PatientId, Standing, Vouches,
 };
 use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
@@ -78,7 +79,8 @@ pub(super) fn check_records(state: &State) {
                 assert!(signed.is_none());
             }
             (Status::Active | Status::Amended(_) | Status::Hidden | Status::Disputed, signed) => {
-                let patient = &state.directory.patient_at(record.patient).key;
+                let pid = record.custodian.unwrap_or(record.draft.content().pid);
+                let patient = state.patient_key(&pid).unwrap();
                 let message = record.draft.for_patient();
                 assert!(patient.verify(&message.0, &signed.unwrap()));
             }
@@ -101,12 +103,8 @@ fn check_sums(state: &State) {
 /// The digest of the entries is that of the entries as they are now, made afresh.
 pub(super) fn check_entries(state: &State, people: &Population) {
     let mut tree = people.tree();
-    let hospitals = (0..people.hospitals()).map(|n| Party::Hospital(people.hospital(n).id));
-    let doctors = (0..people.doctors()).map(|n| Party::Doctor(people.doctor(n).id));
-    let patients = (0..people.patients()).map(|n| Party::Patient(people.patient(n).id));
-    for party in hospitals.chain(doctors).chain(patients) {
-        let place = state.directory.place(&party).unwrap();
-        tree.set(&Key::party(&party).digest(), &state.directory.entry(place));
+    for (party, entry) in state.directory.entries() {
+        tree.set(&Key::party(&party).digest(), &entry);
     }
     for record in state.records.iter() {
         let key = Key::Record(record.draft.content().rid);
@@ -258,13 +256,11 @@ fn grants(stage: &Stage) -> Vec<Act> {
 fn identities(stage: &Stage) -> Vec<Act> {
     let key = stage.doctor(0).1.public();
     let hid = stage.people.hospital(0).id;
-    let standing = Standing::Active;
     let hospital = |region| {
         Identity::Hospital(Hospital {
             key,
             name: "A".into(),
             region,
-            standing,
         })
     };
     let doctor = |real_name: &str, licence: &str, specialty| {
@@ -275,10 +271,9 @@ fn identities(stage: &Stage) -> Vec<Act> {
             hid,
             specialty,
             own: Digest::ZERO,
-            standing,
         })
     };
-    let patient = |pid| Identity::Patient(PatientId(pid), Patient { key, standing });
+    let patient = |pid| Identity::Patient(PatientId(pid), Patient { key });
     let identities = [
         hospital(0),
         hospital(1),
@@ -288,13 +283,53 @@ fn identities(stage: &Stage) -> Vec<Act> {
         patient(Digest::ZERO),
         patient(Digest([1; 32])),
     ];
-    let enrol = |identity| Act::Enrol(Arc::new(identity));
     let mut acts: Vec<Act> = identities.into_iter().map(enrol).collect();
+    acts.extend(affairs(stage).into_iter().map(Act::Affair));
     for party in [stage.hospital(0).0, stage.doctor(0).0, stage.patient(0).0] {
         acts.push(Act::SetStanding(party, Standing::Suspended));
         acts.push(Act::SetStanding(party, Standing::Ended));
     }
     acts
+}
+
+/// Affairs that differ in one thing each.
+fn affairs(stage: &Stage) -> Vec<Affair> {
+    let (one, other) = (stage.people.patient(8).id, stage.people.patient(9).id);
+    let key = stage.doctor(0).1.public();
+    let valid = |from, until| Validity { from, until };
+    let admit = |vouches, valid| {
+        Affair::Admit(Authority {
+            key,
+            vouches,
+            valid,
+        })
+    };
+    let rotate = |of, to, revoke_all| {
+        Affair::Rotate(KeyChange {
+            of,
+            to,
+            key,
+            revoke_all,
+        })
+    };
+    vec![
+        admit(Vouches::Doctors, valid(1, 2)),
+        admit(Vouches::Hospitals, valid(1, 2)),
+        admit(Vouches::Patients, valid(1, 3)),
+        Affair::Expel(stage.people.authority(0).id),
+        Affair::Expel(stage.people.authority(1).id),
+        Affair::Certify(stage.doctor(0).0, valid(1, 2)),
+        Affair::Certify(stage.doctor(0).0, valid(1, 3)),
+        Affair::Certify(stage.hospital(0).0, valid(1, 2)),
+        rotate(one, other, false),
+        rotate(other, one, false),
+        rotate(one, other, true),
+        Affair::Entrust(Custody::Add(one)),
+        Affair::Entrust(Custody::Add(other)),
+        Affair::Entrust(Custody::Enable(one)),
+        Affair::Entrust(Custody::Disable(one)),
+        Affair::Entrust(Custody::Remove(one)),
+    ]
 }
 
 /// Orders that differ in one thing each.

@@ -1,5 +1,6 @@
 //! Tests of the contract as a whole.
 
+mod affairs;
 mod chaos;
 mod consent;
 mod finding;
@@ -13,10 +14,12 @@ mod sharing;
 mod workload;
 
 pub(super) use laws::{acts, author};
+use std::sync::Arc;
 
 use super::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
 use super::call::{Act, Terms};
-use super::identity::Party;
+use super::certificate::Validity;
+use super::identity::{Enrolment, Identity, Party};
 use super::message::{CHAIN, Content, Draft, RecordId};
 use super::share::ShareId;
 use super::{Call, Code, Population, Receipt, Rules, SignedCall, State};
@@ -35,7 +38,12 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new() -> Self {
-        let people = Population::new(4, 8, 40);
+        Self::of(4)
+    }
+
+    /// A stage with so many hospitals.
+    fn of(hospitals: u16) -> Self {
+        let people = Population::new(hospitals, 8, 40);
         Self {
             state: State::genesis(&people, Rules::default()),
             people,
@@ -129,7 +137,7 @@ impl Stage {
     }
 
     /// Enters a proposal.
-    fn proposal(&mut self, doctor: u32, patient: u32) -> std::sync::Arc<Draft> {
+    fn proposal(&mut self, doctor: u32, patient: u32) -> Arc<Draft> {
         let draft = Draft::new(self.content(doctor, patient));
         let keys = self.doctor(doctor).1;
         let call = SignedCall::signed(Call::Propose(draft.clone()), &keys, None);
@@ -246,6 +254,14 @@ fn gid(call: &SignedCall) -> GrantId {
         Call::Order(order) => GrantId(order.message()),
         Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => panic!("grants nothing"),
     }
+}
+
+/// The enrolment of somebody, for ever.
+fn enrol(identity: Identity) -> Act {
+    Act::Enrol(Arc::new(Enrolment {
+        identity,
+        valid: Validity::ALWAYS,
+    }))
 }
 
 /// Everything in the state, byte by byte.

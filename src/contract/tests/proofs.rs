@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::mem::{Discriminant, discriminant};
-use std::sync::Arc;
 
 use super::laws::author;
 use super::*;
@@ -82,12 +81,10 @@ fn whatever_is_written_changes_the_root_and_is_proven_by_it() {
 /// Enrolments of each kind, and another standing for each of the newcomers.
 fn people_come_and_go(stage: &mut Stage) -> Vec<SignedCall> {
     let keys = |number| KeyPair::from_seed(Digest([number; 32]));
-    let standing = Standing::Active;
     let hospital = Hospital {
         key: keys(1).public(),
         name: "New Hospital".into(),
         region: 9,
-        standing,
     };
     let doctor = Doctor {
         key: keys(2).public(),
@@ -96,11 +93,9 @@ fn people_come_and_go(stage: &mut Stage) -> Vec<SignedCall> {
         hid: stage.people.hospital(0).id,
         specialty: 1,
         own: Digest::ZERO,
-        standing,
     };
     let patient = Patient {
         key: keys(3).public(),
-        standing,
     };
     let pid = PatientId::of(&patient.key);
     let identities = [
@@ -112,7 +107,7 @@ fn people_come_and_go(stage: &mut Stage) -> Vec<SignedCall> {
     for (identity, number) in identities.into_iter().zip(0_u8..) {
         let (by, authority) = stage.authority(u32::from(number));
         let party = identity.party();
-        let enrol = Order::new(stage.terms(by, Act::Enrol(Arc::new(identity))));
+        let enrol = Order::new(stage.terms(by, enrol(identity)));
         let subject = keys(number + 1);
         calls.push(SignedCall::signed(
             Call::Order(enrol),

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use super::reader::Reader;
 use super::{KINDS, OUTCOMES, SEXES, party, terms};
 use crate::contract::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
+use crate::contract::affair::{Affair, Custody, KeyChange};
 use crate::contract::call::{Act, Order};
+use crate::contract::certificate::Validity;
 use crate::contract::error::Code;
 use crate::contract::identity::{
-    Doctor, DoctorId, Hospital, HospitalId, Identity, Patient, PatientId, Standing,
+    Authority, AuthorityId, Doctor, DoctorId, Enrolment, Hospital, HospitalId, Identity, Patient,
+    PatientId, Standing, Vouches,
 };
 use crate::contract::message::RecordId;
 use crate::contract::search::{Coding, Condition, Feature, Query};
@@ -18,8 +21,28 @@ use crate::contract::share::ShareId;
 type Read = fn(&mut Reader<'_>) -> Result<Act, Code>;
 
 /// All acts by their words.
-pub(super) const ACTS: [(&str, Read); 22] = [
-    ("enrol", |r| Ok(Act::Enrol(Arc::new(identity(r)?)))),
+pub(super) const ACTS: [(&str, Read); 30] = [
+    ("enrol", |r| {
+        let (identity, valid) = (identity(r)?, validity(r)?);
+        Ok(Act::Enrol(Arc::new(Enrolment { identity, valid })))
+    }),
+    ("admit-authority", |r| {
+        authority(r).map(Affair::Admit).map(Act::Affair)
+    }),
+    ("expel-authority", |r| {
+        let id = AuthorityId(r.digest()?);
+        Ok(Act::Affair(Affair::Expel(id)))
+    }),
+    ("certify", |r| {
+        Ok(Act::Affair(Affair::Certify(party(r)?, validity(r)?)))
+    }),
+    ("rotate-key", |r| {
+        key_change(r).map(Affair::Rotate).map(Act::Affair)
+    }),
+    ("add-custodian", |r| entrust(Custody::Add, r)),
+    ("enable-custodian", |r| entrust(Custody::Enable, r)),
+    ("disable-custodian", |r| entrust(Custody::Disable, r)),
+    ("remove-custodian", |r| entrust(Custody::Remove, r)),
     ("set-standing", |r| {
         Ok(Act::SetStanding(party(r)?, r.choice(&STANDINGS)?))
     }),
@@ -85,28 +108,55 @@ fn hid(reader: &mut Reader<'_>) -> Result<HospitalId, Code> {
     reader.digest().map(HospitalId)
 }
 
-/// An identity: an enrolled one is active, so its standing is not written.
+fn pid(reader: &mut Reader<'_>) -> Result<PatientId, Code> {
+    reader.digest().map(PatientId)
+}
+
+fn validity(reader: &mut Reader<'_>) -> Result<Validity, Code> {
+    let (from, until) = (reader.number()?, reader.number()?);
+    Ok(Validity { from, until })
+}
+
+fn authority(reader: &mut Reader<'_>) -> Result<Authority, Code> {
+    Ok(Authority {
+        key: reader.key()?,
+        vouches: reader.choice(&VOUCHES)?,
+        valid: validity(reader)?,
+    })
+}
+
+fn key_change(reader: &mut Reader<'_>) -> Result<KeyChange, Code> {
+    Ok(KeyChange {
+        of: pid(reader)?,
+        to: pid(reader)?,
+        key: reader.key()?,
+        revoke_all: reader.flag()?,
+    })
+}
+
+fn entrust(custody: fn(PatientId) -> Custody, reader: &mut Reader<'_>) -> Result<Act, Code> {
+    let custody = custody(pid(reader)?);
+    Ok(Act::Affair(Affair::Entrust(custody)))
+}
+
 fn identity(reader: &mut Reader<'_>) -> Result<Identity, Code> {
-    let kind = reader.choice(&[0, 1, 2])?;
+    let kind = reader.choice(&VOUCHES)?;
     let key = reader.key()?;
-    let standing = Standing::Active;
     Ok(match kind {
-        0 => Identity::Hospital(Hospital {
+        Vouches::Hospitals => Identity::Hospital(Hospital {
             key,
             name: reader.text(Code::Malformed)?.to_owned(),
             region: reader.narrow()?,
-            standing,
         }),
-        1 => Identity::Doctor(Doctor {
+        Vouches::Doctors => Identity::Doctor(Doctor {
             key,
             real_name: reader.text(Code::Malformed)?.to_owned(),
             licence: reader.text(Code::Malformed)?.to_owned(),
             hid: hid(reader)?,
             specialty: reader.narrow()?,
             own: reader.digest()?,
-            standing,
         }),
-        _ => Identity::Patient(PatientId(reader.digest()?), Patient { key, standing }),
+        Vouches::Patients => Identity::Patient(pid(reader)?, Patient { key }),
     })
 }
 
@@ -218,3 +268,6 @@ const PURPOSES: [Purpose; 4] = [
 
 /// The standings by number.
 const STANDINGS: [Standing; 3] = [Standing::Active, Standing::Suspended, Standing::Ended];
+
+/// Whom authorities vouch for, by number.
+const VOUCHES: [Vouches; 3] = [Vouches::Hospitals, Vouches::Doctors, Vouches::Patients];

@@ -77,9 +77,6 @@ fn write_terms(message: Message, terms: &Terms) -> Message {
         let asked = search.terms();
         let message = message.part(asked.act.manner().kind.as_bytes());
         write_terms(message, asked).part(handle)
-    } else if let Act::Enrol(identity) = &terms.act {
-        // Identities of different kinds are told apart by who vouches for them.
-        identity.write(message.number(identity.vouched_by() as u64))
     } else {
         terms.act.write(message)
     };
