@@ -8,9 +8,10 @@ use std::fmt;
 
 use super::access::Notice;
 use super::call::SignedCall;
-use super::identity::{DoctorId, Place, Standing};
+use super::identity::{AuthorityId, DoctorId, Party, PatientId, Place, Standing};
 use super::message::Draft;
 use super::records::{Record, Status};
+use super::register::Registration;
 use super::rules::Authentication;
 use super::view::{Key, View};
 use super::write::{Change, Write};
@@ -144,25 +145,11 @@ impl State {
                     format!("doctor {:?} claims one emergency too many", did.0)
                 });
             }
-            Change::Standing {
-                place, standing, ..
-            } => {
-                let present = self.directory.standing(*place);
-                let legal = present != *standing && present != Standing::Ended;
-                wrongs.unless(legal, Invariant::Transitions, || {
-                    format!("a standing turns from {present:?} to {standing:?}")
-                });
-            }
+            Change::Identity(registration) => self.check_registration(registration, wrongs),
             Change::Nonce { by, nonce, .. } => {
                 let fresh = !self.used.contains(&(*by, *nonce));
                 wrongs.unless(fresh, Invariant::Transitions, || {
                     format!("the number {nonce} is used twice")
-                });
-            }
-            Change::Enrolled(identity) => {
-                let known = self.directory.place(&identity.party()).is_ok();
-                wrongs.unless(!known, Invariant::Transitions, || {
-                    format!("{:?} is enrolled twice", identity.party())
                 });
             }
             Change::Payload {
@@ -181,6 +168,34 @@ impl State {
             }
             Change::Call(_) | Change::Licence(_) | Change::Mail(_) | Change::Answered { .. } => {}
         }
+    }
+
+    /// Whether an identity may come to what it is about to be.
+    fn check_registration(&self, registration: &Registration, wrongs: &mut Wrongs) {
+        let known = |party: &Party| self.directory.place(party).is_ok();
+        let standing = |place: &Place| self.directory.standing(*place);
+        let legal = match registration {
+            Registration::Admitted(authority) => {
+                !known(&Party::Authority(AuthorityId::of(&authority.key)))
+            }
+            Registration::Expelled(id) => known(&Party::Authority(*id)),
+            Registration::Enrolled { enrolment, .. } => !known(&enrolment.identity.party()),
+            Registration::Certified { place, .. } => standing(place) != Standing::Ended,
+            Registration::Standing {
+                place,
+                standing: next,
+                ..
+            } => standing(place) != *next && standing(place) != Standing::Ended,
+            Registration::Rotated(rotation) => {
+                !self.directory.is_pseudonym(&rotation.pid)
+                    && standing(&Place::Patient(rotation.at)) != Standing::Ended
+            }
+            Registration::Closed(pid) => known(&Party::Patient(*pid)),
+            Registration::Entrusted { .. } | Registration::Roll => true,
+        };
+        wrongs.unless(legal, Invariant::Transitions, || {
+            format!("the identity {:?} changes unlawfully", registration.key())
+        });
     }
 
     /// Whether a record may come to what it is about to be, and is signed for it.
@@ -220,8 +235,8 @@ impl State {
 
     /// Whether a call carries this signature of the patient of a record.
     fn proves_patient(&self, call: &SignedCall, record: &Record, signature: &Signature) -> bool {
-        let key = &self.directory.patient_at(record.patient).key;
-        call.proves(key, &record.draft.for_patient(), signature)
+        let key = self.directory.key_of(speaker(record));
+        key.is_some_and(|key| call.proves(key, &record.draft.for_patient(), signature))
     }
 
     /// Records that entered are signed, and replaced by those that say so.
@@ -275,10 +290,11 @@ impl State {
     fn verifies(&self, record: &Record) -> bool {
         let draft: &Draft = &record.draft;
         let doctor = &self.directory.doctor_at(record.doctor).key;
-        let patient = &self.directory.patient_at(record.patient).key;
+        let patient = self.directory.key_of(speaker(record));
         let by_patient = record.by_patient.as_ref();
         doctor.verify(&draft.for_doctor().0, &record.by_doctor)
-            && by_patient.is_none_or(|by| patient.verify(&draft.for_patient().0, by))
+            && by_patient
+                .is_none_or(|by| patient.is_some_and(|key| key.verify(&draft.for_patient().0, by)))
     }
 
     /// The index is what indexing all records that can be found would make.
@@ -360,6 +376,14 @@ impl State {
     pub(super) fn may_act(&self, place: Place) -> bool {
         self.directory.standing(place) == Standing::Active
     }
+}
+
+/// In whose name the patient's signature of a record is: of the patient, or of a custodian.
+fn speaker(record: &Record) -> &PatientId {
+    record
+        .custodian
+        .as_ref()
+        .unwrap_or(&record.draft.content().pid)
 }
 
 /// Whether both parties signed it, at some time.
