@@ -8,14 +8,14 @@ use crate::base::distribution::{Distribution, Law};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
 use crate::base::units::Bandwidth;
-use crate::contract::{AuthorSettings, Population};
+use crate::contract::{AuthorSettings, Population, Rules};
 use crate::network::Network;
 use crate::network::topology::{Link, Topology};
 use crate::protocol::mempool::BatchRule;
 use crate::sim::client::Arrivals;
 use crate::sim::event::{Event, Observer};
 use crate::sim::machine::Machine;
-use crate::sim::{Ended, Kernel, Plan, Simulation, Workload};
+use crate::sim::{Ended, Execution, Kernel, Plan, Simulation, Workload};
 use votes::Votes;
 
 /// Nobody watches: only the kernel works.
@@ -56,6 +56,8 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
             author: AuthorSettings::default(),
         },
         population: Population::new(1, 2, 4),
+        execution: Execution::OrderExecute,
+        rules: Rules::default(),
         outages: Vec::new(),
         slow: Vec::new(),
         liars: Vec::new(),

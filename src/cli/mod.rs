@@ -8,6 +8,7 @@
 mod clock;
 mod explain;
 mod gauge;
+mod reproduce;
 mod results;
 mod run;
 mod say;
@@ -21,7 +22,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::base::time::Span;
 use crate::experiment::sweep::Shard;
-use crate::{experiment, figure};
+use crate::{catalog, experiment, figure};
 
 /// Set when the user interrupts; sweeps look at it before each run.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -86,6 +87,8 @@ enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Run published measurements and print ours, theirs and the error.
+    Reproduce(reproduce::ReproduceArguments),
     /// Print what happens in a run, in order.
     Trace(run::TraceArguments),
     /// Measure the kernel and the protocols, also as ratios to a heap-based kernel.
@@ -102,7 +105,7 @@ enum Command {
         /// Of which kind; all of them if not given.
         kind: Option<ListKind>,
     },
-    /// Explain one protocol, figure, fault, behaviour, latency, key or column.
+    /// Explain one protocol, figure, fault, behaviour, latency, target, key or column.
     Explain {
         /// Its name.
         name: String,
@@ -117,6 +120,7 @@ enum ListKind {
     Faults,
     Behaviours,
     Latencies,
+    Targets,
     Keys,
     Columns,
 }
@@ -224,12 +228,16 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Merge { shards, out } => sweep::merge(&shards, &out),
         Command::Plot { dir, figure } => {
             let names = (!figure.is_empty()).then_some(&figure[..]);
-            let written = crate::figure::redraw(&dir, names)?;
+            let written = match crate::figure::redraw_reproduction(&dir, catalog::TARGETS, names)? {
+                Some(written) => written,
+                None => crate::figure::redraw(&dir, names)?,
+            };
             results::print_written(&dir, &written);
             Ok(())
         }
         Command::Check { paths, jobs } => run::check(&paths, threads(jobs)?, quiet),
         Command::Validate { paths } => run::validate(&paths),
+        Command::Reproduce(arguments) => reproduce::reproduce(&arguments, quiet),
         Command::Trace(arguments) => run::trace(&arguments),
         Command::Bench { json, fast } => {
             gauge::gauge(json, fast, quiet);

@@ -7,11 +7,12 @@
 //! the state as it was.
 //!
 //! `identity` says who takes part, `directory` keeps them with their `certificate`s, `council` and
-//! `affair` say how they come, change and go. `message` and `call` are what is signed, and
-//! `speaker` who signs for a patient; `act` is what one party asks for and `order` whether it may.
-//! `records`, `access`, `share` and `search` are what the contract is about. `view` is how they
-//! read the state, `write` and `register` how they change it and `tree` what commits to it; `wire`
-//! is calls as bytes. `population` and `author` make the people and the calls of a workload.
+//! `affair` how they come, change and go. `message` and `call` are what is signed, `speaker` who
+//! signs for a patient; `act` is what one party asks for and `order` whether it may. `records`,
+//! `access`, `share` and `search` are what the contract is about. `view` is how they read the
+//! state, `write` and `register` how they change it and `tree` what commits to it; `invariants`
+//! hold of every state; `wire` is calls as bytes. `population` and `author` make the people and the
+//! calls of a workload.
 
 pub mod access;
 mod act;
@@ -53,10 +54,10 @@ pub use error::Code;
 pub use population::Population;
 pub use rules::Rules;
 pub use search::{Answer, Condition};
-pub use view::{Key, Simulated};
+pub use view::{Key, Scan, Simulated};
 pub use write::Write;
 
-use crate::base::crypto::Digest;
+use crate::base::crypto::{Digest, Hasher};
 use access::{Access, Emergencies, Grant, GrantId, Mail};
 use message::RecordId;
 use records::Record;
@@ -76,6 +77,27 @@ pub enum Receipt {
     Suggested(Condition),
     /// Not done, because of this check; nothing has changed.
     Refused(Code),
+}
+
+impl Receipt {
+    /// Equal answers, equal digests: what an endorser vouches for.
+    pub fn digest(&self) -> Digest {
+        let hasher = Hasher::new("receipt");
+        match self {
+            Self::Accepted => hasher.number(0),
+            Self::Found(answer) => {
+                let hasher = hasher.number(1).number(u64::from(answer.about));
+                let rows = answer.rows.iter();
+                rows.fold(hasher, |hasher, row| hasher.part(&row.handle))
+            }
+            Self::Suggested(condition) => {
+                // The words of a condition name its kind and all of its values.
+                hasher.number(2).part(format!("{condition:?}").as_bytes())
+            }
+            Self::Refused(code) => hasher.number(u64::from(code.number())),
+        }
+        .finish()
+    }
 }
 
 /// The state of all identities, records and grants. The identities of the genesis are shared

@@ -28,7 +28,7 @@ fn composed() -> Vec<(String, Scenario)> {
     let liars = "adversaries:\n  - equivocate: { nodes: [0], collude: true }\n  \
                  - late: { nodes: [1], by: 20ms }";
     let mut all = Vec::new();
-    for (protocol, nodes) in [("raft", 5), ("pbft", 7)] {
+    for (protocol, nodes) in [("raft", 5), ("iraft", 7), ("pbft", 7)] {
         for (name, lines) in [
             ("calm", &[closed][..]),
             ("sites", &[sites, open]),

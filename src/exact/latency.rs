@@ -29,6 +29,7 @@ impl Observer for Heard {
             }
             Event::Answered { .. }
             | Event::Submitted { .. }
+            | Event::Endorsed { .. }
             | Event::Decided { .. }
             | Event::Installed { .. }
             | Event::Reported { .. }

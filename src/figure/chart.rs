@@ -33,6 +33,13 @@ pub(super) struct Series {
     pub(super) marks: Vec<f64>,
 }
 
+impl Series {
+    /// The size of its markers: those of no line of their own show around others on them.
+    fn radius(&self) -> f64 {
+        if self.joined { 10.0 } else { 15.0 }
+    }
+}
+
 /// A median with its band.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Point {
@@ -205,7 +212,8 @@ impl Chart {
             let every = series.every.max(1);
             let first = every * (2 * index + 1) / (2 * self.series.len());
             for point in series.points.iter().skip(first).step_by(every) {
-                canvas.marker(self.place(frame, point.x, point.y), series.style, 10.0);
+                let place = self.place(frame, point.x, point.y);
+                canvas.marker(place, series.style, series.radius());
             }
         }
     }
@@ -268,7 +276,7 @@ impl Chart {
             } else {
                 canvas.dashed(&sample, series.style.colour, 3, DASH);
             }
-            canvas.marker((left + 27.0, sample[0].1), series.style, 10.0);
+            canvas.marker((left + 27.0, sample[0].1), series.style, series.radius());
         }
         let mut named: Vec<&str> = Vec::new();
         for theory in &self.theory {

@@ -13,6 +13,7 @@ mod list;
 mod overlay;
 mod png;
 mod report;
+mod reproduction;
 mod series;
 mod theme;
 mod timeline;
@@ -30,6 +31,7 @@ use crate::experiment::table::Tables;
 pub use list::FIGURES;
 pub use overlay::{Overlay, overlay};
 pub use report::report;
+pub use reproduction::{publish_reproduction, redraw_reproduction, reproduction};
 
 /// A figure that can be asked for by name.
 #[derive(Debug)]

@@ -2,7 +2,9 @@
 //! written; overrides edit the tree; it is read into plain structs with every default filled in;
 //! and whatever is wrong is refused together, each problem with its place.
 
+pub(crate) mod contract;
 pub mod error;
+mod execution;
 pub(crate) mod expect;
 pub(crate) mod law;
 pub(crate) mod nearest;
@@ -62,6 +64,10 @@ pub const COLUMNS: &[&str] = &[
     "convicted_wrongly",
     "identified_after_ms",
     "simulated_s",
+    "endorsements",
+    "retries",
+    "conflicts",
+    "conflict_rate",
 ];
 
 /// Values set from outside: dotted key and YAML text.

@@ -3,7 +3,8 @@
 
 use super::ProtocolSpec;
 use super::schema::{
-    Behaviour, Disk, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Side, Victims,
+    Behaviour, Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario,
+    Side, Victims,
 };
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
@@ -117,18 +118,20 @@ pub fn run<P: Protocol>(
         warmup: plan.warmup,
         until,
     };
+    let simulation = Simulation::<P>::new(plan, config);
+    let (genesis, execution) = simulation.beginning();
     let mut watch = Watch {
         metrics: Metrics::new(measured),
         checks: Checks::new(CheckSetup {
             nodes,
             dishonest,
             flat: true,
-            genesis: plan.genesis(),
-        }),
+        })
+        .replaying(genesis, execution),
         fingerprint: Fingerprint::new(),
         guest,
     };
-    let ended = Simulation::<P>::new(plan, config).run(kernel, &mut watch);
+    let ended = simulation.run(kernel, &mut watch);
     let summary = watch.metrics.finish(&ended.totals);
     let judge = LivenessJudge {
         healed_at: outlook.healed_at,
@@ -187,6 +190,8 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
             author: author(scenario),
         },
         population: Population::new(hospitals, workload.doctors, workload.patients),
+        execution: execution(&scenario.execution),
+        rules: scenario.contract,
         outages: outages(scenario),
         slow: slow(scenario),
         liars,
@@ -194,6 +199,21 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         until: Time::ZERO + scenario.duration,
         trace,
     })
+}
+
+fn execution(execution: &Execution) -> sim::Execution {
+    match execution.clone() {
+        Execution::OrderExecute => sim::Execution::OrderExecute,
+        Execution::ExecuteOrderValidate {
+            policy,
+            retries,
+            backoff,
+        } => sim::Execution::Validate {
+            policy,
+            retries,
+            backoff,
+        },
+    }
 }
 
 /// Who lies, and everything each does.
@@ -244,6 +264,7 @@ fn machine(scenario: &Scenario) -> Machine {
         cores: machine.cores,
         per_message: machine.per_message,
         per_kilobyte: machine.per_kilobyte,
+        per_request: machine.per_request,
         sign: machine.sign,
         verify: machine.verify,
         execute: machine.execute,
@@ -455,14 +476,41 @@ impl Outlook {
         }
         let survived = P::FAULTS == FaultModel::Crash || plan.liars.len() <= committee.faulty_max();
         recoverable &= survived && missing.len() + quorum <= n;
+        let present = (0..n).filter(|node| !missing.contains(*node));
+        let mut endorsing = PositionSet::new();
+        present.for_each(|node| {
+            endorsing.insert(node);
+        });
+        recoverable &= match &plan.execution {
+            sim::Execution::OrderExecute => true,
+            sim::Execution::Validate { policy, .. } => policy.holds(&endorsing),
+        };
         let delay = Self::delay(scenario, plan) + extra;
         // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
         // committee of 3f + 1 has that f.
         let bad = troubled.len().min((n - 1) / 3);
-        let bound = P::liveness_bound(config, 3 * bad + 1, delay)
+        let once = P::liveness_bound(config, 3 * bad + 1, delay)
             + scenario.workload.retry * 2
             + scenario.batch.wait
             + delay * 4;
+        let bound = match &plan.execution {
+            sim::Execution::OrderExecute => once,
+            // Every round may ask each endorser that fails, and may come to nothing; once the
+            // protocol has recovered, ordering takes no longer than a batch.
+            sim::Execution::Validate {
+                policy,
+                retries,
+                backoff,
+            } => {
+                let named = policy.nodes();
+                let failing = named.iter().filter(|node| troubled.contains(node.index()));
+                let asking = scenario.workload.retry * (failing.count() as u64 + 1);
+                let round = asking + scenario.batch.wait + delay * 12;
+                (0..*retries).fold(once + asking, |sum, doublings| {
+                    sum + round + *backoff * (2 << doublings.min(6))
+                })
+            }
+        };
         Self {
             healed_at,
             bound,

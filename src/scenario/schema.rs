@@ -11,6 +11,8 @@ use crate::base::crypto::Crypto;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
 use crate::base::units::{Bandwidth, Rate, Ratio};
+use crate::chain::policy::Policy;
+use crate::contract::Rules;
 use crate::protocol::mempool::BatchRule;
 
 /// One run but for its code: the network, the machines, the load, and what goes wrong.
@@ -38,6 +40,9 @@ pub struct Scenario {
     pub crypto: Crypto,
     /// What clients ask for.
     pub workload: Workload,
+    /// What the consortium agreed on for its contract.
+    #[serde(serialize_with = "super::contract::as_map")]
+    pub contract: Rules,
     /// In which order transactions are ordered and executed.
     pub execution: Execution,
     /// Honest trouble, in the order in which it applies.
@@ -112,6 +117,9 @@ pub struct Machine {
     pub per_message: Span,
     /// On top, for each 1,000 bytes of it.
     pub per_kilobyte: Span,
+    /// To take in a client's request, in place of `per_message`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<Span>,
     /// To make one signature.
     pub sign: Span,
     /// To verify one signature.
@@ -217,11 +225,26 @@ pub enum Gateways {
 }
 
 /// The path of a transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Execution {
     /// Ordered first, executed by every node in that order.
     OrderExecute,
+    /// Endorsed first, then ordered, then validated by every node.
+    ExecuteOrderValidate {
+        /// Whose endorsements a transaction needs.
+        #[serde(serialize_with = "as_text")]
+        policy: Policy,
+        /// How often a transaction is endorsed again that came to nothing.
+        retries: u32,
+        /// The pause before the first time, about.
+        backoff: Span,
+    },
+}
+
+/// As it is written.
+fn as_text<S: Serializer>(policy: &Policy, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(policy)
 }
 
 /// Honest trouble. An empty list of nodes or links means all of them.

@@ -17,12 +17,15 @@ mod tests;
 pub mod window;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::mix;
 use crate::base::time::{Span, Time, Window};
+use crate::chain;
 use crate::chain::ledger::Executor;
+use crate::chain::policy::Policy;
 use crate::contract::author::{Author, AuthorSettings};
 use crate::contract::population::Population;
 use crate::contract::{Rules, State};
@@ -96,6 +99,23 @@ pub struct Workload {
     pub author: AuthorSettings,
 }
 
+/// How calls are executed, as clients see it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Execution {
+    /// They are ordered, then executed.
+    #[default]
+    OrderExecute,
+    /// They are endorsed, then ordered, then validated.
+    Validate {
+        /// Whose endorsements a transaction needs.
+        policy: Policy,
+        /// How often a client has a transaction endorsed again that came to nothing.
+        retries: u32,
+        /// How long it waits before the first time, about; twice as long before each further one.
+        backoff: Span,
+    },
+}
+
 /// Everything about a run but the protocol.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -117,6 +137,10 @@ pub struct Plan {
     pub workload: Workload,
     /// The people behind the calls.
     pub population: Population,
+    /// The rules of their contract.
+    pub rules: Rules,
+    /// How calls are executed.
+    pub execution: Execution,
     /// Crashes.
     pub outages: Vec<Outage>,
     /// Slow nodes.
@@ -129,13 +153,6 @@ pub struct Plan {
     pub until: Time,
     /// Whether every message becomes an event, as traces need.
     pub trace: bool,
-}
-
-impl Plan {
-    /// The state in which the chain begins.
-    pub fn genesis(&self) -> State {
-        State::genesis(&self.population, Rules::default())
-    }
 }
 
 /// What all hosts share and none changes.
@@ -151,6 +168,7 @@ pub struct World<P: Protocol> {
     keyring: Keyring,
     batch: BatchRule,
     workload: Workload,
+    execution: Execution,
     slow: Vec<Slow>,
     liars: Vec<Liar>,
     warmup: Time,
@@ -163,6 +181,17 @@ pub struct World<P: Protocol> {
 impl<P: Protocol> World<P> {
     fn is_measured(&self, now: Time) -> bool {
         now >= self.warmup && now < self.until
+    }
+
+    /// How nodes execute what is ordered.
+    fn execution(&self) -> chain::execution::Execution {
+        match &self.execution {
+            Execution::OrderExecute => chain::execution::Execution::OrderExecute,
+            Execution::Validate { policy, .. } => chain::execution::Execution::Validate {
+                policy: Arc::new(policy.clone()),
+                keyring: self.keyring.clone(),
+            },
+        }
     }
 
     /// What the adversary in a node does, if there is one.
@@ -239,7 +268,7 @@ impl<P: Protocol> Host<P> {
     ) {
         match self {
             Self::Replica(replica) => replica.deliver(at, from, stored, desk),
-            Self::Client(client) => client.deliver(at, from, stored, desk.world, desk.local),
+            Self::Client(client) => client.deliver(at, from, stored, desk),
         }
     }
 }
@@ -278,6 +307,7 @@ pub struct Simulation<P: Protocol> {
     world: World<P>,
     groups: Vec<Group<P>>,
     places: Vec<Place>,
+    genesis: State,
     /// Crashes of whoever leads, in order of time.
     leader_outages: Vec<Outage>,
     /// What observers have not been told yet.
@@ -308,7 +338,6 @@ impl<P: Protocol> Simulation<P> {
             plan.network.topology().endpoints(),
             plan.nodes + plan.client_hosts
         );
-        let genesis = plan.genesis();
         let (signers, keyring) = Signer::mint(plan.nodes, plan.crypto, plan.seed);
         let leader_answers = plan.workload.replies == 1 && P::FAULTS == FaultModel::Crash;
         let (mut leader_outages, outages): (Vec<_>, Vec<_>) = plan
@@ -327,6 +356,7 @@ impl<P: Protocol> Simulation<P> {
             keyring,
             batch: plan.batch,
             workload: plan.workload,
+            execution: plan.execution,
             slow: plan.slow,
             liars: plan.liars,
             warmup: plan.warmup,
@@ -334,10 +364,12 @@ impl<P: Protocol> Simulation<P> {
             leader_answers,
             trace: plan.trace,
         };
+        let genesis = State::genesis(&plan.population, plan.rules);
         let mut simulation = Self {
             world,
             groups: Vec::new(),
             places: Vec::new(),
+            genesis: genesis.clone(),
             leader_outages,
             pending: BTreeMap::new(),
         };
@@ -398,7 +430,7 @@ impl<P: Protocol> Simulation<P> {
             position: position as u32,
         }));
         let local = Local {
-            executor: Executor::new(genesis.clone()),
+            executor: Executor::with(genesis.clone(), self.world.execution()),
             processors: vec![Processor::new(self.world.machine.cores); processors],
             events: Vec::new(),
         };
@@ -408,6 +440,11 @@ impl<P: Protocol> Simulation<P> {
             local,
             next_internal,
         });
+    }
+
+    /// The state in which the chain begins, and how ordered transactions take effect.
+    pub fn beginning(&self) -> (State, chain::execution::Execution) {
+        (self.genesis.clone(), self.world.execution())
     }
 
     /// Runs to the end of the plan.

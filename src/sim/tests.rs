@@ -246,6 +246,7 @@ fn plan(seed: u64) -> Plan {
             author: AuthorSettings::default(),
         },
         population: Population::new(1, 2, 4),
+        rules: Rules::default(),
         outages: outages(nodes, &mut coin),
         slow: vec![Slow {
             node: NodeId(0),
@@ -256,6 +257,15 @@ fn plan(seed: u64) -> Plan {
         warmup: Time::ZERO + Span::from_millis(4),
         until: Time::ZERO + Span::from_millis(30),
         trace: coin(2) == 0,
+        execution: if coin(2) == 0 {
+            Execution::OrderExecute
+        } else {
+            Execution::Validate {
+                policy: Policy::all(1 + coin(nodes as u64) as usize),
+                retries: coin(3) as u32,
+                backoff: Span::from_micros(1 + coin(3_000)),
+            }
+        },
     }
 }
 

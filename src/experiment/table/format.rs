@@ -2,6 +2,8 @@
 
 use super::super::Error;
 use super::super::cells::{self, Cells, Column, label};
+use super::super::reproduce::rows as reproduce;
+use super::calls::{CALLS, REFUSALS};
 use super::{ElectionRow, LatencyRow, MessageRow, Row, SpeedRow, TimelineRow, ViolationRow};
 
 /// The columns of `runs.csv` before those of the swept keys.
@@ -112,23 +114,42 @@ pub(super) const RUNS: &[Column] = &[
         "events",
         "Inputs that nodes handled in the whole run, timers included.",
     ),
+    col(
+        "endorsements",
+        "Endorsed transactions sent to be ordered in the measured window.",
+    ),
+    col(
+        "retries",
+        "Of these, the ones whose transaction had been endorsed before.",
+    ),
+    col(
+        "conflicts",
+        "Endorsed transactions decided in the measured window that others had got in the way of.",
+    ),
+    col(
+        "conflict_rate",
+        "Conflicts divided by endorsements; 0 where calls are executed after ordering.",
+    ),
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
-pub fn all_columns() -> [(&'static str, &'static [Column]); 7] {
+pub fn all_columns() -> [(&'static str, &'static [Column]); 10] {
     [
         ("runs.csv", RUNS),
         (TIMELINE.file, TIMELINE.columns),
         (MESSAGES.file, MESSAGES.columns),
+        (CALLS.file, CALLS.columns),
+        (REFUSALS.file, REFUSALS.columns),
         (LATENCIES.file, LATENCIES.columns),
         (ELECTIONS.file, ELECTIONS.columns),
         (VIOLATIONS.file, VIOLATIONS.columns),
         (SPEED.file, SPEED.columns),
+        (reproduce::FILE, reproduce::COLUMNS),
     ]
 }
 
 /// A column.
-const fn col(name: &'static str, about: &'static str) -> Column {
+pub(super) const fn col(name: &'static str, about: &'static str) -> Column {
     Column { name, about }
 }
 
@@ -174,6 +195,10 @@ impl Row {
             count(self.client_messages),
             count(self.client_bytes),
             count(self.events),
+            count(self.endorsements),
+            count(self.retries),
+            count(self.conflicts),
+            number(self.conflict_rate),
         ]
     }
 
@@ -218,6 +243,10 @@ impl Row {
             client_messages: cells.count()?,
             client_bytes: cells.count()?,
             events: cells.count()?,
+            endorsements: cells.count()?,
+            retries: cells.count()?,
+            conflicts: cells.count()?,
+            conflict_rate: cells.number()?,
             swept: Vec::new(),
         })
     }

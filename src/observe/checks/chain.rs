@@ -176,15 +176,15 @@ impl Chain {
             .map_or(0, |index| index as Height + 1)
     }
 
-    /// The block of the canonical chain at a height, and who decided it first and when.
-    pub fn first_decided(&self, height: Height) -> Option<(&Block, (NodeId, Time))> {
-        let canonical = self.canonical(height)?;
-        Some((&canonical.block, (canonical.by, canonical.time)))
-    }
-
     fn canonical(&self, height: Height) -> Option<&Canonical> {
         let index = usize::try_from(height.checked_sub(1)?).ok()?;
         self.canon.get(index)?.as_ref()
+    }
+
+    /// The canonical block of a height, who decided it first, and when.
+    pub fn decided(&self, height: Height) -> Option<(Time, NodeId, &Arc<Block>)> {
+        let canonical = self.canonical(height)?;
+        Some((canonical.time, canonical.by, &canonical.block))
     }
 
     /// An honest node decided or adopted a block. True if it is a new canonical one.

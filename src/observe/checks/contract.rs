@@ -8,9 +8,10 @@
 use super::violation::{Findings, Property, Violation};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
+use crate::chain::execution::{Execution, Version, Versions, validate};
 use crate::chain::{Block, Executed, Height, Transaction};
 use crate::contract::invariants::Broken;
-use crate::contract::{Receipt, State};
+use crate::contract::{Key, Receipt, State};
 use crate::observe::by_transaction::ByTransaction;
 
 /// Records whose signatures are verified anew at the end of a run.
@@ -20,6 +21,8 @@ const VERIFIED_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
     state: State,
+    execution: Execution,
+    versions: Versions<Key>,
     executed: ByTransaction<()>,
     height: Height,
     /// Whether the nodes came to another state, after which nothing can be compared.
@@ -28,9 +31,11 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Nothing is executed yet.
-    pub fn new(genesis: State) -> Self {
+    pub fn new(genesis: State, execution: Execution) -> Self {
         Self {
             state: genesis,
+            execution,
+            versions: Versions::default(),
             executed: ByTransaction::new(),
             height: 0,
             parted: false,
@@ -43,7 +48,7 @@ impl Replay {
     }
 
     /// Executes the next block, which a node decided first at a time.
-    pub fn execute(&mut self, block: &Block, (by, time): (NodeId, Time), out: &mut Findings) {
+    pub fn execute(&mut self, block: &Block, (time, by): (Time, NodeId), out: &mut Findings) {
         self.height += 1;
         let breach = |property, detail| Violation {
             time,
@@ -53,12 +58,12 @@ impl Replay {
             detail,
         };
         let told = block.batch.transactions().iter().zip(&block.executed);
-        for (transaction, told) in told {
+        for (position, (transaction, told)) in told.enumerate() {
             if self.executed.get(transaction.id).is_some() {
                 continue;
             }
             self.executed.insert(transaction.id, ());
-            let (receipt, broken) = self.step(transaction);
+            let (receipt, broken) = self.step(transaction, position);
             for (invariant, detail) in broken {
                 out.add(breach(Property::Contract(invariant), detail));
             }
@@ -81,12 +86,32 @@ impl Replay {
     }
 
     /// Executes one transaction, and tells what is wrong with what it changes.
-    fn step(&mut self, transaction: &Transaction) -> (Receipt, Vec<Broken>) {
+    fn step(&mut self, transaction: &Transaction, position: usize) -> (Receipt, Vec<Broken>) {
         let (height, call) = (self.height, &transaction.call);
-        let (receipt, writes) = self.state.plan(height, call);
-        let broken = self.state.wrong_writes(height, call, (&receipt, &writes));
-        self.state.commit(height, &writes);
-        (receipt, broken)
+        let (policy, keyring) = match &self.execution {
+            Execution::OrderExecute => {
+                let (receipt, writes) = self.state.plan(height, call);
+                let broken = self.state.wrong_writes(height, call, (&receipt, &writes));
+                self.state.commit(height, &writes);
+                return (receipt, broken);
+            }
+            Execution::Validate { policy, keyring } => (policy, keyring),
+        };
+        let endorsement = transaction.endorsement.as_ref();
+        let broken = endorsement.map(|endorsement| {
+            let effects = &endorsement.effects;
+            let planned = (&effects.receipt, &effects.writes[..]);
+            self.state.wrong_writes(height, call, planned)
+        });
+        let at = Version {
+            height,
+            position: position as u32,
+        };
+        let (state, versions) = (&mut self.state, &mut self.versions);
+        let receipt = validate(endorsement, (policy, keyring), at, state, versions);
+        // What is not valid does not take effect, and need not be right.
+        let broken = broken.filter(|_| !matches!(receipt, Receipt::Refused(_)));
+        (receipt, broken.unwrap_or_default())
     }
 
     /// The run is over: looks at the state as a whole.

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
+use crate::chain::execution::Execution;
 use crate::chain::{Block, Executed, TransactionId};
 use crate::contract::State;
 use crate::protocol::{Offence, Report};
@@ -41,7 +42,7 @@ use violation::Findings;
 pub use violation::{KEPT_MAX, Property, Violation, Word};
 
 /// What must be known of a run before it begins.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckSetup {
     /// Consensus nodes, `n0` on; client hosts follow them.
     pub nodes: usize,
@@ -51,8 +52,6 @@ pub struct CheckSetup {
     /// nodes. Where nested instances report too, their views and places are not comparable and
     /// these reports are not judged.
     pub flat: bool,
-    /// The state in which the chain begins.
-    pub genesis: State,
 }
 
 /// What a protocol promises after healing.
@@ -100,15 +99,15 @@ impl Verdict {
 /// Watches a run for breaches of what was promised.
 #[derive(Clone, Debug)]
 pub struct Checks {
-    nodes: usize,
-    flat: bool,
+    setup: CheckSetup,
     /// The dishonest, and those that came back without their disk.
     deviating: PositionSet,
     up: Vec<bool>,
     chain: Chain,
-    replay: Replay,
     logs: Logs,
     progress: Progress,
+    /// Executes the chain again, if it is told where to begin.
+    replay: Option<Box<Replay>>,
     accused: PositionSet,
     findings: Findings,
     /// The height at which forgetting is next worth its while.
@@ -122,27 +121,45 @@ impl Checks {
     /// Nothing has happened yet.
     pub fn new(setup: CheckSetup) -> Self {
         Self {
-            deviating: setup.dishonest,
+            deviating: setup.dishonest.clone(),
             up: vec![true; setup.nodes],
             chain: Chain::new(setup.nodes),
-            replay: Replay::new(setup.genesis),
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
+            replay: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,
-            nodes: setup.nodes,
-            flat: setup.flat,
+            setup,
+        }
+    }
+
+    /// Executes the chain once more, from the state in which it begins, and judges every change.
+    #[must_use]
+    pub fn replaying(mut self, genesis: State, execution: Execution) -> Self {
+        self.replay = Some(Box::new(Replay::new(genesis, execution)));
+        self
+    }
+
+    /// Executes what is new of the canonical chain, as far as nothing is missing of it.
+    fn follow(&mut self) {
+        let Some(replay) = &mut self.replay else {
+            return;
+        };
+        while let Some(height) = replay.next()
+            && let Some((time, node, block)) = self.chain.decided(height)
+        {
+            replay.execute(block, (time, node), &mut self.findings);
         }
     }
 
     fn honest(&self, node: NodeId) -> bool {
-        node.index() < self.nodes && !self.deviating.contains(node.index())
+        node.index() < self.setup.nodes && !self.deviating.contains(node.index())
     }
 
     /// Nodes that never deviated.
     fn all_honest(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let nodes = (0..self.nodes).map(NodeId::at);
+        let nodes = (0..self.setup.nodes).map(NodeId::at);
         nodes.filter(|node| self.honest(*node))
     }
 
@@ -158,11 +175,11 @@ impl Checks {
             installed,
         };
         let fresh = self.chain.arrive(&arrival, &mut self.findings);
+        if fresh {
+            self.follow();
+        }
         if fresh && !installed {
             self.logs.commit(node, block.height);
-        }
-        if fresh {
-            self.execute();
         }
         if fresh && self.chain.top() >= self.forget_at {
             self.forget_at = self.chain.top() + FORGET_EVERY;
@@ -172,21 +189,12 @@ impl Checks {
         }
     }
 
-    /// Executes what is new of the canonical chain, as far as nothing is missing of it.
-    fn execute(&mut self) {
-        while let Some(height) = self.replay.next()
-            && let Some((block, seen)) = self.chain.first_decided(height)
-        {
-            self.replay.execute(block, seen, &mut self.findings);
-        }
-    }
-
     fn report(&mut self, now: Time, node: NodeId, report: &Report) {
         if let Report::Accuses { culprit, offence } = *report {
             self.accuse((now, node), culprit, offence);
             return;
         }
-        if !self.flat {
+        if !self.setup.flat {
             return;
         }
         let out = &mut self.findings;
@@ -221,7 +229,7 @@ impl Checks {
     }
 
     fn accuse(&mut self, (time, node): (Time, NodeId), culprit: NodeId, offence: Offence) {
-        let unjust = offence != Offence::Silence && !self.deviating.contains(culprit.index());
+        let unjust = offence.is_proof() && !self.deviating.contains(culprit.index());
         if unjust && self.accused.insert(culprit.index()) {
             self.findings.add(Violation {
                 time,
@@ -234,7 +242,7 @@ impl Checks {
     }
 
     fn restart(&mut self, node: NodeId, height: u64, amnesia: bool) {
-        if node.index() >= self.nodes {
+        if node.index() >= self.setup.nodes {
             return;
         }
         self.up[node.index()] = true;
@@ -264,7 +272,9 @@ impl Checks {
 
     /// The judgement. `end` is when the run ended, `totals` what its nodes counted.
     pub fn finish(mut self, end: Time, judge: &LivenessJudge, totals: &Totals) -> Verdict {
-        self.replay.finish(end, &mut self.findings);
+        if let Some(replay) = &self.replay {
+            replay.finish(end, &mut self.findings);
+        }
         for detail in miscounts(totals) {
             self.findings.add(accounting(end, detail));
         }
@@ -355,14 +365,17 @@ impl Observer for Checks {
                 self.chain.submit(transaction);
                 self.progress.submit(now, transaction.id);
             }
+            Event::Endorsed { transaction, .. } => self.chain.submit(transaction),
             Event::Answered {
                 transaction,
+                endorsed,
                 height,
                 executed,
                 ..
             } => {
                 self.progress.answer(now, *transaction);
-                self.answer((now, node, *transaction), *height, executed);
+                let ordered = endorsed.unwrap_or(*transaction);
+                self.answer((now, node, ordered), *height, executed);
             }
             Event::Decided { block } => self.arrive(now, node, block, false),
             Event::Installed { block } => self.arrive(now, node, block, true),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::*;
 use crate::base::crypto::Digest;
 use crate::chain::{Batch, Height, Transaction};
-use crate::contract::{SignedCall, State};
+use crate::contract::SignedCall;
 use crate::observe::story::{Story, batch, ms, transaction};
 use crate::sim::event::Volume;
 
@@ -22,7 +22,6 @@ fn setup(dishonest: &[usize]) -> CheckSetup {
         nodes: 4,
         dishonest: set,
         flat: true,
-        genesis: State::default(),
     }
 }
 

@@ -1,0 +1,1 @@
+//! Tests of the whole replica that a story cannot tell.
