@@ -257,12 +257,12 @@ impl SignedCall {
     }
 
     /// The signature of the doctor, the authority or the only caller.
-    pub(super) fn first(&self) -> Option<&Proof> {
+    pub fn first(&self) -> Option<&Proof> {
         self.first.as_ref()
     }
 
     /// The signature of the patient of a submission or the subject of an enrolment.
-    pub(super) fn second(&self) -> Option<&Proof> {
+    pub fn second(&self) -> Option<&Proof> {
         self.second.as_ref()
     }
 
@@ -329,7 +329,7 @@ impl Call {
     }
 
     /// What the holder of a new key signs.
-    pub(super) fn for_subject(&self) -> Option<Digest> {
+    pub fn for_subject(&self) -> Option<Digest> {
         self.messages()[1]
     }
 

@@ -11,6 +11,7 @@ mod determinism;
 mod elections;
 mod iraft;
 mod latency;
+pub(crate) mod oracle;
 mod population;
 
 use crate::protocol::iraft::Iraft;

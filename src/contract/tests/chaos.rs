@@ -14,8 +14,8 @@ use crate::contract::share;
 use crate::contract::tests::affairs::{key_change, newcomer};
 
 /// Names of things that may exist, and everybody who may ask.
-struct Chaos {
-    stage: Stage,
+pub(super) struct Chaos {
+    pub(super) stage: Stage,
     random: Random,
     rids: Vec<RecordId>,
     proposals: Vec<Arc<Draft>>,
@@ -28,7 +28,7 @@ struct Chaos {
 }
 
 impl Chaos {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let stage = Stage::new();
         Self {
             suspended: stage.doctor(0).0,
@@ -43,7 +43,7 @@ impl Chaos {
         }
     }
 
-    fn below(&mut self, bound: u64) -> u32 {
+    pub(super) fn below(&mut self, bound: u64) -> u32 {
         self.random.below(bound) as u32
     }
 
@@ -342,7 +342,7 @@ impl Chaos {
         right.unwrap_or_else(|| self.anybody())
     }
 
-    fn next(&mut self) -> SignedCall {
+    pub(super) fn next(&mut self) -> SignedCall {
         let (doctor, patient) = (self.doctor(), self.patient());
         match self.below(12) {
             0 | 1 => {
@@ -389,7 +389,7 @@ impl Chaos {
     }
 
     /// Remembers what an answer showed.
-    fn learn(&mut self, call: &SignedCall, receipt: &Receipt) {
+    pub(super) fn learn(&mut self, call: &SignedCall, receipt: &Receipt) {
         if let (Call::Order(order), Receipt::Found(answer)) = (call.call(), receipt) {
             self.searches.push(order.clone());
             self.handles = answer.rows.iter().map(|row| row.handle).collect();

@@ -5,6 +5,7 @@ mod chaos;
 mod consent;
 mod finding;
 mod guarding;
+mod judged;
 mod laws;
 mod life;
 mod plans;
