@@ -207,6 +207,6 @@ fn who_comes_back_by_a_snapshot_goes_on_in_the_same_state() {
 
 #[test]
 fn every_transaction_that_pbft_orders_is_answered_by_the_rules() {
-    let sum = judge_runs("{ pbft: { checkpoint_interval: 16 } }", 40..52);
+    let sum = judge_runs("{ pbft: { checkpoint_interval: 16, window: 64 } }", 40..52);
     assert!(sum.level > 30, "who was away catches up: {}", sum.level);
 }
