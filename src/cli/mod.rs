@@ -12,6 +12,7 @@ mod reproduce;
 mod results;
 mod run;
 mod say;
+mod study;
 mod sweep;
 
 use say::note;
@@ -97,6 +98,17 @@ enum Command {
         #[arg(long)]
         json: bool,
         /// Smaller networks and shorter runs.
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Study a single part, without consensus around it.
+    Study {
+        /// Which part.
+        part: study::Part,
+        /// Where to write CSV files, manifest and figures.
+        #[arg(short, long)]
+        out: Option<PathBuf>,
+        /// Less of everything.
         #[arg(long)]
         fast: bool,
     },
@@ -228,6 +240,9 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Merge { shards, out } => sweep::merge(&shards, &out),
         Command::Plot { dir, figure } => {
             let names = (!figure.is_empty()).then_some(&figure[..]);
+            if study::is_study(&dir) {
+                return study::redraw(&dir, names);
+            }
             let written = match crate::figure::redraw_reproduction(&dir, catalog::TARGETS, names)? {
                 Some(written) => written,
                 None => crate::figure::redraw(&dir, names)?,
@@ -243,6 +258,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             gauge::gauge(json, fast, quiet);
             Ok(())
         }
+        Command::Study { part, out, fast } => study::study(part, out.as_deref(), fast, quiet),
         Command::List { kind } => {
             explain::list(kind);
             Ok(())

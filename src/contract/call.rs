@@ -301,15 +301,20 @@ impl SignedCall {
         }
     }
 
-    /// The kind of call, in a word.
+    /// The kind of call, in a word. A submission that replaces a record amends it.
     pub fn kind(&self) -> &'static str {
-        self.call.kind()
+        match &self.call {
+            Call::Submit(draft) if draft.content().supersedes.is_some() => "amend",
+            Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } | Call::Order(_) => {
+                self.call.kind()
+            }
+        }
     }
 }
 
 impl Call {
-    /// The kind of call.
-    fn kind(&self) -> &'static str {
+    /// The kind of call, which is also the action in its bytes.
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Submit(_) => "submit",
             Self::Propose(_) => "propose",

@@ -14,6 +14,7 @@ use super::identity::{
     PatientId, Standing,
 };
 use super::message::Message;
+use super::names::Names;
 use crate::base::crypto::{Digest, PublicKey};
 
 /// A registered party: what it is and its place in the directory.
@@ -100,10 +101,10 @@ pub(super) struct Directory {
     doctors: Vec<Member<DoctorId, Doctor>>,
     patients: Vec<Member<PatientId, Patient>>,
     more: BTreeMap<u32, More>,
-    by_ca: BTreeMap<AuthorityId, u32>,
-    by_hid: BTreeMap<HospitalId, u32>,
-    by_did: BTreeMap<DoctorId, u32>,
-    by_pid: BTreeMap<PatientId, u32>,
+    by_ca: Names<AuthorityId>,
+    by_hid: Names<HospitalId>,
+    by_did: Names<DoctorId>,
+    by_pid: Names<PatientId>,
     licences: BTreeSet<String>,
 }
 
@@ -155,7 +156,8 @@ impl Directory {
 
     /// Ends the word of a registered authority at a height.
     pub(super) fn expel(&mut self, id: &AuthorityId, height: u64) -> Place {
-        let at = self.by_ca[id];
+        let at = self.by_ca.get(id);
+        let at = at.expect("who is expelled is there");
         self.offices[at as usize].revoked = Some(height);
         Place::Authority(at)
     }
@@ -242,7 +244,7 @@ impl Directory {
     /// they have given up.
     pub(super) fn place(&self, party: &Party) -> Result<Place, Code> {
         Ok(match party {
-            Party::Authority(id) => Place::Authority(*self.by_ca.get(id).ok_or(Code::UnknownCa)?),
+            Party::Authority(id) => Place::Authority(self.by_ca.get(id).ok_or(Code::UnknownCa)?),
             Party::Hospital(id) => Place::Hospital(self.hospital(id)?),
             Party::Doctor(id) => Place::Doctor(self.doctor(id)?),
             Party::Patient(id) => Place::Patient(self.patient(id)?),
@@ -251,17 +253,17 @@ impl Directory {
 
     /// The place of a hospital.
     pub(super) fn hospital(&self, id: &HospitalId) -> Result<u32, Code> {
-        self.by_hid.get(id).copied().ok_or(Code::UnknownHospital)
+        self.by_hid.get(id).ok_or(Code::UnknownHospital)
     }
 
     /// The place of a doctor.
     pub(super) fn doctor(&self, id: &DoctorId) -> Result<u32, Code> {
-        self.by_did.get(id).copied().ok_or(Code::UnknownDoctor)
+        self.by_did.get(id).ok_or(Code::UnknownDoctor)
     }
 
     /// The place of a patient.
     pub(super) fn patient(&self, id: &PatientId) -> Result<u32, Code> {
-        let at = self.by_pid.get(id).copied().ok_or(Code::UnknownPatient)?;
+        let at = self.by_pid.get(id).ok_or(Code::UnknownPatient)?;
         if self.patients[at as usize].id != *id {
             return Err(Code::PatientClosed);
         }
@@ -270,7 +272,7 @@ impl Directory {
 
     /// Whether a patient has or had this name.
     pub(super) fn is_pseudonym(&self, id: &PatientId) -> bool {
-        self.by_pid.contains_key(id)
+        self.by_pid.get(id).is_some()
     }
 
     /// All names of a patient, the present one first.
@@ -292,15 +294,15 @@ impl Directory {
     /// What is known of a name that a patient has given up.
     fn former(&self, pid: &PatientId) -> Option<&Former> {
         let at = self.by_pid.get(pid)?;
-        let former = &self.more.get(at)?.former;
+        let former = &self.more.get(&at)?.former;
         former.iter().find(|former| former.pid == *pid)
     }
 
     /// The name that a patient took instead of this one.
     pub(super) fn successor(&self, pid: &PatientId) -> Option<&PatientId> {
         let at = self.by_pid.get(pid)?;
-        let names = self.more.get(at)?.former.iter().map(|former| &former.pid);
-        let names = names.chain([self.pid_at(*at)]);
+        let names = self.more.get(&at)?.former.iter().map(|former| &former.pid);
+        let names = names.chain([self.pid_at(at)]);
         names.skip_while(|name| *name != pid).nth(1)
     }
 
@@ -457,7 +459,7 @@ impl Directory {
     /// Everybody by every name, with the entry.
     #[cfg(test)]
     pub(super) fn entries(&self) -> Vec<(Party, Digest)> {
-        let closed = self.by_pid.keys().filter_map(|pid| {
+        let closed = self.by_pid.iter().filter_map(|pid| {
             let entry = self.closed_entry(pid)?;
             Some((Party::Patient(*pid), entry))
         });

@@ -61,6 +61,30 @@ impl PatientId {
     }
 }
 
+impl AsRef<Digest> for AuthorityId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
+impl AsRef<Digest> for HospitalId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
+impl AsRef<Digest> for DoctorId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
+impl AsRef<Digest> for PatientId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// Any party that can sign.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Party {

@@ -14,7 +14,7 @@ use super::records::{Record, Status};
 use super::register::Registration;
 use super::rules::Authentication;
 use super::view::{Key, View};
-use super::write::{Change, Write};
+use super::write::{Change, Write, payload};
 use super::{Receipt, State};
 use crate::base::crypto::{Digest, Signature};
 
@@ -147,7 +147,7 @@ impl State {
             }
             Change::Identity(registration) => self.check_registration(registration, wrongs),
             Change::Nonce { by, nonce, .. } => {
-                let fresh = !self.used.contains(&(*by, *nonce));
+                let fresh = !self.used.contains(*by, *nonce);
                 wrongs.unless(fresh, Invariant::Transitions, || {
                     format!("the number {nonce} is used twice")
                 });
@@ -157,8 +157,8 @@ impl State {
                 doctor,
                 patient,
             } => {
-                let payload = (*patient, *doctor, draft.content().payload_hash);
-                let fresh = !self.payloads.contains(&payload);
+                let payload = payload(draft, *doctor, *patient);
+                let fresh = self.payloads.get(&payload).is_none();
                 wrongs.unless(fresh, Invariant::Transitions, || {
                     format!(
                         "the document of {:?} is recorded twice",
@@ -302,8 +302,8 @@ impl State {
         let records = self.records.iter().enumerate();
         let found = records.filter(|(_, record)| record.status.is_found());
         let cases = found.map(|(at, record)| {
-            let summary = &record.draft.content().summary;
-            (at as u32, record.patient, &**summary)
+            let content = record.draft.content();
+            (at as u32, &content.rid, record.patient, &*content.summary)
         });
         let exact = self.index.is_of(cases);
         wrongs.unless(exact, Invariant::Index, || {

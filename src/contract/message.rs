@@ -110,6 +110,12 @@ impl Message {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RecordId(pub Digest);
 
+impl AsRef<Digest> for RecordId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// What sort of document a record is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum RecordKind {

@@ -27,6 +27,7 @@ pub mod error;
 pub mod identity;
 pub mod invariants;
 pub mod message;
+mod names;
 mod order;
 mod popularity;
 pub mod population;
@@ -45,10 +46,10 @@ pub mod view;
 pub mod wire;
 pub mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-pub use author::{Author, AuthorSettings, Mix};
+pub use author::{Author, AuthorSettings, Mix, Wish};
 pub use call::{Call, SignedCall};
 pub use error::Code;
 pub use population::Population;
@@ -60,6 +61,7 @@ pub use write::Write;
 use crate::base::crypto::{Digest, Hasher};
 use access::{Access, Emergencies, Grant, GrantId, Mail};
 use message::RecordId;
+use names::{Names, Numbers};
 use records::Record;
 use share::{Share, ShareId};
 use table::Table;
@@ -107,8 +109,8 @@ pub struct State {
     rules: Rules,
     directory: Arc<identity::Directory>,
     records: Table<RecordId, Record>,
-    /// Documents that a doctor has recorded for a patient: patient and doctor by place.
-    payloads: BTreeSet<(u32, u32, Digest)>,
+    /// Documents that a doctor has recorded for a patient, see [`write::payload`].
+    payloads: Names<Digest>,
     grants: Table<GrantId, Grant>,
     audit: Vec<Access>,
     /// By doctor.
@@ -120,7 +122,7 @@ pub struct State {
     /// What was answered to whom, as far as the rules count and remember it.
     usage: BTreeMap<identity::Place, search::Usage>,
     /// The numbers that each party has used.
-    used: BTreeSet<(identity::Place, u64)>,
+    used: Numbers,
     tree: Tree,
     /// Empty; kept between calls for its memory.
     writes: Vec<Write>,

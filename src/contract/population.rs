@@ -45,7 +45,7 @@ struct People {
 /// Hospitals that share a region, about.
 const HOSPITALS_PER_REGION: u32 = 4;
 /// Specialties that doctors are dealt to.
-const SPECIALTIES: u32 = 8;
+pub(super) const SPECIALTIES: u32 = 8;
 
 impl Population {
     /// A population of these sizes, of which none is zero, and of at least two patients, so that

@@ -23,6 +23,12 @@ use crate::base::crypto::{Digest, Hasher};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ShareId(pub Digest);
 
+impl AsRef<Digest> for ShareId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// How far a sharing has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {

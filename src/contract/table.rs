@@ -1,28 +1,29 @@
 //! Entries by name, in the order in which they came.
 
-use std::collections::BTreeMap;
+use super::names::Names;
+use crate::base::crypto::Digest;
 
 /// Named entries. Each keeps the place at which it came for ever, so that what refers to it need
 /// not look up its name.
 #[derive(Clone, Debug)]
 pub(super) struct Table<Name, Entry> {
     all: Vec<Entry>,
-    places: BTreeMap<Name, u32>,
+    places: Names<Name>,
 }
 
-impl<Name: Ord, Entry> Default for Table<Name, Entry> {
+impl<Name, Entry> Default for Table<Name, Entry> {
     fn default() -> Self {
         Self {
             all: Vec::new(),
-            places: BTreeMap::new(),
+            places: Names::default(),
         }
     }
 }
 
-impl<Name: Ord, Entry> Table<Name, Entry> {
+impl<Name: Copy + Eq + AsRef<Digest>, Entry> Table<Name, Entry> {
     /// The entry of this name and its place.
     pub(super) fn find(&self, name: &Name) -> Option<(u32, &Entry)> {
-        let at = *self.places.get(name)?;
+        let at = self.places.get(name)?;
         Some((at, &self.all[at as usize]))
     }
 

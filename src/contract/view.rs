@@ -23,7 +23,7 @@ use super::register::Registration;
 use super::rules::Rules;
 use super::search::{Handle, MATCHES_MAX, Matches, Query, Usage, salt};
 use super::share::{Share, ShareId};
-use super::write::{Change, Write};
+use super::write::{Change, Write, payload};
 use super::{Receipt, State};
 use crate::base::crypto::{Digest, Hasher, PublicKey};
 
@@ -67,33 +67,34 @@ pub enum Key {
 impl Key {
     /// Where the entry stands in a tree of all entries: no two keys have the same digest.
     pub fn digest(&self) -> Digest {
+        // With a word of up to seven letters this takes a single step of the digest.
         let named = |kind: &str, name: &Digest| Hasher::new(kind).digest(name).finish();
         match self {
-            Self::Authority(id) => named("authority key", &id.0),
-            Self::Hospital(id) => named("hospital key", &id.0),
-            Self::Doctor(id) => named("doctor key", &id.0),
+            Self::Authority(id) => named("ca key", &id.0),
+            Self::Hospital(id) => named("hid key", &id.0),
+            Self::Doctor(id) => named("did key", &id.0),
             Self::Licence(licence) => named("licence key", licence),
-            Self::Patient(id) => named("patient key", &id.0),
+            Self::Patient(id) => named("pid key", &id.0),
             Self::Roll => Hasher::new("roll key").finish(),
             Self::Nonce(party, nonce) => {
                 let (kind, id) = party.parts();
                 let hasher = Hasher::new("nonce key").number(kind).digest(id);
                 hasher.number(*nonce).finish()
             }
-            Self::Record(rid) => named("record key", &rid.0),
+            Self::Record(rid) => named("rid key", &rid.0),
             Self::Payload(payload) => named("payload key", payload),
-            Self::Grant(gid) => named("grant key", &gid.0),
+            Self::Grant(gid) => named("gid key", &gid.0),
             Self::Usage(party) => {
                 let (kind, id) = party.parts();
                 Hasher::new("usage key").number(kind).digest(id).finish()
             }
-            Self::Access(order) => named("access key", order),
+            Self::Access(order) => named("aud key", order),
             Self::Emergencies(did) => named("emergencies key", &did.0),
             Self::Mail(pid, order) => {
                 let hasher = Hasher::new("mail key").digest(&pid.0);
                 hasher.digest(order).finish()
             }
-            Self::Share(sid) => named("share key", &sid.0),
+            Self::Share(sid) => named("sid key", &sid.0),
             Self::Call(call) => named("call key", call),
         }
     }
@@ -391,7 +392,7 @@ impl<'s> View<'s> {
     pub(super) fn has_used(&mut self, place: Place, nonce: u64) -> bool {
         let state = self.state;
         self.note(|| Key::Nonce(state.directory.party(place), nonce));
-        state.used.contains(&(place, nonce))
+        state.used.contains(place, nonce)
     }
 
     /// The record of a name.
@@ -403,8 +404,8 @@ impl<'s> View<'s> {
     /// Whether a doctor has recorded a document for a patient before.
     pub(super) fn has_payload(&mut self, draft: &Draft, doctor: u32, patient: u32) -> bool {
         self.note(|| Key::payload(draft));
-        let payload = (patient, doctor, draft.content().payload_hash);
-        self.state.payloads.contains(&payload)
+        let payload = payload(draft, doctor, patient);
+        self.state.payloads.get(&payload).is_some()
     }
 
     /// The grant of a name.

@@ -3,7 +3,7 @@
 //! Writes carry no height: the height at which they are committed is stamped on them. Plans of
 //! one call made at different heights are the same as long as they read the same entries.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::State;
 use super::access::{Access, Grant, Mail};
@@ -14,7 +14,7 @@ use super::register::Registration;
 use super::search::Seen;
 use super::share::Share;
 use super::view::Key;
-use crate::base::crypto::{Digest, Hasher};
+use crate::base::crypto::{Digest, Hasher, Joint};
 
 /// A new entry of the state, or the new content of one. It has no parts that others may change.
 #[derive(Clone, Debug)]
@@ -100,6 +100,15 @@ impl Write {
     }
 }
 
+/// The name under which the state remembers that a doctor has recorded a document for a patient.
+pub(super) fn payload(draft: &Draft, doctor: u32, patient: u32) -> Digest {
+    static JOINT: LazyLock<Joint> = LazyLock::new(|| Joint::new("payload"));
+    let mut parties = Digest::ZERO;
+    parties.0[..4].copy_from_slice(&doctor.to_be_bytes());
+    parties.0[4..8].copy_from_slice(&patient.to_be_bytes());
+    JOINT.join(0, &draft.content().payload_hash, &parties)
+}
+
 impl State {
     /// Puts planned writes into the state at a height. The plan was made on this state, or on one
     /// that had the same in every entry that the plan read.
@@ -115,7 +124,7 @@ impl State {
                 self.tree.append(digest);
             }
             Change::Nonce { by, nonce, .. } => {
-                self.used.insert((*by, *nonce));
+                self.used.insert(*by, *nonce);
             }
             Change::Identity(registration) => self.register(height, registration),
             Change::Licence(_) => {}
@@ -125,8 +134,8 @@ impl State {
                 doctor,
                 patient,
             } => {
-                let payload = (*patient, *doctor, draft.content().payload_hash);
-                self.payloads.insert(payload);
+                let payload = payload(draft, *doctor, *patient);
+                self.payloads.insert(payload, 0);
             }
             Change::Grant(grant) => self.put_grant(grant),
             Change::Access(access) => {
@@ -186,7 +195,7 @@ impl State {
         let was = old.is_some_and(|old| old.status.is_found());
         let case = &record.draft.content().summary;
         match (was, record.status.is_found()) {
-            (false, true) => self.index.insert(at, record.patient, case),
+            (false, true) => self.index.insert(at, &rid, record.patient, case),
             (true, false) => self.index.remove(at, case),
             (true, true) | (false, false) => {}
         }

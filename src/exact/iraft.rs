@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{FREE, ONE_BY_ONE, ONE_THREAD, constant, outcome, scenario, yaml};
+use crate::base::crypto::{Crypto, Digest};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
 use crate::observe::checks::Word;
@@ -253,5 +254,37 @@ fn hardened_survives_every_number_of_liars_it_promises_to() {
                 assert_eq!(outcome.summary.convicted_wrongly, 0, "{what}");
             }
         }
+    }
+}
+
+/// What was decided, by whom and when.
+#[derive(Default, PartialEq, Debug)]
+struct Decided(Vec<(Time, NodeId, Digest)>);
+
+impl Observer for Decided {
+    fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
+        if let Event::Decided { block } = event {
+            self.0.push((now, node, block.digest));
+        }
+    }
+}
+
+#[test]
+fn real_signatures_change_nothing_but_the_work() {
+    let load = "workload: { rate: 100/s, patients: 30, doctors: 3, retry: 300ms }";
+    for profile in ["paper", "hardened", "sync"] {
+        let config = format!("{{ iraft: {{ profile: {profile}, delta: 20ms }} }}");
+        let liars = "adversaries:\n  - equivocate: { nodes: [0, 1], during: [600ms] }";
+        let text = yaml(7, &config, "2s", &[FREE, load, liars]);
+        let decided = [Crypto::Modelled, Crypto::Ed25519].map(|crypto| {
+            let mut scenario = scenario(&text, 9);
+            scenario.crypto = crypto;
+            let mut decided = Decided::default();
+            let outcome = outcome(&scenario, ONE_THREAD, Some(&mut decided));
+            assert_eq!(outcome.summary.convicted_wrongly, 0);
+            decided
+        });
+        assert!(decided[0].0.len() > 20);
+        assert_eq!(decided[0], decided[1], "{profile}");
     }
 }

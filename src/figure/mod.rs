@@ -15,6 +15,7 @@ mod png;
 mod report;
 mod reproduction;
 mod series;
+pub mod study;
 mod theme;
 mod timeline;
 

@@ -15,8 +15,14 @@ const ENDORSERS: usize = 2;
 const RETRIES: u32 = 5;
 const BACKOFF: Span = Span::from_millis(100);
 
+/// Reads the key `execution`, if it is there.
+pub fn field<'t>(reader: &mut Reader<'t>, fields: Fields<'t>, nodes: Option<usize>) -> Execution {
+    let read = |reader: &mut Reader<'t>, node| execution(reader, node, nodes);
+    reader.or(fields, "execution", Execution::OrderExecute, read)
+}
+
 /// Reads a name, or a map from the name to its settings.
-pub fn execution<'t>(
+fn execution<'t>(
     reader: &mut Reader<'t>,
     node: &'t Node,
     nodes: Option<usize>,

@@ -9,6 +9,7 @@ pub(crate) mod expect;
 pub(crate) mod law;
 pub(crate) mod nearest;
 pub(crate) mod network;
+mod outlook;
 pub(crate) mod predict;
 pub mod protocol;
 pub(crate) mod read;

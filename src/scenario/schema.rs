@@ -12,7 +12,7 @@ use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
 use crate::base::units::{Bandwidth, Rate, Ratio};
 use crate::chain::policy::Policy;
-use crate::contract::Rules;
+use crate::contract::{Mix, Rules};
 use crate::protocol::mempool::BatchRule;
 
 /// One run but for its code: the network, the machines, the load, and what goes wrong.
@@ -148,6 +148,8 @@ pub struct Workload {
     /// equally.
     #[serde(serialize_with = "as_thousandths")]
     pub zipf: u32,
+    /// Whether every record is of a pseudonym of its own.
+    pub pid_per_record: bool,
     /// Transactions that the contract must refuse.
     pub invalid: Ratio,
     /// How many equal answers a client waits for.
@@ -176,25 +178,6 @@ pub enum Load {
         /// The mean time between an answer and the next request.
         think: Span,
     },
-}
-
-/// Weights of the kinds of call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Mix {
-    /// Doctor and patient enter a record together.
-    pub submit: u32,
-    /// A doctor proposes a record, or a patient answers a proposal.
-    pub propose: u32,
-    /// A doctor searches for cases.
-    pub search: u32,
-    /// A patient grants a doctor access.
-    pub grant: u32,
-    /// A patient revokes a grant.
-    pub revoke: u32,
-    /// A record is read.
-    pub access: u32,
-    /// A patient shares a record with another hospital.
-    pub share: u32,
 }
 
 /// How many equal answers a client waits for.
@@ -445,21 +428,6 @@ pub(crate) enum Target {
     Fault(usize),
     /// Those of the adversary listed at this place.
     Adversary(usize),
-}
-
-impl Mix {
-    /// The kinds of call with their weights, in a fixed order.
-    pub fn weights(&self) -> [(&'static str, u32); 7] {
-        [
-            ("submit", self.submit),
-            ("propose", self.propose),
-            ("search", self.search),
-            ("grant", self.grant),
-            ("revoke", self.revoke),
-            ("access", self.access),
-            ("share", self.share),
-        ]
-    }
 }
 
 impl Behaviour {

@@ -7,7 +7,7 @@ use super::network;
 use super::predict;
 use super::protocol::ProtocolSpec;
 use super::reader::{Fields, Reader};
-use super::schema::{Choice, Execution, Machine, Scenario};
+use super::schema::{Choice, Machine, Scenario};
 use super::tree::{Node, Step, Value, parse_path};
 use super::trouble;
 use super::workload;
@@ -112,12 +112,7 @@ pub fn scenario<'t>(
         workload::workload(reader, node, byzantine)
     });
     let contract = reader.or(fields, "contract", Rules::default(), contract::contract);
-    let execution = reader.or(
-        fields,
-        "execution",
-        Execution::OrderExecute,
-        |reader, node| execution::execution(reader, node, around.nodes),
-    );
+    let execution = execution::field(reader, fields, around.nodes);
     let trouble = trouble::trouble(reader, fields, around, network.as_ref());
     let expect = expect_of(reader, fields, known);
     let mut scenario = Scenario {

@@ -257,15 +257,18 @@ fn plan(seed: u64) -> Plan {
         warmup: Time::ZERO + Span::from_millis(4),
         until: Time::ZERO + Span::from_millis(30),
         trace: coin(2) == 0,
-        execution: if coin(2) == 0 {
-            Execution::OrderExecute
-        } else {
-            Execution::Validate {
-                policy: Policy::all(1 + coin(nodes as u64) as usize),
-                retries: coin(3) as u32,
-                backoff: Span::from_micros(1 + coin(3_000)),
-            }
-        },
+        execution: execution(nodes, &mut coin),
+    }
+}
+
+fn execution(nodes: usize, coin: &mut impl FnMut(u64) -> u64) -> Execution {
+    if coin(2) == 0 {
+        return Execution::OrderExecute;
+    }
+    Execution::Validate {
+        policy: Policy::all(1 + coin(nodes as u64) as usize),
+        retries: coin(3) as u32,
+        backoff: Span::from_micros(1 + coin(3_000)),
     }
 }
 

@@ -28,6 +28,12 @@ use crate::base::crypto::{Digest, Hasher};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct GrantId(pub Digest);
 
+impl AsRef<Digest> for GrantId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// To whom a patient grants access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Grantee {

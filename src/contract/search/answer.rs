@@ -6,6 +6,7 @@ use super::find::Work;
 use super::index::Index;
 use super::query::Query;
 use crate::base::crypto::{Digest, Hasher};
+use crate::base::random::mix;
 use crate::contract::error::Code;
 use crate::contract::message::RecordId;
 use crate::contract::summary::Summary;
@@ -27,7 +28,8 @@ pub struct Row {
     pub suspect: bool,
 }
 
-/// The name of a row: 128 bits of a digest of the salt of its answer and the name of its record.
+/// The name of a row in its answer: the number of the row in two bytes, and 112 bits of a digest
+/// of the salt of the answer and the name of the record.
 pub type Handle = [u8; 16];
 
 /// What a search finds.
@@ -77,7 +79,7 @@ impl Index {
     fn has_patients(&self, places: &[u32], floor: usize) -> bool {
         let mut patients = Vec::with_capacity(floor);
         for place in places {
-            let patient = self.case(*place).patient;
+            let patient = self.patient(*place);
             if !patients.contains(&patient) {
                 patients.push(patient);
             }
@@ -105,56 +107,63 @@ impl Matches {
         (self.places.len() / self.floor * self.floor) as u32
     }
 
-    /// The rows of a page by handle and place, in the order of the handles. Refuses a page that
-    /// the answer does not have.
-    pub fn page(
-        &self,
-        page: u16,
-        salt: &Digest,
-        rid: impl Fn(u32) -> RecordId,
-    ) -> Result<Vec<(Handle, u32)>, Code> {
+    /// The places of the records on a page, and the number of the first of them. Refuses a page
+    /// that the answer does not have.
+    pub fn page(&self, index: &Index, page: u16, salt: &Digest) -> Result<(u16, Vec<u32>), Code> {
         let from = usize::from(page) * PAGE;
         let to = (from + PAGE).min(self.about() as usize);
         if from >= to {
             return Err(Code::BadPage);
         }
-        let mut rows = self.named(salt, rid);
+        let mut order = self.order(index, salt);
         // Only the page itself is sorted; what comes before and after is only set apart.
-        if to < rows.len() {
-            rows.select_nth_unstable(to);
-            rows.truncate(to);
+        if to < order.len() {
+            order.select_nth_unstable(to);
+            order.truncate(to);
         }
         if from > 0 {
-            rows.select_nth_unstable(from);
-            rows.drain(..from);
+            order.select_nth_unstable(from);
         }
-        rows.sort_unstable();
-        Ok(rows)
+        order[from..].sort_unstable();
+        let places = order[from..].iter().map(|(_, place)| *place);
+        Ok((from as u16, places.collect()))
     }
 
-    /// The place of the record that the answer calls by this handle.
+    /// The place of the record that an answer calls by this handle. The number in it is that of a
+    /// row when it was told; the record is still the same if others have come or gone since.
     pub fn named_by(
         &self,
-        handle: &Handle,
+        name: &Handle,
         salt: &Digest,
         rid: impl Fn(u32) -> RecordId,
     ) -> Option<u32> {
-        let rows = self.named(salt, rid);
-        let before = rows.iter().filter(|(other, _)| other < handle).count();
-        let mut rows = rows.iter().filter(|(other, _)| other == handle);
-        let (_, place) = rows.next().filter(|_| before < self.about() as usize)?;
-        Some(*place)
+        let number = u16::from_be_bytes([name[0], name[1]]);
+        let mut places = self.places.iter().copied();
+        places.find(|&place| *name == handle(number, salt, &rid(place)))
     }
 
-    /// All records with their handles.
-    fn named(&self, salt: &Digest, rid: impl Fn(u32) -> RecordId) -> Vec<(Handle, u32)> {
-        // The label and the salt fill the first block of the digest, which all handles share.
-        let salted = Hasher::new("row of an answer").digest(salt);
-        let named = self.places.iter().map(|&place| {
-            let digest = salted.clone().digest(&rid(place).0).finish();
-            let handle = digest.0[..16].try_into();
-            (handle.expect("a digest has 32 bytes"), place)
-        });
-        named.collect()
+    /// All records with what they are ordered by. Who has the salt but does not know all records
+    /// that match cannot tell the order, and learns nothing about names from it.
+    fn order(&self, index: &Index, salt: &Digest) -> Vec<(u64, u32)> {
+        let tags = self.places.iter().map(|&place| index.tag(place));
+        let all = tags
+            .clone()
+            .fold(0, |sum: u64, tag| sum.wrapping_add(mix(0, tag)));
+        let key = Hasher::new("order of an answer").digest(salt).number(all);
+        let key = key.finish().prefix();
+        let places = self.places.iter();
+        places
+            .zip(tags)
+            .map(|(&place, tag)| (mix(key, tag), place))
+            .collect()
     }
+}
+
+/// The name of the row with a number.
+pub fn handle(number: u16, salt: &Digest, rid: &RecordId) -> Handle {
+    let digest = Hasher::new("row of an answer").digest(salt).digest(&rid.0);
+    let mut handle = [0; 16];
+    handle.copy_from_slice(&digest.finish().0[..16]);
+    handle[..2].copy_from_slice(&number.to_be_bytes());
+    handle
 }

@@ -1,11 +1,12 @@
 //! Which records fulfil all conditions of a query.
 //!
-//! The condition with the fewest candidates leads, chunk by chunk. Where it has few, each is
-//! looked at; where it has many, bitmaps are intersected. So a query takes at most one pass over a
-//! bitmap for each feature it names, and mostly no more than its most selective condition.
+//! The condition with the fewest candidates leads, chunk by chunk. Its candidates are intersected
+//! with those of the other conditions where that is cheap, and looked at where not. So a query
+//! takes at most one pass over a bitmap for each feature it names, mostly no more than its most
+//! selective condition, and none beyond where enough is found.
 
 use super::index::{Case, Index};
-use super::postings::{Block, Chunk, Postings, WORDS, join, split};
+use super::postings::{Block, Chunk, Postings, join, split};
 use super::query::{Condition, Feature, Query};
 
 /// What finding took, in the steps that make up its time.
@@ -17,8 +18,8 @@ pub struct Work {
     pub looked: u64,
     /// Places in lists that were merged or intersected.
     pub listed: u64,
-    /// Words of bitmaps that were merged or intersected.
-    pub words: u64,
+    /// Bitmaps over a chunk that were merged or intersected.
+    pub bitmaps: u64,
 }
 
 /// The records that fulfil one condition: all that are in one of these sets.
@@ -41,14 +42,23 @@ struct Bounds {
     outcomes: u8,
 }
 
-/// The places of a chunk that are in one of several sets.
-enum Union<'a> {
-    One(&'a Chunk),
-    Block(Box<Block>),
-}
+/// How many places of a list can be intersected in the time that one candidate is looked at.
+const LOOK_COST: usize = 4;
+/// How many places of a list can be intersected in the time that a bitmap is.
+const BITMAP_COST: usize = 400;
+/// Candidates in a chunk that are looked at in any case: intersecting takes a pass over the chunk.
+const LOOKED_MIN: usize = 512;
+/// Sets in a chunk up to which a candidate is looked up in each.
+const LOOKUPS_MAX: usize = 8;
 
-/// Candidates in a chunk up to which each is looked at.
-const LOOKED_MAX: usize = 512;
+/// What is asked of every candidate in a chunk.
+struct Filter<'a> {
+    /// From the first place of the chunk on.
+    cases: &'a [Case],
+    bounds: Option<Bounds>,
+    /// One of each of these must hold the candidate.
+    lookups: Vec<Vec<&'a Chunk>>,
+}
 
 /// A search for the records that fulfil all conditions, under way.
 struct Finding<'a> {
@@ -87,7 +97,7 @@ impl Index {
     }
 }
 
-impl Finding<'_> {
+impl<'a> Finding<'a> {
     fn run(&mut self) {
         self.sources.sort_by_key(|source| source.len);
         let sets = self.sources.iter().map(|source| source.sets.len() as u64);
@@ -101,51 +111,95 @@ impl Finding<'_> {
 
     /// Adds the places in the chunk of a key.
     fn visit(&mut self, key: u16) {
-        let Some(lead) = self.sources.first() else {
+        let Some((lead, others)) = self.sources.split_first() else {
             return;
         };
-        let chunks = lead.chunks(key);
-        match chunks.iter().map(|chunk| chunk.len()).sum() {
-            0 => {}
-            1..=LOOKED_MAX => self.look(key, &chunks),
-            _ => self.intersect(key, &chunks),
+        let lead = lead.chunks(key);
+        let candidates: usize = lead.iter().map(|chunk| chunk.len()).sum();
+        if candidates == 0 {
+            return;
+        }
+        let mut crossed = Vec::new();
+        let mut filter = Filter {
+            cases: self.index.cases_from(join(key, 0)),
+            bounds: None,
+            lookups: Vec::new(),
+        };
+        for other in others {
+            let few = candidates <= LOOKED_MIN;
+            if few && other.bounded {
+                filter.bounds = Some(self.bounds);
+                continue;
+            }
+            let chunks = other.chunks(key);
+            if chunks.is_empty() {
+                return;
+            }
+            match few || cost(&chunks) > LOOK_COST * candidates {
+                true if other.bounded => filter.bounds = Some(self.bounds),
+                true if chunks.len() <= LOOKUPS_MAX => filter.lookups.push(chunks),
+                true | false => crossed.push(chunks),
+            }
+        }
+        if crossed.is_empty() && candidates <= LOOKED_MIN {
+            self.look(key, &lead, &filter);
+        } else {
+            self.intersect(key, (&lead, &crossed), &filter);
         }
     }
 
     /// Looks at every candidate.
-    fn look(&mut self, key: u16, chunks: &[&Chunk]) {
-        let mut filters = Vec::new();
-        for other in self.sources[1..].iter().filter(|other| !other.bounded) {
-            match other.union(key, &mut self.work) {
-                Some(filter) => filters.push(filter),
-                None => return,
-            }
-        }
+    fn look(&mut self, key: u16, lead: &[&Chunk], filter: &Filter<'a>) {
         let mut lows = Vec::new();
-        chunks.iter().for_each(|chunk| chunk.list(&mut lows));
-        if chunks.len() > 1 {
+        lead.iter().for_each(|chunk| chunk.list(&mut lows));
+        if lead.len() > 1 {
             lows.sort_unstable();
             lows.dedup();
         }
-        self.work.looked += lows.len() as u64;
-        let fitting = lows.into_iter().filter(|&low| {
-            let case = self.index.case(join(key, low));
-            self.bounds.hold(case) && filters.iter().all(|filter| filter.contains(low))
-        });
-        let room = self.limit - self.found.len();
-        self.found
-            .extend(fitting.take(room).map(|low| join(key, low)));
+        self.add(key, lows.into_iter(), filter);
     }
 
-    /// Intersects the candidates with what fulfils the other conditions.
-    fn intersect(&mut self, key: u16, chunks: &[&Chunk]) {
-        let mut block = union(chunks, &mut self.work);
-        for other in &self.sources[1..] {
-            other.restrict(&mut block, key, &mut self.work);
+    /// Intersects the candidates with what fulfils other conditions.
+    fn intersect(
+        &mut self,
+        key: u16,
+        (lead, crossed): (&[&Chunk], &[Vec<&Chunk>]),
+        filter: &Filter<'a>,
+    ) {
+        let mut block = self.union(lead);
+        for other in crossed {
+            match other[..] {
+                [Chunk::Many(bitmap, _)] => {
+                    self.work.bitmaps += 1;
+                    block.keep(bitmap);
+                }
+                ref several => block.keep(&self.union(several)),
+            }
         }
+        self.add(key, block.iter(), filter);
+    }
+
+    /// What is in any of the chunks.
+    fn union(&mut self, chunks: &[&Chunk]) -> Block {
+        let mut block = Block::EMPTY;
+        for chunk in chunks {
+            match chunk {
+                Chunk::Few(list) => self.work.listed += list.len() as u64,
+                Chunk::Many(..) => self.work.bitmaps += 1,
+            }
+            block.add(chunk);
+        }
+        block
+    }
+
+    /// Adds the candidates that pass the filter, as long as there is room.
+    fn add(&mut self, key: u16, lows: impl Iterator<Item = u16>, filter: &Filter<'a>) {
         let room = self.limit - self.found.len();
-        let lows = block.iter().take(room);
-        self.found.extend(lows.map(|low| join(key, low)));
+        let mut looked = 0;
+        let lows = lows.inspect(|_| looked += 1);
+        let passing = lows.filter(|low| filter.passes(*low)).take(room);
+        self.found.extend(passing.map(|low| join(key, low)));
+        self.work.looked += looked;
     }
 }
 
@@ -154,57 +208,23 @@ impl<'a> Source<'a> {
     fn chunks(&self, key: u16) -> Vec<&'a Chunk> {
         self.sets.iter().filter_map(|set| set.chunk(key)).collect()
     }
-
-    /// What is in any of the sets, if anything is in this chunk.
-    fn union(&self, key: u16, work: &mut Work) -> Option<Union<'a>> {
-        match self.chunks(key)[..] {
-            [] => None,
-            [chunk] => Some(Union::One(chunk)),
-            ref chunks => Some(Union::Block(Box::new(union(chunks, work)))),
-        }
-    }
-
-    /// Keeps of a block what is in any of the sets.
-    fn restrict(&self, block: &mut Block, key: u16, work: &mut Work) {
-        match self.union(key, work) {
-            None => *block = Block::EMPTY,
-            Some(Union::One(chunk)) => {
-                count(chunk, work);
-                block.keep(chunk);
-            }
-            Some(Union::Block(other)) => {
-                work.words += WORDS as u64;
-                block.keep_block(&other);
-            }
-        }
-    }
 }
 
-impl Union<'_> {
+/// What it takes to intersect the union of these chunks, in places of a list.
+fn cost(chunks: &[&Chunk]) -> usize {
+    let cost = |chunk: &&Chunk| match chunk {
+        Chunk::Few(list) => list.len(),
+        Chunk::Many(..) => BITMAP_COST,
+    };
+    chunks.iter().map(cost).sum()
+}
+
+impl Filter<'_> {
     #[inline]
-    fn contains(&self, low: u16) -> bool {
-        match self {
-            Self::One(chunk) => chunk.contains(low),
-            Self::Block(block) => block.contains(low),
-        }
-    }
-}
-
-/// The places that are in any of the chunks.
-fn union(chunks: &[&Chunk], work: &mut Work) -> Block {
-    let mut block = Block::EMPTY;
-    for chunk in chunks {
-        count(chunk, work);
-        block.add(chunk);
-    }
-    block
-}
-
-/// Counts going through a chunk.
-fn count(chunk: &Chunk, work: &mut Work) {
-    match chunk {
-        Chunk::Few(list) => work.listed += list.len() as u64,
-        Chunk::Many(..) => work.words += WORDS as u64,
+    fn passes(&self, low: u16) -> bool {
+        let holds = |bounds: &Bounds| bounds.hold(&self.cases[usize::from(low)]);
+        let has = |chunks: &Vec<&Chunk>| chunks.iter().any(|chunk| chunk.contains(low));
+        self.bounds.as_ref().is_none_or(holds) && self.lookups.iter().all(has)
     }
 }
 

@@ -48,9 +48,8 @@ impl Seen {
     /// What an answer from these records shows.
     pub(super) fn of(index: &Index, matches: &Matches) -> Self {
         let places = matches.places().iter();
-        let mut pairs: Vec<(u32, u32)> = places
-            .map(|&place| (index.case(place).patient, place))
-            .collect();
+        let mut pairs: Vec<(u32, u32)> =
+            places.map(|&place| (index.patient(place), place)).collect();
         pairs.sort_unstable();
         Self::encode(&pairs)
     }

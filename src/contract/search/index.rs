@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::postings::Postings;
 use super::query::{Coding, Condition, Feature, PREFIX_MIN};
+use crate::contract::message::RecordId;
 use crate::contract::summary::{Outcome, Sex, Summary, Term};
 
 /// The records of all features.
@@ -22,6 +23,10 @@ pub struct Index {
     quarters: BTreeMap<u16, Postings>,
     /// By place, also of records that have left the index. Where none was, anything.
     cases: Vec<Case>,
+    /// Whose the records are, by place as well.
+    patients: Vec<u32>,
+    /// The first eight bytes of the names of the records, by place as well.
+    tags: Vec<u64>,
     len: u32,
 }
 
@@ -33,10 +38,9 @@ struct Codes {
     groups: BTreeMap<u64, Postings>,
 }
 
-/// What every case has exactly one of, and whose it is.
+/// What every case has exactly one of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Case {
-    pub(super) patient: u32,
     pub(super) quarter: u16,
     pub(super) age_band: u8,
     pub(super) department: u8,
@@ -45,10 +49,10 @@ pub(super) struct Case {
 }
 
 impl Index {
-    /// Adds the record at a place, of the patient at another, under each of its features.
-    pub fn insert(&mut self, place: u32, patient: u32, summary: &Summary) {
+    /// Adds the record of a name at a place, of the patient at another, under each of its
+    /// features.
+    pub fn insert(&mut self, place: u32, rid: &RecordId, patient: u32, summary: &Summary) {
         let case = Case {
-            patient,
             quarter: summary.quarter,
             age_band: summary.age_band,
             department: summary.department,
@@ -58,8 +62,12 @@ impl Index {
         let at = place as usize;
         if at >= self.cases.len() {
             self.cases.resize(at + 1, case);
+            self.patients.resize(at + 1, 0);
+            self.tags.resize(at + 1, 0);
         }
         self.cases[at] = case;
+        self.patients[at] = patient;
+        self.tags[at] = rid.0.prefix();
         self.len += 1;
         for (coding, codes) in Coding::ALL.into_iter().zip(&mut self.codes) {
             for term in coding.codes(summary) {
@@ -108,13 +116,30 @@ impl Index {
         let plain = [&self.sexes, &self.ages, &self.outcomes, &self.departments];
         let plain = plain.into_iter().flatten().chain(self.quarters.values());
         let plain: usize = plain.map(Postings::bytes).sum();
-        codes + plain + size_of::<Case>() * self.cases.capacity()
+        let by_place = size_of::<Case>() + size_of::<u32>() + size_of::<u64>();
+        codes + plain + by_place * self.cases.capacity()
     }
 
     /// The case of a record that is in the index.
-    #[inline]
     pub(super) fn case(&self, place: u32) -> &Case {
         &self.cases[place as usize]
+    }
+
+    /// Whose a record is that is in the index.
+    #[inline]
+    pub(super) fn patient(&self, place: u32) -> u32 {
+        self.patients[place as usize]
+    }
+
+    /// The first eight bytes of the name of a record that is in the index.
+    #[inline]
+    pub(super) fn tag(&self, place: u32) -> u64 {
+        self.tags[place as usize]
+    }
+
+    /// The cases of the records from a place on; of those that are in the index.
+    pub(super) fn cases_from(&self, place: u32) -> &[Case] {
+        self.cases.get(place as usize..).unwrap_or_default()
     }
 
     /// One more than the last place that was ever used.

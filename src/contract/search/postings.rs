@@ -7,11 +7,11 @@
 //! and Experience 46, 2016). The layout depends on the content alone, so equal sets are equal.
 
 /// Places that one chunk covers.
-const CHUNK: u32 = 1 << 16;
+const CHUNK: usize = 1 << 16;
 /// Words of a bitmap over a chunk.
-pub(super) const WORDS: usize = CHUNK as usize / 64;
+const WORDS: usize = CHUNK / 64;
 /// Places up to which a chunk is a list: as many as take the bytes of a bitmap.
-const FEW_MAX: usize = CHUNK as usize / 16;
+const FEW_MAX: usize = CHUNK / 16;
 
 /// A set of places.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -106,7 +106,7 @@ impl Postings {
     pub(super) fn bytes(&self) -> usize {
         let of = |chunk: &Chunk| match chunk {
             Chunk::Few(list) => 2 * list.capacity(),
-            Chunk::Many(..) => 8 * WORDS,
+            Chunk::Many(..) => size_of::<Block>(),
         };
         let chunks = self.chunks.iter().map(|(_, chunk)| of(chunk));
         size_of::<Self>() + chunks.sum::<usize>() + 40 * self.chunks.capacity()
@@ -197,7 +197,7 @@ impl Block {
     pub(super) const EMPTY: Self = Self([0; WORDS]);
 
     #[inline]
-    pub(super) fn contains(&self, low: u16) -> bool {
+    fn contains(&self, low: u16) -> bool {
         self.0[usize::from(low >> 6)] >> (low & 63) & 1 == 1
     }
 
@@ -213,7 +213,7 @@ impl Block {
     /// Adds the places of a chunk.
     pub(super) fn add(&mut self, chunk: &Chunk) {
         match chunk {
-            Chunk::Few(list) => list.iter().for_each(|&low| self.set(low)),
+            Chunk::Few(list) => list.iter().for_each(|low| self.set(*low)),
             Chunk::Many(block, _) => {
                 for (word, more) in self.0.iter_mut().zip(&block.0) {
                     *word |= more;
@@ -222,21 +222,8 @@ impl Block {
         }
     }
 
-    /// Keeps only the places of a chunk.
-    pub(super) fn keep(&mut self, chunk: &Chunk) {
-        match chunk {
-            Chunk::Few(list) => {
-                let mut kept = Self::EMPTY;
-                let shared = list.iter().filter(|&&low| self.contains(low));
-                shared.for_each(|&low| kept.set(low));
-                *self = kept;
-            }
-            Chunk::Many(block, _) => self.keep_block(block),
-        }
-    }
-
     /// Keeps only the places of another block.
-    pub(super) fn keep_block(&mut self, other: &Self) {
+    pub(super) fn keep(&mut self, other: &Self) {
         for (word, kept) in self.0.iter_mut().zip(&other.0) {
             *word &= kept;
         }
@@ -295,26 +282,27 @@ mod tests {
     #[test]
     fn blocks_intersect_lists_and_bitmaps_alike() {
         let mut random = Random::new(2, Stream::Test);
-        let mut draw = |count: u32| -> (Postings, BTreeSet<u16>) {
+        let mut draw = |count: u32| -> (Chunk, BTreeSet<u16>) {
             let mut postings = Postings::default();
             let lows: BTreeSet<u16> = (0..count).map(|_| random.below(1 << 16) as u16).collect();
             lows.iter().for_each(|&low| {
-                postings.insert(join(0, low));
+                postings.insert(join(3, low));
             });
-            (postings, lows)
+            (postings.chunks.remove(0).1, lows)
+        };
+        let block = |chunk: &Chunk| {
+            let mut block = Block::EMPTY;
+            block.add(chunk);
+            block
         };
         for (one, other) in [(50, 90), (20_000, 900), (900, 20_000), (30_000, 20_000)] {
             let ((one, first), (other, second)) = (draw(one), draw(other));
-            let chunk =
-                |postings: &'static str, set: &Postings| set.chunk(0).expect(postings).clone();
-            let (one, other) = (chunk("first", &one), chunk("second", &other));
-            let mut block = Block::EMPTY;
-            block.add(&one);
-            block.keep(&other);
-            assert!(block.iter().eq(first.intersection(&second).copied()));
-            block.add(&one);
-            block.add(&other);
-            assert!(block.iter().eq(first.union(&second).copied()));
+            let mut both = block(&one);
+            both.keep(&block(&other));
+            assert!(both.iter().eq(first.intersection(&second).copied()));
+            both.add(&one);
+            both.add(&other);
+            assert!(both.iter().eq(first.union(&second).copied()));
         }
     }
 }

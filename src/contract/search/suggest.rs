@@ -37,10 +37,10 @@ impl Index {
         for place in &places {
             let case = self.case(*place);
             each(case, summary(*place), |kind, value| {
-                kinds[kind].push((value, case.patient));
+                kinds[kind].push((value, self.patient(*place)));
             });
         }
-        let all = distinct(places.iter().map(|&place| self.case(place).patient));
+        let all = distinct(places.iter().map(|&place| self.patient(place)));
         let floor = floor.max(1);
         if all < floor {
             return Err(Code::TooFewResults);

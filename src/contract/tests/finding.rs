@@ -229,5 +229,10 @@ fn a_handle_leads_whoever_has_the_search_back_to_the_record() {
         panic!("a search is an order");
     };
     let row = rows(&mut stage, &query, 0).unwrap().remove(0);
+    let named = stage.state.found_as(order, &row.handle);
+    (10..14).for_each(|patient| {
+        stage.record(1, patient);
+    });
+    assert_eq!(stage.state.found_as(order, &row.handle), named, "later");
     assert_eq!(stage.state.found_as(other, &row.handle), nobody);
 }

@@ -17,20 +17,12 @@ use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
 use crate::contract::search::{Condition, Index, Query};
 use crate::contract::share::ShareId;
-use crate::contract::{Author, AuthorSettings, Key, Mix};
+use crate::contract::{Author, AuthorSettings, Key, Mix, Wish};
 
 /// An author who errs in a third of the calls.
 pub(in crate::contract) fn author(people: &Population, me: u16) -> Author {
     let settings = AuthorSettings {
-        mix: Mix {
-            submit: 4,
-            propose: 4,
-            search: 2,
-            grant: 3,
-            revoke: 2,
-            access: 3,
-            share: 2,
-        },
+        mix: Mix::of(&Wish::ALL.map(|(wish, _)| (wish, if wish == Wish::Submit { 4 } else { 2 }))),
         invalid: Ratio::from_parts_per_billion(333_333_333),
         ..AuthorSettings::default()
     };
@@ -86,17 +78,19 @@ pub(super) fn check_records(state: &State) {
             }
         }
         if record.status.is_found() {
-            let summary = &record.draft.content().summary;
-            index.insert(at as u32, record.patient, summary);
+            let content = record.draft.content();
+            index.insert(at as u32, &content.rid, record.patient, &content.summary);
         }
     }
     assert_eq!(index.places(), state.index.places());
 }
 
-/// Readings are as many as uses of grants.
+/// Readings are as many as uses of grants, and emergencies.
 fn check_sums(state: &State) {
     let uses = state.grants.iter().map(Grant::uses).sum::<u64>();
-    assert_eq!(state.audit().len() as u64, uses);
+    let audit = state.audit().iter();
+    let emergencies = audit.filter(|reading| reading.gid.is_none()).count() as u64;
+    assert_eq!(state.audit().len() as u64, uses + emergencies);
     assert!(!state.audit().is_empty());
 }
 
@@ -451,10 +445,13 @@ fn what_is_known_of_a_signature_is_what_verifying_it_tells() {
         let call = author.next(&mut random, height);
         // The same call as it would arrive from outside, nothing known of its signatures.
         let strip = |proof: Option<&Proof>| proof.map(|p| Proof::received(*p.signature()));
-        let arrived = SignedCall::new(
+        let further = call.further().iter();
+        let further = further.map(|(by, proof)| (*by, Proof::received(*proof.signature())));
+        let arrived = SignedCall::with_further(
             call.call().clone(),
             strip(call.first()),
             strip(call.second()),
+            further.collect(),
         );
         assert_eq!(arrived.digest(), call.digest());
         let mut other = state.clone();

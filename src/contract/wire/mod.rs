@@ -23,7 +23,7 @@ use reader::Reader;
 
 /// The bytes of a call.
 pub fn encode(call: &SignedCall) -> Vec<u8> {
-    let message = Message::empty().part(call.kind().as_bytes());
+    let message = Message::empty().part(call.call().kind().as_bytes());
     let message = match call.call() {
         Call::Submit(draft) | Call::Propose(draft) => write_content(message, draft.content()),
         Call::Confirm { rid, pid, signed } => message.digest(&rid.0).digest(&pid.0).digest(signed),

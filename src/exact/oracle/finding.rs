@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use super::calls::{is_diagnosis, is_drug, is_procedure};
 use super::{Account, Expected, Faults, Life, Oracle, RecordFile, Who};
-use crate::base::crypto::Hasher;
 use crate::contract::access::Purpose;
 use crate::contract::call::Order;
 use crate::contract::message::RecordId;
-use crate::contract::search::{Coding, Feature, Handle, Query, salt};
+use crate::contract::search::{Coding, Feature, Handle, Query, handle, salt};
 use crate::contract::summary::{Summary, Term};
 use crate::contract::{Code, Condition};
 
@@ -165,28 +164,17 @@ impl Oracle {
         Some(Expected::Suggested(narrower))
     }
 
-    /// The record that the answer to a search calls by a handle: of the rows in the order of their
-    /// handles as many as the answer counts.
-    fn behind(&self, search: &Order, handle: &Handle) -> Option<RecordId> {
+    /// The record that the answer to a search calls by a handle, whichever row it was in.
+    fn behind(&self, search: &Order, name: &Handle) -> Option<RecordId> {
         let query = query_of(search)?;
-        let found = self.find(&query.conditions);
-        let about = found.len() / self.floor(query) * self.floor(query);
         let salt = salt(search.terms(), query);
-        let mut rows: Vec<(Handle, RecordId)> = found
-            .iter()
-            .map(|(_, rid)| {
-                let digest = Hasher::new("row of an answer").digest(&salt).digest(&rid.0);
-                let handle = digest.finish().0[..16].try_into();
-                (handle.expect("a digest has 32 bytes"), *rid)
-            })
-            .collect();
-        rows.sort();
-        rows.truncate(about);
-        let row = rows.into_iter().find(|(name, _)| name == handle);
-        row.map(|(_, rid)| rid)
+        let row = u16::from_be_bytes([name[0], name[1]]);
+        let found = self.find(&query.conditions);
+        let mut rids = found.into_iter().map(|(_, rid)| rid);
+        rids.find(|rid| handle(row, &salt, rid) == *name)
     }
 
-    pub(super) fn ask(&self, search: &Order, handle: &Handle, faults: &mut Faults) {
+    pub(super) fn ask(&self, search: &Order, name: &Handle, faults: &mut Faults) {
         let terms = search.terms();
         let Some(query) = query_of(search) else {
             return;
@@ -211,7 +199,7 @@ impl Oracle {
         if !told {
             return;
         }
-        match self.behind(search, handle) {
+        match self.behind(search, name) {
             None => faults.add(Code::RecordNotFound),
             Some(rid) => {
                 let active = self.records[&rid].life == Life::Active;
@@ -220,8 +208,8 @@ impl Oracle {
         }
     }
 
-    pub(super) fn told(&mut self, search: &Order, handle: &Handle) {
-        let rid = self.behind(search, handle).expect("it was found before");
+    pub(super) fn told(&mut self, search: &Order, name: &Handle) {
+        let rid = self.behind(search, name).expect("it was found before");
         *self.mail.entry(self.records[&rid].owner).or_default() += 1;
     }
 }

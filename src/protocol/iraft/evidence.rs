@@ -242,3 +242,174 @@ fn breaks_lock(ack: &Ack, ballot: &Ballot) -> bool {
 pub(super) fn least_quorum(n: usize) -> usize {
     (n - n.saturating_sub(1) / 2) / 2 + 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::statement::Mark;
+    use super::*;
+    use crate::base::crypto::{Crypto, Signer};
+    use crate::chain::{Batch, Transaction, TransactionId};
+    use crate::contract::SignedCall;
+
+    const CULPRIT: NodeId = NodeId(2);
+
+    fn mark(term: u64, index: u64) -> Mark {
+        let chain = Hasher::new("test").number(term).number(index).finish();
+        Mark { term, index, chain }
+    }
+
+    fn header(term: u64, index: u64, previous: Digest, content: Digest) -> Header {
+        Header {
+            term,
+            index,
+            previous,
+            content,
+        }
+    }
+
+    fn ballot(term: u64, candidate: u16, mark: Mark) -> Ballot {
+        Ballot {
+            term,
+            candidate: NodeId(candidate),
+            mark,
+        }
+    }
+
+    fn ack(stage: Stage, mark: Mark) -> Ack {
+        Ack {
+            stage,
+            term: mark.term,
+            index: mark.index,
+            chain: mark.chain,
+        }
+    }
+
+    /// The signatures of the culprit, made by some means.
+    struct Hand<'a>(&'a Signer, bool);
+
+    impl Hand<'_> {
+        fn sign<B: Body>(&self, body: B) -> Signed<B> {
+            if self.1 {
+                self.0.sign(body)
+            } else {
+                self.0.garbage(body, CULPRIT)
+            }
+        }
+
+        fn word<B: Body>(&self, body: B) -> Witness<B> {
+            Witness::Word(self.sign(body))
+        }
+
+        fn part<B: Body>(&self, body: B) -> Witness<B> {
+            let mut certificate = Certificate::open(body.clone());
+            assert!(certificate.add(&self.sign(body), &Committee::first(4)));
+            Witness::Part(Arc::new(certificate), CULPRIT)
+        }
+    }
+
+    /// One proof of each kind.
+    fn proofs(hand: &Hand<'_>) -> Vec<Evidence> {
+        let zero = Digest::ZERO;
+        let other = Hasher::new("other").finish();
+        let first = header(3, 7, zero, zero);
+        let id = TransactionId::new(NodeId(9), 1);
+        let call = SignedCall::sample(1);
+        let bare = SignedCall::new(call.call().clone(), None, None);
+        let content = Content::of(Batch::new(vec![Transaction::new(id, bare)]));
+        let flawed = header(3, 7, zero, content.digest());
+        let claim = Claim {
+            certificate: Arc::new(Certificate::open(ack(Stage::Prepare, mark(3, 7)))),
+        };
+        let standing = Standing {
+            term: 4,
+            mark: mark(3, 8),
+        };
+        let lie = Ack {
+            chain: other,
+            ..ack(Stage::Prepare, mark(3, 7))
+        };
+        vec![
+            Evidence::Equivocation(hand.sign(first), hand.sign(header(3, 7, zero, other))),
+            Evidence::Equivocation(hand.sign(header(3, 8, other, zero)), hand.sign(first)),
+            Evidence::BadPayload(hand.sign(flawed), content),
+            Evidence::DoubleVote(
+                hand.word(ballot(4, 0, mark(3, 7))),
+                hand.part(ballot(4, 1, mark(3, 7))),
+            ),
+            Evidence::BlindVote(hand.word(ballot(4, 0, mark(3, 7))), hand.sign(standing)),
+            Evidence::DoubleAck(hand.part(ack(Stage::Prepare, mark(3, 7))), hand.word(lie)),
+            Evidence::BrokenLock(
+                hand.word(ack(Stage::Commit, mark(3, 7))),
+                hand.word(ballot(4, 0, mark(3, 6))),
+            ),
+            Evidence::FalseClaim(hand.sign(claim)),
+        ]
+    }
+
+    #[test]
+    fn a_proof_convicts_whoever_signed_and_nobody_else() {
+        let (signers, keyring) = Signer::mint(5, Crypto::Ed25519, 1);
+        let judge = |evidence: &Evidence, members| {
+            verify_evidence(evidence, &keyring, &Committee::first(members))
+        };
+        for evidence in proofs(&Hand(&signers[2], true)) {
+            assert!(evidence.offence().is_proof());
+            assert_eq!(judge(&evidence, 4), Some(CULPRIT), "{evidence:?}");
+            assert_eq!(judge(&evidence, 2), None, "a stranger to the group");
+        }
+        for evidence in proofs(&Hand(&signers[0], false)) {
+            assert_eq!(judge(&evidence, 4), None, "forged: {evidence:?}");
+        }
+        let genuine = proofs(&Hand(&signers[2], true));
+        let digests: std::collections::BTreeSet<Digest> =
+            genuine.iter().map(Evidence::digest).collect();
+        assert_eq!(digests.len(), genuine.len());
+    }
+
+    #[test]
+    fn what_honest_replicas_sign_convicts_nobody() {
+        let (signers, keyring) = Signer::mint(4, Crypto::Ed25519, 1);
+        let hand = Hand(&signers[2], true);
+        let zero = Digest::ZERO;
+        let other = Hasher::new("other").finish();
+        let first = header(3, 7, zero, zero);
+        let good = Content::of(Batch::empty());
+        let lock = |mark| ack(Stage::Commit, mark);
+        let standing = |mark| Standing { term: 4, mark };
+        let harmless = [
+            // The same place in another term, the next place of the same log, the same words.
+            Evidence::Equivocation(hand.sign(first), hand.sign(header(4, 7, zero, other))),
+            Evidence::Equivocation(
+                hand.sign(first),
+                hand.sign(header(3, 8, first.chain(), other)),
+            ),
+            Evidence::Equivocation(hand.sign(first), hand.sign(first)),
+            Evidence::BadPayload(hand.sign(header(3, 7, zero, good.digest())), good.clone()),
+            Evidence::BadPayload(hand.sign(first), good),
+            Evidence::DoubleVote(
+                hand.word(ballot(4, 0, mark(3, 7))),
+                hand.word(ballot(5, 1, mark(3, 7))),
+            ),
+            Evidence::BlindVote(
+                hand.word(ballot(4, 0, mark(3, 7))),
+                hand.sign(standing(mark(3, 7))),
+            ),
+            Evidence::DoubleAck(
+                hand.word(ack(Stage::Prepare, mark(3, 7))),
+                hand.word(lock(mark(3, 7))),
+            ),
+            Evidence::BrokenLock(
+                hand.word(ack(Stage::Prepare, mark(3, 7))),
+                hand.word(ballot(4, 0, mark(3, 6))),
+            ),
+            Evidence::BrokenLock(
+                hand.word(lock(mark(3, 7))),
+                hand.word(ballot(3, 0, mark(2, 6))),
+            ),
+        ];
+        for evidence in harmless {
+            let convicts = verify_evidence(&evidence, &keyring, &Committee::first(4));
+            assert_eq!(convicts, None, "{evidence:?}");
+        }
+    }
+}

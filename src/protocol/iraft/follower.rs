@@ -317,8 +317,9 @@ impl Iraft {
 
     /// Sends an answer to the leader, and what was signed along with it to whoever watches.
     fn answer(&mut self, leader: NodeId, reply: Reply, cx: &mut Cx<'_>) {
-        let message = Message::AppendReply(Box::new(reply.clone()));
-        if reply.acks.is_empty() {
+        let votes = !reply.acks.is_empty();
+        let message = Message::AppendReply(Box::new(reply));
+        if !votes {
             cx.send(leader, message);
             return;
         }

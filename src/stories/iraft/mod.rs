@@ -1,5 +1,7 @@
 //! The stories of the improved RAFT, and the improved RAFT in rough weather among liars.
 
+mod nested;
+
 use std::collections::BTreeMap;
 
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, check, play};
@@ -122,11 +124,11 @@ fn laggard_is_sent_a_snapshot() {
 }
 
 /// What ten transactions at the leader cost, by kind.
-fn cost(config: Config, n: usize) -> BTreeMap<&'static str, usize> {
+fn cost(config: &Config, n: usize) -> BTreeMap<&'static str, usize> {
     // Time stands still on a stage: nobody's wait ends by itself.
     let config = Config {
         uncommitted_max: 100,
-        ..config
+        ..config.clone()
     };
     let mut stage: Stage<Iraft> = Stage::new(config, n, AT_ONCE);
     stage.fire_named(NodeId(0), "Election");
@@ -151,13 +153,13 @@ fn a_transaction_costs_what_its_profile_costs() {
             ..of(profile)
         };
         let plain = ["append", "append-reply"];
-        assert_eq!(cost(unwatched(Profile::Paper), n), each(&plain), "{n}");
+        assert_eq!(cost(&unwatched(Profile::Paper), n), each(&plain), "{n}");
         let told = Config {
             commit_notice: true,
             ..unwatched(Profile::Paper)
         };
         let notice = ["append", "append-reply", "commit-notice"];
-        assert_eq!(cost(told, n), each(&notice), "{n}");
+        assert_eq!(cost(&told, n), each(&notice), "{n}");
         let five = [
             "append",
             "append-reply",
@@ -165,16 +167,16 @@ fn a_transaction_costs_what_its_profile_costs() {
             "commit-vote",
             "committed",
         ];
-        assert_eq!(cost(unwatched(Profile::Hardened), n), each(&five), "{n}");
+        assert_eq!(cost(&unwatched(Profile::Hardened), n), each(&five), "{n}");
         let mut watched = each(&plain);
         watched.extend((n > 1).then_some(("append-reply", 10 * (n - 1) * (n - 1))));
-        assert_eq!(cost(of(Profile::Sync), n), watched, "{n}");
+        assert_eq!(cost(&of(Profile::Sync), n), watched, "{n}");
         // Each of f + 1 monitors hears the answers of all others but the leader's.
         let monitors = ((n - 1) / 3 + 1).min(n - 1);
         let mut watched = each(&five);
         let copies = (n - 1) + monitors * n.saturating_sub(2);
         watched.extend((n > 1).then_some(("append-reply", 10 * copies)));
-        assert_eq!(cost(of(Profile::Hardened), n), watched, "{n}");
+        assert_eq!(cost(&of(Profile::Hardened), n), watched, "{n}");
     }
 }
 
@@ -331,8 +333,17 @@ fn accountability(seeds: std::ops::Range<u64>) -> usize {
     convictions
 }
 
+/// How many schedules are played: a few thousand, or what is asked for when this is compiled, as in
+/// `ACCOUNTABILITY_RUNS=100000 cargo test no_honest_replica`.
+fn runs() -> u64 {
+    let asked = option_env!("ACCOUNTABILITY_RUNS").map(str::parse);
+    asked.map_or(3000, |runs| runs.expect("a number of runs"))
+}
+
 #[test]
 fn no_honest_replica_is_ever_convicted() {
-    let convictions = accountability(0..3000);
+    let runs = runs();
+    let convictions = accountability(0..runs);
+    println!("{convictions} convictions in {runs} runs, all of liars");
     assert!(convictions > 1000, "{convictions}");
 }

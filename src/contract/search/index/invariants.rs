@@ -1,6 +1,7 @@
 //! What holds of the index.
 
 use super::{Case, Coding, Index};
+use crate::contract::message::RecordId;
 use crate::contract::search::postings::{Postings, split};
 use crate::contract::summary::Summary;
 
@@ -13,19 +14,21 @@ impl Postings {
 }
 
 impl Index {
-    /// Whether the index holds exactly these records, given by place, patient and summary, each
+    /// Whether the index holds exactly these records, given by place, name, patient and summary,
     /// under exactly its features. Every pair of record and feature is looked for, and there are
     /// no more pairs than these.
     pub(in crate::contract) fn is_of<'a>(
         &self,
-        records: impl Iterator<Item = (u32, u32, &'a Summary)>,
+        records: impl Iterator<Item = (u32, &'a RecordId, u32, &'a Summary)>,
     ) -> bool {
         let (mut count, mut pairs) = (0, 0);
         let mut all = true;
-        for (place, patient, summary) in records {
+        for (place, rid, patient, summary) in records {
             count += 1;
             pairs += pairs_of(summary);
-            all &= self.has(place, patient, summary);
+            all &= self.has(place, summary);
+            all &= self.patients.get(place as usize) == Some(&patient);
+            all &= self.tags.get(place as usize) == Some(&rid.0.prefix());
         }
         let codes = self.codes.iter();
         let codes = codes.flat_map(|codes| codes.exact.values().chain(codes.groups.values()));
@@ -36,7 +39,7 @@ impl Index {
     }
 
     /// Whether a record is found under each of its features.
-    fn has(&self, place: u32, patient: u32, summary: &Summary) -> bool {
+    fn has(&self, place: u32, summary: &Summary) -> bool {
         let under = |set: Option<&Postings>| set.is_some_and(|set| set.has(place));
         let coded = Coding::ALL
             .into_iter()
@@ -49,7 +52,6 @@ impl Index {
                 })
             });
         let case = Case {
-            patient,
             quarter: summary.quarter,
             age_band: summary.age_band,
             department: summary.department,
