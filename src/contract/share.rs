@@ -15,6 +15,7 @@ use super::error::Code;
 use super::identity::Place;
 use super::message::RecordId;
 use super::records::{Record, Status};
+use super::rules::Mutant;
 use super::view::View;
 use super::write::Change;
 use crate::base::crypto::{Digest, Hasher};
@@ -239,7 +240,8 @@ impl<'s> View<'s> {
         }
         let record = self.record(&share.rid);
         let expected = record.map(|record: &Record| record.draft.content().payload_hash);
-        if share.sent != expected || expected != Some(*document) {
+        let right = share.sent == expected && expected == Some(*document);
+        if !right && !self.lacks(Mutant::DocumentUnchecked) {
             return Err(Code::HashMismatch);
         }
         self.check_in_time(share)?;

@@ -51,6 +51,7 @@ pub fn contract<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Rules> {
             standard.difference_guard,
             Reader::flag,
         ),
+        ..standard
     })
 }
 

@@ -16,11 +16,11 @@ use crate::contract::tests::affairs::{key_change, newcomer};
 /// Names of things that may exist, and everybody who may ask.
 pub(super) struct Chaos {
     pub(super) stage: Stage,
-    random: Random,
-    rids: Vec<RecordId>,
+    pub(super) random: Random,
+    pub(super) rids: Vec<RecordId>,
     proposals: Vec<Arc<Draft>>,
-    gids: Vec<GrantId>,
-    sids: Vec<ShareId>,
+    pub(super) gids: Vec<GrantId>,
+    pub(super) sids: Vec<ShareId>,
     searches: Vec<Arc<Order>>,
     handles: Vec<[u8; 16]>,
     /// Who was suspended last.
@@ -109,7 +109,7 @@ impl Chaos {
     }
 
     /// A part of a grant, mostly, for a doctor of the hospital that received it.
-    fn delegation(&mut self, gid: GrantId) -> Act {
+    pub(super) fn delegation(&mut self, gid: GrantId) -> Act {
         let mut terms = self.grant();
         let parent = self.stage.state.grants.find(&gid);
         if let Some((_, parent)) = parent
@@ -220,7 +220,7 @@ impl Chaos {
     }
 
     /// The doctor and the patient of a record.
-    fn parties(&self, rid: &RecordId) -> Option<[(Party, KeyPair); 2]> {
+    pub(super) fn parties(&self, rid: &RecordId) -> Option<[(Party, KeyPair); 2]> {
         let (did, pid) = self.stage.state.parties_of(rid)?;
         let people = &self.stage.people;
         Some([
@@ -241,7 +241,7 @@ impl Chaos {
     }
 
     /// Somebody who may well ask for this.
-    fn entitled(&mut self, act: &Act) -> Option<(Party, KeyPair)> {
+    pub(super) fn entitled(&mut self, act: &Act) -> Option<(Party, KeyPair)> {
         let either = self.below(2) as usize;
         let state = &self.stage.state;
         let rid = match act {
@@ -410,7 +410,7 @@ impl Chaos {
     }
 
     /// A record of whoever gave a grant, if a few tries find one.
-    fn covered(&mut self, gid: &GrantId) -> RecordId {
+    pub(super) fn covered(&mut self, gid: &GrantId) -> RecordId {
         let giver = self.stage.state.grants.find(gid);
         let giver = giver.map(|(_, grant)| grant.parties()[1]);
         for _ in 0..8 {

@@ -10,6 +10,7 @@ mod laws;
 mod life;
 mod plans;
 mod proofs;
+mod published_defects;
 mod refusals;
 mod sharing;
 mod workload;

@@ -263,7 +263,8 @@ impl Oracle {
                 Code::SecondDoctorSameDept,
             );
         }
-        let recent = |(who, at): &&(DoctorId, u64)| *who == me && *at + WINDOW > height;
+        let recent =
+            |(who, at): &&(DoctorId, u64)| *who == me && at.saturating_add(WINDOW) > height;
         let claims = self.claims.iter().filter(recent).count();
         faults.when(
             claims >= self.rules.emergencies_max as usize,

@@ -89,7 +89,9 @@ impl Oracle {
         self.unused(content, hand, faults);
         self.relations(content, hand, faults);
         match file.life {
-            Life::Proposed if height > file.since + 1000 => faults.add(Code::ProposalExpired),
+            Life::Proposed if height > file.since.saturating_add(1000) => {
+                faults.add(Code::ProposalExpired)
+            }
             Life::Proposed => {}
             _ => faults.add(Code::IllegalTransition),
         }

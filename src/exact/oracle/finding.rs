@@ -120,7 +120,9 @@ impl Oracle {
         }
         if let Some(budget) = self.rules.query_budget {
             let answered = self.searches.get(&by).into_iter().flatten();
-            let recent = answered.filter(|at| **at + 1000 > height).count();
+            let recent = answered
+                .filter(|at| at.saturating_add(1000) > height)
+                .count();
             faults.when(recent >= budget as usize, Code::QueryBudgetExceeded);
         }
         Some(answer)

@@ -381,7 +381,9 @@ impl Oracle {
         };
         self.party_of(rid, by, faults);
         match file.life {
-            Life::Proposed if height > file.since + 1000 => faults.add(Code::ProposalExpired),
+            Life::Proposed if height > file.since.saturating_add(1000) => {
+                faults.add(Code::ProposalExpired)
+            }
             Life::Proposed => {}
             _ => faults.add(Code::IllegalTransition),
         }

@@ -49,7 +49,10 @@ impl Oracle {
             return None;
         };
         faults.when(share.step != Step::Open, Code::ShareFinal);
-        faults.when(height > share.since + 1000, Code::ShareExpired);
+        faults.when(
+            height > share.since.saturating_add(1000),
+            Code::ShareExpired,
+        );
         Some(share)
     }
 
