@@ -302,6 +302,15 @@ impl<B: Body> Signed<B> {
         self.by
     }
 
+    /// A number that differs for what was signed and what only looks so. With statement and signer
+    /// it tells any two signatures apart, because each has only one genuine signature.
+    pub fn mark(&self) -> u64 {
+        match self.proof {
+            Proof::Modelled | Proof::Ed25519(_) => 0,
+            Proof::Garbage => 1,
+        }
+    }
+
     /// Whether the signature is genuine.
     #[inline]
     pub fn verify(&self, keyring: &Keyring) -> bool {

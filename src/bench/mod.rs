@@ -13,6 +13,7 @@ use crate::network::Network;
 use crate::network::topology::{Link, Topology};
 use crate::protocol::mempool::BatchRule;
 use crate::sim::client::Arrivals;
+use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer};
 use crate::sim::machine::Machine;
 use crate::sim::{Ended, Execution, Kernel, Plan, Simulation, Workload};
@@ -54,6 +55,7 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
             retry: Span::from_secs(1_000),
             gateways: vec![NodeId(0)],
             author: AuthorSettings::default(),
+            contact: Channel::regular(Span::from_secs(1), Span::from_millis(40)),
         },
         population: Population::new(1, 2, 4),
         execution: Execution::OrderExecute,

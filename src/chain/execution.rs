@@ -18,8 +18,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Height;
 use super::policy::Policy;
+use super::{Height, Transaction};
 use crate::base::crypto::{Body, Digest, Hasher, Keyring, SIGNATURE_BYTES, Signed, Signer};
 use crate::base::node::PositionSet;
 use crate::contract::{Code, Key, Receipt, Scan, SignedCall, State, Write};
@@ -84,6 +84,10 @@ impl<K: Ord> Versions<K> {
 /// What a simulation of a call came to.
 #[derive(Clone, Debug)]
 pub struct Effects {
+    /// The digest of the call.
+    call: Digest,
+    /// The height at which it was simulated.
+    height: Height,
     /// What the contract answers.
     pub receipt: Receipt,
     /// What was read, and in which version.
@@ -92,7 +96,8 @@ pub struct Effects {
     pub scans: Vec<Scan>,
     /// What it would write.
     pub writes: Arc<[Write]>,
-    /// The digest of all this and of the call.
+    /// The digest of all this, as whoever simulated made it; [`Endorsement`]s are checked against
+    /// one made anew.
     pub digest: Digest,
 }
 
@@ -107,19 +112,46 @@ impl Effects {
         let simulated = state.simulate(height, call);
         let version = |key: Key| (key, versions.of(&key));
         let reads: Vec<(Key, Version)> = simulated.reads.into_iter().map(version).collect();
-        let mut effects = Self {
+        let effects = Self {
+            call: call.digest(),
+            height,
             receipt: simulated.receipt,
             reads,
             scans: simulated.scans,
             writes: simulated.writes,
             digest: Digest::ZERO,
         };
-        effects.digest = effects.fold(call);
-        effects
+        effects.sealed()
     }
 
-    fn fold(&self, call: &SignedCall) -> Digest {
-        let hasher = Hasher::new("effects").digest(&call.digest());
+    /// The same with the digest that belongs to it.
+    fn sealed(self) -> Self {
+        Self {
+            digest: self.fold(),
+            ..self
+        }
+    }
+
+    /// The lie of a dishonest endorser: the call is answered as it would be, its entry in the list
+    /// of accepted calls is written, and nothing that it was made for.
+    #[must_use]
+    pub fn hollow(mut self) -> Self {
+        if let Some((last, _)) = self.writes.split_last() {
+            self.writes = Arc::new([last.clone()]);
+        }
+        self.sealed()
+    }
+
+    /// Whether simulating the call, at the same height on a state in which entries have these
+    /// versions, comes to this. It does for whatever was endorsed honestly and is valid there:
+    /// what a call comes to depends on nothing but what it reads.
+    pub fn hold(&self, call: &SignedCall, state: &State, versions: &Versions<Key>) -> bool {
+        Self::of(call, self.height, state, versions).digest == self.fold()
+    }
+
+    fn fold(&self) -> Digest {
+        let hasher = Hasher::new("effects").digest(&self.call);
+        let hasher = hasher.number(self.height);
         let hasher = hasher.digest(&self.receipt.digest());
         let hasher = self.reads.iter().fold(hasher, |hasher, (key, version)| {
             let hasher = hasher.digest(&key.digest()).number(version.height);
@@ -174,7 +206,7 @@ impl Endorsement {
         signed
             .fold(hasher, |hasher, signed| {
                 let hasher = hasher.number(u64::from(signed.by().0));
-                hasher.digest(&signed.body().0)
+                hasher.digest(&signed.body().0).number(signed.mark())
             })
             .finish()
     }
@@ -184,17 +216,27 @@ impl Endorsement {
         self.effects.size() + (SIGNATURE_BYTES + 8) * self.signed.len() as u32
     }
 
-    /// Checks who signed: enough for the policy, and all of them these effects.
-    fn check(&self, policy: &Policy, keyring: &Keyring) -> Result<(), Code> {
+    /// Whether it is of this call, and every signature on it is genuine and on these effects: what
+    /// a client looks at before it relies on an endorser.
+    pub fn vouches(&self, call: &SignedCall, keyring: &Keyring) -> bool {
+        let digest = self.effects.fold();
+        let genuine =
+            |signed: &Signed<Endorsed>| signed.body().0 == digest && signed.verify(keyring);
+        self.effects.call == call.digest() && self.signed.iter().all(genuine)
+    }
+
+    /// Checks who signed: enough for the policy, and all of them these effects of this call. The
+    /// digest is made anew, because a client may have sent other effects than were signed.
+    fn check(&self, call: &SignedCall, policy: &Policy, keyring: &Keyring) -> Result<(), Code> {
+        let digest = self.effects.fold();
         let mut endorsed = PositionSet::new();
-        let genuine = || self.signed.iter().filter(|signed| signed.verify(keyring));
-        for signed in genuine().filter(|signed| signed.body().0 == self.effects.digest) {
+        for signed in self.signed.iter().filter(|signed| signed.verify(keyring)) {
+            if signed.body().0 != digest {
+                return Err(Code::EndorsementMismatch);
+            }
             endorsed.insert(signed.by().index());
         }
-        if genuine().any(|signed| signed.body().0 != self.effects.digest) {
-            return Err(Code::EndorsementMismatch);
-        }
-        if !policy.holds(&endorsed) {
+        if self.effects.call != call.digest() || !policy.holds(&endorsed) {
             return Err(Code::EndorsementMissing);
         }
         Ok(())
@@ -204,16 +246,18 @@ impl Endorsement {
 /// Validates an endorsed call at its place in the chain, in the order of Fabric: the endorsements,
 /// then the versions read, then the searches; and applies its writes if it passes.
 pub fn validate(
-    endorsement: Option<&Endorsement>,
+    transaction: &Transaction,
     (policy, keyring): (&Policy, &Keyring),
     at: Version,
     state: &mut State,
     versions: &mut Versions<Key>,
 ) -> Receipt {
-    let checked = endorsement
+    let checked = transaction
+        .endorsement
+        .as_ref()
         .ok_or(Code::EndorsementMissing)
         .and_then(|endorsement| {
-            endorsement.check(policy, keyring)?;
+            endorsement.check(&transaction.call, policy, keyring)?;
             let effects = &endorsement.effects;
             if !versions.hold(&effects.reads) {
                 return Err(Code::MvccConflict);
@@ -247,25 +291,23 @@ mod tests {
 
     /// Which of the transactions of one block are valid, if all were simulated before it.
     fn valid(versions: &mut Versions<&'static str>, block: &[Example]) -> Vec<bool> {
-        let simulated: Vec<Vec<(&'static str, Version)>> = block
-            .iter()
-            .map(|(reads, _)| reads.iter().map(|key| (*key, versions.of(key))).collect())
-            .collect();
-        let each =
-            |(position, (reads, example)): (usize, (&Vec<(&'static str, Version)>, &Example))| {
-                let writes = example.1;
-                let valid = versions.hold(reads);
-                if valid {
-                    let at = Version {
-                        height: 2,
-                        position: position as u32,
-                    };
-                    versions.write(at, writes.iter().copied());
-                }
-                valid
-            };
-        let numbered = simulated.iter().zip(block).enumerate();
-        numbered.map(each).collect()
+        let read = |(reads, _): &Example| -> Vec<(&'static str, Version)> {
+            reads.iter().map(|key| (*key, versions.of(key))).collect()
+        };
+        let simulated: Vec<Vec<(&'static str, Version)>> = block.iter().map(read).collect();
+        let mut all = Vec::new();
+        for (position, (reads, (_, writes))) in simulated.iter().zip(block).enumerate() {
+            let valid = versions.hold(reads);
+            if valid {
+                let at = Version {
+                    height: 2,
+                    position: position as u32,
+                };
+                versions.write(at, writes.iter().copied());
+            }
+            all.push(valid);
+        }
+        all
     }
 
     /// The world state with k1 to k5 in version 1 of the documentation's example.
@@ -316,5 +358,15 @@ mod tests {
     fn blind_writes_never_conflict() {
         let blind: Example = (&[], &["k1"]);
         assert_eq!(valid(&mut five_keys(), &[blind; 4]), [true; 4]);
+    }
+
+    #[test]
+    fn reading_gives_what_is_committed_also_after_an_own_write() {
+        // T4 of the documentation by itself: it reads k2 in the version before its own write.
+        let both: Example = (&["k2"], &["k2"]);
+        let mut versions = five_keys();
+        assert_eq!(valid(&mut versions, &[both]), [true]);
+        assert_eq!(versions.of(&"k2").height, 2);
+        assert_eq!(valid(&mut five_keys(), &[both, both]), [true, false]);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::execution::{self, Effects, Execution, Version, Versions};
+use super::execution::{self, Effects, Endorsement, Execution, Version, Versions};
 use super::{Batch, Block, Executed, Height, Transaction, TransactionId};
 use crate::base::crypto::{Digest, Hasher};
 use crate::contract::{Key, Receipt, SignedCall, State};
@@ -81,6 +81,11 @@ impl Executor {
             places: BTreeMap::new(),
             adopted: BTreeMap::new(),
         }
+    }
+
+    /// The state in which the chain begins, and how what is ordered takes effect.
+    pub fn beginning(&self) -> (&State, &Execution) {
+        (&self.genesis.state, &self.execution)
     }
 
     /// The block that `batch` makes after `parent` (nothing: the genesis) at `height`.
@@ -179,7 +184,7 @@ impl World {
             Executed::Now(match execution {
                 Execution::OrderExecute => self.state.apply(height, &transaction.call),
                 Execution::Validate { policy, keyring } => execution::validate(
-                    transaction.endorsement.as_ref(),
+                    transaction,
                     (policy, keyring),
                     at,
                     &mut self.state,
@@ -200,22 +205,88 @@ impl World {
             self.execute(block.height, &block.batch, execution);
             return;
         };
-        let outcomes = block.batch.transactions().iter().zip(&block.executed);
-        for (position, (transaction, executed)) in outcomes.enumerate() {
+        for (at, transaction, endorsement) in outcomes(block) {
+            self.executed.insert(transaction.id);
+            if let Some(endorsement) = endorsement {
+                let effects = &endorsement.effects;
+                execution::apply(effects, at, &mut self.state, &mut self.versions);
+            }
+        }
+        self.state.seal();
+    }
+}
+
+/// The transactions of a block with their places, and with the endorsements of those that were
+/// found valid.
+fn outcomes(
+    block: &Block,
+) -> impl Iterator<Item = (Version, &Arc<Transaction>, Option<&Endorsement>)> {
+    let outcomes = block.batch.transactions().iter().zip(&block.executed);
+    outcomes
+        .enumerate()
+        .map(|(position, (transaction, executed))| {
             let at = Version {
                 height: block.height,
                 position: position as u32,
             };
-            self.executed.insert(transaction.id);
-            match (executed, &transaction.endorsement) {
-                (Executed::Now(Receipt::Accepted | Receipt::Found(_)), Some(endorsement)) => {
-                    let effects = &endorsement.effects;
-                    execution::apply(effects, at, &mut self.state, &mut self.versions);
+            let valid = match executed {
+                Executed::Now(Receipt::Refused(_)) | Executed::Before => None,
+                Executed::Now(Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_)) => {
+                    transaction.endorsement.as_ref()
                 }
-                (Executed::Now(_) | Executed::Before, _) => {}
+            };
+            (at, transaction, valid)
+        })
+}
+
+/// Follows a chain of endorsed transactions as somebody who believes no endorser: simulates every
+/// valid one again at its place.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    world: World,
+    height: Height,
+    head: Digest,
+}
+
+impl Audit {
+    /// Starts where an executor starts; nothing if it executes after ordering, where there is
+    /// nothing to believe.
+    pub fn new(executor: &Executor) -> Option<Self> {
+        match executor.execution {
+            Execution::OrderExecute => None,
+            Execution::Validate { .. } => Some(Self {
+                world: World::clone(&executor.genesis),
+                height: 0,
+                head: Digest::ZERO,
+            }),
+        }
+    }
+
+    /// The height of the last block that was followed.
+    pub fn height(&self) -> Height {
+        self.height
+    }
+
+    /// Follows the next block, and names the transactions in it that were found valid and come to
+    /// something else at their place than was endorsed. Nothing if the block is not the next one.
+    pub fn follow(&mut self, block: &Block) -> Option<Vec<TransactionId>> {
+        if (block.height, block.parent) != (self.height + 1, self.head) {
+            return None;
+        }
+        let World {
+            state, versions, ..
+        } = &mut self.world;
+        let mut false_ones = Vec::new();
+        for (at, transaction, endorsement) in outcomes(block) {
+            if let Some(Endorsement { effects, .. }) = endorsement {
+                if !effects.hold(&transaction.call, state, versions) {
+                    false_ones.push(transaction.id);
+                }
+                execution::apply(effects, at, state, versions);
             }
         }
-        self.state.seal();
+        (self.height, self.head) = (block.height, block.digest);
+        Some(false_ones)
     }
 }
 

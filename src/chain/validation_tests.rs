@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::execution::{Effects, Endorsed, Endorsement, Execution, Versions};
-use super::ledger::{Executor, Ledger, Peer};
+use super::ledger::{Audit, Executor, Ledger, Peer};
 use super::policy::Policy;
 use super::{Batch, Executed, Transaction, TransactionId};
 use crate::base::crypto::{Crypto, Keyring, Signer};
@@ -14,13 +14,14 @@ use crate::contract::call::{Act, Terms};
 use crate::contract::identity::Party;
 use crate::contract::message::{CHAIN, RecordId};
 use crate::contract::{
-    Author, AuthorSettings, Call, Code, Population, Receipt, Rules, SignedCall, State,
+    Author, AuthorSettings, Call, Code, Mix, Population, Receipt, Rules, SignedCall, State, Wish,
 };
 
 /// Four hospitals of which two have to endorse, and their chain.
 struct Consortium {
     people: Population,
     signers: Vec<Signer>,
+    keyring: Keyring,
     executor: Executor,
     ledger: Ledger,
     peer: Peer,
@@ -32,9 +33,10 @@ impl Consortium {
         let people = Population::new(4, 8, 40);
         let (signers, keyring) = Signer::mint(4, crypto, 1);
         Self {
-            executor: executor(&people, keyring),
+            executor: executor(&people, keyring.clone()),
             people,
             signers,
+            keyring,
             ledger: Ledger::new(),
             peer: Peer::default(),
             named: 0,
@@ -209,6 +211,139 @@ fn who_endorses_is_checked_before_anything_else() {
         assert_eq!(codes, [missing, missing, missing, mismatch, missing]);
         assert_eq!(here.ledger.state(&mut here.executor).audit().len(), 0);
     }
+}
+
+#[test]
+fn an_endorsement_counts_for_its_call_and_as_it_was_signed() {
+    for crypto in [Crypto::Modelled, Crypto::Ed25519] {
+        let mut here = Consortium::new(crypto);
+        let (call, _) = here.submission(20);
+        let (other, _) = here.submission(21);
+        let whole = here.endorse(&call, &[0, 1]).endorsement.clone().unwrap();
+        assert!(whole.vouches(&call, &here.keyring));
+        assert!(!whole.vouches(&other, &here.keyring));
+        let borrowed = here.transact(&other, whole.clone());
+        // The client takes a write out and leaves the digest as it was.
+        let mut effects = Effects::clone(&whole.effects);
+        effects.writes = effects.writes[1..].into();
+        let altered = Endorsement {
+            effects: Arc::new(effects),
+            ..whole.clone()
+        };
+        assert!(!altered.vouches(&call, &here.keyring));
+        let altered = here.transact(&call, altered);
+        // It forgets what the call relies on, and has nothing signed that says so.
+        let mut effects = Effects::clone(&whole.effects);
+        effects.reads.clear();
+        let blind = Endorsement {
+            effects: Arc::new(effects),
+            signed: Vec::new(),
+        };
+        let blind = here.transact(&call, blind);
+        let codes = here.order(vec![borrowed, altered, blind]);
+        let (missing, mismatch) = (Code::EndorsementMissing, Code::EndorsementMismatch);
+        assert_eq!(codes, [Some(missing), Some(mismatch), Some(missing)]);
+        let honest = here.transact(&call, whole);
+        assert_eq!(here.order(vec![honest]), [None]);
+    }
+}
+
+#[test]
+fn transactions_that_differ_in_a_signature_only_are_told_apart() {
+    let mut here = Consortium::new(Crypto::Modelled);
+    let (call, _) = here.submission(20);
+    let effects = here.effects(&call);
+    let first = here.signers[0].sign(Endorsed(effects.digest));
+    let with = |second| Endorsement {
+        effects: effects.clone(),
+        signed: vec![first.clone(), second],
+    };
+    let genuine = with(here.signers[1].sign(Endorsed(effects.digest)));
+    let forged = with(here.signers[0].garbage(Endorsed(effects.digest), NodeId(1)));
+    let id = TransactionId::new(NodeId(9), 900);
+    let [genuine, forged] = [genuine, forged].map(|e| Transaction::endorsed(id, call.clone(), e));
+    assert_ne!(genuine.digest, forged.digest);
+    // A node that knows the block of one does not take it for the block of the other.
+    let batches = [genuine, forged].map(|transaction| Batch::new(vec![transaction]));
+    let [one, two] = batches.map(|batch| {
+        let mut ledger = Ledger::new();
+        ledger.append(1, &batch, &mut here.executor).executed[0].clone()
+    });
+    assert_eq!(one, Executed::Now(Receipt::Accepted));
+    assert_eq!(
+        two,
+        Executed::Now(Receipt::Refused(Code::EndorsementMissing))
+    );
+}
+
+#[test]
+fn those_who_satisfy_the_policy_can_lie_and_an_audit_names_the_lie() {
+    let mut here = Consortium::new(Crypto::Modelled);
+    let mut audit = Audit::new(&here.executor).unwrap();
+    let (call, rid) = here.submission(20);
+    let hollow = Arc::new(Effects::clone(&here.effects(&call)).hollow());
+    let sign = |here: &Consortium, node: usize, effects: &Arc<Effects>| {
+        here.signers[node].sign(Endorsed(effects.digest))
+    };
+    // One liar: an honest endorser signs something else, and nothing comes of it.
+    let effects = here.effects(&call);
+    let signed = vec![sign(&here, 0, &hollow), sign(&here, 1, &effects)];
+    let apart = here.transact(&call, Endorsement { effects, signed });
+    assert_eq!(here.order(vec![apart]), [Some(Code::EndorsementMismatch)]);
+    let next =
+        |here: &Consortium, audit: &mut Audit| audit.follow(here.ledger.head().unwrap()).unwrap();
+    assert_eq!(next(&here, &mut audit), []);
+    // Two liars: the call is accepted, and the record that it was made for is not there.
+    let signed = vec![sign(&here, 0, &hollow), sign(&here, 1, &hollow)];
+    let effects = hollow;
+    let together = here.transact(&call, Endorsement { effects, signed });
+    let lie = together.id;
+    assert_eq!(here.order(vec![together]), [None]);
+    let state = here.ledger.state(&mut here.executor);
+    assert_eq!((state.calls(), state.status(&rid)), (1, None));
+    assert_eq!(next(&here, &mut audit), [lie]);
+    let head = here.ledger.head().unwrap();
+    assert_eq!(audit.follow(head), None, "a block is followed once");
+}
+
+#[test]
+fn whatever_is_endorsed_honestly_and_valid_is_what_the_contract_does() {
+    let mut here = Consortium::new(Crypto::Modelled);
+    let mut audit = Audit::new(&here.executor).unwrap();
+    let mut random = Random::new(6, Stream::Test);
+    let settings = AuthorSettings {
+        mix: Mix::of(&Wish::ALL.map(|(wish, _)| (wish, 1))),
+        ..AuthorSettings::default()
+    };
+    let mut author = Author::new(&here.people, settings, 0, 1);
+    let (mut valid, mut invalid) = (0, 0);
+    for _ in 0..60 {
+        // All of a block are simulated on the state before it, so that some get in the way of
+        // others.
+        let mut block = Vec::new();
+        for _ in 0..25 {
+            let call = author.next(&mut random, here.ledger.height());
+            let effects = here.effects(&call);
+            if !effects.writes.is_empty() {
+                block.push((call.clone(), here.endorse(&call, &[0, 3])));
+            } else {
+                author.learn(&call, &effects.receipt);
+            }
+        }
+        let codes = here.order(block.iter().map(|(_, sent)| sent.clone()).collect());
+        for ((call, sent), code) in block.iter().zip(codes) {
+            let effects = &sent.endorsement.as_ref().unwrap().effects;
+            let receipt = code.map_or(effects.receipt.clone(), Receipt::Refused);
+            author.learn(call, &receipt);
+            *(if code.is_none() {
+                &mut valid
+            } else {
+                &mut invalid
+            }) += 1;
+        }
+        assert_eq!(audit.follow(here.ledger.head().unwrap()), Some(vec![]));
+    }
+    assert!(valid > 800 && invalid > 10, "{valid} valid, {invalid} not");
 }
 
 #[test]

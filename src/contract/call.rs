@@ -301,6 +301,14 @@ impl SignedCall {
         }
     }
 
+    /// Whether the call asks a patient for contact.
+    pub fn asks_contact(&self) -> bool {
+        match &self.call {
+            Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => false,
+            Call::Order(order) => matches!(order.terms.act, Act::AskContact { .. }),
+        }
+    }
+
     /// The kind of call, in a word. A submission that replaces a record amends it.
     pub fn kind(&self) -> &'static str {
         match &self.call {

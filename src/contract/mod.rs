@@ -134,6 +134,7 @@ impl State {
         Self {
             rules,
             directory: population.directory(),
+            records: Table::of_chosen_names(),
             tree: population.tree(),
             ..Self::default()
         }

@@ -1,8 +1,9 @@
 //! Places by name, for names that are digests or made like them, and the numbers that parties
 //! have used.
 //!
-//! Whoever makes a record chooses its name, so a name says nothing about where it belongs among
-//! others: what is looked at is a digest of it, which nobody can choose without as many tries.
+//! A name that is a digest is as good as drawn by lot, and its beginning leads to it. Whoever
+//! makes a record chooses its name freely, so of such names a digest is made first: otherwise
+//! somebody could choose many that begin alike.
 
 use std::fmt;
 
@@ -12,7 +13,8 @@ use crate::base::crypto::{Digest, Joint};
 /// Places by name, in an open table.
 #[derive(Clone)]
 pub(super) struct Names<Name> {
-    joint: Joint,
+    /// What makes digests of names that are chosen.
+    chosen: Option<Joint>,
     /// All names with their places, in the order in which they came.
     all: Vec<(Name, u32)>,
     /// A power of two of slots, of which at least a quarter is free. A name is in the first free
@@ -23,7 +25,7 @@ pub(super) struct Names<Name> {
 /// A slot of the table.
 #[derive(Clone, Copy)]
 struct Slot {
-    /// The beginning of the digest of the name, whose first bits lead to the slot.
+    /// The beginning of the name or of its digest, whose first bits lead to the slot.
     digest: u32,
     /// Which of all names it is, counted from one; zero where none is.
     number: u32,
@@ -37,7 +39,7 @@ const FREE: Slot = Slot {
 impl<Name> Default for Names<Name> {
     fn default() -> Self {
         Self {
-            joint: Joint::new("names"),
+            chosen: None,
             all: Vec::new(),
             slots: vec![FREE; 4],
         }
@@ -45,6 +47,14 @@ impl<Name> Default for Names<Name> {
 }
 
 impl<Name: Copy + Eq + AsRef<Digest>> Names<Name> {
+    /// For names that are no digests.
+    pub(super) fn of_chosen() -> Self {
+        Self {
+            chosen: Some(Joint::new("names")),
+            ..Self::default()
+        }
+    }
+
     /// The place of a name.
     pub(super) fn get(&self, name: &Name) -> Option<u32> {
         let digest = self.digest(name);
@@ -82,10 +92,15 @@ impl<Name: Copy + Eq + AsRef<Digest>> Names<Name> {
         self.all.iter().map(|(name, _)| name)
     }
 
-    /// The beginning of the digest of a name.
+    /// The beginning of a name that is a digest, or of its digest.
+    #[inline]
     fn digest(&self, name: &Name) -> u32 {
-        let digest = self.joint.join(0, name.as_ref(), &Digest::ZERO);
-        (digest.prefix() >> 32) as u32
+        let name = name.as_ref();
+        let prefix = match &self.chosen {
+            Some(joint) => joint.join(0, name, &Digest::ZERO).prefix(),
+            None => name.prefix(),
+        };
+        (prefix >> 32) as u32
     }
 
     /// The slot that a digest leads to.
@@ -177,6 +192,7 @@ fn parts(place: Place) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::btree_map::Entry;
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
@@ -184,17 +200,22 @@ mod tests {
 
     #[test]
     fn every_name_leads_to_its_place() {
+        for names in [Names::default(), Names::of_chosen()] {
+            every_one_of(names);
+        }
+    }
+
+    fn every_one_of(mut names: Names<Digest>) {
         let mut random = Random::new(1, Stream::Test);
-        let (mut names, mut model) = (Names::default(), BTreeMap::new());
+        let mut model = BTreeMap::new();
         for turn in 0..3000 {
             // Names that look alike are as good as any.
             let mut name = Digest::ZERO;
             name.0[31] = random.below(64) as u8;
             name.0[random.below(2) as usize * 30] = random.below(64) as u8;
             assert_eq!(names.get(&name), model.get(&name).copied());
-            if !model.contains_key(&name) {
-                names.insert(name, turn);
-                model.insert(name, turn);
+            if let Entry::Vacant(free) = model.entry(name) {
+                names.insert(name, *free.insert(turn));
             }
         }
         assert_eq!(names.len(), model.len());

@@ -53,6 +53,8 @@ impl Status {
 pub(super) struct Record {
     pub(super) draft: Arc<Draft>,
     pub(super) doctor: u32,
+    /// The hospital that keeps the document.
+    pub(super) hospital: u32,
     pub(super) patient: u32,
     pub(super) status: Status,
     /// The height at which it came to this status.
@@ -75,13 +77,13 @@ impl Record {
     /// The digest under which the record is part of the state.
     pub(super) fn entry(&self) -> Digest {
         let (status, next) = match &self.status {
-            Status::Proposed => (0, &Digest::ZERO),
-            Status::Active => (1, &Digest::ZERO),
-            Status::Amended(by) => (2, &by.0),
-            Status::Hidden => (3, &Digest::ZERO),
-            Status::Rejected => (4, &Digest::ZERO),
-            Status::Withdrawn => (5, &Digest::ZERO),
-            Status::Disputed => (6, &Digest::ZERO),
+            Status::Proposed => (0, None),
+            Status::Active => (1, None),
+            Status::Amended(by) => (2, Some(by)),
+            Status::Hidden => (3, None),
+            Status::Rejected => (4, None),
+            Status::Withdrawn => (5, None),
+            Status::Disputed => (6, None),
         };
         Hasher::new("record entry")
             .digest(&self.draft.for_doctor())
@@ -89,9 +91,8 @@ impl Record {
             .part(self.by_patient.as_ref().map_or(&[][..], |s| &s.0[..]))
             .part(self.custodian.as_ref().map_or(&[][..], |pid| &pid.0.0))
             .number(self.since)
-            .number(status)
-            .number(u64::from(self.suspect))
-            .digest(next)
+            .part(&[status, u8::from(self.suspect)])
+            .part(next.map_or(&[][..], |rid| &rid.0.0))
             .finish()
     }
 }
@@ -105,6 +106,7 @@ pub const PAYLOAD_MAX: u64 = 64 << 20;
 #[derive(Clone, Copy)]
 struct Parties {
     doctor: u32,
+    hospital: u32,
     signer: Signer,
 }
 
@@ -125,6 +127,7 @@ impl<'s> View<'s> {
         self.enter(Record {
             draft: draft.clone(),
             doctor: parties.doctor,
+            hospital: parties.hospital,
             patient: parties.signer.patient,
             status: Status::Active,
             since: 0,
@@ -152,6 +155,7 @@ impl<'s> View<'s> {
         self.write(Change::Record(Box::new(Record {
             draft: draft.clone(),
             doctor: parties.doctor,
+            hospital: parties.hospital,
             patient: parties.signer.patient,
             status: Status::Proposed,
             since: 0,
@@ -320,14 +324,20 @@ impl<'s> View<'s> {
             self.patient(&content.pid)
         };
         let hospital = self.hospital(&content.hid);
-        let hospital = hospital.and_then(|at| self.check_standing(Place::Hospital(at)));
-        let (Ok(doctor), Ok(signer), Ok(_), Ok(())) = (doctor, signer, known, hospital) else {
+        let hospital =
+            hospital.and_then(|at| self.check_standing(Place::Hospital(at)).map(|()| at));
+        let (Ok(doctor), Ok(hospital), Ok(signer), Ok(_)) = (doctor, hospital, signer, known)
+        else {
             let failed = [doctor.err(), signer.err(), known.err(), hospital.err()];
             let failed = failed.into_iter().flatten().min();
             return Err(failed.expect("one of them failed"));
         };
         self.check_entrusted(signer)?;
-        Ok(Parties { doctor, signer })
+        Ok(Parties {
+            doctor,
+            hospital,
+            signer,
+        })
     }
 
     /// The doctor's signature of a draft, if there is one that verifies.

@@ -21,6 +21,14 @@ impl<Name, Entry> Default for Table<Name, Entry> {
 }
 
 impl<Name: Copy + Eq + AsRef<Digest>, Entry> Table<Name, Entry> {
+    /// For names that are chosen and no digests.
+    pub(super) fn of_chosen_names() -> Self {
+        Self {
+            all: Vec::new(),
+            places: Names::of_chosen(),
+        }
+    }
+
     /// The entry of this name and its place.
     pub(super) fn find(&self, name: &Name) -> Option<(u32, &Entry)> {
         let at = self.places.get(name)?;

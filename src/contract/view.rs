@@ -5,7 +5,7 @@
 //! afterwards, which cannot fail. So a refusal leaves the state as it was by construction, and a
 //! plan can be made at one place and committed at another.
 //!
-//! Whoever plans reads through a [`View`], which can keep a list of all that was read: if none of
+//! Whoever plans reads through a `View`, which can keep a list of all that was read: if none of
 //! it has changed since, the plan still holds.
 
 use std::sync::Arc;

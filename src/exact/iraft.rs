@@ -160,6 +160,7 @@ impl Observer for Watch {
             | Event::Submitted { .. }
             | Event::Endorsed { .. }
             | Event::Answered { .. }
+            | Event::Contacted { .. }
             | Event::Decided { .. }
             | Event::Installed { .. }
             | Event::Crashed

@@ -37,6 +37,7 @@ impl Observer for Heard {
             | Event::Restarted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }
+            | Event::Contacted { .. }
             | Event::Fired { .. } => {}
         }
     }

@@ -9,6 +9,7 @@ mod byzantine;
 mod counts;
 mod determinism;
 mod elections;
+mod endorsed;
 mod iraft;
 mod latency;
 pub(crate) mod oracle;

@@ -146,6 +146,10 @@ fn row(label: &Label, scenario: &Scenario, outcome: &Outcome) -> Row {
         retries: summary.retries,
         conflicts: summary.conflicts,
         conflict_rate: Some(summary.conflict_rate),
+        contacts: summary.contacts.count,
+        contact_latency_mean_ms: summary.contacts.mean_ms,
+        contact_latency_p50_ms: summary.contacts.p50_ms,
+        contact_latency_p99_ms: summary.contacts.p99_ms,
         swept: label.swept.clone(),
     }
 }

@@ -4,6 +4,7 @@
 //! needs. The same rows give the same bytes on every machine.
 
 mod axis;
+mod by_kind;
 mod canvas;
 mod cdf;
 mod chart;
@@ -11,6 +12,7 @@ mod curve;
 mod kinds;
 mod list;
 mod overlay;
+mod panels;
 mod png;
 mod report;
 mod reproduction;

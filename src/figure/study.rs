@@ -1,11 +1,11 @@
 //! The figures of the study of searches.
 
-use super::axis::Axis;
+use super::axis::{self, Axis, Spread, Tick};
 use super::chart::{Chart, Point, Series, Theory};
 use super::theme::{self, SOFT_INK, Style};
 use super::{Error, Picture, series};
 use crate::contract::search::{CONDITIONS_MAX, MATCHES_MAX};
-use crate::study::search::{ABOUT, FLOORS, Method, Study, TIMED_MAX};
+use crate::study::search::{ABOUT, FLOORS, Finding, Method, Speed, Study, TIMED_MAX};
 
 /// The figures, by the names of their files.
 pub const NAMES: [&str; 3] = [
@@ -39,39 +39,71 @@ pub fn files(study: &Study, names: Option<&[String]>) -> Result<Vec<(String, Vec
     Ok(files)
 }
 
-/// The time of the median question: measured if it was, modelled always.
+/// What a line of the figure of times shows.
+struct Timed {
+    label: String,
+    style: Style,
+    method: Method,
+    conditions: usize,
+    modelled: fn(&Finding) -> f64,
+    measured: fn(&Speed) -> f64,
+}
+
+/// The lines of the figure of times: a scan, the median question by the index, and the slowest of
+/// a hundred.
+fn timed() -> Vec<Timed> {
+    let mut lines = vec![Timed {
+        label: "scan".to_owned(),
+        style: theme::style("pbft", 0, 1),
+        method: Method::Scan,
+        conditions: TIMED_MAX,
+        modelled: |finding| finding.modelled_us_p50,
+        measured: |speed| speed.measured_us_p50,
+    }];
+    lines.push(Timed {
+        label: "index, 99th percentile".to_owned(),
+        style: theme::style("mbft", 0, 1),
+        method: Method::Index,
+        conditions: TIMED_MAX,
+        modelled: |finding| finding.modelled_us_p99,
+        measured: |speed| speed.measured_us_p99,
+    });
+    lines.extend((1..=TIMED_MAX).rev().map(|conditions| Timed {
+        label: format!("index, {}", counted(conditions)),
+        style: shade(conditions),
+        method: Method::Index,
+        conditions,
+        modelled: |finding| finding.modelled_us_p50,
+        measured: |speed| speed.measured_us_p50,
+    }));
+    lines
+}
+
+/// The time of a question: measured if it was, modelled always.
 fn time(study: &Study) -> Picture {
     let mut series = Vec::new();
     let mut theory = Vec::new();
-    for (method, index) in [(Method::Scan, 2), (Method::Index, 0)] {
-        for conditions in 1..=TIMED_MAX {
-            let style = shade(index, conditions, TIMED_MAX);
-            let modelled = study.findings.iter();
-            let modelled = modelled.filter(|f| f.method == method && f.conditions == conditions);
-            let modelled = modelled.map(|f| (f64::from(f.records), f.modelled_us_p50));
-            let modelled = series::points(modelled.collect());
-            let measured = study.speeds.iter();
-            let measured = measured.filter(|s| s.method == method && s.conditions == conditions);
-            let measured = measured.map(|s| (f64::from(s.records), s.measured_us_p50));
-            let measured = series::points(measured.collect());
-            let name = match method {
-                Method::Index => "index",
-                Method::Scan => "scan",
-            };
-            let label = format!("{name}, {}", counted(conditions));
-            if measured.is_empty() {
-                series.push(line(label, style, modelled));
-            } else {
-                theory.push(dashed(String::new(), style, &modelled));
-                series.push(line(label, style, measured));
-            }
+    for timed in timed() {
+        let kind = (timed.method, timed.conditions);
+        let modelled = study.findings.iter();
+        let modelled = modelled.filter(|f| (f.method, f.conditions) == kind);
+        let modelled = modelled.map(|f| (f64::from(f.records), (timed.modelled)(f)));
+        let modelled = series::points(modelled.collect());
+        let measured = study.speeds.iter();
+        let measured = measured.filter(|s| (s.method, s.conditions) == kind);
+        let measured = measured.map(|s| (f64::from(s.records), (timed.measured)(s)));
+        let measured = series::points(measured.collect());
+        if measured.is_empty() {
+            series.push(line(timed.label, timed.style, modelled));
+        } else {
+            theory.push(dashed(timed.style, &modelled));
+            series.push(line(timed.label, timed.style, measured));
         }
     }
     let what = if theory.is_empty() {
-        "Modelled time of the median question; band: least to greatest of 5 registers."
+        "Modelled. Median question; percentile and scan: 3 conditions. Band: five registers."
     } else {
-        "Median question, five registers. Solid: measured, band from least to greatest. \
-         Dashed: modelled."
+        "Median question; percentile and scan: 3 conditions. Solid: measured. Dashed: modelled."
     };
     let ys = values(&series, &theory);
     chart(
@@ -90,7 +122,7 @@ fn matches(study: &Study) -> Picture {
         let rows = rows.filter(|f| f.method == Method::Index && f.conditions == conditions);
         let rows = rows.map(|f| (f64::from(f.records), f64::from(f.matches_p50)));
         let label = counted(conditions);
-        let style = shade(0, conditions, TIMED_MAX);
+        let style = shade(conditions);
         series.push(line(label, style, series::points(rows.collect())));
     }
     let records = records(&series);
@@ -99,7 +131,7 @@ fn matches(study: &Study) -> Picture {
         colour: SOFT_INK,
         points: vec![(records.from, y), (records.to, y)],
     };
-    let theory = vec![level("most for an answer", MATCHES_MAX as f64)];
+    let theory = vec![level("most for an answer, 500", MATCHES_MAX as f64)];
     let ys = values(&series, &theory);
     chart(
         (
@@ -121,20 +153,20 @@ fn refused(study: &Study) -> Picture {
         let rows = study.floors.iter();
         let rows = rows.filter(|f| f.k_min == k_min && f.records == records);
         let rows = rows.map(|f| (f.conditions as f64, f.share));
-        let label = format!("k_min = {k_min}");
+        let label = format!("floor of {k_min} patients");
         series.push(line(
             label,
             theme::any("", index),
             series::points(rows.collect()),
         ));
     }
-    let conditions: Vec<f64> = (1..=CONDITIONS_MAX).map(|n| n as f64).collect();
+    let note = format!(
+        "Registers of {} records; median of five, band from least to greatest.",
+        axis::show(f64::from(records))
+    );
     chart(
-        (
-            "How many searches are refused for too few patients",
-            "Median of five registers, band from least to greatest.",
-        ),
-        Axis::at_values("conditions in the query", &conditions),
+        ("How many searches are refused for too few patients", &note),
+        counts("conditions in the query", CONDITIONS_MAX),
         Axis::share("refused searches"),
         (series, Vec::new()),
     )
@@ -171,18 +203,32 @@ fn line(label: String, style: Style, points: Vec<Point>) -> Series {
     }
 }
 
-fn dashed(label: String, style: Style, points: &[Point]) -> Theory {
+fn dashed(style: Style, points: &[Point]) -> Theory {
     Theory {
-        label,
+        label: String::new(),
         colour: style.colour.darker(),
         points: points.iter().map(|p| (p.x, p.y)).collect(),
     }
 }
 
-/// One of several looks that belong together.
-fn shade(family: usize, number: usize, of: usize) -> Style {
-    let name = ["raft", "mbft", "pbft"][family];
-    theme::style(name, number - 1, of)
+/// The looks of questions with so many conditions.
+fn shade(conditions: usize) -> Style {
+    theme::style("raft", conditions - 1, TIMED_MAX)
+}
+
+/// An axis from one to a number, each with its mark.
+fn counts(label: &str, last: usize) -> Axis {
+    let ticks = (1..=last).map(|count| Tick {
+        at: count as f64,
+        name: Some(count.to_string()),
+    });
+    Axis {
+        label: label.to_owned(),
+        spread: Spread::Linear,
+        from: 0.8,
+        to: last as f64 + 0.2,
+        ticks: ticks.collect(),
+    }
 }
 
 fn counted(conditions: usize) -> String {
@@ -203,4 +249,64 @@ fn values(series: &[Series], theory: &[Theory]) -> Vec<f64> {
     let points = points.flat_map(|point| [point.low, point.y, point.high]);
     let dashed = theory.iter().flat_map(|theory| &theory.points);
     points.chain(dashed.map(|(_, y)| *y)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::search::{Plan, study};
+
+    fn small() -> Study {
+        let plan = Plan {
+            seeds: 2,
+            records: vec![300, 3_000],
+            questions: 60,
+            scanned: 2,
+        };
+        study(
+            &plan,
+            &|run| {
+                run();
+                1e-6
+            },
+            &|_| {},
+        )
+    }
+
+    #[test]
+    fn every_figure_has_its_lines_and_both_files() {
+        let study = small();
+        let names = |names: Option<&[String]>| -> Vec<String> {
+            let files = files(&study, names).unwrap();
+            files.into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names(None).len(), 2 * NAMES.len());
+        let one = [NAMES[1].to_owned()];
+        assert_eq!(
+            names(Some(&one)),
+            [
+                "search-matches-by-records.png",
+                "search-matches-by-records.svg"
+            ]
+        );
+        assert!(files(&study, Some(&["search".to_owned()])).is_err());
+        let pictures = [time(&study), matches(&study), refused(&study)];
+        let words = ["index, 2 conditions", "1 condition", "floor of 11 patients"];
+        for (picture, word) in pictures.iter().zip(words) {
+            assert!(picture.svg.contains(word), "{word}");
+            assert!(!picture.svg.contains("NaN"));
+        }
+    }
+
+    #[test]
+    fn without_measurements_the_model_is_drawn() {
+        let measured = small();
+        let modelled = Study {
+            speeds: Vec::new(),
+            ..measured.clone()
+        };
+        assert!(time(&measured).caption.contains("Solid: measured"));
+        assert!(!time(&modelled).caption.contains("measured"));
+        assert_eq!(matches(&measured), matches(&modelled));
+    }
 }

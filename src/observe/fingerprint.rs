@@ -149,6 +149,10 @@ impl Observer for Fingerprint {
             Event::Restarted { height, amnesia } => {
                 self.event(now, node, 5, &[*height, u64::from(*amnesia)]);
             }
+            Event::Contacted { transaction, asked } => {
+                let words = [transaction.bits(), asked.nanos()];
+                self.event(now, node, 6, &words);
+            }
             Event::Sent { .. } | Event::Delivered { .. } | Event::Fired { .. } => {}
         }
     }

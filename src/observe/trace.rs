@@ -111,6 +111,10 @@ impl Display for Line<'_> {
                     (None, _) => write!(f, " from a read"),
                 }
             }
+            Event::Contacted { transaction, asked } => {
+                let after = now.since(*asked);
+                write!(f, "is in contact by {transaction:?} after {after}")
+            }
             Event::Decided { block } => write!(f, "decides {}", Content(block)),
             Event::Installed { block } => write!(f, "installs {}", Content(block)),
             Event::Reported { report } => write_report(f, report),

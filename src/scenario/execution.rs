@@ -65,7 +65,10 @@ fn execution<'t>(
 
 /// `and` or `or` of the first so many nodes, or an expression that names them.
 fn policy<'t>(reader: &mut Reader<'t>, fields: Fields<'t>, nodes: usize) -> Option<Policy> {
-    let endorsers = reader.field(fields, "endorsers", |r, n| r.count(n, 1, nodes as u64));
+    let endorsers = reader.field(fields, "endorsers", |reader, node| match &node.value {
+        Value::Scalar { text, .. } if &**text == "all" => Some(nodes as u64),
+        _ => reader.count(node, 1, nodes as u64),
+    });
     let count = endorsers.map_or(ENDORSERS.min(nodes), |count| count as usize);
     if !fields.has("policy") {
         return Some(Policy::all(count));

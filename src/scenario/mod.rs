@@ -69,6 +69,10 @@ pub const COLUMNS: &[&str] = &[
     "retries",
     "conflicts",
     "conflict_rate",
+    "contacts",
+    "contact_latency_mean_ms",
+    "contact_latency_p50_ms",
+    "contact_latency_p99_ms",
 ];
 
 /// Values set from outside: dotted key and YAML text.

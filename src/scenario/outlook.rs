@@ -21,10 +21,7 @@ impl Outlook {
     pub fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
         let n = scenario.nodes;
         let committee = Committee::first(n);
-        let quorum = match P::FAULTS {
-            FaultModel::Crash => committee.majority(),
-            FaultModel::Byzantine => committee.quorum(),
-        };
+        let quorum = quorum(P::FAULTS, &committee);
         let mut missing = PositionSet::new();
         let mut troubled = PositionSet::new();
         let mut recoverable = true;
@@ -123,6 +120,14 @@ fn count(positions: &mut PositionSet, victims: &Victims, leader: Option<usize>) 
     };
     for place in places {
         positions.insert(place);
+    }
+}
+
+/// How many nodes decide.
+fn quorum(faults: FaultModel, committee: &Committee) -> usize {
+    match faults {
+        FaultModel::Crash => committee.majority(),
+        FaultModel::Byzantine => committee.quorum(),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::observe::metrics::{Measured, Metrics, Summary};
 use crate::protocol::Protocol;
 use crate::sim::adversary::{self, Act};
 use crate::sim::client::Arrivals;
+use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer, Totals};
 use crate::sim::machine::Machine;
 use crate::sim::{self, Kernel, Liar, Outage, Plan, Simulation, Slow};
@@ -120,7 +121,6 @@ pub fn run<P: Protocol>(
         until,
     };
     let simulation = Simulation::<P>::new(plan, config);
-    let (genesis, execution) = simulation.beginning();
     let mut watch = Watch {
         metrics: Metrics::new(measured),
         checks: Checks::new(CheckSetup {
@@ -128,7 +128,7 @@ pub fn run<P: Protocol>(
             dishonest,
             flat: true,
         })
-        .replaying(genesis, execution),
+        .replaying(&simulation.executor()),
         fingerprint: Fingerprint::new(),
         guest,
     };
@@ -189,6 +189,10 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
             retry: workload.retry,
             gateways,
             author: author(scenario),
+            contact: Channel {
+                poll: workload.contact.poll,
+                latency: workload.contact.latency.distribution(),
+            },
         },
         population: Population::new(hospitals, workload.doctors, workload.patients),
         execution: execution(&scenario.execution),
@@ -276,6 +280,7 @@ fn behaviour(behaviour: &Behaviour) -> adversary::Behaviour {
         },
         Behaviour::Late { by } => adversary::Behaviour::Late { by: *by },
         Behaviour::Restless => adversary::Behaviour::Restless,
+        Behaviour::ForgeEndorsement => adversary::Behaviour::ForgeEndorsement,
     }
 }
 

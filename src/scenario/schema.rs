@@ -132,8 +132,17 @@ pub struct Machine {
     pub shared: bool,
 }
 
+/// What lies between patients outside the chain.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Contact {
+    /// Between two looks into a mailbox.
+    pub poll: Span,
+    /// How long a message from one to the other is under way.
+    pub latency: Latency,
+}
+
 /// What clients ask for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Workload {
     /// How many requests there are.
     #[serde(flatten)]
@@ -150,6 +159,8 @@ pub struct Workload {
     pub zipf: u32,
     /// Whether every record is of a pseudonym of its own.
     pub pid_per_record: bool,
+    /// How patients who are asked for contact are reached outside the chain.
+    pub contact: Contact,
     /// Transactions that the contract must refuse.
     pub invalid: Ratio,
     /// How many equal answers a client waits for.
@@ -357,6 +368,8 @@ pub enum Behaviour {
     },
     /// Lets its timers fire at once.
     Restless,
+    /// Endorses results that are false.
+    ForgeEndorsement,
 }
 
 /// What the run must show.
@@ -432,7 +445,14 @@ pub(crate) enum Target {
 
 impl Behaviour {
     /// As written in a scenario.
-    pub const NAMES: [&'static str; 5] = ["silent", "equivocate", "withhold", "late", "restless"];
+    pub const NAMES: [&'static str; 6] = [
+        "silent",
+        "equivocate",
+        "withhold",
+        "late",
+        "restless",
+        "forge-endorsement",
+    ];
 
     /// As written in a scenario.
     pub fn name(&self) -> &'static str {
@@ -442,6 +462,7 @@ impl Behaviour {
             Self::Withhold { .. } => "withhold",
             Self::Late { .. } => "late",
             Self::Restless => "restless",
+            Self::ForgeEndorsement => "forge-endorsement",
         }
     }
 }
@@ -467,7 +488,10 @@ impl Serialize for Adversary {
         let (kinds, by) = match &self.behaviour {
             Behaviour::Withhold { kinds } => (Some(&kinds[..]), None),
             Behaviour::Late { by } => (None, Some(*by)),
-            Behaviour::Silent | Behaviour::Equivocate | Behaviour::Restless => (None, None),
+            Behaviour::Silent
+            | Behaviour::Equivocate
+            | Behaviour::Restless
+            | Behaviour::ForgeEndorsement => (None, None),
         };
         let terms = Terms {
             kinds,

@@ -501,6 +501,7 @@ fn every_key() -> Vec<&'static str> {
         network::LINK_KEYS,
         workload::KEYS,
         workload::MIX_KEYS,
+        workload::CONTACT_KEYS,
         contract::KEYS,
         &law::LAWS,
         &schema::Behaviour::NAMES,

@@ -135,6 +135,7 @@ pub fn scenario<'t>(
         draws: trouble.draws,
     };
     scenario.draw();
+    expect::forgeries(reader, &scenario);
     expect::within_model(reader, &mut scenario, byzantine);
     predict::predict(reader, &scenario, byzantine);
     Some(scenario)

@@ -1,8 +1,10 @@
 //! Reads the workload: how many requests, of which kinds, by whom.
 
+use super::law::{Latency, latency};
 use super::reader::{Fields, Reader};
-use super::schema::{Gateways, Load, Replies, Workload};
+use super::schema::{Contact, Gateways, Load, Replies, Workload};
 use super::tree::Node;
+use crate::base::distribution::Law;
 use crate::base::time::Span;
 use crate::base::units::{Rate, Ratio};
 use crate::contract::{Mix, Wish};
@@ -18,11 +20,14 @@ pub const KEYS: &[&str] = &[
     "doctors",
     "zipf",
     "pid_per_record",
+    "contact",
     "invalid",
     "replies",
     "retry",
     "gateways",
 ];
+/// The keys of `workload.contact`.
+pub const CONTACT_KEYS: &[&str] = &["poll", "latency"];
 /// The keys of `workload.mix`.
 pub const MIX_KEYS: &[&str] = &{
     let mut keys = [""; Wish::ALL.len()];
@@ -64,6 +69,7 @@ pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) ->
         patients: people(reader, "patients", 2, 1_000_000, 10_000),
         doctors: people(reader, "doctors", 1, 100_000, 100),
         zipf: u32::try_from(zipf).ok()?,
+        contact: reader.or(fields, "contact", default_contact(), contact),
         pid_per_record: reader.or(fields, "pid_per_record", false, Reader::flag),
         invalid: reader.or(fields, "invalid", Ratio::ZERO, Reader::quantity),
         replies: reader.or(fields, "replies", usual, |r, n| r.choice(n, &replies)),
@@ -72,6 +78,28 @@ pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) ->
             r.choice(n, &gateways)
         }),
         load: load?,
+    })
+}
+
+/// People who keep the mailbox open, and talk over a mobile network.
+fn default_contact() -> Contact {
+    Contact {
+        poll: Span::from_secs(1),
+        latency: Latency {
+            law: Law::Lognormal {
+                median: Span::from_millis(40),
+                p99: Span::from_millis(200),
+            },
+        },
+    }
+}
+
+fn contact<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Contact> {
+    let fields = reader.fields(node, CONTACT_KEYS)?;
+    let standard = default_contact();
+    Some(Contact {
+        poll: reader.or(fields, "poll", standard.poll, Reader::positive),
+        latency: reader.or(fields, "latency", standard.latency, latency),
     })
 }
 

@@ -7,6 +7,7 @@ mod endorsing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::contact::Contacts;
 use super::event::Event;
 use super::message::{Answer, Payload, Post, Reply, Stored};
 use super::{Desk, Execution, Local, World};
@@ -21,7 +22,7 @@ use crate::contract::author::Author;
 use crate::contract::{Receipt, SignedCall};
 use crate::network::{Departure, Egress};
 use crate::protocol::{Protocol, Retry};
-use endorsing::Gathering;
+use endorsing::{Endorsers, Gathering};
 
 /// When transactions are submitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +51,8 @@ struct Pending {
     submitted: Time,
     /// How often it has been endorsed to no avail.
     round: u32,
+    /// Which endorsers are asked next.
+    turn: u64,
     /// When the client asks again, if it has heard nothing until then.
     deadline: Time,
     stage: Stage,
@@ -88,14 +91,12 @@ pub struct ClientHost {
     endorsed: BTreeMap<u64, u64>,
     /// When to have transactions endorsed again.
     again: BTreeSet<(Time, u64)>,
-    /// Endorsers were asked so often; others are asked each time.
-    turns: u64,
-    /// Endorsers that did not answer when they were asked last.
-    silent: BTreeSet<NodeId>,
+    endorsers: Endorsers,
     /// The highest height this host has heard of.
     height: Height,
     /// Who has replied with which block.
     replies: BTreeMap<(Height, Digest), Replies>,
+    contacts: Contacts,
     /// Whom this host asks first.
     target: NodeId,
     /// Names given out.
@@ -167,10 +168,10 @@ impl ClientHost {
             pending: BTreeMap::new(),
             endorsed: BTreeMap::new(),
             again: BTreeSet::new(),
-            turns: index,
-            silent: BTreeSet::new(),
+            endorsers: Endorsers::starting(index),
             height: 0,
             replies: BTreeMap::new(),
+            contacts: Contacts::new(world.seed, id),
             target: gateways[0],
             named: 0,
             egress: Egress::default(),
@@ -186,7 +187,7 @@ impl ClientHost {
         let due = self.due.front().copied().unwrap_or(Time::MAX);
         let overdue = self.overdue.front().map_or(Time::MAX, |(at, _)| *at);
         let again = self.again.first().map_or(Time::MAX, |(at, _)| *at);
-        due.min(overdue).min(again)
+        due.min(overdue).min(again).min(self.contacts.next())
     }
 
     /// Does what is due first.
@@ -207,6 +208,8 @@ impl ClientHost {
         {
             self.again.pop_first();
             self.propose(now, number, desk);
+        } else if let Some((transaction, asked)) = self.contacts.begin(now) {
+            self.observe(now, desk.local, Event::Contacted { transaction, asked });
         } else {
             let (_, number) = self.overdue.pop_front().expect("something is due");
             self.remind(now, number, desk);
@@ -290,10 +293,12 @@ impl ClientHost {
         };
         self.observe(now, desk.local, submitted);
         let deadline = now + desk.world.workload.retry;
+        self.endorsers.turn += desk.world.client_hosts as u64;
         let pending = Pending {
             transaction: transaction.clone(),
             submitted: now,
             round: 0,
+            turn: self.endorsers.turn,
             deadline,
             stage: Stage::Ordering {
                 sent: transaction.clone(),
@@ -467,22 +472,28 @@ impl ClientHost {
             return;
         }
         let endorsed = submitted.map(|_| TransactionId::new(self.id, ordered));
-        self.finish(now, number, (endorsed, height, executed), desk.local);
+        self.finish(now, number, (endorsed, height, executed), desk);
     }
 
     /// Takes an answer, if it is the first one for this transaction.
-    fn finish(
+    fn finish<P: Protocol, S: Post<P::Message>>(
         &mut self,
         now: Time,
         number: u64,
         (endorsed, height, executed): (Option<TransactionId>, Option<Height>, &Executed),
-        local: &mut Local,
+        desk: &mut Desk<'_, P, S>,
     ) {
         let Some(pending) = self.pending.remove(&number) else {
             return;
         };
         if let Executed::Now(receipt) = executed {
             self.author.learn(&pending.transaction.call, receipt);
+            let transaction = &pending.transaction;
+            if *receipt == Receipt::Accepted && transaction.call.asks_contact() {
+                let channel = &desk.world.workload.contact;
+                self.contacts
+                    .posted(now, pending.submitted, transaction.id, channel);
+            }
         }
         let answered = Event::Answered {
             transaction: pending.transaction.id,
@@ -491,7 +502,7 @@ impl ClientHost {
             height: height.filter(|_| *executed != Executed::Before),
             executed: executed.clone(),
         };
-        self.observe(now, local, answered);
+        self.observe(now, desk.local, answered);
         while let Some((_, front)) = self.overdue.front()
             && !self.pending.contains_key(front)
         {

@@ -39,6 +39,13 @@ pub enum Event {
         /// The answer.
         executed: Executed,
     },
+    /// Two people talk outside the chain, because one asked the contract for contact.
+    Contacted {
+        /// What asked for it.
+        transaction: TransactionId,
+        /// When that was first sent.
+        asked: Time,
+    },
     /// A replica decided and executed a block.
     Decided {
         /// The block as this node executed it.

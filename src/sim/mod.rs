@@ -6,6 +6,7 @@
 
 pub mod adversary;
 pub mod client;
+pub mod contact;
 mod counters;
 pub mod event;
 pub mod machine;
@@ -34,6 +35,7 @@ use crate::protocol::mempool::BatchRule;
 use crate::protocol::{FaultModel, Protocol};
 use adversary::{Act, Adversary};
 use client::{Arrivals, ClientHost};
+use contact::Channel;
 use event::{Event, Observer, Totals};
 use machine::{Machine, Processor};
 use message::{Post, Stored};
@@ -97,6 +99,8 @@ pub struct Workload {
     pub gateways: Vec<NodeId>,
     /// What they submit.
     pub author: AuthorSettings,
+    /// How those whom they ask for contact are reached.
+    pub contact: Channel,
 }
 
 /// How calls are executed, as clients see it.
@@ -442,9 +446,9 @@ impl<P: Protocol> Simulation<P> {
         });
     }
 
-    /// The state in which the chain begins, and how ordered transactions take effect.
-    pub fn beginning(&self) -> (State, chain::execution::Execution) {
-        (self.genesis.clone(), self.world.execution())
+    /// What executes the chain as the nodes do, before the first block.
+    pub fn executor(&self) -> Executor {
+        Executor::with(self.genesis.clone(), self.world.execution())
     }
 
     /// Runs to the end of the plan.

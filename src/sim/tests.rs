@@ -244,6 +244,7 @@ fn plan(seed: u64) -> Plan {
             retry: Span::from_millis(9),
             gateways: (0..nodes).map(NodeId::at).collect(),
             author: AuthorSettings::default(),
+            contact: Channel::regular(Span::from_millis(10), Span::from_millis(4)),
         },
         population: Population::new(1, 2, 4),
         rules: Rules::default(),

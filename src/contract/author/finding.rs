@@ -12,7 +12,7 @@ use crate::contract::cases;
 use crate::contract::error::Code;
 use crate::contract::identity::Party;
 use crate::contract::rules::WINDOW;
-use crate::contract::search::{Condition, Feature, Query};
+use crate::contract::search::{Condition, Feature, MATCHES_MAX, Query};
 use crate::contract::{Receipt, SignedCall};
 
 impl Author {
@@ -81,15 +81,18 @@ impl Author {
     fn query(&self, random: &mut Random) -> Query {
         let bits = random.bits();
         let example = cases::case(bits, (bits >> 32) as u32);
+        let diagnosis = cases::diagnosis(bits);
         let narrower = [
-            Condition::Has(Feature::Diagnosis(cases::diagnosis(bits))),
+            Condition::Has(Feature::Diagnosis(diagnosis)),
             Condition::Has(Feature::Sex(example.sex)),
             Condition::Ages(example.age_band.saturating_sub(2), example.age_band + 2),
             Condition::Quarters(example.quarter, example.quarter + 1),
             Condition::Has(Feature::Outcome(example.outcome)),
         ];
+        let known = self.conditions.get(&diagnosis).copied();
+        let conditions = known.unwrap_or(1).min(narrower.len());
         Query {
-            conditions: narrower[..usize::from(self.conditions)].to_vec(),
+            conditions: narrower[..conditions].to_vec(),
             purpose: Purpose::Care,
             page: 0,
         }
@@ -100,6 +103,10 @@ impl Author {
         let Receipt::Found(answer) = receipt else {
             return;
         };
+        if answer.about as usize > MATCHES_MAX / 2 {
+            // What is found is only ever more, and soon too much.
+            self.adjust(search, Code::TooBroad);
+        }
         if let Some(row) = answer.rows.iter().find(|row| !row.disputed) {
             self.cases.add(KnownCase {
                 search: search.clone(),
@@ -108,12 +115,20 @@ impl Author {
         }
     }
 
-    /// Asks more narrowly after too broad a question, more broadly after too narrow a one.
-    pub(super) fn adjust(&mut self, code: Code) {
-        if code == Code::TooBroad {
-            self.conditions = (self.conditions + 1).min(5);
-        } else if code == Code::TooFewResults {
-            self.conditions = self.conditions.saturating_sub(1).max(1);
+    /// Asks more narrowly after too broad a question, more broadly after too narrow a one. Of
+    /// several such answers to one question only the first counts.
+    pub(super) fn adjust(&mut self, search: &Order, code: Code) {
+        let asked = search.terms().act.search().map(|query| &query.conditions);
+        let Some([Condition::Has(Feature::Diagnosis(diagnosis)), ..]) = asked.map(Vec::as_slice)
+        else {
+            return;
+        };
+        let had = asked.map_or(0, Vec::len);
+        let conditions = self.conditions.entry(*diagnosis).or_insert(1);
+        if *conditions == had && code == Code::TooBroad {
+            *conditions = (had + 1).min(5);
+        } else if *conditions == had && code == Code::TooFewResults {
+            *conditions = had.saturating_sub(1).max(1);
         }
     }
 

@@ -18,6 +18,7 @@ use super::message::{CHAIN, Draft};
 use super::popularity::Popularity;
 use super::population::{Person, Population};
 use super::rules::Rules;
+use super::summary::Term;
 use super::{Receipt, SignedCall};
 use crate::base::crypto::{Digest, Hasher, KeyPair};
 use crate::base::random::Random;
@@ -99,8 +100,8 @@ pub struct Author {
     emergencies: BTreeMap<u32, Vec<u64>>,
     /// What follows from earlier calls and is due.
     tasks: VecDeque<Task>,
-    /// Conditions that a search has; follows how broad the answers are.
-    conditions: u8,
+    /// Conditions that a search for a diagnosis has; follows how broad the answers are.
+    conditions: BTreeMap<Term, usize>,
 }
 
 /// A call that an earlier one made possible or necessary.
@@ -140,7 +141,7 @@ impl Author {
             shared: Latest::new(64),
             emergencies: BTreeMap::new(),
             tasks: VecDeque::new(),
-            conditions: 1,
+            conditions: BTreeMap::new(),
         }
     }
 
@@ -243,7 +244,7 @@ impl Author {
                 let same = |other: &KnownGrant| other.gid == grant.gid;
                 self.grants.forget(grant.owner.patient, same);
             }
-            Deed::Search(_) => self.adjust(code),
+            Deed::Search(ref search) => self.adjust(search, code),
             Deed::Enrol { .. }
             | Deed::Enter(_)
             | Deed::Propose(..)

@@ -116,13 +116,10 @@ impl State {
     /// What an answer shows of a record.
     fn row(&self, handle: Handle, place: u32) -> Row {
         let record = self.records.at(place);
-        let content = record.draft.content();
-        let hospital = self.directory.hospital(&content.hid);
-        let hospital = hospital.expect("the hospital of a record is registered");
         Row {
             handle,
-            summary: content.summary.clone(),
-            region: self.directory.hospital_at(hospital).region,
+            summary: record.draft.content().summary.clone(),
+            region: self.directory.hospital_at(record.hospital).region,
             verified: self.directory.check_doctor(record.doctor).is_ok(),
             disputed: record.status == Status::Disputed,
             suspect: record.suspect,

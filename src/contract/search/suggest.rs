@@ -8,24 +8,27 @@
 //! Numbers are of distinct patients, as the floor is. Of very many cases only the first are looked
 //! at; what enough of these patients have, enough of all have.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::index::{Case, Index};
-use super::query::{CONDITIONS_MAX, Coding, Condition, Feature, PREFIX_MIN, Query};
+use super::query::{CONDITIONS_MAX, Coding, Condition, Feature, Query};
 use crate::contract::error::Code;
-use crate::contract::summary::Summary;
+use crate::contract::summary::{Summary, Term};
 
 /// Cases that a suggestion is drawn from.
 pub const CASES_MAX: usize = 4096;
 
-/// The kinds of features: codes as they are, groups of diagnoses, and what a case has one of.
+/// The kinds of features: what a case has one of, codes as they are, and groups of diagnoses.
 const KINDS: usize = 9;
+
+/// A value of a feature: the number of the kind, and that of the value among its kind.
+type Value = (usize, u64);
 
 impl Index {
     /// The condition to add to a query; `summary` tells what is public of the record at a place.
     /// Refuses a query whose cases are of too few patients, and one to which no condition can be
     /// added that leaves out some of its patients and keeps at least `floor`.
-    pub(in crate::contract) fn suggest<'a>(
+    pub fn suggest<'a>(
         &self,
         query: &Query,
         floor: u32,
@@ -33,37 +36,59 @@ impl Index {
     ) -> Result<Condition, Code> {
         query.check_features()?;
         let (places, _) = self.matching(query, CASES_MAX);
-        let mut kinds: [Vec<(Condition, u32)>; KINDS] = Default::default();
-        for place in &places {
-            let case = self.case(*place);
-            each(case, summary(*place), |kind, value| {
-                kinds[kind].push((value, self.patient(*place)));
-            });
-        }
-        let all = distinct(places.iter().map(|&place| self.patient(place)));
         let floor = floor.max(1);
+        let mut patients: Vec<u32> = places.iter().map(|place| self.patient(*place)).collect();
+        patients.sort_unstable();
+        patients.dedup();
+        let all = patients.len() as u32;
         if all < floor {
             return Err(Code::TooFewResults);
         }
-        let mut best: Option<(u64, u32, Condition)> = None;
-        for pairs in &mut kinds {
-            let values = patients_of_each(pairs);
-            let narrower = values.iter().filter(|(_, of)| (floor..all).contains(of));
-            let Some((&value, &of)) = narrower.min_by_key(|(_, of)| **of) else {
-                continue;
-            };
-            let entropy = entropy(values.values().copied(), floor);
-            // Of kinds that tell equally much, the one whose best value is narrower.
-            let better = |(most, least, _): &(u64, u32, Condition)| {
-                entropy > *most || entropy == *most && of < *least
-            };
-            if best.as_ref().is_none_or(better) {
-                best = Some((entropy, of, value));
+        let mut kinds: [Vec<(u64, u32)>; KINDS] = Default::default();
+        for place in &places {
+            each(self.case(*place), summary(*place), |(kind, value), _| {
+                kinds[kind].push((value, self.patient(*place)));
+            });
+        }
+        let best = best(kinds, floor..all).ok_or(Code::TooFewResults)?;
+        let mut condition = None;
+        for place in &places {
+            each(self.case(*place), summary(*place), |value, has| {
+                if value == best {
+                    condition = Some(has);
+                }
+            });
+            if condition.is_some() {
+                break;
             }
         }
-        let (_, _, condition) = best.ok_or(Code::TooFewResults)?;
-        Ok(condition)
+        Ok(condition.expect("the value was found in one of these cases"))
     }
+}
+
+/// Of the kind whose values tell most apart, the value with the fewest patients within a range, if
+/// any has as many. All values that the patients have are given by kind.
+fn best(kinds: [Vec<(u64, u32)>; KINDS], range: Range<u32>) -> Option<Value> {
+    let mut best: Option<(u64, u32, Value)> = None;
+    for (kind, mut pairs) in kinds.into_iter().enumerate() {
+        pairs.sort_unstable();
+        pairs.dedup();
+        let values = pairs.chunk_by(|(one, _), (other, _)| one == other);
+        let values = values.map(|of| (of.len() as u32, of[0].0));
+        let narrower = values.clone().filter(|(of, _)| range.contains(of));
+        let Some((of, value)) = narrower.min() else {
+            continue;
+        };
+        let entropy = entropy(values.map(|(of, _)| of), range.start);
+        // Of kinds that tell equally much, the one whose best value is narrower.
+        let better = |(most, least, _): &(u64, u32, Value)| {
+            entropy > *most || entropy == *most && of < *least
+        };
+        if best.as_ref().is_none_or(better) {
+            best = Some((entropy, of, (kind, value)));
+        }
+    }
+    best.map(|(_, _, value)| value)
 }
 
 impl Query {
@@ -76,43 +101,33 @@ impl Query {
     }
 }
 
-/// Calls with every value that a case has, and the number of its kind.
-fn each(case: &Case, summary: &Summary, mut visit: impl FnMut(usize, Condition)) {
-    let mut has = |kind, feature| visit(kind, Condition::Has(feature));
-    has(0, Feature::Sex(case.sex));
-    has(1, Feature::Age(case.age_band));
-    has(2, Feature::Quarter(case.quarter));
-    has(3, Feature::Outcome(case.outcome));
-    has(4, Feature::Department(case.department));
+/// Calls with every value that a case has, and with the condition that asks for it.
+fn each(case: &Case, summary: &Summary, mut visit: impl FnMut(Value, Condition)) {
+    let mut has = |kind, value, feature| visit((kind, value), Condition::Has(feature));
+    has(0, case.sex as u64, Feature::Sex(case.sex));
+    has(1, case.age_band.into(), Feature::Age(case.age_band));
+    has(2, case.quarter.into(), Feature::Quarter(case.quarter));
+    has(3, case.outcome as u64, Feature::Outcome(case.outcome));
+    has(
+        4,
+        case.department.into(),
+        Feature::Department(case.department),
+    );
     for &term in &summary.diagnoses {
-        has(5, Feature::Diagnosis(term));
+        has(5, term.key(), Feature::Diagnosis(term));
     }
     for &term in &summary.procedures {
-        has(6, Feature::Procedure(term));
+        has(6, term.key(), Feature::Procedure(term));
     }
     for &term in &summary.drugs {
-        has(7, Feature::Drug(term));
+        has(7, term.key(), Feature::Drug(term));
     }
-    for term in &summary.diagnoses {
-        debug_assert_eq!(term.group().text().len(), PREFIX_MIN);
-        visit(8, Condition::Begins(Coding::Diagnosis, term.group()));
+    for group in summary.diagnoses.iter().map(Term::group) {
+        visit(
+            (8, group.key()),
+            Condition::Begins(Coding::Diagnosis, group),
+        );
     }
-}
-
-/// How many different numbers there are.
-fn distinct(numbers: impl Iterator<Item = u32>) -> u32 {
-    let mut numbers: Vec<u32> = numbers.collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers.len() as u32
-}
-
-/// How many distinct patients have each value.
-fn patients_of_each(pairs: &mut Vec<(Condition, u32)>) -> BTreeMap<Condition, u32> {
-    pairs.sort_unstable();
-    pairs.dedup();
-    let same = pairs.chunk_by(|(one, _), (other, _)| one == other);
-    same.map(|of| (of[0].0, of.len() as u32)).collect()
 }
 
 /// The entropy of a distribution with these weights, in 2^-16 bits; weights below the floor count

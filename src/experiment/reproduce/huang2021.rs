@@ -42,8 +42,8 @@ const NOTES: &[&str] = &[
      decision. A block is cut every 10 s, so it says how fast a heap of transactions is agreed \
      on, and nothing of the throughput, which was 20 transactions a second for each node. No send \
      waits; the cost of a message is that of the latencies, requests, which are not signed, are \
-     free, and the delay of a message within the computer is fitted on n = 4 and n = 24. Ours is \
-     flat up to seven nodes, where the published rate falls, and falls like it beyond.",
+     free, and the delay of a message within the computer is fitted on n = 4 and n = 24. Ours \
+     is flat up to seven nodes, where the published rate falls, and falls like it beyond.",
 ];
 
 const LATENCY: Panel = Panel {
@@ -99,8 +99,8 @@ const RAFT: Series = Series {
     template: &RAFT_LATENCY,
     quantity: Quantity::Latency,
     delays: -1,
-    source: "github.com/bigyolo/consensus: time.xlsx: sheet Raft: columns L to U: means of 29; ours \
-             less one delay of 30 ms: the published clock starts at the leader",
+    source: "github.com/bigyolo/consensus: time.xlsx: sheet Raft: columns L to U: means of 29; \
+             ours less one delay of 30 ms: the published clock starts at the leader",
     points: &[
         latency(4.0, &[("nodes", "4")], (94.75, 1.28), Some(6.0)),
         latency(7.0, &[("nodes", "7")], (94.96, 1.02), Some(6.0)),
@@ -126,8 +126,8 @@ const PBFT: Series = Series {
     template: &PBFT_LATENCY,
     quantity: Quantity::Latency,
     delays: -1,
-    source: "github.com/bigyolo/consensus: time.xlsx: sheet PBFT: columns L to U: means of 30; ours \
-             less one delay of 30 ms: the published replies are not delayed",
+    source: "github.com/bigyolo/consensus: time.xlsx: sheet PBFT: columns L to U: means of 30; \
+             ours less one delay of 30 ms: the published replies are not delayed",
     points: &[
         latency(4.0, &[("nodes", "4")], (147.37, 10.36), Some(12.0)),
         latency(7.0, &[("nodes", "7")], (169.01, 8.46), Some(12.0)),

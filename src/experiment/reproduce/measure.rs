@@ -78,6 +78,7 @@ impl Observer for Bursts {
             Event::Decided { block } => self.decide(now, block),
             Event::Endorsed { .. }
             | Event::Answered { .. }
+            | Event::Contacted { .. }
             | Event::Installed { .. }
             | Event::Reported { .. }
             | Event::Crashed

@@ -130,6 +130,22 @@ pub(super) const RUNS: &[Column] = &[
         "conflict_rate",
         "Conflicts divided by endorsements; 0 where calls are executed after ordering.",
     ),
+    col(
+        "contacts",
+        "Conversations outside the chain that began in the measured window.",
+    ),
+    col(
+        "contact_latency_mean_ms",
+        "Mean time from asking the contract for contact to talking.",
+    ),
+    col(
+        "contact_latency_p50_ms",
+        "Half of those who asked talked within this time.",
+    ),
+    col(
+        "contact_latency_p99_ms",
+        "99 % of those who asked talked within this time.",
+    ),
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
@@ -199,6 +215,10 @@ impl Row {
             count(self.retries),
             count(self.conflicts),
             number(self.conflict_rate),
+            count(self.contacts),
+            number(self.contact_latency_mean_ms),
+            number(self.contact_latency_p50_ms),
+            number(self.contact_latency_p99_ms),
         ]
     }
 
@@ -247,6 +267,10 @@ impl Row {
             retries: cells.count()?,
             conflicts: cells.count()?,
             conflict_rate: cells.number()?,
+            contacts: cells.count()?,
+            contact_latency_mean_ms: cells.number()?,
+            contact_latency_p50_ms: cells.number()?,
+            contact_latency_p99_ms: cells.number()?,
             swept: Vec::new(),
         })
     }

@@ -65,6 +65,10 @@ pub struct Row {
     pub retries: u64,
     pub conflicts: u64,
     pub conflict_rate: Option<f64>,
+    pub contacts: u64,
+    pub contact_latency_mean_ms: Option<f64>,
+    pub contact_latency_p50_ms: Option<f64>,
+    pub contact_latency_p99_ms: Option<f64>,
     /// The swept keys with their values as text, in the order of the experiment. Keys that are
     /// columns already (`protocol`, `nodes`, `seed`) are dropped when the row enters [`Tables`],
     /// unless they say more than the column does.

@@ -165,7 +165,9 @@ fn the_columns_are_those_promised() {
          latency_p90_ms,latency_p99_ms,latency_max_ms,consensus_latency_mean_ms,blocks,messages,\
          bytes,messages_per_block,signatures,verifications,leader_changes,violations,byzantine,\
          convicted,convicted_wrongly,identified_after_ms,simulated_s,client_messages,\
-         client_bytes,events,endorsements,retries,conflicts,conflict_rate,network.within.latency"
+         client_bytes,events,endorsements,retries,conflicts,conflict_rate,contacts,\
+         contact_latency_mean_ms,contact_latency_p50_ms,contact_latency_p99_ms,\
+         network.within.latency"
     );
     assert_eq!(
         first("timeline.csv"),

@@ -16,9 +16,9 @@
 //! `holds` otherwise.
 
 mod chain;
-mod contract;
 mod logs;
 mod progress;
+mod replay;
 mod violation;
 
 #[cfg(test)]
@@ -28,15 +28,14 @@ use std::sync::Arc;
 
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
-use crate::chain::execution::Execution;
+use crate::chain::ledger::{Audit, Executor};
 use crate::chain::{Block, Executed, TransactionId};
-use crate::contract::State;
 use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 use chain::{Answered, Arrival, Chain};
-use contract::Replay;
 use logs::{Entry, Logs};
 use progress::{Progress, Stall};
+use replay::Replay;
 use violation::Findings;
 
 pub use violation::{KEPT_MAX, Property, Violation, Word};
@@ -108,6 +107,8 @@ pub struct Checks {
     progress: Progress,
     /// Executes the chain again, if it is told where to begin.
     replay: Option<Box<Replay>>,
+    /// Simulates again what was endorsed, if anything is.
+    audit: Option<Box<Audit>>,
     accused: PositionSet,
     findings: Findings,
     /// The height at which forgetting is next worth its while.
@@ -127,6 +128,7 @@ impl Checks {
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
             replay: None,
+            audit: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,
@@ -134,11 +136,33 @@ impl Checks {
         }
     }
 
-    /// Executes the chain once more, from the state in which it begins, and judges every change.
+    /// Executes the chain once more from what this executor starts from, and judges every change.
     #[must_use]
-    pub fn replaying(mut self, genesis: State, execution: Execution) -> Self {
-        self.replay = Some(Box::new(Replay::new(genesis, execution)));
+    pub fn replaying(mut self, executor: &Executor) -> Self {
+        self.audit = Audit::new(executor).map(Box::new);
+        self.replay = Some(Box::new(Replay::new(executor)));
         self
+    }
+
+    /// Simulates again what is new of the canonical chain and was endorsed.
+    fn audit(&mut self) {
+        let Some(audit) = &mut self.audit else {
+            return;
+        };
+        while let Some((time, node, block)) = self.chain.decided(audit.height() + 1) {
+            let Some(false_ones) = audit.follow(block) else {
+                return; // A fork, which is a violation of its own.
+            };
+            for id in false_ones {
+                self.findings.add(Violation {
+                    time,
+                    property: Property::Endorsement,
+                    nodes: vec![node],
+                    height: Some(block.height),
+                    detail: format!("{id:?} is valid but not what the contract does"),
+                });
+            }
+        }
     }
 
     /// Executes what is new of the canonical chain, as far as nothing is missing of it.
@@ -177,6 +201,7 @@ impl Checks {
         let fresh = self.chain.arrive(&arrival, &mut self.findings);
         if fresh {
             self.follow();
+            self.audit();
         }
         if fresh && !installed {
             self.logs.commit(node, block.height);
@@ -365,7 +390,9 @@ impl Observer for Checks {
                 self.chain.submit(transaction);
                 self.progress.submit(now, transaction.id);
             }
-            Event::Endorsed { transaction, .. } => self.chain.submit(transaction),
+            Event::Endorsed {
+                transaction, of, ..
+            } => self.chain.endorse(transaction, *of),
             Event::Answered {
                 transaction,
                 endorsed,
@@ -390,7 +417,10 @@ impl Observer for Checks {
                 }
             }
             Event::Restarted { height, amnesia } => self.restart(node, *height, *amnesia),
-            Event::Sent { .. } | Event::Delivered { .. } | Event::Fired { .. } => {}
+            Event::Contacted { .. }
+            | Event::Sent { .. }
+            | Event::Delivered { .. }
+            | Event::Fired { .. } => {}
         }
     }
 }

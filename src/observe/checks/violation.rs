@@ -26,6 +26,8 @@ pub enum Property {
     Replay,
     /// What has to be true of the contract's state, and of every change to it.
     Contract(Invariant),
+    /// What was endorsed and found valid is what the contract does at that place.
+    Endorsement,
     /// What a client is told is what the chain says.
     ClientView,
     /// A view or term has one leader.
@@ -58,6 +60,7 @@ impl Property {
             Self::StateEquality => "state-equality",
             Self::Replay => "replay",
             Self::Contract(invariant) => invariant.name(),
+            Self::Endorsement => "endorsement",
             Self::ClientView => "client-view",
             Self::ElectionSafety => "election-safety",
             Self::LogMatching => "log-matching",

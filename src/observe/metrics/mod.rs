@@ -3,6 +3,7 @@
 //! Everything is kept in whole nanoseconds and wide sums; quantiles are taken over all values,
 //! never from a histogram.
 
+mod contacts;
 mod kinds;
 mod leadership;
 mod summary;
@@ -18,6 +19,8 @@ use crate::sim::event::{Event, Observer, Totals};
 
 use super::by_transaction::ByTransaction;
 use super::{Answer, is_conflict, verdict};
+pub use contacts::ContactSummary;
+use contacts::Contacts;
 pub use kinds::KindSummary;
 use kinds::{Kind, Kinds};
 pub use leadership::Election;
@@ -63,6 +66,7 @@ pub struct Metrics {
     measured: Measured,
     pending: ByTransaction<Waiting>,
     kinds: Kinds,
+    contacts: Contacts,
     /// The sum of the latencies of all that were answered in the window.
     residence: u128,
     /// Sum and number of the times to the first decision.
@@ -95,6 +99,7 @@ impl Metrics {
             measured,
             pending: ByTransaction::new(),
             kinds: Kinds::default(),
+            contacts: Contacts::default(),
             residence: 0,
             consensus: (0, 0),
             endorsed: ByTransaction::new(),
@@ -270,6 +275,12 @@ impl Observer for Metrics {
                     self.endorsed.remove(*endorsed);
                 }
                 self.answer(now, *transaction, executed);
+            }
+            Event::Contacted { asked, .. } => {
+                if self.inside(now) {
+                    let latency = now.since(*asked).nanos();
+                    self.contacts.begin(self.inside(*asked).then_some(latency));
+                }
             }
             Event::Decided { block } => {
                 if self.honest(node) {

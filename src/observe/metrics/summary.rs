@@ -1,6 +1,7 @@
 //! What a run comes to, in the units people read. The only place of this layer with floats: all
 //! sums are whole numbers until here.
 
+use super::contacts::ContactSummary;
 use super::kinds::KindSummary;
 use super::leadership::Election;
 use super::{Metrics, Row};
@@ -91,6 +92,8 @@ pub struct Summary {
     pub window_s: f64,
     /// The same for each kind of call that was submitted in the run, in alphabetical order.
     pub kinds: Vec<KindSummary>,
+    /// Conversations that calls led to outside the chain.
+    pub contacts: ContactSummary,
     /// The run second by second, warm-up included.
     pub timeline: Vec<Second>,
 }
@@ -228,6 +231,7 @@ pub(super) fn summarise(metrics: Metrics, totals: &Totals) -> Summary {
         leaderless_ms: in_ms(leaderless(&metrics.leadership.elections, measured.until).nanos()),
         window_s,
         kinds: metrics.kinds.summarise(per_second),
+        contacts: metrics.contacts.summarise(),
         timeline: timeline(&metrics.rows, totals),
         elections: metrics.leadership.elections,
     }

@@ -354,3 +354,28 @@ fn kinds_are_counted_and_timed_apart_and_sum_up_to_the_whole() {
     assert_eq!(summary.submitted, hides.submitted + submits.submitted);
     assert_eq!(summary.latency_max_ms, Some(100.0));
 }
+
+#[test]
+fn conversations_are_timed_from_the_call_that_asked_for_them() {
+    let mut story = Story::new(4);
+    // When asked and when begun; the window is from 1 s to 3 s.
+    for (number, (asked, begun)) in (0..).zip([(500, 1_200), (1_000, 1_300), (1_100, 1_500)]) {
+        let contacted = Event::Contacted {
+            transaction: TransactionId::new(CLIENT, number),
+            asked: ms(asked),
+        };
+        story.events.push((ms(begun), CLIENT, contacted));
+    }
+    let contacts = measure(&story, measured(1_000, 3_000)).contacts;
+    assert_eq!((contacts.count, contacts.mean_ms), (3, Some(350.0)));
+    assert_eq!(
+        (contacts.p50_ms, contacts.p99_ms),
+        (Some(300.0), Some(400.0))
+    );
+    let later = measure(&story, measured(1_400, 3_000)).contacts;
+    assert_eq!(
+        (later.count, later.mean_ms),
+        (1, None),
+        "asked before the window"
+    );
+}

@@ -89,7 +89,7 @@ impl Content {
 }
 
 /// Whether a call carries any signature. One without has the digest of the bare call.
-fn is_signed(call: &SignedCall) -> bool {
+pub(super) fn is_signed(call: &SignedCall) -> bool {
     SignedCall::new(call.call().clone(), None, None).digest() != call.digest()
 }
 

@@ -39,15 +39,16 @@ impl Iraft {
             self.vote_at_last(&vote, cx);
             return;
         }
-        if !self.is_member(cx.me()) || !self.may_be_candidate(term, cx.me()) {
+        let stands = self.is_member(cx.me()) && self.may_be_candidate(term, cx.me());
+        let asked = matches!(self.volatile.role, Role::PreCandidate(..));
+        if (asked || !stands) && self.config.profile != Profile::Sync {
+            // The others still follow the leader that was given up: rather him than nobody.
+            self.volatile.abandoned = false;
+        }
+        if !stands {
             self.volatile.skipped += 1;
             self.rest(cx);
             return;
-        }
-        let asked = matches!(self.volatile.role, Role::PreCandidate(..));
-        if asked && self.config.profile != Profile::Sync {
-            // The others still follow the leader that was given up: rather him than nobody.
-            self.volatile.abandoned = false;
         }
         self.ask(term, cx);
     }

@@ -210,7 +210,7 @@ pub(super) fn believe_evidence(
 /// Whether one leader signed two logs.
 pub(super) fn headers_conflict(a: &Header, b: &Header) -> bool {
     let parts = |before: &Header, after: &Header| {
-        before.index + 1 == after.index && before.chain() != after.previous
+        after.index.checked_sub(1) == Some(before.index) && before.chain() != after.previous
     };
     a.term == b.term && ((a.index == b.index && a != b) || parts(a, b) || parts(b, a))
 }

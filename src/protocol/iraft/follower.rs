@@ -203,7 +203,7 @@ impl Iraft {
         for entry in &append.entries {
             let header = *entry.header.body();
             let by = entry.header.by();
-            let fits = header.index == previous.index + 1
+            let fits = header.index.checked_sub(1) == Some(previous.index)
                 && header.previous == previous.chain
                 && (previous.term..=append.term).contains(&header.term)
                 && (header.term < append.term || by == from)
@@ -234,6 +234,10 @@ impl Iraft {
         // What is compacted is decided, and so the same in every leader's log.
         if header.index <= self.durable.log.base().index || held == Some(header.chain()) {
             return Ok(());
+        }
+        if self.durable.log.chain(header.index - 1) != Some(header.previous) {
+            // Below it something else is decided here: only liars bring that about.
+            return Err(Answer::Stale);
         }
         if held.is_some() {
             let own = self.durable.log.header(header.index);

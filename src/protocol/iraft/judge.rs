@@ -1,7 +1,7 @@
 //! Identification: what is signed is compared with what was signed before, and what contradicts
 //! itself convicts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::evidence::{
@@ -93,28 +93,6 @@ impl Judge<'_> {
     }
 }
 
-/// Who leads which term of a group of these members, if the votes prove it: for those outside the
-/// group, who need the public keys and the group's configuration.
-pub fn verify_election(
-    election: &Election,
-    committee: &Committee,
-    config: &Config,
-    keyring: &Keyring,
-) -> Option<(u64, NodeId)> {
-    let proofs = election.evidence.iter();
-    let guilty = proofs.filter_map(|proof| verify_evidence(proof, keyring, committee));
-    let guilty: BTreeSet<NodeId> = guilty.collect();
-    let judge = Judge {
-        config,
-        committee,
-        keyring,
-    };
-    let ballot = *election.certificate.body();
-    judge
-        .suffices(&election.certificate, guilty.iter().copied())
-        .then_some((ballot.term, ballot.candidate))
-}
-
 impl Iraft {
     pub(super) fn judge<'a>(&'a self, cx: &'a Cx<'_>) -> Judge<'a> {
         Judge {
@@ -129,7 +107,7 @@ impl Iraft {
     pub(super) fn judge_header(&mut self, header: &Signed<Header>, cx: &mut Cx<'_>) {
         let index = header.body().index;
         let present = header.body().term == self.durable.term;
-        let near = index.saturating_sub(1)..=index + 1;
+        let near = index.saturating_sub(1)..=index.saturating_add(1);
         let seen = self.volatile.watch.headers.range(near.clone());
         let held = near.filter_map(|place| self.durable.log.header(place));
         let liar = |other: &&Signed<Header>| {

@@ -134,6 +134,7 @@ mod lies;
 mod log;
 mod message;
 mod peer;
+mod proof;
 mod rank;
 mod state;
 mod statement;
@@ -147,11 +148,11 @@ use std::sync::Arc;
 pub use config::{Config, Monitors, Mutant, Profile, Quorum};
 pub use content::{Content, Entry};
 pub use evidence::{Evidence, Witness, verify_evidence};
-pub use judge::verify_election;
 pub use message::{
     Answer, Append, Backed, Backing, Election, Heartbeat, HeartbeatReply, Message, Opening,
     PreVote, PreVoteReply, Prepared, Reply, Snapshot, Told, Vote, VoteReply, Warrant,
 };
+pub use proof::{Decided, verify_decision, verify_election};
 pub use statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Stage, Standing, link};
 
 use super::mempool::BatchRule;
@@ -268,12 +269,15 @@ impl Iraft {
     }
 
     /// Has the group decide this batch, which is not taken from clients; false if this replica
-    /// does not lead, or has as many batches in progress as it may.
+    /// does not lead, has as many batches in progress as it may, or would be convicted of it: of
+    /// a call without a signature, or of a transaction twice.
     pub fn propose_batch(&mut self, batch: Batch, cx: &mut Cx<'_>) -> bool {
-        if !self.leads() || !self.has_room() {
+        let content = Content::of(batch);
+        let flawed = content.is_flawed(cx.keyring(), &self.setup.committee);
+        if !self.leads() || !self.has_room() || flawed {
             return false;
         }
-        self.propose(Content::of(batch), cx);
+        self.propose(content, cx);
         self.finish(cx);
         true
     }
@@ -282,6 +286,15 @@ impl Iraft {
     /// checks. Nothing while no leader is known.
     pub fn election(&self) -> Option<(NodeId, &Arc<Election>)> {
         Some((self.volatile.leader?, self.volatile.election.as_ref()?))
+    }
+
+    /// The proof that the group has decided what stands at a place; nothing while this replica has
+    /// none that reaches so far. What rests on a leader's word, in profile `paper`, has none.
+    pub fn proof_of(&self, index: u64) -> Option<Decided> {
+        let lock = self.durable.lock.as_ref();
+        let known = self.volatile.decision.as_ref().or(lock);
+        let known = known.filter(|_| index <= self.volatile.commit)?;
+        Decided::find(known, index, &self.durable.log, self.exclusions())
     }
 
     /// Whom this replica has convicted, each with the proof.
@@ -359,6 +372,9 @@ impl Iraft {
     }
 
     fn on_submit(&mut self, transaction: Arc<Transaction>, cx: &mut Cx<'_>) {
+        if !content::is_signed(&transaction.call) {
+            return;
+        }
         self.volatile.mempool.insert(transaction.clone());
         match self.volatile.leader {
             // Known or not: a client that asks again suspects that a message was lost.
@@ -373,7 +389,9 @@ impl Iraft {
     fn on_forward(&mut self, from: NodeId, transactions: &[Arc<Transaction>], cx: &mut Cx<'_>) {
         let mut fresh = Vec::new();
         for transaction in transactions {
-            if self.volatile.mempool.insert(transaction.clone()) {
+            // Whoever proposed what nobody signed would be convicted.
+            let signed = content::is_signed(&transaction.call);
+            if signed && self.volatile.mempool.insert(transaction.clone()) {
                 fresh.push(transaction.clone());
             }
         }

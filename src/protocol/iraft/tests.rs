@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::base::crypto::{Certificate, Crypto, Digest, Keyring, Signed, Signer};
+use crate::base::crypto::{Body, Certificate, Crypto, Digest, Keyring, Signed, Signer};
 use crate::base::random::{Random, Stream};
 use crate::base::time::Time;
 use crate::chain::TransactionId;
@@ -66,7 +66,7 @@ impl Node {
     }
 
     /// A statement with the signatures of these members.
-    fn certificate<B: crate::base::crypto::Body>(&self, body: B, by: &[usize]) -> Certificate<B> {
+    fn certificate<B: Body>(&self, body: &B, by: &[usize]) -> Certificate<B> {
         let mut certificate = Certificate::open(body.clone());
         for &member in by {
             let signed = self.signers[member].sign(body.clone());
@@ -82,7 +82,7 @@ impl Node {
             mark: Mark::default(),
         };
         Arc::new(Backed {
-            certificate: self.certificate(ballot, by),
+            certificate: self.certificate(&ballot, by),
             evidence: Vec::new(),
         })
     }
@@ -113,7 +113,7 @@ impl Node {
         };
         let opening = opening.map(|by| {
             Arc::new(Backed {
-                certificate: self.certificate(Share { term }, by),
+                certificate: self.certificate(&Share { term }, by),
                 evidence: Vec::new(),
             })
         });

@@ -1,9 +1,10 @@
 //! How a client host has transactions endorsed before they are ordered.
 //!
-//! It asks a least set of endorsers that satisfies the policy, another one each time. Endorsers
-//! that disagree, or a transaction that was ordered and found invalid, send it back to the start
-//! after a pause, until its retries are used up. What the contract refuses, and what only reads,
-//! ends with the endorsement and is not ordered.
+//! It asks a least set of endorsers that satisfies the policy, another one each time, so that
+//! retries go round all sets that there are. Endorsers that disagree, or a transaction that was
+//! ordered and found invalid, send it back to the start after a pause, until its retries are used
+//! up. What the contract refuses, and what only reads, ends with the endorsement and is not
+//! ordered.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,17 @@ use crate::protocol::Protocol;
 use crate::sim::event::Event;
 use crate::sim::message::{Payload, Post, Proposal};
 use crate::sim::{Desk, Execution, World};
+
+/// What a client host knows of the endorsers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Endorsers {
+    /// Which of them the next transaction begins with; others each time.
+    pub turn: u64,
+    /// How often any were asked.
+    questions: u64,
+    /// Those that did not answer when they were asked last.
+    silent: BTreeSet<NodeId>,
+}
 
 /// Endorsements on their way to one transaction.
 #[derive(Clone, Debug)]
@@ -36,7 +48,8 @@ pub(super) struct Gathering {
 const PROPOSAL_BYTES: u32 = 48;
 /// Sets of endorsers that are looked at for one of which none was silent.
 const CHOICES_MAX: usize = 64;
-/// One question in so many goes to whom it would if nobody had been silent.
+/// One question in so many goes to whom it would if nobody had been silent, so that those who
+/// have come back are noticed.
 const PROBE_EVERY: u64 = 64;
 /// The pause grows no further than by this power of two.
 const BACKOFF_DOUBLINGS_MAX: u32 = 6;
@@ -52,19 +65,30 @@ impl Gathering {
     }
 }
 
-/// Whom to ask: if possible nobody who was silent, but every so often as if nobody had been, so
-/// that those who have come back are noticed.
-fn choose(policy: &Policy, turn: u64, reads: bool, silent: &BTreeSet<NodeId>) -> Vec<NodeId> {
-    let nodes = policy.nodes();
-    let at = |turn: u64| match reads {
-        true => vec![nodes[(turn % nodes.len() as u64) as usize]],
-        false => policy.choose(turn),
-    };
-    let answers = |set: &Vec<NodeId>| set.iter().all(|node| !silent.contains(node));
-    let others = (turn..).map(at).take(CHOICES_MAX);
-    match turn % PROBE_EVERY {
-        0 => at(turn),
-        _ => others.into_iter().find(answers).unwrap_or_else(|| at(turn)),
+impl Endorsers {
+    /// Nobody was asked yet; the first transaction begins with this turn.
+    pub fn starting(turn: u64) -> Self {
+        Self {
+            turn,
+            ..Self::default()
+        }
+    }
+
+    /// Whom to ask: if possible nobody who was silent, unless it is time to see who is back.
+    fn choose(&mut self, policy: &Policy, turn: u64, reads: bool) -> Vec<NodeId> {
+        let nodes = policy.nodes();
+        let at = |turn: u64| match reads {
+            true => vec![nodes[(turn % nodes.len() as u64) as usize]],
+            false => policy.choose(turn),
+        };
+        let probe = self.questions.is_multiple_of(PROBE_EVERY);
+        self.questions += 1;
+        let answers = |set: &Vec<NodeId>| {
+            let silent = set.iter().any(|node| self.silent.contains(node));
+            probe || !silent
+        };
+        let mut others = (turn..).map(at).take(CHOICES_MAX);
+        others.find(answers).unwrap_or_else(|| at(turn))
     }
 }
 
@@ -84,12 +108,14 @@ impl ClientHost {
         };
         // Only an overdue answer brings a transaction here while it still waits for one.
         if let Stage::Endorsing(gathering) = &pending.stage {
-            self.silent.extend(gathering.missing());
+            self.endorsers.silent.extend(gathering.missing());
         }
-        let turn = self.turns;
-        self.turns += desk.world.client_hosts as u64;
+        // The next set for each further question about one transaction: whichever endorser lies
+        // or is behind, sooner or later a set without it is asked.
+        let turn = pending.turn;
+        pending.turn += 1;
         let reads = pending.transaction.call.reads_only();
-        let to = choose(policy, turn, reads, &self.silent);
+        let to = self.endorsers.choose(policy, turn, reads);
         pending.stage = Stage::Endorsing(Gathering {
             turn,
             asked: to.clone(),
@@ -128,8 +154,11 @@ impl ClientHost {
         let Stage::Endorsing(gathering) = &mut pending.stage else {
             return;
         };
+        if !endorsement.vouches(&pending.transaction.call, &desk.world.keyring) {
+            return; // As good as none.
+        }
         let by = endorsement.signed[0].by();
-        self.silent.remove(&by);
+        self.endorsers.silent.remove(&by);
         let known = gathering.got.iter().any(|other| other.signed[0].by() == by);
         if gathering.turn != proposal.turn || known {
             return; // From an earlier question, or delivered twice.
@@ -162,13 +191,13 @@ impl ClientHost {
             let code = Code::EndorsementMismatch;
             if !self.postpone(now, number, code, desk.world) {
                 let refused = Executed::Now(Receipt::Refused(code));
-                self.finish(now, number, (None, None, &refused), desk.local);
+                self.finish(now, number, (None, None, &refused), desk);
             }
             return;
         }
         if effects.writes.is_empty() {
             let executed = Executed::Now(effects.receipt.clone());
-            self.finish(now, number, (None, None, &executed), desk.local);
+            self.finish(now, number, (None, None, &executed), desk);
             return;
         }
         let signed = got.into_iter().flat_map(|other| other.signed).collect();
@@ -228,7 +257,7 @@ impl ClientHost {
             mix(world.seed, pending.transaction.id.bits()),
             u64::from(pending.round),
         );
-        let drawn = (u128::from(pause) * u128::from(bits) >> 64) as u64;
+        let drawn = ((u128::from(pause) * u128::from(bits)) >> 64) as u64;
         self.again
             .insert((now + Span::from_nanos(pause / 2 + drawn), number));
         true

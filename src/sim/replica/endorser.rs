@@ -29,16 +29,21 @@ impl<P: Protocol> ReplicaHost<P> {
             return;
         }
         desk.local.processors[self.processor].extend(core, start, now);
-        let far = proposal.height.abs_diff(self.ledger.height()) > HEIGHTS_APART_MAX;
-        let mute = self.adversary.as_ref().is_some_and(|a| a.is_mute(now));
-        if far || mute {
+        if self.adversary.as_ref().is_some_and(|a| a.is_mute(now)) {
             return; // The client asks somebody else in time.
         }
+        // A client that has heard nothing for long learns the height with the answer.
+        let head = self.ledger.height();
+        let height = match proposal.height.abs_diff(head) {
+            0..=HEIGHTS_APART_MAX => proposal.height,
+            _ => head,
+        };
         let executor = &mut desk.local.executor;
         let call = &proposal.transaction.call;
-        let effects = self
-            .peer
-            .simulate(call, proposal.height, &self.ledger, executor);
+        let mut effects = self.peer.simulate(call, height, &self.ledger, executor);
+        if self.adversary.as_ref().is_some_and(|a| a.forges(now)) {
+            effects = effects.hollow();
+        }
         if now >= desk.world.warmup {
             self.counters.signatures += 1;
         }
@@ -48,7 +53,7 @@ impl<P: Protocol> ReplicaHost<P> {
             payload: Payload::Endorsement {
                 proposal: proposal.clone(),
                 endorsement,
-                head: self.ledger.height(),
+                head,
             },
             size,
             signatures: 0,

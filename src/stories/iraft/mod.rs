@@ -217,7 +217,7 @@ fn among_liars(n: usize, liars: usize, seed: u64) -> Chaos {
 
 #[test]
 fn hardened_replicas_survive_a_third_of_liars() {
-    for seed in 0..200 {
+    for seed in 0..runs() / 15 {
         let n = 4 + (seed % 4) as usize;
         among_liars(n, (n - 1) / 3, seed).survive::<Iraft>(hardened());
     }
@@ -226,7 +226,7 @@ fn hardened_replicas_survive_a_third_of_liars() {
 #[test]
 fn conspirators_fork_no_two_certificates() {
     for n in [4, 5, 6, 7] {
-        for seed in 0..300 {
+        for seed in 0..runs() / 10 {
             let conspiracy = Conspiracy::<Iraft>::new(hardened(), n, (n - 1) / 3, seed);
             assert_eq!(conspiracy.play(), None, "seed {seed}, n = {n}");
         }
@@ -334,7 +334,7 @@ fn accountability(seeds: std::ops::Range<u64>) -> usize {
 }
 
 /// How many schedules are played: a few thousand, or what is asked for when this is compiled, as in
-/// `ACCOUNTABILITY_RUNS=100000 cargo test no_honest_replica`.
+/// `ACCOUNTABILITY_RUNS=100000 cargo test stories::iraft`.
 fn runs() -> u64 {
     let asked = option_env!("ACCOUNTABILITY_RUNS").map(str::parse);
     asked.map_or(3000, |runs| runs.expect("a number of runs"))

@@ -7,13 +7,17 @@ use super::{AT_ONCE, Chaos, hardened, paper};
 use crate::base::node::NodeId;
 use crate::base::time::Span;
 use crate::chain::{Batch, Transaction};
-use crate::protocol::iraft::{Config, Iraft, Message, Timer};
-use crate::protocol::{Context, FaultModel, Input, Misfit, Protocol, Retry, Setup, Status, Wire};
+use crate::protocol::iraft::{Config, Iraft, Message, Timer, verify_decision};
+use crate::protocol::{
+    Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status, Wire,
+};
 use crate::stories::Stage;
 
 /// Has the group inside decide each transaction by itself, through whoever leads it.
 #[derive(Clone, Debug)]
 struct Parent {
+    config: Config,
+    setup: Setup,
     child: Iraft,
     waiting: Vec<Arc<Transaction>>,
 }
@@ -60,6 +64,12 @@ impl Parent {
     }
 
     fn take(&mut self, height: u64, batch: &Batch, cx: &mut Cx<'_>) {
+        if let Some(proof) = self.child.proof_of(height) {
+            let group = (&self.setup.committee, &self.config, cx.keyring());
+            let proven = verify_decision(&proof, group.0, group.1, group.2);
+            assert_eq!(proven, Some((height, batch.digest())));
+            cx.report(Report::Reached("a decision is proven"));
+        }
         let decided = |t: &Arc<Transaction>| batch.transactions().iter().any(|d| d.id == t.id);
         self.waiting.retain(|transaction| !decided(transaction));
         if height > cx.ledger().height() {
@@ -112,6 +122,8 @@ impl Protocol for Parent {
 
     fn new(config: &Config, setup: Setup) -> Self {
         Self {
+            config: config.clone(),
+            setup: setup.clone(),
             child: Iraft::nested(config, setup),
             waiting: Vec::new(),
         }

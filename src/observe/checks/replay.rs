@@ -9,6 +9,7 @@ use super::violation::{Findings, Property, Violation};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::execution::{Execution, Version, Versions, validate};
+use crate::chain::ledger::Executor;
 use crate::chain::{Block, Executed, Height, Transaction};
 use crate::contract::invariants::Broken;
 use crate::contract::{Key, Receipt, State};
@@ -31,10 +32,11 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Nothing is executed yet.
-    pub fn new(genesis: State, execution: Execution) -> Self {
+    pub fn new(executor: &Executor) -> Self {
+        let (genesis, execution) = executor.beginning();
         Self {
-            state: genesis,
-            execution,
+            state: genesis.clone(),
+            execution: execution.clone(),
             versions: Versions::default(),
             executed: ByTransaction::new(),
             height: 0,
@@ -108,7 +110,7 @@ impl Replay {
             position: position as u32,
         };
         let (state, versions) = (&mut self.state, &mut self.versions);
-        let receipt = validate(endorsement, (policy, keyring), at, state, versions);
+        let receipt = validate(transaction, (policy, keyring), at, state, versions);
         // What is not valid does not take effect, and need not be right.
         let broken = broken.filter(|_| !matches!(receipt, Receipt::Refused(_)));
         (receipt, broken.unwrap_or_default())
