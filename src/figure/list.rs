@@ -103,8 +103,7 @@ pub const FIGURES: &[Figure] = &[
     },
     Figure {
         name: "conflicts-by-zipf",
-        about: "Share of endorsed transactions that conflict, along how unequally patients are \
-               treated.",
+        about: "Endorsed transactions that conflict, along how unequally patients are treated.",
         draw: |tables, context| CONFLICTS_BY_ZIPF.draw(tables, context),
     },
     Figure {

@@ -129,13 +129,10 @@ impl ClientHost {
         let interval = match world.workload.arrivals {
             Arrivals::Open { rate, even } => {
                 let mean = rate.interval() * hosts;
-                let law = if even {
-                    Law::Constant(mean)
-                } else {
-                    Law::Exponential {
-                        mean,
-                        floor: Span::ZERO,
-                    }
+                let floor = Span::ZERO;
+                let law = match even {
+                    true => Law::Constant(mean),
+                    false => Law::Exponential { mean, floor },
                 };
                 let interval = Distribution::new(&law);
                 let first = if even {

@@ -8,15 +8,12 @@ use crate::base::random::Random;
 use crate::contract::SignedCall;
 use crate::contract::call::{Act, Call};
 use crate::contract::cases;
-use crate::contract::certificate::Validity;
-use crate::contract::identity::{Enrolment, Identity, Party, Patient};
+use crate::contract::identity::Party;
 use crate::contract::message::{Content, Draft, RecordKind};
 use crate::contract::rules::Authentication;
 
 /// Documents are this large, and up to as much again.
 const PAYLOAD_BYTES: u64 = 64 << 10;
-/// The authority that vouches for patients.
-const FOR_PATIENTS: u32 = 2;
 
 impl Author {
     /// A doctor and a patient who are two people.
@@ -61,7 +58,10 @@ impl Author {
     pub(super) fn submit(&mut self, random: &mut Random, height: u64) -> SignedCall {
         let (doctor, patient) = self.pair(random);
         if self.settings.pid_per_record {
-            return self.enrol(patient, height, false);
+            return self.enrol(patient, height, |owner| Deed::Enrol {
+                owner,
+                propose: false,
+            });
         }
         self.submit_of(random, height, doctor, Owner::plain(patient))
     }
@@ -106,34 +106,15 @@ impl Author {
         }
     }
 
-    /// The authority for patients vouches for a new pseudonym, which only it could tell whose
-    /// it is.
-    fn enrol(&mut self, patient: u32, height: u64, propose: bool) -> SignedCall {
-        let owner = Owner {
-            patient,
-            pseudonym: Some(self.nonce()),
-        };
-        let person = self.person(owner);
-        let identity = Patient {
-            key: person.keys.public(),
-        };
-        let authority = self.population.authority(FOR_PATIENTS);
-        let act = Act::Enrol(Arc::new(Enrolment {
-            identity: Identity::Patient(person.id, identity),
-            valid: Validity::ALWAYS,
-        }));
-        let terms = self.terms(Party::Authority(authority.id), act, height + VALID_BLOCKS);
-        let call = Call::Order(super::Order::new(terms));
-        let call = SignedCall::signed(call, &authority.keys, Some(&person.keys));
-        self.promise(call, Deed::Enrol { owner, propose })
-    }
-
     /// Answers the oldest proposal, mostly by confirming it; without one, proposes.
     pub(super) fn propose(&mut self, random: &mut Random, height: u64) -> SignedCall {
         let Some((draft, record)) = self.proposals.next() else {
             let (doctor, patient) = self.pair(random);
             if self.settings.pid_per_record {
-                return self.enrol(patient, height, true);
+                return self.enrol(patient, height, |owner| Deed::Enrol {
+                    owner,
+                    propose: true,
+                });
             }
             return self.propose_of(random, height, doctor, Owner::plain(patient));
         };

@@ -82,6 +82,23 @@ pub(super) struct KnownCase {
     pub(super) handle: Handle,
 }
 
+/// Whom a newcomer has named as custodian, by number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Custodian {
+    None,
+    Listed(u32),
+    Enabled(u32),
+    Disabled(u32),
+}
+
+/// A newcomer with an account.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownMember {
+    pub(super) owner: Owner,
+    pub(super) frozen: bool,
+    pub(super) custodian: Custodian,
+}
+
 /// What will be true once a call is accepted.
 #[derive(Clone, Debug)]
 pub(super) enum Deed {
@@ -90,6 +107,7 @@ pub(super) enum Deed {
         owner: Owner,
         propose: bool,
     },
+    Member(KnownMember),
     Enter(KnownRecord),
     Propose(Arc<Draft>, KnownRecord),
     Amend {

@@ -36,6 +36,12 @@ pub enum Wish {
     Emergency,
     /// The next step of sharing a record with another hospital.
     Share,
+    /// A newcomer freezes the account, or thaws it.
+    Freeze,
+    /// A newcomer changes the key.
+    Rotate,
+    /// A newcomer names a custodian, or enables, disables or removes the one there is.
+    Custodian,
 }
 
 /// How many kinds there are.
@@ -43,7 +49,7 @@ const KINDS: usize = Wish::ALL.len();
 
 impl Wish {
     /// All of them, with their names in a scenario.
-    pub const ALL: [(Self, &'static str); 14] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::Submit, "submit"),
         (Self::Propose, "propose"),
         (Self::Amend, "amend"),
@@ -58,6 +64,9 @@ impl Wish {
         (Self::Access, "access"),
         (Self::Emergency, "emergency"),
         (Self::Share, "share"),
+        (Self::Freeze, "freeze"),
+        (Self::Rotate, "rotate"),
+        (Self::Custodian, "custodian"),
     ];
 }
 
@@ -68,7 +77,7 @@ pub struct Mix([u32; KINDS]);
 impl Mix {
     /// Half of the calls enter records, a fifth searches, and a tenth each gives or takes access,
     /// uses it, and shares.
-    pub const USUAL: Self = Self([50, 0, 0, 0, 0, 20, 0, 0, 8, 0, 2, 10, 0, 10]);
+    pub const USUAL: Self = Self([50, 0, 0, 0, 0, 20, 0, 0, 8, 0, 2, 10, 0, 10, 0, 0, 0]);
 
     /// These weights, and none for other kinds.
     pub fn of(weights: &[(Wish, u32)]) -> Self {

@@ -28,12 +28,14 @@ mod consent;
 mod entering;
 mod finding;
 mod flaw;
+mod membership;
 mod memory;
 mod mix;
 mod sharing;
 
 use memory::{
-    ByPatient, Deed, KnownCase, KnownGrant, KnownRecord, KnownShare, Latest, Owner, Unanswered,
+    ByPatient, Deed, KnownCase, KnownGrant, KnownMember, KnownRecord, KnownShare, Latest, Owner,
+    Unanswered,
 };
 pub use mix::{Mix, Wish};
 
@@ -92,6 +94,7 @@ pub struct Author {
     disputed: Latest<KnownRecord>,
     shares: Latest<KnownShare>,
     cases: Latest<KnownCase>,
+    members: Latest<KnownMember>,
     /// What cannot be used any more, to err with.
     revoked: Latest<KnownGrant>,
     amended: Latest<KnownRecord>,
@@ -136,6 +139,7 @@ impl Author {
             disputed: Latest::new(KNOWN_MAX),
             shares: Latest::new(KNOWN_MAX),
             cases: Latest::new(64),
+            members: Latest::new(KNOWN_MAX),
             revoked: Latest::new(64),
             amended: Latest::new(64),
             shared: Latest::new(64),
@@ -176,6 +180,9 @@ impl Author {
             Wish::Access => self.access(random, height),
             Wish::Emergency => self.emergency(random, height),
             Wish::Share => self.share(random, height),
+            Wish::Freeze => Some(self.freeze(random, height)),
+            Wish::Rotate => Some(self.rotate(random, height)),
+            Wish::Custodian => Some(self.entrust(random, height)),
         };
         wished.unwrap_or_else(|| self.submit(random, height))
     }
@@ -201,6 +208,7 @@ impl Author {
             } else {
                 Task::Enter(owner)
             }),
+            Deed::Member(member) => self.members.add(member),
             Deed::Enter(record) | Deed::Unhide(record) | Deed::Resolve(record) => {
                 self.records.add(record.owner.patient, record);
             }
@@ -246,6 +254,7 @@ impl Author {
             }
             Deed::Search(ref search) => self.adjust(search, code),
             Deed::Enrol { .. }
+            | Deed::Member(_)
             | Deed::Enter(_)
             | Deed::Propose(..)
             | Deed::Amend { .. }
