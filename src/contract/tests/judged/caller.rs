@@ -197,12 +197,8 @@ impl Caller {
 
     /// Two doctors claim an emergency, mostly two who may.
     fn emergency(&mut self) -> SignedCall {
-        let doctors = [[0, 4], [1, 5], [4, 0], [0, 1]][self.below(4) as usize];
-        let rid = *self
-            .chaos
-            .rids
-            .last()
-            .expect("chaos has a name for nothing");
+        let doctors = [[0, 4], [0, 4], [1, 5], [0, 1]][self.below(4) as usize];
+        let rid = self.old();
         self.chaos.stage.emergency(doctors, rid)
     }
 
