@@ -229,12 +229,8 @@ fn outcomes(
                 height: block.height,
                 position: position as u32,
             };
-            let valid = match executed {
-                Executed::Now(Receipt::Refused(_)) | Executed::Before => None,
-                Executed::Now(Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_)) => {
-                    transaction.endorsement.as_ref()
-                }
-            };
+            let endorsement = transaction.endorsement.as_ref();
+            let valid = endorsement.filter(|_| executed.refusal().is_none());
             (at, transaction, valid)
         })
 }

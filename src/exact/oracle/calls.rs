@@ -90,7 +90,7 @@ impl Oracle {
         self.relations(content, hand, faults);
         match file.life {
             Life::Proposed if height > file.since.saturating_add(1000) => {
-                faults.add(Code::ProposalExpired)
+                faults.add(Code::ProposalExpired);
             }
             Life::Proposed => {}
             _ => faults.add(Code::IllegalTransition),

@@ -12,6 +12,7 @@ mod orders;
 mod people;
 mod sharing;
 mod tests;
+mod voices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

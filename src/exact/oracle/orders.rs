@@ -382,7 +382,7 @@ impl Oracle {
         self.party_of(rid, by, faults);
         match file.life {
             Life::Proposed if height > file.since.saturating_add(1000) => {
-                faults.add(Code::ProposalExpired)
+                faults.add(Code::ProposalExpired);
             }
             Life::Proposed => {}
             _ => faults.add(Code::IllegalTransition),

@@ -96,7 +96,7 @@ impl Draught {
 
 const SUBMISSION: &[Wrong] = &[
     (Code::EmptyField, &["rid"], |d| {
-        d.content.rid.0 = Digest::ZERO
+        d.content.rid.0 = Digest::ZERO;
     }),
     (Code::BadCode, &["diagnoses"], |d| {
         d.summary().diagnoses.push(Term::new("flu"));
@@ -110,7 +110,7 @@ const SUBMISSION: &[Wrong] = &[
         d.summary().procedures = vec![Term::new("0DTJ4ZZ"); 2];
     }),
     (Code::BodyTooLarge, &["bytes"], |d| {
-        d.content.payload_bytes = u64::MAX
+        d.content.payload_bytes = u64::MAX;
     }),
     (Code::WrongChain, &["chain"], |d| d.content.chain = 2),
     (Code::Expired, &["until"], |d| d.content.valid_until = 9),
@@ -119,31 +119,31 @@ const SUBMISSION: &[Wrong] = &[
         d.further.push((nobody, d.stage.hospital(1).1));
     }),
     (Code::UnknownDoctor, &["did"], |d| {
-        d.content.did = DoctorId(NOTHING)
+        d.content.did = DoctorId(NOTHING);
     }),
     (Code::DoctorSuspended, &["did"], |d| {
-        d.suspend(1, d.stage.doctor(0).0)
+        d.suspend(1, d.stage.doctor(0).0);
     }),
     (Code::UnknownPatient, &["pid"], |d| {
-        d.content.pid = PatientId(NOTHING)
+        d.content.pid = PatientId(NOTHING);
     }),
     (Code::PatientFrozen, &["pid"], |d| {
-        d.suspend(2, d.stage.patient(8).0)
+        d.suspend(2, d.stage.patient(8).0);
     }),
     (Code::UnknownHospital, &["hid"], |d| {
-        d.content.hid = HospitalId(NOTHING)
+        d.content.hid = HospitalId(NOTHING);
     }),
     (Code::HospitalSuspended, &["hid"], |d| {
-        d.suspend(0, d.stage.hospital(0).0)
+        d.suspend(0, d.stage.hospital(0).0);
     }),
     (Code::DoctorSignatureMissing, &["doctor"], |d| {
-        d.doctor = None
+        d.doctor = None;
     }),
     (Code::DoctorSignatureInvalid, &["doctor"], |d| {
         d.doctor = Some(d.stage.doctor(1).1);
     }),
     (Code::PatientSignatureMissing, &["patient"], |d| {
-        d.patient = None
+        d.patient = None;
     }),
     (Code::PatientSignatureInvalid, &["patient"], |d| {
         d.patient = Some(d.stage.patient(9).1);
@@ -153,7 +153,7 @@ const SUBMISSION: &[Wrong] = &[
         d.patient = Some(d.stage.patient(0).1);
     }),
     (Code::WrongSigner, &["further"], |d| {
-        d.further.push(d.stage.hospital(1))
+        d.further.push(d.stage.hospital(1));
     }),
     (Code::NonceUsed, &["nonce"], |d| {
         let call = d.stage.submission(0, 8, |_| {});
@@ -161,10 +161,10 @@ const SUBMISSION: &[Wrong] = &[
         d.content.nonce = content_of(&call).nonce;
     }),
     (Code::NonceOutOfRange, &["nonce"], |d| {
-        d.content.nonce = u64::MAX
+        d.content.nonce = u64::MAX;
     }),
     (Code::DuplicateRid, &["rid"], |d| {
-        d.content.rid = d.stage.record(0, 9)
+        d.content.rid = d.stage.record(0, 9);
     }),
     (Code::DuplicatePayload, &["payload"], |d| {
         let rid = d.stage.record(0, 8);
@@ -203,22 +203,22 @@ const READING: &[Wrong] = &[
         d.further.push((nobody, d.stage.hospital(1).1));
     }),
     (Code::UnknownDoctor, &["by"], |d| {
-        d.terms.by = Party::Doctor(DoctorId(NOTHING))
+        d.terms.by = Party::Doctor(DoctorId(NOTHING));
     }),
     (Code::DoctorSuspended, &["by"], |d| {
-        d.suspend(1, d.stage.doctor(0).0)
+        d.suspend(1, d.stage.doctor(0).0);
     }),
     (Code::PatientFrozen, &["giver", "begins"], |d| {
-        d.suspend(2, d.stage.patient(8).0)
+        d.suspend(2, d.stage.patient(8).0);
     }),
     (Code::DoctorSignatureMissing, &["doctor"], |d| {
-        d.doctor = None
+        d.doctor = None;
     }),
     (Code::DoctorSignatureInvalid, &["doctor"], |d| {
         d.doctor = Some(d.stage.doctor(1).1);
     }),
     (Code::WrongSigner, &["further"], |d| {
-        d.further.push(d.stage.hospital(1))
+        d.further.push(d.stage.hospital(1));
     }),
     (Code::NonceUsed, &["nonce"], |d| {
         let rid = d.stage.record(0, 9);
@@ -227,16 +227,16 @@ const READING: &[Wrong] = &[
         d.terms.nonce = nonce_of(&call);
     }),
     (Code::NonceOutOfRange, &["nonce"], |d| {
-        d.terms.nonce = u64::MAX
+        d.terms.nonce = u64::MAX;
     }),
     (Code::RecordNotFound, &["rid", "grant"], |d| {
-        *d.reads().1 = RecordId(NOTHING)
+        *d.reads().1 = RecordId(NOTHING);
     }),
     (Code::IllegalTransition, &["rid", "grant"], |d| {
         *d.reads().1 = d.stage.proposal(0, 8).content().rid;
     }),
     (Code::GrantNotFound, &["grant", "giver"], |d| {
-        *d.reads().0 = GrantId(NOTHING)
+        *d.reads().0 = GrantId(NOTHING);
     }),
     (Code::GrantNotYours, &["grant"], |d| {
         let other = Grantee::Doctor(d.stage.people.doctor(1).id);
@@ -248,10 +248,10 @@ const READING: &[Wrong] = &[
         d.stage.accept(&call);
     }),
     (Code::OutOfScope, &["rid", "grant"], |d| {
-        *d.reads().1 = d.stage.record(0, 8)
+        *d.reads().1 = d.stage.record(0, 8);
     }),
     (Code::WrongPurpose, &["purpose"], |d| {
-        *d.reads().2 = Purpose::Research
+        *d.reads().2 = Purpose::Research;
     }),
 ];
 
