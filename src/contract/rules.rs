@@ -70,6 +70,8 @@ pub enum Mutant {
     SpentUsable,
     /// Uses of a grant are not counted.
     UsesUncounted,
+    /// A reading is not listed.
+    ReadingUnlisted,
     /// A grant is good for any record of the patient.
     ScopeUnchecked,
     /// Any doctor may use a grant.

@@ -206,6 +206,9 @@ impl<'s> View<'s> {
             uses: grant.uses + u32::from(!self.lacks(Mutant::UsesUncounted)),
             ..grant.clone()
         }));
+        if self.lacks(Mutant::ReadingUnlisted) {
+            return Ok(());
+        }
         self.write(Change::Access(Box::new(Access {
             by: order.terms().by,
             rid: *rid,

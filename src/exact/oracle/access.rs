@@ -226,7 +226,7 @@ impl Oracle {
         faults.when(purpose != grant.terms.purpose, Code::WrongPurpose);
     }
 
-    pub(super) fn read(&mut self, order: &Order, gid: &GrantId, rid: &RecordId, height: u64) {
+    pub(super) fn read(&mut self, order: &Order, gid: &GrantId, rid: &RecordId) {
         if let Some(grant) = self.grants.get_mut(gid) {
             grant.uses += 1;
         }
@@ -234,7 +234,7 @@ impl Oracle {
             by: order.terms().by,
             rid: *rid,
             gid: Some(*gid),
-            height,
+            height: self.now,
         });
     }
 
@@ -272,16 +272,16 @@ impl Oracle {
         );
     }
 
-    pub(super) fn claimed(&mut self, order: &Order, rid: &RecordId, height: u64) {
+    pub(super) fn claimed(&mut self, order: &Order, rid: &RecordId) {
         let Party::Doctor(me) = order.terms().by else {
             unreachable!("only doctors claim emergencies");
         };
-        self.claims.push((me, height));
+        self.claims.push((me, self.now));
         self.readings.push(Reading {
             by: order.terms().by,
             rid: *rid,
             gid: None,
-            height,
+            height: self.now,
         });
         *self.mail.entry(self.records[rid].owner).or_default() += 1;
     }

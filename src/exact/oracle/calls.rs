@@ -37,10 +37,7 @@ impl Oracle {
         }
         self.new_record(content, hand, faults);
         let account = hand?.account;
-        faults
-            .0
-            .is_empty()
-            .then(|| self.enters(draft, account, height))
+        faults.0.is_empty().then(|| self.enters(draft, account))
     }
 
     pub(super) fn propose(
@@ -60,7 +57,7 @@ impl Oracle {
                 draft: draft.clone(),
                 owner,
                 life: Life::Proposed,
-                since: height,
+                since: self.now,
             };
             self.records.insert(content.rid, file);
             Expected::Done
@@ -101,7 +98,7 @@ impl Oracle {
         faults
             .0
             .is_empty()
-            .then(|| self.enters(&draft, hand.account, height))
+            .then(|| self.enters(&draft, hand.account))
     }
 
     fn is_dual(&self) -> bool {
@@ -291,7 +288,7 @@ impl Oracle {
     }
 
     /// A record enters, in the place of the one that it replaces.
-    fn enters(&mut self, draft: &Arc<Draft>, owner: Account, height: u64) -> Expected {
+    fn enters(&mut self, draft: &Arc<Draft>, owner: Account) -> Expected {
         let content = draft.content();
         self.used.insert((Who::Patient(owner), content.nonce));
         self.documents
@@ -300,14 +297,14 @@ impl Oracle {
             draft: draft.clone(),
             owner,
             life: Life::Active,
-            since: height,
+            since: self.now,
         };
         self.records.insert(content.rid, file);
         if let Some(old) = content
             .supersedes
             .and_then(|old| self.records.get_mut(&old))
         {
-            (old.life, old.since) = (Life::Amended, height);
+            (old.life, old.since) = (Life::Amended, self.now);
         }
         Expected::Done
     }

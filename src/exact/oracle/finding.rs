@@ -129,8 +129,8 @@ impl Oracle {
     }
 
     /// An answered search is counted and remembered.
-    pub(super) fn counted(&mut self, query: &Query, by: Who, height: u64) {
-        self.searches.entry(by).or_default().push(height);
+    pub(super) fn counted(&mut self, query: &Query, by: Who) {
+        self.searches.entry(by).or_default().push(self.now);
         let found = self.find(&query.conditions);
         let seen = self.seen.entry(by).or_default();
         seen.retain(|past| *past != found);

@@ -8,6 +8,7 @@
 mod access;
 mod calls;
 mod finding;
+mod judge;
 mod orders;
 mod people;
 mod sharing;
@@ -181,6 +182,8 @@ enum Expected {
 /// Everything the oracle knows.
 pub struct Oracle {
     rules: Rules,
+    /// The height at which what is judged takes effect.
+    now: u64,
     offices: BTreeMap<AuthorityId, Office>,
     hospitals: BTreeMap<HospitalId, HospitalFile>,
     doctors: BTreeMap<DoctorId, DoctorFile>,
@@ -228,6 +231,18 @@ impl Oracle {
         call: &SignedCall,
         receipt: &Receipt,
     ) -> Result<(), String> {
+        self.check_endorsed((height, height), call, receipt)
+    }
+
+    /// The same of a call that was asked at one height and takes effect at another one, in a state
+    /// in which nothing that matters to it is different.
+    pub fn check_endorsed(
+        &mut self,
+        (height, now): (u64, u64),
+        call: &SignedCall,
+        receipt: &Receipt,
+    ) -> Result<(), String> {
+        self.now = now;
         let expected = self.judge(height, call);
         let agrees = match (&expected, receipt) {
             (Ok(Expected::Done), Receipt::Accepted) => true,

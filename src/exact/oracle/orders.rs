@@ -150,9 +150,9 @@ impl Oracle {
             self.used.insert((by, terms.nonce));
         }
         if let Act::AuditedSearch(query) = &terms.act {
-            self.counted(query, by, height);
+            self.counted(query, by);
         }
-        Some(answer.unwrap_or_else(|| self.takes_effect(order, by, height)))
+        Some(answer.unwrap_or_else(|| self.takes_effect(order, by)))
     }
 
     /// The rules about who asks, and with which signatures.
@@ -335,26 +335,26 @@ impl Oracle {
     }
 
     /// What an order does that breaks no rule.
-    fn takes_effect(&mut self, order: &Order, by: Who, height: u64) -> Expected {
+    fn takes_effect(&mut self, order: &Order, by: Who) -> Expected {
         match &order.terms().act {
             Act::Enrol(enrolment) => return self.enrolled(enrolment, by),
             Act::Affair(affair) => return self.settled(affair, by),
             Act::SetStanding(party, to) => return self.stands(party, *to, by),
-            Act::Reject(rid) => self.turns(rid, Life::Rejected, height),
-            Act::Withdraw(rid) => self.turns(rid, Life::Withdrawn, height),
-            Act::Hide(rid) => self.turns(rid, Life::Hidden, height),
+            Act::Reject(rid) => self.turns(rid, Life::Rejected),
+            Act::Withdraw(rid) => self.turns(rid, Life::Withdrawn),
+            Act::Hide(rid) => self.turns(rid, Life::Hidden),
             Act::Unhide(rid) | Act::Resolve { rid, .. } => {
-                self.turns(rid, Life::Active, height);
+                self.turns(rid, Life::Active);
             }
-            Act::Dispute(rid) => self.turns(rid, Life::Disputed, height),
+            Act::Dispute(rid) => self.turns(rid, Life::Disputed),
             Act::Grant(_) | Act::Delegate(..) => self.given(order, by),
             Act::Revoke(gid) => {
                 let ends = |grant: &mut GrantFile| grant.ended = true;
                 self.grants.get_mut(gid).map(ends);
             }
-            Act::Access(gid, rid, _) => self.read(order, gid, rid, height),
-            Act::Emergency { rid, .. } => self.claimed(order, rid, height),
-            Act::RequestShare(rid) => self.requested(order, rid, by, height),
+            Act::Access(gid, rid, _) => self.read(order, gid, rid),
+            Act::Emergency { rid, .. } => self.claimed(order, rid),
+            Act::RequestShare(rid) => self.requested(order, rid, by),
             Act::ApproveShare(sid) => self.approved(sid, by),
             Act::DenyShare(sid) => self.denied(sid),
             Act::DeliverShare(sid, sent) => self.delivered(sid, sent),
@@ -367,9 +367,9 @@ impl Oracle {
         Expected::Done
     }
 
-    fn turns(&mut self, rid: &RecordId, life: Life, height: u64) {
+    fn turns(&mut self, rid: &RecordId, life: Life) {
         if let Some(file) = self.records.get_mut(rid) {
-            (file.life, file.since) = (life, height);
+            (file.life, file.since) = (life, self.now);
         }
     }
 

@@ -19,6 +19,7 @@ impl Oracle {
     pub fn new(people: &Population, rules: Rules) -> Self {
         let mut oracle = Self {
             rules,
+            now: 0,
             offices: Default::default(),
             hospitals: Default::default(),
             doctors: Default::default(),

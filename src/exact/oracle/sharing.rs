@@ -23,7 +23,7 @@ impl Oracle {
         faults.when(here, Code::SameHospital);
     }
 
-    pub(super) fn requested(&mut self, order: &Order, rid: &RecordId, by: Who, height: u64) {
+    pub(super) fn requested(&mut self, order: &Order, rid: &RecordId, by: Who) {
         let Who::Doctor(me) = by else {
             unreachable!("only doctors ask for records");
         };
@@ -33,7 +33,7 @@ impl Oracle {
             owner: record.owner,
             from: record.content().hid,
             to: self.doctors[&me].hid,
-            since: height,
+            since: self.now,
             by_patient: false,
             by_holder: false,
             sent: None,

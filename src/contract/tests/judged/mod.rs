@@ -172,6 +172,7 @@ const MUTANTS: &[(Mutant, Option<Invariant>)] = &[
     (Mutant::FrozenUsable, Some(Invariant::Consent)),
     (Mutant::SpentUsable, Some(Invariant::Consent)),
     (Mutant::UsesUncounted, Some(Invariant::Transitions)),
+    (Mutant::ReadingUnlisted, Some(Invariant::Readings)),
     (Mutant::ScopeUnchecked, Some(Invariant::Consent)),
     (Mutant::AnybodyReads, Some(Invariant::Consent)),
     (Mutant::EmergenciesUnlimited, Some(Invariant::Consent)),
