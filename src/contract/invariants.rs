@@ -32,6 +32,8 @@ pub enum Invariant {
     Transitions,
     /// A refusal changes nothing.
     Refusals,
+    /// What a search tells names nobody, and no record.
+    Privacy,
     /// Readings are as many as uses of grants and emergencies.
     Readings,
     /// What counts as delivered is the document that the record commits to.
@@ -52,6 +54,7 @@ impl Invariant {
             Self::Consent => "consent",
             Self::Transitions => "legal-transitions",
             Self::Refusals => "refusals-change-nothing",
+            Self::Privacy => "answers-name-nobody",
             Self::Readings => "readings-add-up",
             Self::Deliveries => "true-deliveries",
             Self::Commitment => "root-commits",

@@ -80,6 +80,8 @@ pub enum Mutant {
     EmergenciesUnlimited,
     /// Any document counts as delivered.
     DocumentUnchecked,
+    /// The handle of a row is a part of the name of the record.
+    HandleTells,
     /// A hidden record is still found.
     HiddenFound,
     /// A refused order uses its number up.

@@ -9,7 +9,7 @@ use crate::contract::call::Order;
 use crate::contract::message::RecordId;
 use crate::contract::search::{Coding, Feature, Handle, Query, handle, salt};
 use crate::contract::summary::{Summary, Term};
-use crate::contract::{Code, Condition};
+use crate::contract::{Answer, Call, Code, Condition, SignedCall};
 
 /// The records that a search finds, with their patients.
 type Found = BTreeSet<(Account, RecordId)>;
@@ -164,6 +164,22 @@ impl Oracle {
         let narrower: Vec<Condition> = narrower.collect();
         faults.when(all < floor || narrower.is_empty(), Code::TooFewResults);
         Some(Expected::Suggested(narrower))
+    }
+
+    /// Whether every row of an answer is a case that was found, as it is, under a handle made for
+    /// it, and no two are the same case.
+    pub(super) fn shows(&self, call: &SignedCall, answer: &Answer) -> bool {
+        let Call::Order(order) = call.call() else {
+            return false;
+        };
+        let cases = answer.rows.iter().map(|row| {
+            let rid = self.behind(order, &row.handle)?;
+            let file = &self.records[&rid];
+            let same = row.summary == file.content().summary;
+            (same && row.disputed == (file.life == Life::Disputed)).then_some(rid)
+        });
+        let cases: Option<BTreeSet<RecordId>> = cases.collect();
+        cases.is_some_and(|cases| cases.len() == answer.rows.len())
     }
 
     /// The record that the answer to a search calls by a handle, whichever row it was in.

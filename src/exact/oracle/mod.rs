@@ -247,7 +247,9 @@ impl Oracle {
         let agrees = match (&expected, receipt) {
             (Ok(Expected::Done), Receipt::Accepted) => true,
             (Ok(Expected::Found(about, rows)), Receipt::Found(answer)) => {
-                answer.about as usize == *about && answer.rows.len() == *rows
+                answer.about as usize == *about
+                    && answer.rows.len() == *rows
+                    && self.shows(call, answer)
             }
             (Ok(Expected::Suggested(any)), Receipt::Suggested(condition)) => {
                 any.contains(condition)

@@ -183,27 +183,35 @@ fn what_was_endorsed_and_is_valid_is_what_the_rules_say() {
     }
 }
 
+/// Checks that can be left out, whether somebody gets an answer for it that the oracle would not
+/// give, and what does not hold then.
+const MUTANTS: [(Mutant, bool, Invariant); 7] = [
+    (Mutant::PatientUnchecked, true, Invariant::Signatures),
+    (Mutant::NonceAgain, true, Invariant::Transitions),
+    (Mutant::RevokedUsable, true, Invariant::Transitions),
+    (Mutant::ReadingUnlisted, true, Invariant::Readings),
+    (Mutant::HandleTells, true, Invariant::Privacy),
+    (Mutant::UsesUncounted, false, Invariant::Transitions),
+    (Mutant::RefusalSpends, false, Invariant::Refusals),
+];
+
 #[test]
-fn a_contract_that_leaves_a_check_out_is_noticed_on_the_chain_and_by_the_run() {
-    for (mutant, invariant) in [
-        (Mutant::PatientUnchecked, Invariant::Signatures),
-        (Mutant::NonceAgain, Invariant::Transitions),
-        (Mutant::RevokedUsable, Invariant::Transitions),
-        (Mutant::UsesUncounted, Invariant::Transitions),
-        (Mutant::ReadingUnlisted, Invariant::Readings),
-        (Mutant::RefusalSpends, Invariant::Refusals),
-    ] {
-        let caught = (100..108).find_map(|seed| {
+fn a_contract_that_leaves_a_check_out_is_noticed_on_the_chain() {
+    for (mutant, answers, invariant) in MUTANTS {
+        let (mut objections, mut seen) = (0, BTreeSet::new());
+        for seed in 100..106 {
             let mut scenario = troubled("raft", Way::Ordered, seed);
             scenario.contract.mutant = Some(mutant);
             let mut judge = Judge::new(&scenario);
             let outcome = outcome(&scenario, ONE_THREAD, Some(&mut judge));
-            (!judge.objections.is_empty()).then_some(outcome.verdict)
-        });
-        let verdict = caught.unwrap_or_else(|| panic!("{mutant:?} goes by"));
-        let seen = verdict.violations.iter().map(|seen| seen.property);
-        let seen: BTreeSet<Property> = seen.collect();
-        let expected = Property::Contract(invariant);
-        assert!(seen.contains(&expected), "{mutant:?}: {seen:?}");
+            objections += judge.objections.len();
+            seen.extend(outcome.verdict.violations.iter().map(|seen| seen.property));
+            if seen.contains(&Property::Contract(invariant)) && (objections > 0 || !answers) {
+                break;
+            }
+        }
+        assert_eq!(objections > 0, answers, "{mutant:?}");
+        let noticed = seen.contains(&Property::Contract(invariant));
+        assert!(noticed, "{mutant:?}: {seen:?}");
     }
 }

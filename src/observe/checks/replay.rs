@@ -5,14 +5,16 @@
 //! snapshot brought is waited for. Before each change is made it is looked at by itself, and the
 //! state as a whole at the end.
 
+use std::collections::BTreeMap;
+
 use super::violation::{Findings, Property, Violation};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::execution::{Execution, Version, Versions, validate};
 use crate::chain::ledger::Executor;
-use crate::chain::{Block, Executed, Height, Transaction};
+use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
 use crate::contract::invariants::Broken;
-use crate::contract::{Key, Receipt, State};
+use crate::contract::{Key, Receipt, SignedCall, State};
 use crate::observe::by_transaction::ByTransaction;
 
 /// Records whose signatures are verified anew at the end of a run.
@@ -25,6 +27,8 @@ pub(super) struct Replay {
     execution: Execution,
     versions: Versions<Key>,
     executed: ByTransaction<()>,
+    /// Searches that are not answered.
+    searches: BTreeMap<TransactionId, SignedCall>,
     height: Height,
     /// Whether the nodes came to another state, after which nothing can be compared.
     parted: bool,
@@ -39,6 +43,7 @@ impl Replay {
             execution: execution.clone(),
             versions: Versions::default(),
             executed: ByTransaction::new(),
+            searches: BTreeMap::new(),
             height: 0,
             parted: false,
         }
@@ -65,7 +70,10 @@ impl Replay {
                 continue;
             }
             self.executed.insert(transaction.id, ());
-            let (receipt, broken) = self.step(transaction, position);
+            let (receipt, mut broken) = self.step(transaction, position);
+            if let Receipt::Found(answer) = &receipt {
+                broken.extend(self.state.betrayal(&transaction.call, answer));
+            }
             for (invariant, detail) in broken {
                 out.add(breach(Property::Contract(invariant), detail));
             }
@@ -114,6 +122,25 @@ impl Replay {
         // What is not valid does not take effect, and need not be right.
         let broken = broken.filter(|_| !matches!(receipt, Receipt::Refused(_)));
         (receipt, broken.unwrap_or_default())
+    }
+
+    /// A client asks for something.
+    pub fn asked(&mut self, transaction: &Transaction) {
+        if transaction.call.reads_only() {
+            self.searches
+                .insert(transaction.id, transaction.call.clone());
+        }
+    }
+
+    /// A client is told something. Some searches are answered beside the chain, so all that are
+    /// told are looked at and not those alone that are in a block.
+    pub fn told(&mut self, id: TransactionId, executed: &Executed) -> Option<Broken> {
+        let call = self.searches.remove(&id)?;
+        match executed {
+            Executed::Now(Receipt::Found(answer)) => self.state.betrayal(&call, answer),
+            Executed::Now(Receipt::Accepted | Receipt::Suggested(_) | Receipt::Refused(_))
+            | Executed::Before => None,
+        }
     }
 
     /// The run is over: looks at the state as a whole.

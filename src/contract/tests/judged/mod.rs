@@ -57,7 +57,10 @@ impl Judges {
     ) -> Result<Receipt, Objection> {
         let (receipt, writes) = state.plan(height, call);
         if self.by != By::Oracle {
-            let broken = state.wrong_writes(height, call, (&receipt, &writes));
+            let mut broken = state.wrong_writes(height, call, (&receipt, &writes));
+            if let Receipt::Found(answer) = &receipt {
+                broken.extend(state.betrayal(call, answer));
+            }
             if let Some((invariant, detail)) = broken.into_iter().next() {
                 return Err((Some(invariant), detail));
             }
@@ -177,6 +180,7 @@ const MUTANTS: &[(Mutant, Option<Invariant>)] = &[
     (Mutant::AnybodyReads, Some(Invariant::Consent)),
     (Mutant::EmergenciesUnlimited, Some(Invariant::Consent)),
     (Mutant::DocumentUnchecked, Some(Invariant::Deliveries)),
+    (Mutant::HandleTells, Some(Invariant::Privacy)),
     (Mutant::HiddenFound, Some(Invariant::Index)),
     (Mutant::RefusalSpends, Some(Invariant::Refusals)),
 ];
