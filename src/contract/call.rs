@@ -7,6 +7,7 @@ use std::sync::Arc;
 pub use super::act::Act;
 use super::identity::{Party, PatientId};
 use super::message::{Draft, Message, RecordId, Role};
+use super::search::Query;
 use crate::base::crypto::{
     DIGEST_BYTES, Digest, Hasher, KeyPair, PublicKey, SIGNATURE_BYTES, Signature,
 };
@@ -306,6 +307,14 @@ impl SignedCall {
         match &self.call {
             Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => false,
             Call::Order(order) => matches!(order.terms.act, Act::AskContact { .. }),
+        }
+    }
+
+    /// What is searched for, if it is a search.
+    pub fn search(&self) -> Option<&Query> {
+        match &self.call {
+            Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => None,
+            Call::Order(order) => order.terms.act.search(),
         }
     }
 

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 
 use super::affairs::newcomer;
 use super::*;
-use crate::contract::Key;
 use crate::contract::affair::{Affair, Custody};
 use crate::contract::call::{Order, Proof};
 use crate::contract::identity::{Patient, PatientId, Standing};
 use crate::contract::message::{Message, RecordKind};
 use crate::contract::search::{Condition, Query};
+use crate::contract::{Key, wire};
 
 /// A defect in a few words, the check that stands against it, and the attempt.
 type Attempt = (&'static str, Code, fn(&mut Stage) -> SignedCall);
@@ -344,6 +344,18 @@ fn consent_that_was_given_works_for_every_kind_of_document() {
             .into_bytes()
     };
     assert_ne!(joined(0), joined(2), "names do not run together");
+}
+
+#[test]
+fn what_nobody_can_ask_for_is_refused_and_not_passed_over() {
+    let whole = wire::tests::hiding();
+    let told = |at: usize, byte: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        wire::decode(&bytes).map(|call| call.digest())
+    };
+    assert_eq!(told(4, b'x'), Err(Code::UnknownTx), "an action");
+    assert_eq!(told(8 + 12 + 11, 9), Err(Code::BadEnum), "a kind of caller");
 }
 
 #[test]

@@ -70,10 +70,7 @@ impl Replay {
                 continue;
             }
             self.executed.insert(transaction.id, ());
-            let (receipt, mut broken) = self.step(transaction, position);
-            if let Receipt::Found(answer) = &receipt {
-                broken.extend(self.state.betrayal(&transaction.call, answer));
-            }
+            let (receipt, broken) = self.step(transaction, position);
             for (invariant, detail) in broken {
                 out.add(breach(Property::Contract(invariant), detail));
             }
@@ -126,18 +123,18 @@ impl Replay {
 
     /// A client asks for something.
     pub fn asked(&mut self, transaction: &Transaction) {
-        if transaction.call.reads_only() {
+        if transaction.call.search().is_some() {
             self.searches
                 .insert(transaction.id, transaction.call.clone());
         }
     }
 
-    /// A client is told something. Some searches are answered beside the chain, so all that are
-    /// told are looked at and not those alone that are in a block.
+    /// A client is told something. Some searches are answered beside the chain, so what is looked
+    /// at is what clients are told and not what is in blocks.
     pub fn told(&mut self, id: TransactionId, executed: &Executed) -> Option<Broken> {
         let call = self.searches.remove(&id)?;
         match executed {
-            Executed::Now(Receipt::Found(answer)) => self.state.betrayal(&call, answer),
+            Executed::Now(Receipt::Found(answer)) => self.state.betrayal(call.search()?, answer),
             Executed::Now(Receipt::Accepted | Receipt::Suggested(_) | Receipt::Refused(_))
             | Executed::Before => None,
         }

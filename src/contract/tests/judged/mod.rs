@@ -58,8 +58,8 @@ impl Judges {
         let (receipt, writes) = state.plan(height, call);
         if self.by != By::Oracle {
             let mut broken = state.wrong_writes(height, call, (&receipt, &writes));
-            if let Receipt::Found(answer) = &receipt {
-                broken.extend(state.betrayal(call, answer));
+            if let (Some(query), Receipt::Found(answer)) = (call.search(), &receipt) {
+                broken.extend(state.betrayal(query, answer));
             }
             if let Some((invariant, detail)) = broken.into_iter().next() {
                 return Err((Some(invariant), detail));
