@@ -124,6 +124,11 @@ impl Effects {
         effects.sealed()
     }
 
+    /// The height at which it was simulated.
+    pub fn height(&self) -> Height {
+        self.height
+    }
+
     /// The same with the digest that belongs to it.
     fn sealed(self) -> Self {
         Self {

@@ -83,6 +83,11 @@ impl Executor {
         }
     }
 
+    /// The state in which the chain begins, and how what is ordered takes effect.
+    pub fn beginning(&self) -> (&State, &Execution) {
+        (&self.genesis.state, &self.execution)
+    }
+
     /// The block that `batch` makes after `parent` (nothing: the genesis) at `height`.
     fn block(&mut self, parent: Option<&Arc<Block>>, height: Height, batch: &Batch) -> Arc<Block> {
         let before = parent.map_or(Digest::ZERO, |block| block.digest);
@@ -224,12 +229,8 @@ fn outcomes(
                 height: block.height,
                 position: position as u32,
             };
-            let valid = match executed {
-                Executed::Now(Receipt::Refused(_)) | Executed::Before => None,
-                Executed::Now(Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_)) => {
-                    transaction.endorsement.as_ref()
-                }
-            };
+            let endorsement = transaction.endorsement.as_ref();
+            let valid = endorsement.filter(|_| executed.refusal().is_none());
             (at, transaction, valid)
         })
 }

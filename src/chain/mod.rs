@@ -6,14 +6,14 @@ pub mod policy;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod validation_tests;
+pub(crate) mod validation_tests;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::base::crypto::{Digest, Hasher};
 use crate::base::node::NodeId;
-use crate::contract::{Receipt, SignedCall};
+use crate::contract::{Code, Receipt, SignedCall};
 use execution::Endorsement;
 
 /// Position in the ledger, from 1; 0 is before the first block.
@@ -220,6 +220,17 @@ pub enum Executed {
     Now(Receipt),
     /// It had been executed in an earlier place on the chain, and was not executed again.
     Before,
+}
+
+impl Executed {
+    /// The check that keeps the transaction from taking effect in this place, if one does.
+    pub fn refusal(&self) -> Option<Code> {
+        match self {
+            Self::Now(Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_)) => None,
+            Self::Now(Receipt::Refused(code)) => Some(*code),
+            Self::Before => Some(Code::DuplicateTx),
+        }
+    }
 }
 
 /// A batch at its place in the chain, executed.

@@ -13,6 +13,7 @@ use crate::contract::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
 use crate::contract::call::{Act, Terms};
 use crate::contract::identity::Party;
 use crate::contract::message::{CHAIN, RecordId};
+use crate::contract::search::{Condition, Feature, Query};
 use crate::contract::{
     Author, AuthorSettings, Call, Code, Mix, Population, Receipt, Rules, SignedCall, State, Wish,
 };
@@ -69,12 +70,7 @@ impl Consortium {
     fn order(&mut self, transactions: Vec<Arc<Transaction>>) -> Vec<Option<Code>> {
         let (height, batch) = (self.ledger.height() + 1, Batch::new(transactions));
         let block = self.ledger.append(height, &batch, &mut self.executor);
-        let code = |executed: &Executed| match executed {
-            Executed::Now(Receipt::Refused(code)) => Some(*code),
-            Executed::Now(_) => None,
-            Executed::Before => panic!("every name is new"),
-        };
-        block.executed.iter().map(code).collect()
+        block.executed.iter().map(Executed::refusal).collect()
     }
 
     fn submission(&mut self, patient: u32) -> (SignedCall, RecordId) {
@@ -94,6 +90,27 @@ impl Consortium {
         let person = self.people.doctor(doctor);
         let terms = terms(Party::Doctor(person.id), act, &mut self.named);
         SignedCall::order(terms, &self.people.doctor(doctor).keys)
+    }
+
+    /// Records of ten patients.
+    fn many(&mut self) {
+        let each = |patient| {
+            let (call, _) = self.submission(patient);
+            self.endorse(&call, &[0, 1])
+        };
+        let calls: Vec<_> = (20..30).map(each).collect();
+        assert_eq!(self.order(calls), [None; 10]);
+    }
+
+    /// A search for everybody that is to be ordered, simulated now.
+    fn search(&mut self) -> Arc<Transaction> {
+        let query = Query {
+            conditions: vec![Condition::Ages(0, 18)],
+            purpose: Purpose::Care,
+            page: 0,
+        };
+        let search = self.by_doctor(2, Act::AuditedSearch(query));
+        self.endorse(&search, &[0, 2])
     }
 
     /// A record of patient 20 that doctor 1 may read.
@@ -130,6 +147,65 @@ fn terms(by: Party, act: Act, named: &mut u64) -> Terms {
         nonce: *named,
         valid_until: 10_000,
     }
+}
+
+/// What becomes of the last transaction of a block.
+type Verdict = fn(&mut Consortium) -> Option<Code>;
+
+/// What only the ledger can find wrong with a transaction, each in a block.
+const VERDICTS: [(Code, Verdict); 5] = [
+    (Code::DuplicateTx, |here| {
+        let (call, _) = here.submission(20);
+        let once = here.endorse(&call, &[0, 1]);
+        here.order(vec![once.clone(), once])[1]
+    }),
+    (Code::MvccConflict, |here| {
+        let (rid, _) = here.granted();
+        let hides = [0, 1].map(|_| {
+            let hide = here.by_patient(20, Act::Hide(rid));
+            here.endorse(&hide, &[0, 1])
+        });
+        here.order(hides.into())[1]
+    }),
+    (Code::PhantomConflict, |here| {
+        here.many();
+        let search = here.search();
+        let one_more = here.submission(30).0;
+        let one_more = here.endorse(&one_more, &[0, 1]);
+        here.order(vec![one_more, search])[1]
+    }),
+    (Code::EndorsementMissing, |here| {
+        let (call, _) = here.submission(20);
+        let alone = here.endorse(&call, &[3]);
+        here.order(vec![alone])[0]
+    }),
+    (Code::EndorsementMismatch, |here| {
+        // An endorser with a clock of its own comes to something else than the others.
+        let (call, _) = here.submission(20);
+        let effects = here.effects(&call);
+        let later = Effects::of(
+            &call,
+            77,
+            here.ledger.state(&mut here.executor),
+            &Versions::default(),
+        );
+        let signed = vec![
+            here.signers[0].sign(Endorsed(effects.digest)),
+            here.signers[1].sign(Endorsed(later.digest)),
+        ];
+        let sent = here.transact(&call, Endorsement { effects, signed });
+        here.order(vec![sent])[0]
+    }),
+];
+
+/// Has the ledger find everything wrong that only it can, and names it.
+pub(crate) fn found_by_the_ledger() -> Vec<Code> {
+    let found = VERDICTS.iter().map(|(code, verdict)| {
+        let told = verdict(&mut Consortium::new(Crypto::Modelled));
+        assert_eq!(told, Some(*code));
+        *code
+    });
+    found.collect()
 }
 
 fn executor(people: &Population, keyring: Keyring) -> Executor {
@@ -414,10 +490,8 @@ fn a_search_that_would_find_something_else_is_a_phantom() {
     let mut state = State::genesis(&people, Rules::default());
     let doctor = people.doctor(2);
     let diagnosis = people.content(0, 20, 1).summary.diagnoses[0];
-    let query = crate::contract::search::Query {
-        conditions: vec![crate::contract::Condition::Has(
-            crate::contract::search::Feature::Diagnosis(diagnosis),
-        )],
+    let query = Query {
+        conditions: vec![Condition::Has(Feature::Diagnosis(diagnosis))],
         purpose: Purpose::Care,
         page: 0,
     };
@@ -439,4 +513,26 @@ fn a_search_that_would_find_something_else_is_a_phantom() {
     let found = people.submission(people.content(0, 20, 1), 0, 20);
     assert_eq!(state.apply(2, &found), Receipt::Accepted);
     assert!(!state.rescan(&effects.scans[0]), "one more case matches");
+}
+
+#[test]
+fn a_search_in_a_block_is_valid_unless_a_case_came_before_it_that_it_had_not_seen() {
+    let mut here = Consortium::new(Crypto::Modelled);
+    here.many();
+    let searches = [here.search(), here.search()];
+    let one_more = here.submission(30).0;
+    let one_more = here.endorse(&one_more, &[0, 1]);
+    let [seen, stale] = searches;
+    let codes = here.order(vec![seen, one_more, stale]);
+    assert_eq!(codes[..2], [None, None], "what comes after does not matter");
+    // The second search of the doctor also reads how often the first was made.
+    assert_eq!(codes[2], Some(Code::MvccConflict));
+    let again = here.search();
+    assert_eq!(here.order(vec![again]), [None], "endorsed anew it is valid");
+    let (last, hidden) = (here.search(), here.submission(31));
+    let entered = here.endorse(&hidden.0, &[0, 1]);
+    assert_eq!(here.order(vec![entered]), [None]);
+    assert_eq!(here.order(vec![last]), [Some(Code::PhantomConflict)]);
+    let answered = here.ledger.block(3).unwrap().executed[0].clone();
+    assert!(matches!(answered, Executed::Now(Receipt::Found(_))));
 }

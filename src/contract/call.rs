@@ -7,6 +7,7 @@ use std::sync::Arc;
 pub use super::act::Act;
 use super::identity::{Party, PatientId};
 use super::message::{Draft, Message, RecordId, Role};
+use super::search::Query;
 use crate::base::crypto::{
     DIGEST_BYTES, Digest, Hasher, KeyPair, PublicKey, SIGNATURE_BYTES, Signature,
 };
@@ -257,12 +258,12 @@ impl SignedCall {
     }
 
     /// The signature of the doctor, the authority or the only caller.
-    pub(super) fn first(&self) -> Option<&Proof> {
+    pub fn first(&self) -> Option<&Proof> {
         self.first.as_ref()
     }
 
     /// The signature of the patient of a submission or the subject of an enrolment.
-    pub(super) fn second(&self) -> Option<&Proof> {
+    pub fn second(&self) -> Option<&Proof> {
         self.second.as_ref()
     }
 
@@ -309,6 +310,14 @@ impl SignedCall {
         }
     }
 
+    /// What is searched for, if it is a search.
+    pub fn search(&self) -> Option<&Query> {
+        match &self.call {
+            Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => None,
+            Call::Order(order) => order.terms.act.search(),
+        }
+    }
+
     /// The kind of call, in a word. A submission that replaces a record amends it.
     pub fn kind(&self) -> &'static str {
         match &self.call {
@@ -331,22 +340,6 @@ impl Call {
         }
     }
 
-    /// The records that the call enters or names, by which others may change too.
-    pub fn records(&self) -> Vec<RecordId> {
-        match self {
-            Self::Submit(draft) | Self::Propose(draft) => {
-                let content = draft.content();
-                content
-                    .supersedes
-                    .into_iter()
-                    .chain([content.rid])
-                    .collect()
-            }
-            Self::Confirm { rid, .. } => vec![*rid],
-            Self::Order(order) => order.terms.act.record().into_iter().collect(),
-        }
-    }
-
     /// The messages to be signed.
     fn messages(&self) -> [Option<Digest>; 2] {
         match self {
@@ -358,7 +351,7 @@ impl Call {
     }
 
     /// What the holder of a new key signs.
-    pub(super) fn for_subject(&self) -> Option<Digest> {
+    pub fn for_subject(&self) -> Option<Digest> {
         self.messages()[1]
     }
 

@@ -8,7 +8,12 @@ use std::fmt;
 /// number answers.
 ///
 /// The codes that speak of the bytes of a call come from decoding it, because a decoded call
-/// cannot have such a flaw; those of the group 22 are set by the ledger.
+/// cannot have such a flaw. Those of the group 22, and that a transaction comes again, are set by
+/// the ledger, which alone knows the place of a transaction.
+///
+/// The specification also has 224, for a call that belongs on another ledger. Here there is one
+/// ledger and every node executes all of it, so no call can belong elsewhere; what was signed for
+/// another chain is [`Code::WrongChain`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u16)]
 pub enum Code {
@@ -110,7 +115,9 @@ pub enum Code {
     DuplicateRid = 162,
     /// The doctor has recorded the same content for the patient before.
     DuplicatePayload = 163,
-    /// The transaction was executed in an earlier place.
+    /// The transaction was executed in an earlier place. The ledger says so, by the name that a
+    /// client gives a transaction and keeps when it asks again; the contract, which does not know
+    /// that name, calls a call that comes again under another one [`Code::NonceUsed`].
     DuplicateTx = 164,
     /// The doctor works at another hospital.
     DoctorNotOfHospital = 170,
@@ -196,8 +203,6 @@ pub enum Code {
     EndorsementMissing = 222,
     /// Those who endorsed the call did not come to the same result.
     EndorsementMismatch = 223,
-    /// The call belongs on another ledger.
-    WrongShard = 224,
 }
 
 impl Code {
@@ -295,7 +300,6 @@ impl Code {
         Self::PhantomConflict,
         Self::EndorsementMissing,
         Self::EndorsementMismatch,
-        Self::WrongShard,
     ];
 
     /// The number by which the specification of the contract knows the check.

@@ -1,244 +1,439 @@
-//! What must hold of every state, whatever led to it.
+//! What has to be true of a state, and of every change to one, whatever was asked for.
 //!
-//! The contract makes these hold one call at a time; here they are looked at from outside, on a
-//! state as a whole, by the run's checks and by tests.
+//! The checks look at what is stored and trust none of the checks by which it got there: a call
+//! that the contract should have refused leaves something behind that one of these finds. Records,
+//! grants, shares and the index say themselves what must hold of them; here it is put together.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::State;
+use super::access::Notice;
+use super::call::SignedCall;
+use super::identity::{AuthorityId, DoctorId, Party, PatientId, Place, Standing};
+use super::message::Draft;
 use super::records::{Record, Status};
+use super::register::Registration;
 use super::rules::Authentication;
-use super::search::Index;
-use super::share::Stage;
-use crate::contract::access::GrantId;
+use super::view::{Key, View};
+use super::write::{Change, Write, payload};
+use super::{Receipt, State};
+use crate::base::crypto::{Digest, Signature};
 
-/// An invariant of the contract's specification, by its number there.
+/// Something that always holds of a state.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Invariant {
-    /// Every entered record has the signatures of both parties over what it says.
-    Signed = 1,
-    /// A search finds the active and disputed records, each under all of its features, and no
-    /// others (also the tenth: the index is the same as one made from nothing).
-    Found = 2,
-    /// No grant is used more often than it may be.
-    Bounded = 3,
-    /// Every reading is a use of a grant, or an emergency.
-    Audited = 8,
-    /// A delivered document is the one that the record commits to.
-    Delivered = 9,
+    /// What entered was signed by doctor and patient over the content that is stored.
+    Signatures,
+    /// Exactly what can be found is in the search index, under exactly its features.
+    Index,
+    /// A grant is used within its bounds, and nothing is read without a grant that counts, but in
+    /// an emergency.
+    Consent,
+    /// Records, grants, shares and standings change only in the ways that the contract has.
+    Transitions,
+    /// A refusal changes nothing.
+    Refusals,
+    /// What a search tells names nobody, and no record.
+    Privacy,
+    /// Readings are as many as uses of grants and emergencies.
+    Readings,
+    /// What counts as delivered is the document that the record commits to.
+    Deliveries,
+    /// What the state root commits to is what is stored.
+    Commitment,
 }
 
-/// A state in which an invariant does not hold.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Breach {
-    /// Which.
-    pub invariant: Invariant,
-    /// How, as a sentence.
-    pub detail: String,
+/// An invariant that does not hold, and a sentence on where.
+pub type Broken = (Invariant, String);
+
+impl Invariant {
+    /// As written in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signatures => "both-signatures",
+            Self::Index => "exact-index",
+            Self::Consent => "consent",
+            Self::Transitions => "legal-transitions",
+            Self::Refusals => "refusals-change-nothing",
+            Self::Privacy => "answers-name-nobody",
+            Self::Readings => "readings-add-up",
+            Self::Deliveries => "true-deliveries",
+            Self::Commitment => "root-commits",
+        }
+    }
 }
 
-impl fmt::Display for Breach {
+impl fmt::Display for Invariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "P{}: {}", self.invariant as u8, self.detail)
+        f.pad(self.name())
+    }
+}
+
+/// What is wrong, collected.
+#[derive(Default)]
+pub(super) struct Wrongs(Vec<Broken>);
+
+impl Wrongs {
+    /// Notes what does not hold; the sentence is made only then.
+    pub(super) fn unless(
+        &mut self,
+        holds: bool,
+        invariant: Invariant,
+        detail: impl FnOnce() -> String,
+    ) {
+        if !holds {
+            self.0.push((invariant, detail()));
+        }
     }
 }
 
 impl State {
-    /// Where invariants do not hold. Signatures are verified for real, which takes long, so of at
-    /// most so many records, evenly spread.
-    pub fn breaches(&self, signatures_max: usize) -> Vec<Breach> {
-        let mut breaches = Vec::new();
-        let mut breach = |invariant, detail| breaches.push(Breach { invariant, detail });
-        let stride = self.records.len().div_ceil(signatures_max.max(1)).max(1);
-        let mut index = Index::default();
+    /// What answers a call, and what would change: the first half of [`State::apply`].
+    pub fn plan(&self, height: u64, call: &SignedCall) -> (Receipt, Vec<Write>) {
+        let mut view = View::new(self, height, Vec::new());
+        let receipt = view.plan(call);
+        (receipt, view.into_writes())
+    }
+
+    /// What does not hold of this state. Signatures are verified anew of at most `verified`
+    /// records, evenly spread: each takes a hundred microseconds.
+    pub fn violated_invariants(&self, verified: usize) -> Vec<Broken> {
+        let mut wrongs = Wrongs::default();
+        self.check_records(verified, &mut wrongs);
+        self.check_index(&mut wrongs);
+        self.check_readings(&mut wrongs);
+        self.check_shares(&mut wrongs);
+        self.check_commitment(&mut wrongs);
+        wrongs.0
+    }
+
+    /// What is wrong with committing these writes to this state, which a call with this answer is
+    /// about to do.
+    pub fn wrong_writes(
+        &self,
+        height: u64,
+        call: &SignedCall,
+        (receipt, writes): (&Receipt, &[Write]),
+    ) -> Vec<Broken> {
+        let mut wrongs = Wrongs::default();
+        let refused = matches!(receipt, Receipt::Refused(_));
+        let changes = !refused && !call.reads_only();
+        wrongs.unless(writes.is_empty() != changes, Invariant::Refusals, || {
+            let count = writes.len();
+            format!(
+                "a {} with the answer {receipt:?} has {count} writes",
+                call.kind()
+            )
+        });
+        for Write(change) in writes {
+            self.check_change(height, call, (change, writes), &mut wrongs);
+        }
+        wrongs.0
+    }
+
+    fn check_change(
+        &self,
+        height: u64,
+        call: &SignedCall,
+        (change, writes): (&Change, &[Write]),
+        wrongs: &mut Wrongs,
+    ) {
+        match change {
+            Change::Record(record) => self.check_turn(height, call, record, wrongs),
+            Change::Grant(grant) => self.check_grant(height, grant, wrongs),
+            Change::Share(share) => self.check_stage(height, share, wrongs),
+            Change::Access(access) => self.check_reading(height, access, writes, wrongs),
+            Change::Emergency { doctor, did } => {
+                let free = self.may_claim(*doctor, height);
+                wrongs.unless(free, Invariant::Consent, || {
+                    format!("doctor {:?} claims one emergency too many", did.0)
+                });
+            }
+            Change::Identity(registration) => self.check_registration(registration, wrongs),
+            Change::Nonce { by, nonce, .. } => {
+                let fresh = !self.used.contains(*by, *nonce);
+                wrongs.unless(fresh, Invariant::Transitions, || {
+                    format!("the number {nonce} is used twice")
+                });
+            }
+            Change::Payload {
+                draft,
+                doctor,
+                patient,
+            } => {
+                let payload = payload(draft, *doctor, *patient);
+                let fresh = self.payloads.get(&payload).is_none();
+                wrongs.unless(fresh, Invariant::Transitions, || {
+                    format!(
+                        "the document of {:?} is recorded twice",
+                        draft.content().rid.0
+                    )
+                });
+            }
+            Change::Call(_) | Change::Licence(_) | Change::Mail(_) | Change::Answered { .. } => {}
+        }
+    }
+
+    /// Whether an identity may come to what it is about to be.
+    fn check_registration(&self, registration: &Registration, wrongs: &mut Wrongs) {
+        let known = |party: &Party| self.directory.place(party).is_ok();
+        let standing = |place: &Place| self.directory.standing(*place);
+        let legal = match registration {
+            Registration::Admitted(authority) => {
+                !known(&Party::Authority(AuthorityId::of(&authority.key)))
+            }
+            Registration::Expelled(id) => known(&Party::Authority(*id)),
+            Registration::Enrolled { enrolment, .. } => !known(&enrolment.identity.party()),
+            Registration::Certified { place, .. } => standing(place) != Standing::Ended,
+            Registration::Standing {
+                place,
+                standing: next,
+                ..
+            } => standing(place) != *next && standing(place) != Standing::Ended,
+            Registration::Rotated(rotation) => {
+                !self.directory.is_pseudonym(&rotation.pid)
+                    && standing(&Place::Patient(rotation.at)) != Standing::Ended
+            }
+            Registration::Closed(pid) => known(&Party::Patient(*pid)),
+            Registration::Entrusted { .. } | Registration::Roll => true,
+        };
+        wrongs.unless(legal, Invariant::Transitions, || {
+            format!("the identity {:?} changes unlawfully", registration.key())
+        });
+    }
+
+    /// Whether a record may come to what it is about to be, and is signed for it.
+    fn check_turn(&self, height: u64, call: &SignedCall, new: &Record, wrongs: &mut Wrongs) {
+        let rid = new.draft.content().rid;
+        let old = self.records.find(&rid).map(|(_, old)| old);
+        let legal = may_turn(old, new, height);
+        wrongs.unless(legal, Invariant::Transitions, || {
+            let (from, to) = (old.map(|old| old.status), new.status);
+            format!("record {:?} turns from {from:?} to {to:?}", rid.0)
+        });
+        let doctor = &self.directory.doctor_at(new.doctor).key;
+        let signed_by_doctor = match old {
+            Some(old) => old.by_doctor == new.by_doctor,
+            None => call.proves(doctor, &new.draft.for_doctor(), &new.by_doctor),
+        };
+        wrongs.unless(signed_by_doctor, Invariant::Signatures, || {
+            format!("record {:?} is not signed by its doctor", rid.0)
+        });
+        let before = old.and_then(|old| old.by_patient.as_ref());
+        let signed_by_patient = match (&new.by_patient, before) {
+            (Some(signature), Some(before)) => signature == before,
+            (Some(signature), None) => self.proves_patient(call, new, signature),
+            (None, _) => !is_entered(new.status) || !self.is_dual(),
+        };
+        wrongs.unless(signed_by_patient, Invariant::Signatures, || {
+            format!("record {:?} is not signed by its patient", rid.0)
+        });
+    }
+
+    pub(super) fn is_dual(&self) -> bool {
+        match self.rules.authentication {
+            Authentication::Dual => true,
+            Authentication::DoctorOnly => false,
+        }
+    }
+
+    /// Whether a call carries this signature of the patient of a record.
+    fn proves_patient(&self, call: &SignedCall, record: &Record, signature: &Signature) -> bool {
+        let key = self.directory.key_of(speaker(record));
+        key.is_some_and(|key| call.proves(key, &record.draft.for_patient(), signature))
+    }
+
+    /// Records that entered are signed, and replaced by those that say so.
+    fn check_records(&self, verified: usize, wrongs: &mut Wrongs) {
+        let stride = self.records.len().div_ceil(verified.max(1)).max(1);
         for (at, record) in self.records.iter().enumerate() {
-            let verify = at % stride == 0;
-            if let Some(detail) = self.badly_signed(record, verify) {
-                breach(Invariant::Signed, detail);
+            let content = record.draft.content();
+            let entered = is_entered(record.status);
+            let signed = record.by_patient.is_some() || !self.is_dual();
+            let mut sound = if entered {
+                signed
+            } else {
+                record.by_patient.is_none()
+            };
+            if sound && verified > 0 && at % stride == 0 {
+                sound = self.verifies(record);
             }
-            if record.status.is_found() {
-                let content = record.draft.content();
-                index.insert(at as u32, &content.rid, record.patient, &content.summary);
+            wrongs.unless(sound, Invariant::Signatures, || {
+                format!(
+                    "record {:?} is {:?} but not signed so",
+                    content.rid.0, record.status
+                )
+            });
+            let mut linked = true;
+            if let Status::Amended(by) = &record.status {
+                linked = self.replaces(by, record);
             }
+            if let (true, Some(old)) = (entered, &content.supersedes) {
+                let amended = Some(Status::Amended(content.rid));
+                linked &= self.status(old) == amended;
+            }
+            wrongs.unless(linked, Invariant::Transitions, || {
+                format!("record {:?} and what replaces it disagree", content.rid.0)
+            });
         }
-        if index.places() != self.index.places() {
-            let detail = "the index is not the one that the records make".into();
-            breach(Invariant::Found, detail);
-        }
-        for detail in self.badly_used() {
-            breach(Invariant::Bounded, detail);
-        }
-        if let Some(detail) = self.badly_audited() {
-            breach(Invariant::Audited, detail);
-        }
-        for detail in self.badly_delivered() {
-            breach(Invariant::Delivered, detail);
-        }
-        breaches
     }
 
-    /// What is wrong with the signatures of a record.
-    fn badly_signed(&self, record: &Record, verify: bool) -> Option<String> {
-        let rid = record.draft.content().rid;
-        let entered = match record.status {
-            Status::Proposed | Status::Rejected | Status::Withdrawn => false,
-            Status::Active | Status::Amended(_) | Status::Hidden | Status::Disputed => true,
+    /// Whether the record of this name entered in the place of an old one of the same parties.
+    fn replaces(&self, by: &super::message::RecordId, old: &Record) -> bool {
+        let Some((_, new)) = self.records.find(by) else {
+            return false;
         };
-        let alone = self.rules.authentication == Authentication::DoctorOnly;
-        let Some(by_patient) = &record.by_patient else {
-            return (entered && !alone).then(|| format!("no patient signed {rid:?}"));
-        };
-        if !entered {
-            return Some(format!(
-                "{rid:?} is signed by its patient and has not entered"
-            ));
-        }
+        let (new_content, old_content) = (new.draft.content(), old.draft.content());
+        new_content.supersedes == Some(old_content.rid)
+            && is_entered(new.status)
+            && new.patient == old.patient
+            && new_content.hid == old_content.hid
+    }
+
+    /// Whether the signatures that a record keeps are those of its parties.
+    fn verifies(&self, record: &Record) -> bool {
+        let draft: &Draft = &record.draft;
         let doctor = &self.directory.doctor_at(record.doctor).key;
-        let draft = &record.draft;
-        let signer = record.custodian.as_ref().unwrap_or(&draft.content().pid);
-        let signer = self.directory.key_of(signer);
-        let signed = |message: &[u8]| signer.is_some_and(|key| key.verify(message, by_patient));
-        let genuine = !verify
-            || (doctor.verify(&draft.for_doctor().0, &record.by_doctor)
-                && signed(&draft.for_patient().0));
-        (!genuine).then(|| format!("a signature of {rid:?} does not verify"))
+        let patient = self.directory.key_of(speaker(record));
+        let by_patient = record.by_patient.as_ref();
+        doctor.verify(&draft.for_doctor().0, &record.by_doctor)
+            && by_patient
+                .is_none_or(|by| patient.is_some_and(|key| key.verify(&draft.for_patient().0, by)))
     }
 
-    /// Grants used too often, or otherwise than the list of readings says.
-    fn badly_used(&self) -> Vec<String> {
-        let mut listed: BTreeMap<GrantId, u64> = BTreeMap::new();
-        for reading in &self.audit {
-            if let Some(gid) = reading.gid {
-                *listed.entry(gid).or_default() += 1;
-            }
-        }
-        let mut details = Vec::new();
-        for grant in self.grants.iter() {
-            let (gid, uses) = (grant.gid(), grant.uses());
-            let listed = listed.remove(&gid).unwrap_or(0);
-            if !grant.is_within_bounds() {
-                details.push(format!(
-                    "{gid:?} was used {uses} times, more than it may be"
-                ));
-            }
-            if listed != uses {
-                details.push(format!(
-                    "{gid:?} counts {uses} uses, but {listed} are listed"
-                ));
-            }
-        }
-        let unknown = listed.keys();
-        details.extend(unknown.map(|gid| format!("a reading names {gid:?}, which nobody gave")));
-        details
+    /// The index is what indexing all records that can be found would make.
+    fn check_index(&self, wrongs: &mut Wrongs) {
+        let records = self.records.iter().enumerate();
+        let found = records.filter(|(_, record)| record.status.is_found());
+        let cases = found.map(|(at, record)| {
+            let content = record.draft.content();
+            (at as u32, &content.rid, record.patient, &*content.summary)
+        });
+        let exact = self.index.is_of(cases);
+        wrongs.unless(exact, Invariant::Index, || {
+            "the search index is not that of the records that can be found".into()
+        });
     }
 
-    /// Whether readings are as many as uses and emergencies.
-    fn badly_audited(&self) -> Option<String> {
-        let uses: u64 = self.grants.iter().map(|grant| grant.uses()).sum();
-        let emergencies = self.audit.iter().filter(|reading| reading.gid.is_none());
-        let emergencies = emergencies.count() as u64;
-        let listed = self.audit.len() as u64;
-        (listed != uses + emergencies).then(|| {
-            format!("{listed} readings are listed for {uses} uses and {emergencies} emergencies")
-        })
+    /// Every emergency is listed and told, and everything else that was read was granted.
+    fn check_readings(&self, wrongs: &mut Wrongs) {
+        self.check_uses(wrongs);
+        let told = self.mailboxes.values().flatten();
+        let told = told.filter(|mail| matches!(mail.notice, Notice::Emergency(_)));
+        let emergencies = self.audit.iter().filter(|access| access.gid.is_none());
+        let (told, emergencies) = (told.count(), emergencies.count());
+        wrongs.unless(told == emergencies, Invariant::Readings, || {
+            format!("{emergencies} emergencies are listed but {told} were told")
+        });
     }
 
-    /// Sharings that ended with another document than the record's.
-    fn badly_delivered(&self) -> Vec<String> {
-        let mut details = Vec::new();
-        for share in self
-            .shares
-            .iter()
-            .filter(|share| share.stage() == Stage::Delivered)
-        {
-            let (sent, rid) = share.sent();
-            let record = self.records.find(rid).map(|(_, record)| record);
-            let promised = record.map(|record| record.draft.content().payload_hash);
-            if sent.is_none() || sent != promised {
-                details.push(format!("{:?} delivered another document", share.sid()));
-            }
+    /// What was delivered is what the records commit to.
+    fn check_shares(&self, wrongs: &mut Wrongs) {
+        for share in self.shares.iter() {
+            let record = self.records.find(share.rid());
+            let document = record.map(|(_, record)| record.draft.content().payload_hash);
+            let sound = share.is_delivered_as(document);
+            wrongs.unless(sound, Invariant::Deliveries, || {
+                format!("share {:?} was delivered as something else", share.sid().0)
+            });
         }
-        details
+    }
+
+    /// The tree holds the digest of every entry as it is.
+    fn check_commitment(&self, wrongs: &mut Wrongs) {
+        let records = self.records.iter().map(|record| {
+            let key = Key::Record(record.draft.content().rid);
+            (key, record.entry())
+        });
+        let grants = self.grants.iter();
+        let grants = grants.map(|grant| (Key::Grant(grant.gid()), grant.entry()));
+        let shares = self.shares.iter();
+        let shares = shares.map(|share| (Key::Share(share.sid()), share.entry()));
+        let audit = self.audit.iter();
+        let audit = audit.map(|access| (Key::Access(access.order), access.entry()));
+        let mail = self.mailboxes.values().flatten();
+        let mail = mail.map(|mail| (Key::Mail(mail.to, mail.order), mail.entry()));
+        let usage = self.usage.iter().map(|(place, usage)| {
+            let party = self.directory.party(*place);
+            (Key::Usage(party), usage.entry())
+        });
+        let claimed = self.emergencies.iter().map(|(&doctor, claimed)| {
+            let did = DoctorId::of(&self.directory.doctor_at(doctor).key);
+            (Key::Emergencies(did), claimed.entry())
+        });
+        let entries = records.chain(grants).chain(shares).chain(audit);
+        for (key, entry) in entries.chain(mail).chain(usage).chain(claimed) {
+            wrongs.unless(
+                self.entry(&key) == Some(&entry),
+                Invariant::Commitment,
+                || {
+                    format!(
+                        "the root commits to something else under {:?}",
+                        key.digest()
+                    )
+                },
+            );
+        }
+    }
+
+    /// Whether a party's standing lets it act.
+    pub(super) fn may_act(&self, place: Place) -> bool {
+        self.directory.standing(place) == Standing::Active
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
+/// In whose name the patient's signature of a record is: of the patient, or of a custodian.
+fn speaker(record: &Record) -> &PatientId {
+    record
+        .custodian
+        .as_ref()
+        .unwrap_or(&record.draft.content().pid)
+}
 
-    use super::*;
-    use crate::base::random::{Random, Stream};
-    use crate::contract::access::Access;
-    use crate::contract::author::Wish;
-    use crate::contract::{Author, AuthorSettings, Mix, Population, Rules};
-
-    /// A state after some hundred calls of all kinds.
-    fn lived() -> State {
-        let people = Population::new(3, 6, 20);
-        let mut random = Random::new(3, Stream::Test);
-        let settings = AuthorSettings {
-            mix: Mix::of(&[
-                (Wish::Submit, 4),
-                (Wish::Propose, 3),
-                (Wish::Amend, 1),
-                (Wish::Hide, 1),
-                (Wish::Dispute, 1),
-                (Wish::Grant, 4),
-                (Wish::Access, 4),
-                (Wish::Emergency, 1),
-                (Wish::Share, 4),
-            ]),
-            ..AuthorSettings::default()
-        };
-        let mut author = Author::new(&people, settings, 0, 1);
-        let mut state = State::genesis(&people, Rules::default());
-        for turn in 0..600 {
-            let call = author.next(&mut random, turn / 10);
-            let receipt = state.apply(turn / 10, &call);
-            author.learn(&call, &receipt);
-        }
-        state
+/// Whether both parties signed it, at some time.
+fn is_entered(status: Status) -> bool {
+    match status {
+        Status::Active | Status::Amended(_) | Status::Hidden | Status::Disputed => true,
+        Status::Proposed | Status::Rejected | Status::Withdrawn => false,
     }
+}
 
-    #[test]
-    fn a_state_that_came_about_by_calls_has_no_breach_and_any_damage_is_one() {
-        let state = lived();
-        assert_eq!(state.breaches(usize::MAX), []);
-        let found = |damage: &dyn Fn(&mut State)| {
-            let mut state = state.clone();
-            damage(&mut state);
-            let breaches = state.breaches(usize::MAX);
-            breaches
-                .iter()
-                .map(|breach| breach.invariant)
-                .collect::<Vec<_>>()
-        };
-        let active = |record: &Record| record.status == Status::Active;
-        let at = state.records.iter().position(active).unwrap() as u32;
-        let rid = state.records.at(at).draft.content().rid;
-        let change = |edit: fn(&mut Record)| {
-            found(&move |state| {
-                let mut record = state.records.at(at).clone();
-                edit(&mut record);
-                state.records.put(at, rid, record);
-            })
-        };
-        assert_eq!(change(|r| r.by_doctor.0[5] ^= 1), [Invariant::Signed]);
-        assert_eq!(change(|r| r.by_patient = None), [Invariant::Signed]);
-        assert_eq!(change(|r| r.status = Status::Hidden), [Invariant::Found]);
-        let proposed = [Invariant::Signed, Invariant::Found];
-        assert_eq!(change(|r| r.status = Status::Proposed), proposed);
-        let unlisted = [Invariant::Bounded, Invariant::Audited];
-        let granted = |reading: &Access| reading.gid.is_some();
-        let reading = state.audit.iter().position(granted).unwrap();
-        assert_eq!(found(&|state| _ = state.audit.remove(reading)), unlisted);
-        let again = |state: &mut State| state.audit.push(state.audit[reading]);
-        assert_eq!(found(&again), unlisted);
-        let emptied = |state: &mut State| state.directory = Arc::default();
-        assert!(
-            std::panic::catch_unwind(|| found(&emptied)).is_err(),
-            "a bug, not a breach"
-        );
+/// The ways of a record through its life.
+fn may_turn(old: Option<&Record>, new: &Record, height: u64) -> bool {
+    let Some(old) = old else {
+        return matches!(new.status, Status::Proposed | Status::Active);
+    };
+    if old.draft.for_doctor() != new.draft.for_doctor() || old.has_expired(height) {
+        return false;
+    }
+    match (old.status, new.status) {
+        (Status::Proposed, Status::Active | Status::Rejected | Status::Withdrawn)
+        | (Status::Active, Status::Amended(_) | Status::Hidden | Status::Disputed)
+        | (Status::Hidden, Status::Active)
+        | (Status::Disputed, Status::Active | Status::Amended(_)) => true,
+        (
+            Status::Proposed
+            | Status::Active
+            | Status::Amended(_)
+            | Status::Hidden
+            | Status::Rejected
+            | Status::Withdrawn
+            | Status::Disputed,
+            _,
+        ) => false,
+    }
+}
+
+impl SignedCall {
+    /// Whether the call carries this signature, and it is that of the holder of the key over the
+    /// message.
+    fn proves(
+        &self,
+        key: &crate::base::crypto::PublicKey,
+        message: &Digest,
+        signature: &Signature,
+    ) -> bool {
+        let further = self.further().iter().map(|(_, proof)| proof);
+        let mut proofs = self.first().into_iter().chain(self.second()).chain(further);
+        proofs.any(|proof| proof.signature() == signature && proof.verifies(key, message))
     }
 }

@@ -9,6 +9,7 @@ use super::call::{Act, Order, Proof, SignedCall, Terms};
 use super::error::Code;
 use super::identity::{Party, Place, Standing};
 use super::message::CHAIN;
+use super::rules::Mutant;
 use super::speaker::Signer;
 use super::view::View;
 use super::write::Change;
@@ -26,6 +27,9 @@ impl View<'_> {
         let reads = call.reads_only();
         if !reads {
             self.check_nonce(by, terms.nonce)?;
+        }
+        if self.lacks(Mutant::RefusalSpends) {
+            self.spend(by, terms.by, terms.nonce);
         }
         let receipt = self.carry_out(order, call, by)?;
         if !reads {
@@ -362,7 +366,7 @@ impl View<'_> {
 
     /// Refuses a number that the party has used before, or that nobody may use.
     pub(super) fn check_nonce(&mut self, by: Place, nonce: u64) -> Result<(), Code> {
-        if self.has_used(by, nonce) {
+        if self.has_used(by, nonce) && !self.lacks(Mutant::NonceAgain) {
             return Err(Code::NonceUsed);
         }
         if nonce > NONCE_MAX {

@@ -10,7 +10,7 @@ use super::call::{Proof, SignedCall};
 use super::error::Code;
 use super::identity::{DoctorId, Party, PatientId, Place};
 use super::message::{CHAIN, Content, Draft, RecordId};
-use super::rules::Authentication;
+use super::rules::{Authentication, Mutant};
 use super::speaker::{Signer, check_no_strays};
 use super::view::View;
 use super::write::Change;
@@ -71,7 +71,7 @@ pub(super) struct Record {
 impl Record {
     /// Whether it is a proposal that waited too long. Nobody has to say so: at a height it has.
     pub(super) fn has_expired(&self, height: u64) -> bool {
-        self.status == Status::Proposed && height > self.since + PROPOSAL_BLOCKS
+        self.status == Status::Proposed && height > self.since.saturating_add(PROPOSAL_BLOCKS)
     }
 
     /// The digest under which the record is part of the state.
@@ -378,7 +378,8 @@ impl<'s> View<'s> {
         let own = self.doctor_at(parties.doctor).own;
         let Signer { patient, custodian } = parties.signer;
         let mut others = [Some(patient), custodian].into_iter().flatten();
-        if others.any(|at| self.pseudonyms(at).any(|pid| pid.own_commitment() == own)) {
+        let same = others.any(|at| self.pseudonyms(at).any(|pid| pid.own_commitment() == own));
+        if same && !self.lacks(Mutant::SelfDealing) {
             return Err(Code::SelfDealing);
         }
         Ok(())
@@ -401,7 +402,8 @@ impl<'s> View<'s> {
     }
 
     fn check_payload(&mut self, draft: &Draft, parties: Parties) -> Result<(), Code> {
-        if self.has_payload(draft, parties.doctor, parties.signer.patient) {
+        let again = self.has_payload(draft, parties.doctor, parties.signer.patient);
+        if again && !self.lacks(Mutant::DocumentAgain) {
             return Err(Code::DuplicatePayload);
         }
         Ok(())
@@ -422,6 +424,7 @@ impl<'s> View<'s> {
         };
         let old = self.record(rid).ok_or(Code::SupersedesNotFound)?;
         let same = old.patient == parties.signer.patient && old.draft.content().hid == content.hid;
+        let same = same || self.lacks(Mutant::OthersReplaced);
         match old.status {
             Status::Hidden | Status::Proposed | Status::Rejected | Status::Withdrawn => {
                 Err(Code::IllegalTransition)

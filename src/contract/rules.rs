@@ -33,6 +33,59 @@ pub struct Rules {
     pub difference_guard: bool,
     /// Emergencies that a doctor may claim in [`WINDOW`] blocks.
     pub emergencies_max: u32,
+    /// Which check is left out.
+    #[cfg(any(test, feature = "mutants"))]
+    #[serde(skip)]
+    pub mutant: Option<Mutant>,
+}
+
+/// A check that can be left out, to show that whoever judges the contract notices.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Mutant {
+    /// A patient's signature need not verify.
+    PatientUnchecked,
+    /// A custodian need not be enabled.
+    CustodianUnchecked,
+    /// A doctor may be the patient.
+    SelfDealing,
+    /// A suspended doctor still signs.
+    SuspendedSigns,
+    /// A certificate that has run out still counts.
+    LapsedCounts,
+    /// One hospital less than has to decides.
+    QuorumLow,
+    /// A number may be used again.
+    NonceAgain,
+    /// A doctor may record a document again.
+    DocumentAgain,
+    /// A record may replace another patient's.
+    OthersReplaced,
+    /// Consent is looked at when it is given and not when it is used: a revoked grant still is.
+    RevokedUsable,
+    /// The same for a grant that has ended.
+    EndedUsable,
+    /// The same for a grant whose giver has frozen the account.
+    FrozenUsable,
+    /// A grant may be used any number of times.
+    SpentUsable,
+    /// Uses of a grant are not counted.
+    UsesUncounted,
+    /// A reading is not listed.
+    ReadingUnlisted,
+    /// A grant is good for any record of the patient.
+    ScopeUnchecked,
+    /// Any doctor may use a grant.
+    AnybodyReads,
+    /// A doctor may claim any number of emergencies.
+    EmergenciesUnlimited,
+    /// Any document counts as delivered.
+    DocumentUnchecked,
+    /// The handle of a row is a part of the name of the record.
+    HandleTells,
+    /// A hidden record is still found.
+    HiddenFound,
+    /// A refused order uses its number up.
+    RefusalSpends,
 }
 
 /// Blocks over which budgets are counted.
@@ -47,6 +100,23 @@ impl Default for Rules {
             query_budget: None,
             difference_guard: false,
             emergencies_max: 3,
+            #[cfg(any(test, feature = "mutants"))]
+            mutant: None,
         }
+    }
+}
+
+impl Rules {
+    /// Whether a check is left out.
+    #[cfg(any(test, feature = "mutants"))]
+    pub(super) fn lack(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// Whether a check is left out: none is.
+    #[cfg(not(any(test, feature = "mutants")))]
+    #[allow(clippy::unused_self)]
+    pub(super) const fn lack(&self, _mutant: Mutant) -> bool {
+        false
     }
 }

@@ -7,6 +7,7 @@
 use super::call::{Call, Proof, SignedCall};
 use super::error::Code;
 use super::identity::{Party, PatientId, Place};
+use super::rules::Mutant;
 use super::view::View;
 use crate::base::crypto::{Digest, Signature};
 
@@ -61,7 +62,8 @@ impl View<'_> {
             return Ok(());
         };
         let mut custodians = self.custodians(signer.patient).iter();
-        if !custodians.any(|c| c.place == custodian && c.enabled) {
+        let enabled = custodians.any(|c| c.place == custodian && c.enabled);
+        if !enabled && !self.lacks(Mutant::CustodianUnchecked) {
             return Err(Code::CustodianNotEnabled);
         }
         self.speak(*self.directory().pid_at(custodian));
@@ -82,7 +84,8 @@ impl View<'_> {
         };
         let proof = proof.ok_or(Code::PatientSignatureMissing)?;
         let by = signer.custodian.unwrap_or(signer.patient);
-        if !proof.verifies(self.key_of(Place::Patient(by)), message) {
+        let verifies = proof.verifies(self.key_of(Place::Patient(by)), message);
+        if !verifies && !self.lacks(Mutant::PatientUnchecked) {
             return Err(Code::PatientSignatureInvalid);
         }
         Ok(*proof.signature())

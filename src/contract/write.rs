@@ -9,8 +9,9 @@ use super::State;
 use super::access::{Access, Grant, Mail};
 use super::identity::{DoctorId, Party, Place};
 use super::message::Draft;
-use super::records::Record;
+use super::records::{Record, Status};
 use super::register::Registration;
+use super::rules::Mutant;
 use super::search::Seen;
 use super::share::Share;
 use super::view::Key;
@@ -194,7 +195,8 @@ impl State {
         self.tree.set(&key.digest(), &record.entry());
         let was = old.is_some_and(|old| old.status.is_found());
         let case = &record.draft.content().summary;
-        match (was, record.status.is_found()) {
+        let stays = record.status == Status::Hidden && self.rules.lack(Mutant::HiddenFound);
+        match (was, record.status.is_found() || stays) {
             (false, true) => self.index.insert(at, &rid, record.patient, case),
             (true, false) => self.index.remove(at, case),
             (true, true) | (false, false) => {}

@@ -12,6 +12,7 @@ mod elections;
 mod endorsed;
 mod iraft;
 mod latency;
+pub(crate) mod oracle;
 mod population;
 
 use crate::protocol::iraft::Iraft;

@@ -42,10 +42,10 @@ pub fn verdict(executed: &Executed) -> Answer {
 
 /// Whether an endorsed transaction was ordered to no avail, because others wrote what it had read.
 pub fn is_conflict(executed: &Executed) -> bool {
-    let Executed::Now(Receipt::Refused(code)) = executed else {
-        return false;
-    };
-    matches!(code, Code::MvccConflict | Code::PhantomConflict)
+    matches!(
+        executed.refusal(),
+        Some(Code::MvccConflict | Code::PhantomConflict)
+    )
 }
 
 impl Answer {

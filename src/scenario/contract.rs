@@ -51,6 +51,8 @@ pub fn contract<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Rules> {
             standard.difference_guard,
             Reader::flag,
         ),
+        #[cfg(any(test, feature = "mutants"))]
+        mutant: None,
     })
 }
 

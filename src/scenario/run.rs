@@ -128,7 +128,7 @@ pub fn run<P: Protocol>(
             dishonest,
             flat: true,
         })
-        .replaying(simulation.executor()),
+        .replaying(&simulation.executor()),
         fingerprint: Fingerprint::new(),
         guest,
     };

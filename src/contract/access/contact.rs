@@ -80,7 +80,6 @@ impl View<'_> {
     /// Refuses a search whose handles do not live at this height: they live as long as its order
     /// counts, and no longer than the last [`WINDOW`] blocks of that.
     pub(in crate::contract) fn check_answered(&self, search: &Order) -> Result<(), Code> {
-        asked(search)?.check_intervals()?;
         let until = search.terms().valid_until;
         if self.height() > until {
             return Err(Code::Expired);
@@ -88,7 +87,7 @@ impl View<'_> {
         if self.height().saturating_add(WINDOW) < until {
             return Err(Code::NotYetValid);
         }
-        Ok(())
+        asked(search)?.check_intervals()
     }
 
     /// Whose a record is now, by place and name.

@@ -9,6 +9,7 @@
 mod contact;
 mod emergency;
 mod grants;
+mod invariants;
 
 use std::sync::Arc;
 
@@ -214,6 +215,7 @@ impl Grant {
     }
 
     /// How often it was used.
+    #[cfg(test)]
     pub(super) fn uses(&self) -> u64 {
         u64::from(self.uses)
     }
@@ -231,6 +233,7 @@ impl Grant {
     }
 
     /// Whether it was used and passed on as often as it may be at most.
+    #[cfg(test)]
     pub(super) fn is_within_bounds(&self) -> bool {
         let gone = self.uses + self.lent;
         self.terms().max_uses.is_none_or(|max| gone <= max)

@@ -190,7 +190,7 @@ impl Seen {
 
 /// Whether an answer at one height counts at another.
 fn counts(at: u64, height: u64) -> bool {
-    at + WINDOW > height
+    at.saturating_add(WINDOW) > height
 }
 
 /// Appends a number, seven bits to a byte, the lowest first; all bytes but the last have their

@@ -3,6 +3,8 @@
 //! Every feature has the set of places of its records. What every case has exactly one of is kept
 //! by place besides, so that a candidate can be compared without looking its record up.
 
+mod invariants;
+
 use std::collections::BTreeMap;
 
 use super::postings::Postings;
@@ -189,6 +191,7 @@ impl Index {
     }
 
     /// Which records are found under which features: a name for every set that is not empty.
+    #[cfg(test)]
     pub(in crate::contract) fn places(&self) -> BTreeMap<String, Vec<u32>> {
         let mut all = BTreeMap::new();
         let mut add = |name: String, set: &Postings| {

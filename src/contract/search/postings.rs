@@ -93,6 +93,7 @@ impl Postings {
     }
 
     /// All places, ascending.
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
         self.chunks.iter().flat_map(|(key, chunk)| {
             let mut lows = Vec::with_capacity(chunk.len());

@@ -14,13 +14,13 @@ use crate::contract::share;
 use crate::contract::tests::affairs::{key_change, newcomer};
 
 /// Names of things that may exist, and everybody who may ask.
-struct Chaos {
-    stage: Stage,
-    random: Random,
-    rids: Vec<RecordId>,
+pub(super) struct Chaos {
+    pub(super) stage: Stage,
+    pub(super) random: Random,
+    pub(super) rids: Vec<RecordId>,
     proposals: Vec<Arc<Draft>>,
-    gids: Vec<GrantId>,
-    sids: Vec<ShareId>,
+    pub(super) gids: Vec<GrantId>,
+    pub(super) sids: Vec<ShareId>,
     searches: Vec<Arc<Order>>,
     handles: Vec<[u8; 16]>,
     /// Who was suspended last.
@@ -28,7 +28,7 @@ struct Chaos {
 }
 
 impl Chaos {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let stage = Stage::new();
         Self {
             suspended: stage.doctor(0).0,
@@ -43,7 +43,7 @@ impl Chaos {
         }
     }
 
-    fn below(&mut self, bound: u64) -> u32 {
+    pub(super) fn below(&mut self, bound: u64) -> u32 {
         self.random.below(bound) as u32
     }
 
@@ -109,7 +109,7 @@ impl Chaos {
     }
 
     /// A part of a grant, mostly, for a doctor of the hospital that received it.
-    fn delegation(&mut self, gid: GrantId) -> Act {
+    pub(super) fn delegation(&mut self, gid: GrantId) -> Act {
         let mut terms = self.grant();
         let parent = self.stage.state.grants.find(&gid);
         if let Some((_, parent)) = parent
@@ -220,7 +220,7 @@ impl Chaos {
     }
 
     /// The doctor and the patient of a record.
-    fn parties(&self, rid: &RecordId) -> Option<[(Party, KeyPair); 2]> {
+    pub(super) fn parties(&self, rid: &RecordId) -> Option<[(Party, KeyPair); 2]> {
         let (did, pid) = self.stage.state.parties_of(rid)?;
         let people = &self.stage.people;
         Some([
@@ -241,7 +241,7 @@ impl Chaos {
     }
 
     /// Somebody who may well ask for this.
-    fn entitled(&mut self, act: &Act) -> Option<(Party, KeyPair)> {
+    pub(super) fn entitled(&mut self, act: &Act) -> Option<(Party, KeyPair)> {
         let either = self.below(2) as usize;
         let state = &self.stage.state;
         let rid = match act {
@@ -342,7 +342,7 @@ impl Chaos {
         right.unwrap_or_else(|| self.anybody())
     }
 
-    fn next(&mut self) -> SignedCall {
+    pub(super) fn next(&mut self) -> SignedCall {
         let (doctor, patient) = (self.doctor(), self.patient());
         match self.below(12) {
             0 | 1 => {
@@ -389,7 +389,7 @@ impl Chaos {
     }
 
     /// Remembers what an answer showed.
-    fn learn(&mut self, call: &SignedCall, receipt: &Receipt) {
+    pub(super) fn learn(&mut self, call: &SignedCall, receipt: &Receipt) {
         if let (Call::Order(order), Receipt::Found(answer)) = (call.call(), receipt) {
             self.searches.push(order.clone());
             self.handles = answer.rows.iter().map(|row| row.handle).collect();
@@ -410,7 +410,7 @@ impl Chaos {
     }
 
     /// A record of whoever gave a grant, if a few tries find one.
-    fn covered(&mut self, gid: &GrantId) -> RecordId {
+    pub(super) fn covered(&mut self, gid: &GrantId) -> RecordId {
         let giver = self.stage.state.grants.find(gid);
         let giver = giver.map(|(_, grant)| grant.parties()[1]);
         for _ in 0..8 {

@@ -116,7 +116,7 @@ fn whatever_decodes_is_what_it_was_decoded_from() {
 }
 
 /// The bytes of a hiding, which are easy to count in.
-fn hiding() -> Vec<u8> {
+pub(crate) fn hiding() -> Vec<u8> {
     let mut stage = Stage::new();
     let act = Act::Hide(RecordId(Digest::ZERO));
     encode(&stage.by_patient(8, act))

@@ -13,7 +13,6 @@ use crate::base::node::NodeId;
 use crate::base::random::mix;
 use crate::base::time::Time;
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
-use crate::contract::Receipt;
 use crate::observe::by_transaction::ByTransaction;
 
 /// A block as these checks know it.
@@ -172,10 +171,7 @@ impl Chain {
         height: Height,
         executed: &Executed,
     ) -> Option<String> {
-        if matches!(
-            executed,
-            Executed::Before | Executed::Now(Receipt::Refused(_))
-        ) {
+        if executed.refusal().is_some() {
             return None;
         }
         let wanted = self.endorsed.get(id)?;

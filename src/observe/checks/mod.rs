@@ -10,6 +10,26 @@
 //! otherwise. It is judged whatever the faults: a crash-tolerant protocol under a liar shows
 //! violations, and they are a result.
 //!
+//! The contract's invariants are part of it. Every block of the canonical chain is executed once
+//! more on a state that no node knows; each change is judged before it is made, each answer when a
+//! client is told it, and the state as a whole when the run ends:
+//!
+//! | | what always holds | where | as |
+//! |---|---|---|---|
+//! | P1 | what entered has two genuine signatures | change, end | `both-signatures` |
+//! | P2 | just what can be found is indexed, under all features | end | `exact-index` |
+//! | P3 | grants are kept to; else only emergencies read | change, end | `consent` |
+//! | P4 | things change only in the ways that there are | change, end | `legal-transitions` |
+//! | P5 | executing all blocks again leads to the nodes' state roots | block | `replay` |
+//! | P6 | what is refused changes nothing | change | `refusals-change-nothing` |
+//! | P7 | what a search tells contains no name | answer | `answers-name-nobody` |
+//! | P8 | readings are as many as uses and emergencies | end | `readings-add-up` |
+//! | P9 | a delivered document is the one that the record commits to | end | `true-deliveries` |
+//! | P10 | the index is as if everything were indexed anew | end | `exact-index` |
+//!
+//! Besides, the root commits to every entry as it is stored (`root-commits`), and what is valid
+//! although it was executed before it was ordered is what the contract does (`endorsement`).
+//!
 //! **Liveness** is judged after healing (see [`LivenessJudge`]), in this order:
 //! `outside-model` if nothing is promised; `inconclusive` if the run ended before the bound had
 //! passed, or nobody asked for anything; `violated` if clients or nodes were left waiting;
@@ -136,10 +156,10 @@ impl Checks {
         }
     }
 
-    /// Executes the chain again from what this executor starts from, and looks at every state.
+    /// Executes the chain once more from what this executor starts from, and judges every change.
     #[must_use]
-    pub fn replaying(mut self, executor: Executor) -> Self {
-        self.audit = Audit::new(&executor).map(Box::new);
+    pub fn replaying(mut self, executor: &Executor) -> Self {
+        self.audit = Audit::new(executor).map(Box::new);
         self.replay = Some(Box::new(Replay::new(executor)));
         self
     }
@@ -165,15 +185,15 @@ impl Checks {
         }
     }
 
-    /// Executes again what has become part of the canonical chain.
+    /// Executes what is new of the canonical chain, as far as nothing is missing of it.
     fn follow(&mut self) {
         let Some(replay) = &mut self.replay else {
             return;
         };
-        while replay.goes_on()
-            && let Some((time, node, block)) = self.chain.decided(replay.height() + 1)
+        while let Some(height) = replay.next()
+            && let Some((time, node, block)) = self.chain.decided(height)
         {
-            replay.follow(time, node, block, &mut self.findings);
+            replay.execute(block, (time, node), &mut self.findings);
         }
     }
 
@@ -295,9 +315,24 @@ impl Checks {
         self.chain.answer(&answered, &mut self.findings);
     }
 
+    /// Looks at what a search told a client.
+    fn told(&mut self, (time, client, id): (Time, NodeId, TransactionId), executed: &Executed) {
+        let replay = self.replay.as_mut();
+        let Some((invariant, detail)) = replay.and_then(|replay| replay.told(id, executed)) else {
+            return;
+        };
+        self.findings.add(Violation {
+            time,
+            property: Property::Contract(invariant),
+            nodes: vec![client],
+            height: None,
+            detail,
+        });
+    }
+
     /// The judgement. `end` is when the run ended, `totals` what its nodes counted.
     pub fn finish(mut self, end: Time, judge: &LivenessJudge, totals: &Totals) -> Verdict {
-        if let Some(replay) = self.replay.take() {
+        if let Some(replay) = &self.replay {
             replay.finish(end, &mut self.findings);
         }
         for detail in miscounts(totals) {
@@ -388,6 +423,9 @@ impl Observer for Checks {
         match event {
             Event::Submitted { transaction } => {
                 self.chain.submit(transaction);
+                if let Some(replay) = &mut self.replay {
+                    replay.asked(transaction);
+                }
                 self.progress.submit(now, transaction.id);
             }
             Event::Endorsed {
@@ -401,6 +439,7 @@ impl Observer for Checks {
                 ..
             } => {
                 self.progress.answer(now, *transaction);
+                self.told((now, node, *transaction), executed);
                 let ordered = endorsed.unwrap_or(*transaction);
                 self.answer((now, node, ordered), *height, executed);
             }

@@ -1,124 +1,155 @@
-//! Executes the canonical chain once more, as a machine that shares nothing with the nodes, and
-//! looks at what comes out: the same answers and the same states (whoever replays the chain ends
-//! where the nodes are), records that live as the contract says, and in the end a state in which
-//! all of its invariants hold.
+//! Judges what the contract did: executes every block of the canonical chain once more, on a state
+//! that no node knows, and holds the nodes' blocks against it.
+//!
+//! The blocks are executed in order, as far as all before them were seen; a block that only a
+//! snapshot brought is waited for. Before each change is made it is looked at by itself, and the
+//! state as a whole at the end.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use super::violation::{Findings, Property, Violation};
-use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
-use crate::chain::Block;
-use crate::chain::ledger::{Executor, Ledger};
-use crate::contract::message::RecordId;
-use crate::contract::records::Status;
+use crate::chain::execution::{Execution, Version, Versions, validate};
+use crate::chain::ledger::Executor;
+use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
+use crate::contract::invariants::Broken;
+use crate::contract::{Key, Receipt, SignedCall, State};
+use crate::observe::by_transaction::ByTransaction;
 
-/// Records whose signatures are verified for real when the run ends: each takes a tenth of a
-/// millisecond.
-const SIGNATURES_MAX: usize = 500;
+/// Records whose signatures are verified anew at the end of a run.
+const VERIFIED_MAX: usize = 32;
 
-/// A chain in the making, beside those of the nodes.
+/// The chain executed by somebody who takes no part.
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
-    executor: Executor,
-    ledger: Ledger,
-    /// Whether the chain could not be followed: then there is nothing to compare with any more.
-    lost: bool,
+    state: State,
+    execution: Execution,
+    versions: Versions<Key>,
+    executed: ByTransaction<()>,
+    /// Searches that are not answered.
+    searches: BTreeMap<TransactionId, SignedCall>,
+    height: Height,
+    /// Whether the nodes came to another state, after which nothing can be compared.
+    parted: bool,
 }
 
 impl Replay {
-    /// Starts from what this executor starts from.
-    pub fn new(executor: Executor) -> Self {
+    /// Nothing is executed yet.
+    pub fn new(executor: &Executor) -> Self {
+        let (genesis, execution) = executor.beginning();
         Self {
-            executor,
-            ledger: Ledger::new(),
-            lost: false,
+            state: genesis.clone(),
+            execution: execution.clone(),
+            versions: Versions::default(),
+            executed: ByTransaction::new(),
+            searches: BTreeMap::new(),
+            height: 0,
+            parted: false,
         }
     }
 
-    /// How far the replay has come.
-    pub fn height(&self) -> u64 {
-        self.ledger.height()
+    /// The height of the next block to execute; nothing if there is no use in it.
+    pub fn next(&self) -> Option<Height> {
+        (!self.parted).then_some(self.height + 1)
     }
 
-    /// Whether it goes on.
-    pub fn goes_on(&self) -> bool {
-        !self.lost
-    }
-
-    /// Executes the next block of the canonical chain, which a node decided.
-    pub fn follow(&mut self, now: Time, node: NodeId, block: &Arc<Block>, out: &mut Findings) {
-        let head = self.ledger.head().map_or(Digest::ZERO, |head| head.digest);
-        if block.parent != head {
-            self.lost = true; // A fork, which is a violation of its own.
-            return;
-        }
-        let before = self.lives(block);
-        let again = self
-            .ledger
-            .append(block.height, &block.batch, &mut self.executor);
-        let differs = if again.executed != block.executed {
-            Some("answers otherwise than the node")
-        } else if again.digest != block.digest {
-            Some("ends in another state than the node")
-        } else {
-            None
-        };
+    /// Executes the next block, which a node decided first at a time.
+    pub fn execute(&mut self, block: &Block, (time, by): (Time, NodeId), out: &mut Findings) {
+        self.height += 1;
         let breach = |property, detail| Violation {
-            time: now,
+            time,
             property,
-            nodes: vec![node],
+            nodes: vec![by],
             height: Some(block.height),
             detail,
         };
-        if let Some(how) = differs {
-            self.lost = true;
-            let detail = format!("executing the chain again {how}");
-            out.add(breach(Property::Replay, detail));
-        }
-        for ((rid, was), (_, is)) in before.into_iter().zip(self.lives(block)) {
-            if !may_follow(was, is) {
-                let detail = format!("record {rid:?} went from {was:?} to {is:?}");
-                out.add(breach(Property::RecordLife, detail));
+        let told = block.batch.transactions().iter().zip(&block.executed);
+        for (position, (transaction, told)) in told.enumerate() {
+            if self.executed.get(transaction.id).is_some() {
+                continue;
+            }
+            self.executed.insert(transaction.id, ());
+            let (receipt, broken) = self.step(transaction, position);
+            for (invariant, detail) in broken {
+                out.add(breach(Property::Contract(invariant), detail));
+            }
+            let id = transaction.id;
+            // Whether it should have been executed here at all is another question.
+            if let Executed::Now(told) = told
+                && *told != receipt
+            {
+                let detail = format!("{id:?} comes to something else when it is executed again");
+                out.add(breach(Property::Replay, detail));
             }
         }
-    }
-
-    /// The records that a block is about, with their present statuses.
-    fn lives(&mut self, block: &Block) -> Vec<(RecordId, Option<Status>)> {
-        let state = self.ledger.state(&mut self.executor);
-        let transactions = block.batch.transactions().iter();
-        let rids = transactions.flat_map(|transaction| transaction.call.call().records());
-        rids.map(|rid| (rid, state.status(&rid))).collect()
-    }
-
-    /// Looks at the last state.
-    pub fn finish(mut self, end: Time, out: &mut Findings) {
-        let height = self.ledger.height();
-        let state = self.ledger.state(&mut self.executor);
-        for breach in state.breaches(SIGNATURES_MAX) {
-            out.add(Violation {
-                time: end,
-                property: Property::ContractInvariant,
-                nodes: Vec::new(),
-                height: Some(height),
-                detail: breach.to_string(),
-            });
+        self.state.seal();
+        if self.state.root() != block.state {
+            self.parted = true;
+            let (mine, theirs) = (self.state.root(), block.state);
+            let detail = format!("executed again the block leads to {mine:?} and not {theirs:?}");
+            out.add(breach(Property::Replay, detail));
         }
     }
-}
 
-/// Whether a record may go from one status to another by any number of calls.
-fn may_follow(was: Option<Status>, is: Option<Status>) -> bool {
-    let Some(was) = was else { return true };
-    let Some(is) = is else { return false };
-    match was {
-        Status::Proposed => true,
-        Status::Rejected | Status::Withdrawn | Status::Amended(_) => is == was,
-        Status::Active | Status::Hidden | Status::Disputed => match is {
-            Status::Active | Status::Hidden | Status::Disputed | Status::Amended(_) => true,
-            Status::Proposed | Status::Rejected | Status::Withdrawn => false,
-        },
+    /// Executes one transaction, and tells what is wrong with what it changes.
+    fn step(&mut self, transaction: &Transaction, position: usize) -> (Receipt, Vec<Broken>) {
+        let (height, call) = (self.height, &transaction.call);
+        let (policy, keyring) = match &self.execution {
+            Execution::OrderExecute => {
+                let (receipt, writes) = self.state.plan(height, call);
+                let broken = self.state.wrong_writes(height, call, (&receipt, &writes));
+                self.state.commit(height, &writes);
+                return (receipt, broken);
+            }
+            Execution::Validate { policy, keyring } => (policy, keyring),
+        };
+        let endorsement = transaction.endorsement.as_ref();
+        let broken = endorsement.map(|endorsement| {
+            let effects = &endorsement.effects;
+            let planned = (&effects.receipt, &effects.writes[..]);
+            self.state.wrong_writes(height, call, planned)
+        });
+        let at = Version {
+            height,
+            position: position as u32,
+        };
+        let (state, versions) = (&mut self.state, &mut self.versions);
+        let receipt = validate(transaction, (policy, keyring), at, state, versions);
+        // What is not valid does not take effect, and need not be right.
+        let broken = broken.filter(|_| !matches!(receipt, Receipt::Refused(_)));
+        (receipt, broken.unwrap_or_default())
+    }
+
+    /// A client asks for something.
+    pub fn asked(&mut self, transaction: &Transaction) {
+        if transaction.call.search().is_some() {
+            self.searches
+                .insert(transaction.id, transaction.call.clone());
+        }
+    }
+
+    /// A client is told something. Some searches are answered beside the chain, so what is looked
+    /// at is what clients are told and not what is in blocks.
+    pub fn told(&mut self, id: TransactionId, executed: &Executed) -> Option<Broken> {
+        let call = self.searches.remove(&id)?;
+        match executed {
+            Executed::Now(Receipt::Found(answer)) => self.state.betrayal(call.search()?, answer),
+            Executed::Now(Receipt::Accepted | Receipt::Suggested(_) | Receipt::Refused(_))
+            | Executed::Before => None,
+        }
+    }
+
+    /// The run is over: looks at the state as a whole.
+    pub fn finish(&self, end: Time, out: &mut Findings) {
+        for (invariant, detail) in self.state.violated_invariants(VERIFIED_MAX) {
+            out.add(Violation {
+                time: end,
+                property: Property::Contract(invariant),
+                nodes: Vec::new(),
+                height: Some(self.height),
+                detail,
+            });
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::Height;
+use crate::contract::invariants::Invariant;
 
 /// A property every run is judged by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -21,13 +22,10 @@ pub enum Property {
     Irrevocability,
     /// The same batches lead to the same state.
     StateEquality,
-    /// Whoever executes the chain again gets the same answers and ends in the same state.
+    /// Executing the chain once more gives the same receipts and states.
     Replay,
-    /// A record goes through its life as the contract says: what is rejected, withdrawn or replaced
-    /// stays so, and what has entered is never a proposal again.
-    RecordLife,
-    /// In the last state all invariants of the contract hold.
-    ContractInvariant,
+    /// What has to be true of the contract's state, and of every change to it.
+    Contract(Invariant),
     /// What was endorsed and found valid is what the contract does at that place.
     Endorsement,
     /// What a client is told is what the chain says.
@@ -61,8 +59,7 @@ impl Property {
             Self::Irrevocability => "irrevocability",
             Self::StateEquality => "state-equality",
             Self::Replay => "replay",
-            Self::RecordLife => "record-life",
-            Self::ContractInvariant => "contract-invariant",
+            Self::Contract(invariant) => invariant.name(),
             Self::Endorsement => "endorsement",
             Self::ClientView => "client-view",
             Self::ElectionSafety => "election-safety",

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::crypto::Digest;
+use crate::chain::validation_tests::found_by_the_ledger;
 use crate::contract::call::{Order, Proof};
 use crate::contract::identity::{
     AuthorityId, Doctor, DoctorId, Hospital, HospitalId, Identity, Patient, PatientId, Standing,
@@ -23,6 +24,7 @@ use crate::contract::order::NONCE_MAX;
 use crate::contract::records::{PAYLOAD_MAX, PROPOSAL_BLOCKS};
 use crate::contract::search::{Coding, Condition, Feature, Query};
 use crate::contract::summary::{Sex, Summary, Term};
+use crate::contract::wire;
 
 /// Prepares a stage and makes the call that it has to refuse.
 type Story = fn(&mut Stage) -> SignedCall;
@@ -121,31 +123,37 @@ fn every_refusal_names_its_check_and_leaves_no_trace() {
         let asked = stage.state.query(stage.height, &call);
         assert_eq!(asked, Receipt::Refused(*code));
     }
-    let told: BTreeSet<u16> = groups
-        .into_iter()
-        .flatten()
-        .map(|(code, _)| code.number())
-        .collect();
-    let untold: Vec<Code> = Code::ALL
-        .iter()
-        .copied()
-        .filter(|code| !told.contains(&code.number()))
-        .collect();
-    assert_eq!(untold, UNREACHED, "every code has its story");
+    let by_contract = groups.into_iter().flatten().map(|(code, _)| *code);
+    let by_decoder = BYTES.iter().map(|(damage, code)| {
+        let mut bytes = wire::tests::hiding();
+        damage(&mut bytes);
+        let told = wire::decode(&bytes).map(|call| call.digest());
+        assert_eq!(told, Err(*code));
+        *code
+    });
+    let told = by_contract.chain(by_decoder).chain(found_by_the_ledger());
+    let told: BTreeSet<Code> = told.collect();
+    let all: BTreeSet<Code> = Code::ALL.iter().copied().collect();
+    assert_eq!(told, all, "every code has its story");
 }
 
-/// Codes that no call meets: of decoding, and of the ledger.
-const UNREACHED: [Code; 10] = [
-    Code::UnknownTx,
-    Code::BadHashLength,
-    Code::BadEnum,
-    Code::TrailingBytes,
-    Code::DuplicateTx,
-    Code::MvccConflict,
-    Code::PhantomConflict,
-    Code::EndorsementMissing,
-    Code::EndorsementMismatch,
-    Code::WrongShard,
+/// What is done to the bytes of a call.
+type Damage = fn(&mut Vec<u8>);
+
+/// Bytes that no call can have, so that only reading them can be refused.
+const BYTES: [(Damage, Code); 5] = [
+    (|bytes| bytes[4] = b'H', Code::UnknownTx),
+    (|bytes| bytes.truncate(30), Code::Malformed),
+    (
+        |bytes| {
+            // The name of the caller comes after the word, the chain and the kind of the caller.
+            bytes[8 + 24 + 3] = 31;
+            bytes.remove(8 + 24 + 4);
+        },
+        Code::BadHashLength,
+    ),
+    (|bytes| bytes[8 + 12 + 11] = 9, Code::BadEnum),
+    (|bytes| bytes.push(0), Code::TrailingBytes),
 ];
 
 #[test]
