@@ -49,6 +49,7 @@ fn all() -> Vec<Named> {
             s if s.contains("fault") => ListKind::Faults,
             s if s.contains("adversar") => ListKind::Behaviours,
             s if s.contains("latenc") => ListKind::Latencies,
+            s if s.contains("refusal") => ListKind::Refusals,
             _ => ListKind::Keys,
         };
         let law = LAWS.contains(&name.as_str());
@@ -134,4 +135,25 @@ pub fn explain(name: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Code;
+
+    #[test]
+    fn every_refusal_can_be_looked_up_by_its_code() {
+        let all = all();
+        let mut refusals = all.iter().filter(|named| named.kind == ListKind::Refusals);
+        for code in Code::ALL {
+            let named = refusals.next().expect("the page has a line for every code");
+            assert_eq!(named.name, format!("E{}", code.number()));
+            assert!(named.about.starts_with(&format!("{code:?}; ")), "{code}");
+        }
+        assert!(
+            refusals.next().is_none(),
+            "the page has codes that the contract has not"
+        );
+    }
 }

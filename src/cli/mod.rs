@@ -133,6 +133,7 @@ enum ListKind {
     Behaviours,
     Latencies,
     Targets,
+    Refusals,
     Keys,
     Columns,
 }

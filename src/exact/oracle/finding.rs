@@ -7,7 +7,7 @@ use super::{Account, Expected, Faults, Life, Oracle, RecordFile, Who};
 use crate::contract::access::Purpose;
 use crate::contract::call::Order;
 use crate::contract::message::RecordId;
-use crate::contract::search::{Coding, Feature, Handle, Query, handle, salt};
+use crate::contract::search::{Coding, Feature, Handle, Handles, Query, salt};
 use crate::contract::summary::{Summary, Term};
 use crate::contract::{Answer, Call, Code, Condition, SignedCall};
 
@@ -189,7 +189,7 @@ impl Oracle {
         let row = u16::from_be_bytes([name[0], name[1]]);
         let found = self.find(&query.conditions);
         let mut rids = found.into_iter().map(|(_, rid)| rid);
-        rids.find(|rid| handle(row, &salt, rid) == *name)
+        rids.find(|rid| Handles::new(&salt).name(row, rid) == *name)
     }
 
     pub(super) fn ask(&self, search: &Order, name: &Handle, faults: &mut Faults) {
