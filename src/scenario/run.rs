@@ -1,12 +1,12 @@
 //! From a scenario to its outcome: builds the network and the plan, runs the protocol under the
 //! observers, and judges what they saw.
 
-use super::ProtocolSpec;
 use super::outlook::Outlook;
 use super::schema::{
     Behaviour, Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario,
     Side, Victims,
 };
+use super::{ProtocolSpec, rehearsal};
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time, Window};
@@ -98,6 +98,8 @@ pub fn run<P: Protocol>(
         P::NAME,
         "a scenario is run by its own protocol"
     );
+    let cast = rehearsal::cast::<P>(scenario, kernel);
+    let scenario = cast.as_ref().unwrap_or(scenario);
     let config: P::Config = serde_json::from_value(scenario.protocol.config.clone())
         .expect("a validated configuration is readable");
     let plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
@@ -151,7 +153,8 @@ pub fn run<P: Protocol>(
     }
 }
 
-/// Everything about the run but the protocol.
+/// Everything about the run but the protocol. Adversaries that are given as leaders are nobody
+/// yet: who leads shows when the protocol runs.
 ///
 /// # Errors
 /// If the network is not connected or has no least latency, which validation refuses earlier.

@@ -341,8 +341,10 @@ pub enum Disk {
 pub struct Adversary {
     /// What they do.
     pub behaviour: Behaviour,
-    /// Which nodes, at least one.
+    /// Which nodes, as far as they are known before the run.
     pub nodes: Vec<NodeId>,
+    /// How many more: whoever leads when the window opens, and others that chance chooses.
+    pub led: usize,
     /// When.
     pub during: Window,
     /// Whether they act on one plan.
@@ -473,6 +475,14 @@ impl Serialize for Choice {
     }
 }
 
+/// Dishonest nodes as they are written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Named<'a> {
+    Nodes(&'a [NodeId]),
+    Leader { leader: usize },
+}
+
 impl Serialize for Adversary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -481,7 +491,7 @@ impl Serialize for Adversary {
             kinds: Option<&'a [String]>,
             #[serde(skip_serializing_if = "Option::is_none")]
             by: Option<Span>,
-            nodes: &'a [NodeId],
+            nodes: Named<'a>,
             during: Window,
             collude: bool,
         }
@@ -496,7 +506,10 @@ impl Serialize for Adversary {
         let terms = Terms {
             kinds,
             by,
-            nodes: &self.nodes,
+            nodes: match self.led {
+                0 => Named::Nodes(&self.nodes),
+                led => Named::Leader { leader: led },
+            },
             during: self.during,
             collude: self.collude,
         };
