@@ -82,7 +82,7 @@ impl View<'_> {
         };
         let proof = proof.ok_or(Code::PatientSignatureMissing)?;
         let by = signer.custodian.unwrap_or(signer.patient);
-        if !proof.verifies(self.key_of(Place::Patient(by)), message) {
+        if !self.is_signed(Place::Patient(by), proof, message) {
             return Err(Code::PatientSignatureInvalid);
         }
         Ok(*proof.signature())
