@@ -1,0 +1,108 @@
+//! The stories of MBFT, and MBFT in rough weather.
+
+use std::collections::BTreeMap;
+
+use super::calls::PATIENTS;
+use super::{Chaos, Stage};
+use crate::base::node::NodeId;
+use crate::base::time::Span;
+use crate::protocol::mbft::{Config, Mbft};
+use crate::protocol::mempool::BatchRule;
+
+/// A network of so many groups of four under four.
+fn of(groups: usize) -> Config {
+    Config {
+        groups: Some(groups),
+        ..Config::default()
+    }
+}
+
+/// What one large block costs, by kind, to which every group has contributed; `slow` if the
+/// primaries give up waiting for the answers of all before the first has come.
+fn cost(n: usize, config: &Config, slow: bool) -> BTreeMap<&'static str, usize> {
+    let rule = BatchRule {
+        max: 1000,
+        wait: Span::from_millis(50),
+        ..BatchRule::default()
+    };
+    let mut stage: Stage<Mbft> = Stage::new(config.clone(), n, rule);
+    let (groups, m, h) = (config.groups_of(n), config.group_size, config.upper_size);
+    for patient in 1..PATIENTS {
+        stage.submit_of(NodeId(0), patient);
+    }
+    stage.settle(&[]);
+    stage.take_sent();
+    let primaries: Vec<NodeId> = (0..groups).map(|g| NodeId::at(h + g * m)).collect();
+    for primary in &primaries {
+        stage.fire_named(*primary, "Batch");
+        if slow {
+            stage.fire_named(*primary, "Fast");
+        }
+    }
+    stage.settle(&[]);
+    assert!((0..n).all(|node| stage.ledger(NodeId::at(node)).height() == 1));
+    assert_eq!(stage.unexecuted(NodeId(0)), [0; 0], "every group took part");
+    stage.take_sent()
+}
+
+#[test]
+fn a_large_block_costs_what_the_formula_says() {
+    for (n, g, m, h, fast, slow) in [
+        (8, 1, 4, 4, 38, 44),
+        (12, 2, 4, 4, 52, 64),
+        (20, 4, 4, 4, 80, 104),
+        (40, 9, 4, 4, 150, 204),
+        (100, 24, 4, 4, 360, 504),
+        (101, 13, 7, 10, 557, 713),
+    ] {
+        let config = Config {
+            group_size: m,
+            upper_size: h,
+            ..of(g)
+        };
+        let kinds = |slow: bool| {
+            let mut expected = BTreeMap::from([
+                ("order-request", g * (m - 1)),
+                ("speculative-reply", g * (m - 1)),
+                ("mini-block", g * h),
+                ("pre-prepare", h - 1),
+                ("prepare", (h - 1) * (h - 1)),
+                ("commit", h * (h - 1)),
+                ("large-block", n - h),
+            ]);
+            if slow {
+                expected.insert("commit-request", g * (m - 1));
+                expected.insert("local-commit", g * (m - 1));
+            }
+            expected
+        };
+        for (late, total) in [(false, fast), (true, slow)] {
+            let cost = cost(n, &config, late);
+            assert_eq!(cost, kinds(late), "{n} nodes in {g} groups");
+            assert_eq!(
+                cost.values().sum::<usize>(),
+                total,
+                "{n} nodes in {g} groups"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_speaker_alone_is_sent_one_mini_block_of_each_group() {
+    let config = Config {
+        submit_to: crate::protocol::mbft::SubmitTo::Speaker,
+        ..of(3)
+    };
+    assert_eq!(cost(17, &config, false)["mini-block"], 3);
+    let total: usize = cost(17, &config, false).values().sum();
+    assert_eq!(total, 3 * (2 * 3 + 1) + 2 * 4 * 3 + 13);
+}
+
+#[test]
+fn no_schedule_forks_and_every_one_heals() {
+    for seed in 0..100 {
+        let n = 8 + (seed % 6) as usize;
+        Chaos::rough(n, seed).survive::<Mbft>(of(1 + usize::from(n >= 12)));
+    }
+}
