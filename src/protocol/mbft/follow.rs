@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::large::Large;
 use super::roles::Role;
 use super::{Cx, Mbft, Message, Mutant, Published, Timer};
-use crate::base::node::{Committee, NodeId};
+use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::chain::{Batch, Height};
 use crate::protocol::Report;
 use crate::protocol::pbft::verify_decision;
@@ -57,10 +57,28 @@ impl Mbft {
         let Some(position) = upper.position(cx.me()) else {
             return;
         };
-        let audience = self.volatile.register.roles.audience(position, height);
+        let roles = &self.volatile.register.roles;
+        let audience = roles.audience(position, height, &self.absent(height));
         if !audience.is_empty() {
             cx.broadcast(&Committee::new(audience), Message::Large(published));
         }
+    }
+
+    /// The members of the upper group that did not commit to the block before: others speak for
+    /// them.
+    fn absent(&self, height: Height) -> PositionSet {
+        let mut absent = PositionSet::new();
+        let Some(upper) = &self.durable.upper else {
+            return absent;
+        };
+        let before = (height - upper.base).saturating_sub(1);
+        if let Some(proof) = upper.pbft.proof_of(before) {
+            let members = 0..self.volatile.register.roles.upper.n();
+            for silent in members.filter(|member| !proof.positions().contains(*member)) {
+                absent.insert(silent);
+            }
+        }
+        absent
     }
 
     /// The upper group, or one of it, sends a block.
@@ -152,6 +170,11 @@ impl Mbft {
             3 => somebody,
             _ => upper[(own + turn) % upper.len()],
         };
+        self.fetch_from(whom, cx);
+    }
+
+    /// Asks one node for what follows the height reached here.
+    pub(super) fn fetch_from(&self, whom: NodeId, cx: &mut Cx<'_>) {
         if whom != cx.me() {
             let above = self.volatile.register.height;
             cx.send(whom, Message::Fetch { above });

@@ -212,11 +212,17 @@ impl Mbft {
         }
         let open = self.volatile.register.groups[usize::from(member.group)].slot + 1;
         if mini.slot > open {
+            // The primary has seen a block that this member has not.
             self.volatile.desk.early = Some((from, vote.clone(), mini.clone()));
+            self.fetch_from(from, cx);
+            return;
+        }
+        if mini.slot < open {
             return;
         }
         if let Some((known, _)) = &member.accepted
             && known.body().view == member.view
+            && known.body().slot == mini.slot
         {
             if known.body() == body {
                 self.accept(cx);

@@ -194,7 +194,9 @@ impl Protocol for Mbft {
     /// f primaries in a row fail in a group, f in the upper group, each after a wait twice as long
     /// as the one before; a certified mini-block is submitted again, and who missed a block asks.
     fn liveness_bound(config: &Config, n: usize, delay: Span) -> Span {
-        let f = (n.max(1) - 1) / 3;
+        let most = config.group_size.max(config.upper_size);
+        let f = (n.max(1).min(most) - 1) / 3;
+        let n = 3 * f + 1;
         let doubled = 1_u64 << (f + 1).min(16);
         let upper = Pbft::liveness_bound(&config.upper, n, delay);
         let group = config.group_timeout * doubled * 2 + config.group_timeout * 2;
@@ -307,7 +309,7 @@ impl Mbft {
             Message::Accept(vote) => self.on_accept(vote, cx),
             Message::CommitRequest(proof) => self.on_commit_request(proof, cx),
             Message::LocalCommit(vote) => self.on_local_commit(vote, cx),
-            Message::MiniBlock { mini, proof } => self.on_mini_block(mini, proof, cx),
+            Message::MiniBlock { mini, proof } => self.on_mini_block(from, (mini, proof), cx),
             Message::GroupChange(change) => self.on_group_change(change, cx),
             Message::GroupView(view) => self.on_group_view(from, view, cx),
             Message::Upper {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::crypto::{Digest, Hasher};
-use crate::base::node::{Committee, NodeId};
+use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::chain::Transaction;
 
 /// What one node does in an epoch.
@@ -82,10 +82,16 @@ impl Roles {
     }
 
     /// The nodes that the member of the upper group at a position tells of the block at a height:
-    /// every node outside is told by one member, each time by another.
-    pub fn audience(&self, position: usize, height: u64) -> Vec<NodeId> {
-        let turns = self.upper.n() as u64;
-        let mine = |place: &(u64, &NodeId)| (place.0 + height) % turns == position as u64;
+    /// every node outside is told by one member, each time by another. Members that are absent are
+    /// stood in for by those after them.
+    pub fn audience(&self, position: usize, height: u64, absent: &PositionSet) -> Vec<NodeId> {
+        let turns = self.upper.n();
+        let teller = |place: u64| {
+            let first = ((place + height) % turns as u64) as usize;
+            let present = (first..first + turns).map(|member| member % turns);
+            { present }.find(|m| !absent.contains(*m)).unwrap_or(first)
+        };
+        let mine = |place: &(u64, &NodeId)| teller(place.0) == position;
         let outside = (0..).zip(self.outside.iter());
         outside.filter(mine).map(|(_, node)| *node).collect()
     }
@@ -128,8 +134,10 @@ mod tests {
         assert_eq!(roles.of(NodeId(4)), Role::Member(0));
         assert_eq!(roles.of(NodeId(11)), Role::Member(1));
         assert_eq!(roles.of(NodeId(13)), Role::Backup);
+        let mut absent = PositionSet::new();
+        let all = absent.clone();
         let teller = |node: NodeId, height| {
-            let tells = |position: &usize| roles.audience(*position, height).contains(&node);
+            let tells = |position: &usize| roles.audience(*position, height, &all).contains(&node);
             let tellers: Vec<usize> = (0..4).filter(tells).collect();
             assert_eq!(tellers.len(), 1, "{node} at {height}");
             tellers[0]
@@ -139,5 +147,11 @@ mod tests {
             tellers.sort_unstable();
             assert_eq!(tellers, [0, 1, 2, 3], "{node} hears of all four in turn");
         }
+        absent.insert(3);
+        absent.insert(0);
+        let told: Vec<usize> = (0..4)
+            .map(|p| roles.audience(p, 1, &absent).len())
+            .collect();
+        assert_eq!(told, [0, 8, 2, 0], "the second speaks for two more");
     }
 }

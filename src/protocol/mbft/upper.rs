@@ -175,7 +175,7 @@ impl Mbft {
         cx: &mut Cx<'_>,
     ) {
         for (mini, proof) in carried {
-            self.on_mini_block(mini, proof, cx);
+            self.on_mini_block(from, (mini, proof), cx);
         }
         let Some(upper) = self.durable.upper.as_ref().filter(|u| u.epoch == epoch) else {
             let next = self.volatile.register.roles.epoch + 1 == epoch;
@@ -300,8 +300,8 @@ impl Mbft {
     /// A group, or a member of the upper group, sends a mini-block.
     pub(super) fn on_mini_block(
         &mut self,
-        mini: &Arc<Mini>,
-        proof: &Arc<Certificate<Vote>>,
+        from: NodeId,
+        (mini, proof): (&Arc<Mini>, &Arc<Certificate<Vote>>),
         cx: &mut Cx<'_>,
     ) {
         let register = &self.volatile.register;
@@ -315,7 +315,10 @@ impl Mbft {
         let certified = is_certified(mini, proof, &register.roles, cx.keyring())
             || self.mutant(Mutant::NoMiniCertificate);
         if late || full || !certified {
-            if !late && !certified {
+            if late && register.roles.of(from) == Role::Member(mini.group) {
+                // Whoever submits it again has missed the block.
+                self.on_fetch(from, register.height.saturating_sub(1), cx);
+            } else if !certified {
                 cx.report(Report::Reached("refuses-certificate"));
             }
             return;
