@@ -425,6 +425,11 @@ impl<'a, M, T> Context<'a, M, T> {
         self.around.random.between(low, high)
     }
 
+    /// Sixty-four fair bits from this replica's own stream.
+    pub fn bits(&mut self) -> u64 {
+        self.around.random.bits()
+    }
+
     /// This node's chain.
     pub fn ledger(&self) -> &Ledger {
         self.around.ledger

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Span;
+use crate::base::units::Ratio;
 use crate::protocol::pbft::{self, Pbft};
 use crate::protocol::{Misfit, Protocol};
 
@@ -29,6 +30,43 @@ pub enum Verification {
     Everyone,
 }
 
+/// Who is drawn for the roles of an epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// Nobody: the roles of the first epoch are for ever.
+    Fixed,
+    /// Nodes in proportion to their credit.
+    #[default]
+    Weighted,
+    /// All with the same chance.
+    Uniform,
+    /// Those for whom a verifiable random function of the beacon gives the least.
+    Vrf,
+}
+
+/// What becomes of secrets that are committed to and not revealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recovery {
+    /// They are restored from shares, so that withholding them changes nothing.
+    #[default]
+    Shares,
+    /// They are missing from the beacon: who reveals last may choose between two.
+    LateOnly,
+}
+
+/// Whether conduct counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CreditRule {
+    /// It decides who may be drawn, and how likely.
+    #[default]
+    On,
+    /// It counts for nothing.
+    Off,
+}
+
 /// The keys of MBFT in a scenario.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -43,6 +81,27 @@ pub struct Config {
     pub submit_to: SubmitTo,
     /// Who verifies the signatures of clients.
     pub verification: Verification,
+    /// In which share of mini-blocks the upper group verifies the signatures again.
+    pub audit: Ratio,
+    /// Who is drawn for the roles of an epoch.
+    pub selection: Selection,
+    /// Large blocks of an epoch.
+    pub cycle: u64,
+    /// Blocks at its end in which secrets are committed to, revealed and restored, a third each.
+    pub election: u64,
+    /// What becomes of secrets that are not revealed.
+    pub recovery: Recovery,
+    /// Whether conduct counts.
+    pub credit: CreditRule,
+    /// The least credit with which a node may be drawn.
+    pub eligible: u8,
+    /// The least credit with which it may be drawn for the upper group, while those are enough.
+    pub worthy: u8,
+    /// How many organisations the nodes belong to, in turn; 0 if each is one of its own.
+    pub organisations: usize,
+    /// Blocks in a row without a group, whose requests wait, after which it is suspended; 0 never
+    /// suspends any.
+    pub miss_max: u32,
     /// How long a group's primary waits for the answers of all its members before it is content
     /// with a quorum and asks twice.
     pub fast_timeout: Span,
@@ -60,6 +119,9 @@ pub struct Config {
     pub publish_timeout: Span,
     /// After how much silence a node asks whether there is anything new.
     pub quiet: Span,
+    /// How long the upper primary waits for anything to propose in an election, before it proposes
+    /// an empty block.
+    pub empty: Span,
     /// How far the time in a large block may be from a member's own clock.
     pub skew: Span,
     /// The upper group's PBFT. It has one large block in progress at a time.
@@ -78,6 +140,16 @@ impl Default for Config {
             upper_size: 4,
             submit_to: SubmitTo::All,
             verification: Verification::Group,
+            audit: Ratio::ZERO,
+            selection: Selection::Weighted,
+            cycle: 5_000,
+            election: 300,
+            recovery: Recovery::Shares,
+            credit: CreditRule::On,
+            eligible: 40,
+            worthy: 70,
+            organisations: 0,
+            miss_max: 3,
             fast_timeout: Span::from_millis(60),
             group_timeout: Span::from_millis(500),
             inclusion_timeout: Span::from_secs(1),
@@ -85,6 +157,7 @@ impl Default for Config {
             forward_timeout: Span::from_millis(300),
             publish_timeout: Span::from_millis(300),
             quiet: Span::from_secs(2),
+            empty: Span::from_millis(400),
             skew: Span::from_secs(2),
             upper: pbft::Config {
                 pipeline: 1,
@@ -148,6 +221,22 @@ impl Config {
             positive("publish_timeout", self.publish_timeout),
             positive("quiet", self.quiet),
             positive("skew", self.skew),
+            positive("empty", self.empty),
+            (
+                "election",
+                self.election >= 6 && self.election.is_multiple_of(3),
+                "must be a multiple of 3, and at least 6".to_owned(),
+            ),
+            (
+                "cycle",
+                self.cycle > self.election,
+                format!("must be longer than the election ({})", self.election),
+            ),
+            (
+                "eligible",
+                self.eligible <= 60,
+                "must be at most 60, which is what newcomers have".to_owned(),
+            ),
             (
                 "upper",
                 self.upper.pipeline == 1,

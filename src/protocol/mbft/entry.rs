@@ -103,6 +103,8 @@ impl Mbft {
                 continue;
             }
             self.tell_all(&waiting.transaction, cx);
+            let group = self.shard(&waiting.transaction);
+            self.report_backlog(group, cx);
             let pause = self.config.forward_timeout * (1 << waiting.told.min(5));
             waiting.told += 1;
             waiting.due = now + pause;

@@ -2,12 +2,12 @@
 //! that makes it final, to everybody outside; who misses one asks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::large::Large;
-use super::roles::Role;
 use super::{Cx, Mbft, Message, Mutant, Published, Timer};
 use crate::base::node::{Committee, NodeId, PositionSet};
-use crate::chain::{Batch, Height};
+use crate::chain::{Batch, Height, Transaction};
 use crate::protocol::Report;
 use crate::protocol::pbft::verify_decision;
 
@@ -30,38 +30,66 @@ impl Mbft {
     /// The next block is certain: it becomes part of the chain, and whatever depends on it goes on.
     pub(super) fn extend(&mut self, batch: &Batch, published: Option<Published>, cx: &mut Cx<'_>) {
         let height = self.volatile.register.height + 1;
+        let audience = self.audience_of(height, cx);
         cx.decide(height, batch);
         let head = cx.ledger().head().cloned();
         let block = head.expect("a block was just decided");
-        self.volatile.register.apply(&block);
+        let (epoch, active) = self.shards();
+        let events = self.volatile.register.apply(&block);
+        for event in events {
+            cx.report(Report::Reached(event));
+        }
         if let Some(published) = &published {
             self.durable.proofs.insert(height, published.proof.clone());
             self.volatile.table.view = published.proof.body().view;
         }
         cx.persist();
-        if let Some(published) = published {
-            self.publish(height, published, cx);
-        }
-        cx.set_timer(Timer::Quiet, self.config.quiet);
-        self.group_follows(batch, cx);
-        self.upper_follows(cx);
-        self.watch_entry(cx);
-    }
-
-    /// A member of the upper group sends the block to its part of the others.
-    fn publish(&self, height: Height, published: Published, cx: &mut Cx<'_>) {
-        if self.durable.upper.is_none() {
-            return;
-        }
-        let (_, upper) = self.volatile.register.upper_at(height);
-        let Some(position) = upper.position(cx.me()) else {
-            return;
-        };
-        let roles = &self.volatile.register.roles;
-        let audience = roles.audience(position, height, &self.absent(height));
-        if !audience.is_empty() {
+        if let Some(published) = published.filter(|_| !audience.is_empty()) {
             cx.broadcast(&Committee::new(audience), Message::Large(published));
         }
+        cx.set_timer(Timer::Quiet, self.config.quiet);
+        let mut homeless = Vec::new();
+        if epoch == self.volatile.register.roles.epoch {
+            self.group_follows(batch, cx);
+        } else {
+            homeless = self.hand_over(cx);
+        }
+        let said = batch
+            .annex::<Large>()
+            .map_or(&[][..], |large| &large.system);
+        self.forget_statements(said);
+        self.upper_follows(cx);
+        if (epoch, active) != self.shards() {
+            homeless.extend(self.volatile.desk.mempool.drain());
+            self.deal_again(&homeless, cx);
+        }
+        self.watch_entry(cx);
+        self.do_duties(cx);
+    }
+
+    /// What decides which group a transaction belongs to.
+    fn shards(&self) -> (u32, Vec<u16>) {
+        let register = &self.volatile.register;
+        (register.roles.epoch, register.active.clone())
+    }
+
+    /// The epoch has ended: takes up the next role. What was certified and not included is void,
+    /// and its transactions wait again.
+    fn hand_over(&mut self, cx: &mut Cx<'_>) -> Vec<Arc<Transaction>> {
+        let waiting = self.retire_from_group(cx);
+        self.take_role();
+        self.found_upper(cx);
+        waiting
+    }
+
+    /// To whom this node sends the next block, if it agrees on it.
+    fn audience_of(&self, height: Height, cx: &Cx<'_>) -> Vec<NodeId> {
+        let roles = &self.volatile.register.roles;
+        let position = self.durable.upper.as_ref();
+        let position = position.and_then(|_| roles.upper.position(cx.me()));
+        position.map_or(Vec::new(), |position| {
+            roles.audience(position, height, &self.absent(height))
+        })
     }
 
     /// The members of the upper group that did not commit to the block before: others speak for
@@ -208,8 +236,7 @@ impl Mbft {
             if height != self.volatile.register.height + 1 {
                 continue;
             }
-            if self.role() == Role::Upper && self.durable.upper.is_some() && !self.is_outrun(blocks)
-            {
+            if self.durable.upper.is_some() && !self.is_outrun(blocks) {
                 return;
             }
             if !self.take_over(published, cx) {
@@ -229,7 +256,10 @@ impl Mbft {
         let epoch = self.volatile.register.roles.epoch;
         let last = blocks.iter().rev();
         let mut epochs = last.filter_map(|b| b.batch.annex::<Large>().map(|large| large.epoch));
-        let outrun = epochs.next().is_some_and(|last| last > epoch);
+        let mut heights = blocks.iter().filter_map(|b| b.batch.annex::<Large>());
+        let end = self.volatile.register.epoch_end();
+        let outrun = epochs.next().is_some_and(|last| last > epoch)
+            || heights.any(|large| Some(large.height) == end);
         if outrun {
             self.durable.upper = None;
         }

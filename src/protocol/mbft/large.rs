@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use super::mini::{Mini, Phase, Vote};
-use crate::base::crypto::{Certificate, Digest, Hasher};
+use super::system::System;
+use crate::base::crypto::{Body, Certificate, Digest, Hasher, SIGNATURE_BYTES, Signed};
 use crate::base::node::PositionSet;
 use crate::base::time::Time;
 use crate::chain::{Annex, Batch, Height};
+use crate::protocol::pbft;
 
 /// A mini-block in a large block. The body is known to whoever agrees on the block.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,8 +62,11 @@ impl MiniRef {
     }
 }
 
+/// A certified mini-block.
+pub type Certified = (Arc<Mini>, Arc<Certificate<Vote>>);
+
 /// What the upper group writes beside the transactions of a large block.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Large {
     /// The height of the block.
     pub height: Height,
@@ -73,10 +78,17 @@ pub struct Large {
     pub micros: u64,
     /// The mini-blocks in it, in the order of groups, one of each at most.
     pub minis: Vec<MiniRef>,
+    /// The digest of everybody's credit before this block.
+    pub credit: Digest,
+    /// What nodes have said to the chain itself.
+    pub system: Vec<Signed<System>>,
+    /// Who of the upper group has committed to the block before, with their signatures; none in the
+    /// first block of an epoch.
+    pub last: Option<Arc<Certificate<pbft::Vote>>>,
     /// Whether the groups answer for the signatures in their mini-blocks.
     pub vouched: bool,
-    /// Positions in the block that nobody answers for, ascending.
-    doubtful: Vec<u32>,
+    /// Positions in the block that nobody answers for, ascending. Made with the content.
+    pub doubtful: Vec<u32>,
 }
 
 /// The head of a large block on the wire, and each reference in it.
@@ -93,6 +105,21 @@ impl Annex for Large {
             .number(u64::from(self.vouched));
         let minis = self.minis.iter();
         let hasher = minis.fold(hasher, |hasher, mini| hasher.digest(&mini.digest()));
+        let hasher = hasher.digest(&self.credit).number(self.system.len() as u64);
+        let hasher = self.system.iter().fold(hasher, |hasher, signed| {
+            let hasher = hasher
+                .number(u64::from(signed.by().0))
+                .number(signed.mark());
+            hasher.digest(&signed.body().digest())
+        });
+        let hasher = match &self.last {
+            None => hasher.part(b"first"),
+            Some(proof) => {
+                let hasher = hasher.digest(&proof.body().digest());
+                let signers = proof.positions().iter();
+                signers.fold(hasher, |hasher, position| hasher.number(position as u64))
+            }
+        };
         let doubtful = self.doubtful.iter();
         doubtful
             .fold(hasher, |hasher, place| hasher.number(u64::from(*place)))
@@ -101,7 +128,15 @@ impl Annex for Large {
 
     fn size(&self) -> u32 {
         let minis = u32::try_from(self.minis.len()).unwrap_or(u32::MAX);
-        HEAD_BYTES + REFERENCE_BYTES * minis + 4 * self.doubtful.len() as u32
+        let last = self.last.as_ref().map_or(0, |proof| proof.signers());
+        let system = self.system.iter().map(|signed| signed.body().size());
+        system.fold(
+            HEAD_BYTES
+                + REFERENCE_BYTES * minis
+                + SIGNATURE_BYTES * last as u32
+                + 4 * self.doubtful.len() as u32,
+            u32::saturating_add,
+        )
     }
 
     fn vouches(&self, position: usize) -> bool {
@@ -110,32 +145,23 @@ impl Annex for Large {
     }
 }
 
-/// A certified mini-block.
-pub type Certified = (Arc<Mini>, Arc<Certificate<Vote>>);
-
-/// The place of a large block: height, epoch and the digest of the block before.
-pub type Place = (Height, u32, Digest);
-
-/// Merges mini-blocks, in the order of their groups, into a large block.
-pub fn merge(place: Place, now: Time, vouched: bool, minis: &[Certified]) -> Batch {
-    let (height, epoch, previous) = place;
-    let large = Large {
-        height,
-        epoch,
-        previous,
-        micros: now.nanos() / 1_000,
-        minis: minis
-            .iter()
-            .map(|(mini, proof)| MiniRef::of(mini, proof))
-            .collect(),
-        vouched,
-        doubtful: Vec::new(),
-    };
-    let bodies = minis.iter().map(|(mini, _)| mini);
-    large.with(bodies)
-}
-
 impl Large {
+    /// When it was proposed.
+    pub fn time(&self) -> Time {
+        Time::from_nanos(self.micros.saturating_mul(1_000))
+    }
+
+    /// Signatures that whoever votes for the block verifies: those of statements, and those of the
+    /// block before.
+    pub fn signatures(&self) -> u32 {
+        let system = self
+            .system
+            .iter()
+            .map(|signed| 1 + signed.body().signatures());
+        let last = self.last.as_ref().map_or(0, |proof| proof.signers());
+        system.sum::<u32>() + last as u32
+    }
+
     /// The batch of this annex and these bodies, one for each reference.
     pub fn with<'m>(mut self, bodies: impl Iterator<Item = &'m Arc<Mini>>) -> Batch {
         let mut transactions = Vec::new();

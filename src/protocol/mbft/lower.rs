@@ -79,6 +79,8 @@ pub(super) struct Desk {
     pub mempool: Mempool,
     ripe: Ripeness,
     pub stage: Stage,
+    /// Whether it was asked for the block that should include it.
+    nudged: bool,
     accepts: Tally<Vote>,
     locals: Tally<Vote>,
     /// The latest request of each member for a view, by position.
@@ -449,15 +451,32 @@ impl Mbft {
         {
             return;
         }
-        cx.set_timer(Timer::Include, self.config.inclusion_timeout);
+        // A block that was missed is asked for before anything is said again.
+        let first = self
+            .config
+            .publish_timeout
+            .min(self.config.inclusion_timeout);
+        self.volatile.desk.nudged = again;
+        let wait = if again {
+            self.config.inclusion_timeout
+        } else {
+            first
+        };
+        cx.set_timer(Timer::Include, wait);
         let upper = self.audience(again);
         cx.broadcast(&upper, Message::MiniBlock { mini, proof });
     }
 
     /// Certified and not included in time: whoever should have included it may be dead.
     pub(super) fn on_inclusion_overdue(&mut self, cx: &mut Cx<'_>) {
-        if self.volatile.desk.stage == Stage::Certified {
+        if self.volatile.desk.stage != Stage::Certified {
+            return;
+        }
+        if std::mem::replace(&mut self.volatile.desk.nudged, true) {
             self.submit(true, cx);
+        } else {
+            cx.set_timer(Timer::Include, self.config.inclusion_timeout);
+            self.ask_for_blocks(cx);
         }
     }
 
@@ -470,11 +489,12 @@ impl Mbft {
         let Some(member) = &mut self.durable.member else {
             return;
         };
-        let standing = self.volatile.register.groups[usize::from(member.group)];
-        let settled = |mini: &Mini| mini.slot <= standing.slot;
+        let standing = &self.volatile.register.groups[usize::from(member.group)];
+        let (slot, last) = (standing.slot, standing.last);
+        let settled = |mini: &Mini| mini.slot <= slot;
         if let Some((_, mini)) = member.accepted.take_if(|(_, mini)| settled(mini)) {
             desk.mempool.restore(&mini.batch);
-            if mini.digest != standing.last {
+            if mini.digest != last {
                 cx.report(Report::Reached("another-mini-block-was-included"));
             }
             member.proven = None;
@@ -484,7 +504,7 @@ impl Mbft {
             cx.cancel_timer(Timer::Include);
             self.watch_group(true, cx);
         }
-        member_forgets(&mut self.durable.member, standing.slot);
+        member_forgets(&mut self.durable.member, slot);
         if let Some((from, vote, mini)) = self.volatile.desk.early.take() {
             self.on_order(from, &vote, &mini, cx);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::large::{Certified, Large};
 use super::mini::{Mini, Vote};
+use super::system::System;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer,
 };
@@ -141,6 +142,8 @@ pub enum Message {
     },
     /// A large block, for those outside the upper group.
     Large(Published),
+    /// Something for the chain itself.
+    System(Signed<System>),
     /// A member of the upper group lacks mini-blocks of a proposal.
     FetchMinis(Vec<Digest>),
     /// A node lacks what follows this height.
@@ -192,6 +195,14 @@ fn upper_size(message: &pbft::Message, carried: &[Certified]) -> u32 {
         .fold(size, |size, mini| size.saturating_add(certified_size(mini)))
 }
 
+/// Signatures in the annex of a proposal.
+fn large_signatures(message: &pbft::Message) -> u32 {
+    let pbft::Message::PrePrepare { batch, .. } = message else {
+        return 0;
+    };
+    batch.annex::<Large>().map_or(0, Large::signatures)
+}
+
 fn certified_size((mini, proof): &Certified) -> u32 {
     certificate_size(&**proof).saturating_add(mini.size())
 }
@@ -209,6 +220,7 @@ impl Wire for Message {
             Self::GroupView(_) => "group-new-view",
             Self::Upper { message, .. } => message.kind(),
             Self::Large(_) => "large-block",
+            Self::System(signed) => signed.body().kind(),
             Self::FetchMinis(_) => "fetch-mini-blocks",
             Self::Fetch { .. } => "fetch-large-blocks",
             Self::Blocks(_) => "large-blocks",
@@ -235,6 +247,7 @@ impl Wire for Message {
                 message, carried, ..
             } => 4 + upper_size(message, carried),
             Self::Large(published) => published.size(),
+            Self::System(signed) => signed.body().size(),
             Self::FetchMinis(digests) => DIGEST_BYTES * count(digests.len()),
             Self::Fetch { .. } => 8,
             Self::Blocks(blocks) => {
@@ -262,9 +275,10 @@ impl Wire for Message {
                 message, carried, ..
             } => {
                 let signers = carried.iter().map(|(_, proof)| proof.signers());
-                message.signatures() + count(signers.sum())
+                message.signatures() + count(signers.sum()) + large_signatures(message)
             }
             Self::Large(published) => published.signatures(),
+            Self::System(signed) => 1 + signed.body().signatures(),
             Self::Blocks(blocks) => blocks.iter().map(Published::signatures).sum(),
         }
     }
@@ -304,6 +318,7 @@ impl Wire for Message {
             | Self::MiniBlock { .. }
             | Self::GroupView(_)
             | Self::Large(_)
+            | Self::System(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
             | Self::Blocks(_) => None,

@@ -72,6 +72,10 @@
 //! `fetch-mini-blocks`, `fetch-large-blocks`, `large-blocks`, and the messages of PBFT for that.
 
 mod config;
+mod credit;
+mod draw;
+mod duties;
+mod election;
 mod entry;
 mod follow;
 mod large;
@@ -81,12 +85,14 @@ mod message;
 mod mini;
 mod register;
 mod roles;
+mod shamir;
+mod system;
 mod upper;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::crypto::Certificate;
+use crate::base::crypto::{Certificate, Digest};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::Span;
 use crate::chain::Height;
@@ -95,7 +101,8 @@ use crate::protocol::{
     Context, FaultModel, Input, Misfit, Offence, Protocol, Report, Retry, Setup, Status,
 };
 
-pub use config::{Config, Mutant, SubmitTo, Verification};
+pub use config::{Config, CreditRule, Mutant, Recovery, Selection, SubmitTo, Verification};
+use duties::Duties;
 use entry::Entry;
 use follow::Follow;
 pub use large::{Large, MiniRef};
@@ -104,6 +111,7 @@ pub use message::{GroupChange, GroupView, Message, Published};
 pub use mini::{Mini, Phase, Vote};
 use register::Register;
 pub use roles::{Role, Roles};
+pub use system::System;
 use upper::{Table, Upper};
 
 /// What a replica waits for.
@@ -119,6 +127,8 @@ pub enum Timer {
     Group,
     /// The upper primary has waited long enough for mini-blocks.
     Gather,
+    /// Nothing is there to propose, and the election has to go on.
+    Empty,
     /// A request of a client is overdue.
     Forward,
     /// A block is missing.
@@ -138,6 +148,8 @@ struct Durable {
     member: Option<Member>,
     /// The state of a member of the upper group.
     upper: Option<Upper>,
+    /// The secret of an epoch's election.
+    secret: Option<(u32, Digest)>,
 }
 
 /// What a crash erases.
@@ -149,6 +161,7 @@ struct Volatile {
     desk: Desk,
     table: Table,
     follow: Follow,
+    duties: Duties,
     /// Nodes this one has accused.
     accused: PositionSet,
 }
@@ -161,6 +174,7 @@ impl Volatile {
             desk: Desk::default(),
             table: Table::default(),
             follow: Follow::default(),
+            duties: Duties::default(),
             accused: PositionSet::new(),
         }
     }
@@ -283,10 +297,12 @@ impl Mbft {
             self.ask_for_blocks(cx);
         }
         self.resume_group(cx);
+        self.do_duties(cx);
     }
 
     /// Takes up the role of the present epoch.
     fn take_role(&mut self) {
+        // A group's member of the epoch before has nothing to promise in this one.
         let epoch = self.volatile.register.roles.epoch;
         match self.role() {
             Role::Member(group) => {
@@ -318,6 +334,7 @@ impl Mbft {
                 carried,
             } => self.on_upper(from, (*epoch, carried), message, cx),
             Message::Large(published) => self.on_large(published, cx),
+            Message::System(signed) => self.on_system(signed, cx),
             Message::FetchMinis(wanted) => self.on_fetch_minis(from, wanted, cx),
             Message::Fetch { above } => self.on_fetch(from, *above, cx),
             Message::Blocks(blocks) => self.on_blocks(from, blocks, cx),
@@ -331,6 +348,7 @@ impl Mbft {
             Timer::Include => self.on_inclusion_overdue(cx),
             Timer::Group => self.on_group_overdue(cx),
             Timer::Gather => self.on_gathered(),
+            Timer::Empty => self.on_empty(),
             Timer::Forward => self.on_forward_due(cx),
             Timer::Gap => self.on_gap(cx),
             Timer::Quiet => self.on_quiet(cx),

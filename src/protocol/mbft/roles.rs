@@ -152,6 +152,6 @@ mod tests {
         let told: Vec<usize> = (0..4)
             .map(|p| roles.audience(p, 1, &absent).len())
             .collect();
-        assert_eq!(told, [0, 8, 2, 0], "the second speaks for two more");
+        assert_eq!(told, [0, 7, 3, 0], "others speak for those that are absent");
     }
 }

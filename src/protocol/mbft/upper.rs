@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::large::{Certified, Large, merge};
+use super::large::{Certified, Large, MiniRef};
 use super::mini::{Mini, Vote, is_certified};
 use super::roles::Role;
 use super::{Cx, Mbft, Message, Mutant, Published, SubmitTo, Timer, Verification};
 use crate::base::crypto::{Certificate, Digest, Signed};
 use crate::base::node::{Committee, NodeId};
-use crate::base::time::Time;
 use crate::chain::{Batch, Height};
-use crate::protocol::pbft::{self, Pbft};
+use crate::protocol::pbft::{self, Pbft, verify_decision};
 use crate::protocol::{Input, Protocol, Report, Setup};
 
 /// The PBFT of one epoch, on a member of its upper group.
@@ -103,6 +102,7 @@ impl Mbft {
         }
         if roles.of(self.setup.me) != Role::Upper {
             self.durable.upper = None;
+            self.volatile.table.early.clear();
             return;
         }
         let setup = Setup {
@@ -251,19 +251,39 @@ impl Mbft {
         let Some(large) = held.batch.annex::<Large>() else {
             return Judged::Unsound("refuses-block-without-annex");
         };
-        let now = cx.now();
-        let clock = Time::from_nanos(large.micros.saturating_mul(1_000));
-        let off = now.since(clock).max(clock.since(now));
+        let off = cx
+            .now()
+            .since(large.time())
+            .max(large.time().since(cx.now()));
         let vouched = self.config.verification == Verification::Group;
         if (large.height, large.epoch, large.previous) != (height, upper.epoch, register.head)
-            || large.vouched != vouched
+            || (large.vouched, large.credit) != (vouched, self.credit_root())
         {
             return Judged::Unsound("refuses-wrong-place");
         }
         if large.micros <= register.micros || off > self.config.skew {
             return Judged::Unsound("refuses-wrong-time");
         }
+        if large.minis.is_empty() && large.system.is_empty() && !self.is_election() {
+            return Judged::Unsound("refuses-empty-block");
+        }
+        if !self.are_admitted(&large.system, cx) || !self.has_committed(large, cx) {
+            return Judged::Unsound("refuses-statement");
+        }
         self.judge_minis(large, &held.batch, body.digest)
+    }
+
+    /// Whether the signatures in a proposal are those of members who have committed to the block
+    /// before.
+    fn has_committed(&self, large: &Large, cx: &Cx<'_>) -> bool {
+        let Some(proof) = &large.last else {
+            return true;
+        };
+        let (base, upper) = self.volatile.register.upper_at(large.height);
+        let before = large.height - 1;
+        let batch = cx.ledger().block(before).map(|block| block.batch.digest());
+        let proven = verify_decision(proof, upper, cx.keyring());
+        before > base && batch.is_some_and(|batch| proven == Some((before - base, batch)))
     }
 
     /// Whether the mini-blocks of a proposal are those that should be next.
@@ -273,7 +293,7 @@ impl Mbft {
             .minis
             .windows(2)
             .all(|pair| pair[0].group < pair[1].group);
-        let active = |group: u16| register.active.binary_search(&group).is_ok();
+        let active = |group: u16| register.is_active(group);
         if !ascending || !large.minis.iter().all(|mini| active(mini.group)) {
             return Judged::Unsound("refuses-groups");
         }
@@ -309,7 +329,8 @@ impl Mbft {
             return;
         }
         let stands = register.groups.get(usize::from(mini.group));
-        let late = stands.is_none_or(|standing| mini.slot <= standing.slot);
+        let current = mini.epoch == register.roles.epoch;
+        let late = stands.is_none_or(|standing| mini.slot <= standing.slot) || !current;
         let of_group = |(other, _): &&Certified| other.group == mini.group;
         let full = self.volatile.table.minis.values().filter(of_group).count() >= MINIS_MAX;
         let certified = is_certified(mini, proof, &register.roles, cx.keyring())
@@ -334,7 +355,7 @@ impl Mbft {
         let register = &self.volatile.register;
         let table = &mut self.volatile.table;
         for (digest, (mini, _)) in &table.minis {
-            if register.is_next(mini) && register.active.binary_search(&mini.group).is_ok() {
+            if register.is_next(mini) && register.is_active(mini.group) {
                 table.next.entry(mini.group).or_insert(*digest);
             }
         }
@@ -342,7 +363,9 @@ impl Mbft {
 
     /// While there is something to include, the primary has a limited time for it.
     pub(super) fn expect_block(&mut self, cx: &mut Cx<'_>) {
-        let awaited = !self.volatile.table.next.is_empty();
+        let awaited = !self.volatile.table.next.is_empty()
+            || self.is_election()
+            || !self.statements(cx).is_empty();
         self.with_upper(|pbft, cx| pbft.await_decision(awaited, cx), cx);
     }
 
@@ -357,39 +380,70 @@ impl Mbft {
         let Some(upper) = &self.durable.upper else {
             return;
         };
-        let register = &self.volatile.register;
+        let level = upper.base + upper.pbft.decided() == self.volatile.register.height;
+        if !upper.pbft.is_open() || !level || !self.is_time_to_propose(cx) {
+            return;
+        }
         let table = &mut self.volatile.table;
-        let level = upper.base + upper.pbft.decided() == register.height;
-        if !upper.pbft.is_open() || !level || table.next.is_empty() {
-            return;
-        }
-        let complete = register
-            .active
-            .iter()
-            .all(|group| table.next.contains_key(group));
-        if !complete && !table.gathered {
-            if !table.gathering {
-                table.gathering = true;
-                cx.set_timer(Timer::Gather, self.config.gather);
-            }
-            return;
-        }
         if std::mem::take(&mut table.gathering) {
             cx.cancel_timer(Timer::Gather);
         }
         table.gathered = false;
-        let minis = table.next.values();
-        let minis: Vec<Certified> = minis.filter_map(|d| table.minis.get(d).cloned()).collect();
-        let place = (register.height + 1, upper.epoch, register.head);
-        let after = Time::from_nanos((register.micros + 1) * 1_000);
-        let vouched = self.config.verification == Verification::Group;
-        let batch = merge(place, cx.now().max(after), vouched, &minis);
+        self.volatile.duties.empty = false;
+        if std::mem::take(&mut self.volatile.duties.waits) {
+            cx.cancel_timer(Timer::Empty);
+        }
+        let batch = self.next_large(cx);
         self.with_upper(
             |pbft, cx| {
                 pbft.propose_batch(&batch, cx);
             },
             cx,
         );
+    }
+
+    /// Whether there is enough to propose, or it was waited for long enough.
+    fn is_time_to_propose(&mut self, cx: &mut Cx<'_>) -> bool {
+        self.wait_for_election(cx);
+        let something = !self.volatile.table.next.is_empty() || !self.statements(cx).is_empty();
+        let register = &self.volatile.register;
+        let table = &mut self.volatile.table;
+        let mut active = register.active.iter();
+        let complete = active.all(|group| table.next.contains_key(group));
+        if complete || (something && table.gathered) {
+            return true;
+        }
+        if something && !table.gathering {
+            table.gathering = true;
+            cx.set_timer(Timer::Gather, self.config.gather);
+        }
+        !something && self.volatile.duties.empty && self.is_election()
+    }
+
+    /// The large block of everything that can be included.
+    fn next_large(&self, cx: &Cx<'_>) -> Batch {
+        let (register, table) = (&self.volatile.register, &self.volatile.table);
+        let minis = table.next.values();
+        let minis: Vec<&Certified> = minis.filter_map(|d| table.minis.get(d)).collect();
+        let upper = self.durable.upper.as_ref();
+        let before = register.height.saturating_sub(register.epoch_base());
+        let last = upper.and_then(|upper| upper.pbft.proof_of(before));
+        let large = Large {
+            height: register.height + 1,
+            epoch: register.roles.epoch,
+            previous: register.head,
+            micros: (cx.now().nanos() / 1_000).max(register.micros + 1),
+            minis: minis
+                .iter()
+                .map(|(mini, proof)| MiniRef::of(mini, proof))
+                .collect(),
+            credit: self.credit_root(),
+            system: self.statements(cx),
+            last: last.cloned().map(Arc::new),
+            vouched: self.config.verification == Verification::Group,
+            doubtful: Vec::new(),
+        };
+        large.with(minis.into_iter().map(|(mini, _)| mini))
     }
 
     /// The chain has grown: what was included, or can no longer be, is forgotten.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::calls::PATIENTS;
-use super::{Chaos, Stage};
+use super::{Chaos, Stage, Weather};
 use crate::base::node::NodeId;
 use crate::base::time::Span;
-use crate::protocol::mbft::{Config, Mbft};
+use crate::protocol::mbft::{Config, Mbft, Recovery, Selection, SubmitTo};
 use crate::protocol::mempool::BatchRule;
 
 /// A network of so many groups of four under four.
@@ -91,7 +91,7 @@ fn a_large_block_costs_what_the_formula_says() {
 #[test]
 fn a_speaker_alone_is_sent_one_mini_block_of_each_group() {
     let config = Config {
-        submit_to: crate::protocol::mbft::SubmitTo::Speaker,
+        submit_to: SubmitTo::Speaker,
         ..of(3)
     };
     assert_eq!(cost(17, &config, false)["mini-block"], 3);
@@ -101,8 +101,49 @@ fn a_speaker_alone_is_sent_one_mini_block_of_each_group() {
 
 #[test]
 fn no_schedule_forks_and_every_one_heals() {
-    for seed in 0..100 {
+    for seed in 0..150 {
         let n = 8 + (seed % 6) as usize;
         Chaos::rough(n, seed).survive::<Mbft>(of(1 + usize::from(n >= 12)));
+    }
+}
+
+#[test]
+fn no_schedule_of_elections_forks_and_every_one_heals() {
+    for seed in 0..150 {
+        let n = 9 + (seed % 6) as usize;
+        let selections = [Selection::Weighted, Selection::Uniform, Selection::Vrf];
+        let config = Config {
+            cycle: 8,
+            election: 6,
+            selection: selections[(seed % 3) as usize],
+            recovery: [Recovery::Shares, Recovery::LateOnly][(seed % 2) as usize],
+            ..of(1 + usize::from(n >= 12))
+        };
+        let chaos = Chaos {
+            steps: 1_500,
+            ..Chaos::rough(n, seed)
+        };
+        chaos.survive::<Mbft>(config);
+    }
+}
+
+#[test]
+fn a_liar_in_every_committee_forks_nothing() {
+    for seed in 0..150 {
+        let liars = [0, 4, 8].map(|first| NodeId(first + (seed % 4) as u16));
+        let chaos = Chaos {
+            steps: 1_000,
+            liars: liars.to_vec(),
+            weather: Weather {
+                lie: 40,
+                ..Weather::ROUGH
+            },
+            ..Chaos::rough(13, seed)
+        };
+        chaos.survive::<Mbft>(of(2));
+        let stage = chaos.endure::<Mbft>(of(2));
+        for (by, culprit) in stage.convictions() {
+            assert!(liars.contains(culprit), "{seed}: {by} convicts {culprit}");
+        }
     }
 }
