@@ -172,14 +172,13 @@ impl Default for Config {
 /// Guards that tests leave out, one at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mutant {
-    /// The upper group takes a mini-block without looking at its certificate.
+    /// The upper group takes a mini-block without looking at its certificate, and primaries do not
+    /// wait for one that is whole.
     NoMiniCertificate,
     /// A certificate of the fast path is whole with one signature fewer than the group has members.
     FastWithoutOne,
     /// Nodes outside the upper group take a large block without looking at its certificate.
     NoUpperCertificate,
-    /// The upper group does not look whether a mini-block follows the last one of its group.
-    NoSlotCheck,
     /// Revealed secrets are not held against what was committed to.
     NoRevealCheck,
 }

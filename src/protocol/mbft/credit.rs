@@ -157,11 +157,10 @@ impl Credit {
                     conduct.jailed = None;
                     conduct.points = RELEASED;
                 }
-                Some(_) => {}
                 None if conduct.points < JOINED => {
                     conduct.points = (conduct.points + REGAINED).min(JOINED);
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
     }

@@ -115,8 +115,8 @@ impl Election {
         unknown.filter_map(|(owner, secret)| Some((*owner, secret.dealing.as_ref()?)))
     }
 
-    /// Whether a statement may be made in a part; `unchecked` leaves out whether a secret is the one
-    /// committed to.
+    /// Whether a statement may be made in a part; `unchecked` leaves out whether a secret is the
+    /// one committed to.
     pub fn admits(
         &self,
         (by, system): (NodeId, &System),
@@ -155,7 +155,10 @@ impl Election {
                 });
                 part == Part::Extra && by != *of && fits
             }
-            System::Forged(_) | System::Backlog { .. } | System::Ready { .. } => false,
+            System::Forged(_)
+            | System::Conflict(_)
+            | System::Backlog { .. }
+            | System::Ready { .. } => false,
         }
     }
 
@@ -187,12 +190,15 @@ impl Election {
                     known.shares.insert(by, *share);
                 }
             }
-            System::Forged(_) | System::Backlog { .. } | System::Ready { .. } => {}
+            System::Forged(_)
+            | System::Conflict(_)
+            | System::Backlog { .. }
+            | System::Ready { .. } => {}
         }
     }
 
-    /// Ends the election of an epoch: the beacon is made of all secrets that are known, in the order
-    /// of their owners, if at least two thirds are.
+    /// Ends the election of an epoch: the beacon is made of all secrets that are known, in the
+    /// order of their owners, if at least two thirds are.
     pub fn end(&mut self, epoch: u32, before: &Digest) -> Ended {
         let secrets = std::mem::take(&mut self.secrets);
         let next = u64::from(epoch) + 1;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::large::Certified;
 use super::message::{GroupChange, GroupView};
 use super::mini::{Mini, Phase, Vote, is_certified};
+use super::system::System;
 use super::{Cx, Mbft, Message, Mutant, Timer};
 use crate::base::crypto::{Certificate, Digest, Signed};
 use crate::base::node::{Committee, NodeId};
@@ -229,7 +230,9 @@ impl Mbft {
             if known.body() == body {
                 self.accept(cx);
             } else {
+                let conflict = Box::new((known.clone(), vote.clone()));
                 self.accuse(vote.by(), Offence::Equivocation, cx);
+                self.say(System::Conflict(conflict), cx);
                 self.leave_group_view(cx);
             }
             return;
@@ -243,8 +246,31 @@ impl Mbft {
         self.watch_group(false, cx);
     }
 
-    /// What is wrong with a mini-block that its primary ordered, if anything.
-    fn objection(&self, mini: &Mini, cx: &Cx<'_>) -> Option<&'static str> {
+    /// What is wrong with a mini-block that a primary orders, if anything. What the proof of a view
+    /// demands was looked at before; only who answers for which signatures is never believed.
+    pub(super) fn objection(&self, mini: &Mini, cx: &Cx<'_>) -> Option<&'static str> {
+        if !self.volatile.register.is_next(mini) {
+            return Some("refuses-other-slot");
+        }
+        let transactions = mini.batch.transactions();
+        let doubts = (0..).zip(transactions).filter(|(_, t)| !cx.vouches(t));
+        let doubtful: Vec<u32> = doubts.map(|(place, _)| place).collect();
+        if mini.doubtful != doubtful {
+            return Some("refuses-vouching");
+        }
+        match self
+            .volatile
+            .desk
+            .duty
+            .filter(|(slot, _)| *slot == mini.slot)
+        {
+            Some((_, digest)) if digest == mini.digest => None,
+            Some(_) => Some("refuses-neglected-duty"),
+            None => self.objection_to_content(mini, cx),
+        }
+    }
+
+    fn objection_to_content(&self, mini: &Mini, cx: &Cx<'_>) -> Option<&'static str> {
         let transactions = mini.batch.transactions();
         let rule = &self.setup.batch;
         let fits = transactions.len() <= rule.max
@@ -252,28 +278,14 @@ impl Mbft {
         let mut ids: Vec<_> = transactions.iter().map(|t| t.id).collect();
         ids.sort_unstable();
         let once = ids.windows(2).all(|pair| pair[0] != pair[1]);
-        let doubts = (0..).zip(transactions).filter(|(_, t)| !cx.vouches(t));
-        let doubtful: Vec<u32> = doubts.map(|(place, _)| place).collect();
-        let honest = mini.doubtful == doubtful;
-        let duty = self.volatile.desk.duty;
-        let due = duty.is_none_or(|(slot, digest)| slot != mini.slot || digest == mini.digest);
-        let checks = [
-            ("refuses-other-slot", self.volatile.register.is_next(mini)),
-            ("refuses-size", fits && !transactions.is_empty()),
-            (
-                "refuses-duplicate",
-                once && !ids.iter().any(|id| cx.includes(*id)),
-            ),
-            (
-                "refuses-wrong-shard",
-                transactions.iter().all(|t| self.shard(t) == mini.group),
-            ),
-            ("refuses-vouching", honest),
-            ("refuses-neglected-duty", due),
-        ];
-        checks
-            .into_iter()
-            .find_map(|(reason, holds)| (!holds).then_some(reason))
+        if !fits || transactions.is_empty() {
+            return Some("refuses-size");
+        }
+        if !once || ids.iter().any(|id| cx.includes(*id)) {
+            return Some("refuses-duplicate");
+        }
+        let own = transactions.iter().all(|t| self.shard(t) == mini.group);
+        (!own).then_some("refuses-wrong-shard")
     }
 
     /// Takes a mini-block as the one accepted in the open slot.
@@ -342,7 +354,7 @@ impl Mbft {
             return;
         };
         let mut all = group.n();
-        if self.mutant(Mutant::FastWithoutOne) {
+        if self.mutant(Mutant::FastWithoutOne) || self.mutant(Mutant::NoMiniCertificate) {
             all -= 1;
         }
         let (votes, quorum) = (self.volatile.desk.accepts.votes(&body), group.quorum());
@@ -447,8 +459,9 @@ impl Mbft {
         let Some((mini, proof)) = proven else {
             return;
         };
-        if !is_certified(&mini, &proof, roles, cx.keyring()) && !self.mutant(Mutant::FastWithoutOne)
-        {
+        let whole = is_certified(&mini, &proof, roles, cx.keyring());
+        let broken = self.mutant(Mutant::FastWithoutOne) || self.mutant(Mutant::NoMiniCertificate);
+        if !whole && !broken {
             return;
         }
         // A block that was missed is asked for before anything is said again.

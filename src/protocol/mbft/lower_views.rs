@@ -304,6 +304,14 @@ impl Mbft {
         let Some(mini) = mini else {
             return;
         };
+        if self.objection(&mini, cx).is_some() {
+            // More than f members lie: nobody signs for them.
+            self.leave_group_view(cx);
+            return;
+        }
+        let Some(member) = &mut self.durable.member else {
+            return;
+        };
         cx.report(Report::Reached("group-view-keeps-accepted"));
         self.volatile.desk.mempool.note_proposed(&mini.batch);
         let roles = &self.volatile.register.roles;

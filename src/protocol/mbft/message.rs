@@ -309,6 +309,26 @@ impl Wire for Message {
                 message: contradicted(message, liar)?,
                 carried: carried.clone(),
             }),
+            Self::Large(published) => {
+                let large = published.batch.annex::<Large>()?;
+                let batch = large.twin(&published.batch);
+                let proof = published.proof.clone();
+                Some(Self::Large(Published { batch, proof }))
+            }
+            Self::System(signed) => match signed.body() {
+                System::Reveal { epoch, secret } => {
+                    let secret = Hasher::new("lie").digest(secret).finish();
+                    let epoch = *epoch;
+                    let lie = System::Reveal { epoch, secret };
+                    Some(Self::System(liar.sign(lie)))
+                }
+                System::Commit { .. }
+                | System::Share { .. }
+                | System::Forged(_)
+                | System::Conflict(_)
+                | System::Backlog { .. }
+                | System::Ready { .. } => None,
+            },
             // Certificates cannot be contradicted, votes for what was never sent count for
             // nothing, and the rest states nothing.
             Self::Forward(_)
@@ -317,8 +337,6 @@ impl Wire for Message {
             | Self::LocalCommit(_)
             | Self::MiniBlock { .. }
             | Self::GroupView(_)
-            | Self::Large(_)
-            | Self::System(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
             | Self::Blocks(_) => None,

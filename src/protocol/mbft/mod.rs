@@ -78,6 +78,7 @@ mod duties;
 mod election;
 mod entry;
 mod follow;
+mod inspect;
 mod large;
 mod lower;
 mod lower_views;
@@ -96,15 +97,17 @@ use crate::base::crypto::{Certificate, Digest};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::Span;
 use crate::chain::Height;
+use crate::chain::ledger::Executor;
 use crate::protocol::pbft::{self, Pbft};
 use crate::protocol::{
-    Context, FaultModel, Input, Misfit, Offence, Protocol, Report, Retry, Setup, Status,
+    Context, FaultModel, Input, Inspector, Misfit, Offence, Protocol, Report, Retry, Setup, Status,
 };
 
 pub use config::{Config, CreditRule, Mutant, Recovery, Selection, SubmitTo, Verification};
 use duties::Duties;
 use entry::Entry;
 use follow::Follow;
+use inspect::Follower;
 pub use large::{Large, MiniRef};
 use lower::{Desk, Member};
 pub use message::{GroupChange, GroupView, Message, Published};
@@ -230,6 +233,10 @@ impl Protocol for Mbft {
             lost.count() + committee.quorum() <= committee.n()
         };
         survives(&roles.upper) && roles.groups.iter().all(survives)
+    }
+
+    fn inspector(config: &Config, n: usize, executor: Executor) -> Option<Box<dyn Inspector>> {
+        Some(Box::new(Follower::new(config, n, executor)))
     }
 
     fn new(config: &Config, setup: Setup) -> Self {

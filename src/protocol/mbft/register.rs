@@ -1,5 +1,5 @@
-//! What follows from the chain alone: roles, slots, credit, elections, and which groups take part. A
-//! pure function of the committed blocks, the same on every node at the same height.
+//! What follows from the chain alone: roles, slots, credit, elections, and which groups take part.
+//! A pure function of the committed blocks, the same on every node at the same height.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::credit::{Credit, Fault};
 use super::draw::{Sizes, Urn};
 use super::election::{Election, Part, part};
 use super::large::{Large, MiniRef};
-use super::mini::{Mini, is_certified};
+use super::mini::{Mini, Vote, is_certified};
 use super::roles::Roles;
 use super::system::System;
 use crate::base::crypto::{Digest, Hasher, Keyring, Signed};
@@ -163,6 +163,22 @@ impl Register {
                     && is_certified(mini, proof, &self.roles, keyring)
                     && answered.any(|(_, transaction)| !vouches(transaction))
             }
+            System::Conflict(votes) => {
+                let (one, other) = (votes.0.body(), votes.1.body());
+                let place = |vote: &Vote| (vote.phase, vote.group, vote.slot, vote.view);
+                let culprit = votes.0.by();
+                let member = self.roles.group(one.group);
+                let member = member.is_some_and(|group| group.contains(culprit));
+                let next = self.roles.epoch + 1;
+                member
+                    && culprit == votes.1.by()
+                    && (one.epoch, other.epoch) == (self.roles.epoch, self.roles.epoch)
+                    && place(one) == place(other)
+                    && one.mini != other.mini
+                    && votes.0.verify(keyring)
+                    && votes.1.verify(keyring)
+                    && !self.credit.is_jailed(culprit, next)
+            }
             System::Backlog { group, .. } => {
                 let outside = self.roles.group(*group).is_some_and(|g| !g.contains(by));
                 outside && self.is_active(*group) && !self.has_reported(*group, by)
@@ -170,8 +186,24 @@ impl Register {
             System::Ready { group, .. } => {
                 let inside = self.roles.group(*group).is_some_and(|g| g.contains(by));
                 let group = self.groups.get(usize::from(*group));
-                inside && !group.is_none_or(|standing| standing.ready.contains(&by))
+                let trusted = !self.credit.is_jailed(by, self.roles.epoch + 1);
+                inside && trusted && group.is_some_and(|standing| !standing.ready.contains(&by))
             }
+        }
+    }
+
+    /// Whether a statement about secrets is what its signer may say in the next block.
+    pub fn permits(&self, by: NodeId, system: &System) -> bool {
+        let rules = (&*self.config, self.roles.n());
+        match system {
+            System::Commit { .. } | System::Reveal { .. } | System::Share { .. } => {
+                let part = self.part();
+                self.election.admits((by, system), part, rules, false)
+            }
+            System::Forged(_)
+            | System::Conflict(_)
+            | System::Backlog { .. }
+            | System::Ready { .. } => true,
         }
     }
 
@@ -250,6 +282,10 @@ impl Register {
                 let standing = &mut self.groups[usize::from(mini.group)];
                 (standing.slot, standing.last) = (mini.slot, mini.digest);
                 events.push("forged-mini-block-refused");
+            }
+            System::Conflict(votes) => {
+                self.credit.jail(votes.0.by(), self.roles.epoch);
+                events.push("equivocator-jailed");
             }
             System::Backlog { group, .. } => {
                 self.groups[usize::from(*group)].backlog.insert(by);

@@ -2,8 +2,9 @@
 //! missed.
 
 use super::large::Certified;
+use super::mini::Vote;
 use super::shamir::{Dealing, Share};
-use crate::base::crypto::{Body, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES};
+use crate::base::crypto::{Body, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed};
 use crate::base::node::NodeId;
 
 /// A statement for the chain.
@@ -38,6 +39,8 @@ pub enum System {
     },
     /// A group answers for signatures that do not hold.
     Forged(Box<Certified>),
+    /// A member of a group has signed two mini-blocks of one slot in one view.
+    Conflict(Box<(Signed<Vote>, Signed<Vote>)>),
     /// Requests for a group wait, and its mini-blocks do not come.
     Backlog {
         /// The epoch.
@@ -67,6 +70,7 @@ impl System {
             | Self::Backlog { epoch, .. }
             | Self::Ready { epoch, .. } => *epoch,
             Self::Forged(proven) => proven.0.epoch,
+            Self::Conflict(votes) => votes.0.body().epoch,
         }
     }
 
@@ -77,6 +81,7 @@ impl System {
             Self::Reveal { .. } => (1, by, 0),
             Self::Share { of, .. } => (2, by, u64::from(of.0)),
             Self::Forged(proven) => (3, NodeId(proven.0.group), proven.0.slot),
+            Self::Conflict(votes) => (6, votes.0.by(), 0),
             Self::Backlog { group, .. } => (4, by, u64::from(*group)),
             Self::Ready { .. } => (5, by, 0),
         }
@@ -88,7 +93,7 @@ impl System {
             Self::Commit { .. } => "commitment",
             Self::Reveal { .. } => "disclosure",
             Self::Share { .. } => "extra-disclosure",
-            Self::Forged(_) => "evidence",
+            Self::Forged(_) | Self::Conflict(_) => "evidence",
             Self::Backlog { .. } => "backlog",
             Self::Ready { .. } => "ready",
         }
@@ -111,6 +116,7 @@ impl System {
                 let proof = 72 + SIGNATURE_BYTES * signers;
                 proven.0.size().saturating_add(proof)
             }
+            Self::Conflict(_) => 280,
             Self::Backlog { .. } | Self::Ready { .. } => 2,
         };
         content.saturating_add(8 + SIGNATURE_BYTES)
@@ -124,6 +130,7 @@ impl System {
                 let signers = u32::try_from(proof.signers()).unwrap_or(u32::MAX);
                 signers + proven.batch.signatures()
             }
+            Self::Conflict(_) => 2,
             Self::Commit { .. }
             | Self::Reveal { .. }
             | Self::Share { .. }
@@ -157,6 +164,10 @@ impl Body for System {
                 hasher.digest(&share.digest()).finish()
             }
             Self::Forged(proven) => hasher.digest(&proven.0.digest).finish(),
+            Self::Conflict(votes) => {
+                let hasher = hasher.digest(&votes.0.body().digest());
+                hasher.digest(&votes.1.body().digest()).finish()
+            }
             Self::Backlog { group, .. } | Self::Ready { group, .. } => {
                 hasher.number(u64::from(*group)).finish()
             }

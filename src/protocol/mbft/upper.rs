@@ -7,9 +7,11 @@ use std::sync::Arc;
 use super::large::{Certified, Large, MiniRef};
 use super::mini::{Mini, Vote, is_certified};
 use super::roles::Role;
+use super::system::System;
 use super::{Cx, Mbft, Message, Mutant, Published, SubmitTo, Timer, Verification};
-use crate::base::crypto::{Certificate, Digest, Signed};
+use crate::base::crypto::{Certificate, Digest, Hasher, Signed};
 use crate::base::node::{Committee, NodeId};
+use crate::base::random::happens;
 use crate::chain::{Batch, Height};
 use crate::protocol::pbft::{self, Pbft, verify_decision};
 use crate::protocol::{Input, Protocol, Report, Setup};
@@ -305,8 +307,7 @@ impl Mbft {
             return Judged::Lacks(lacking);
         }
         let minis: Vec<&Arc<Mini>> = large.minis.iter().filter_map(|m| known(&m.mini)).collect();
-        let fits = |mini: &&Arc<Mini>| register.is_next(mini) || self.mutant(Mutant::NoSlotCheck);
-        if !minis.iter().all(fits) {
+        if !minis.iter().all(|mini| register.is_next(mini)) {
             return Judged::Unsound("refuses-slot");
         }
         // The digest says which transactions, which annex, and who answers for what.
@@ -345,9 +346,32 @@ impl Mbft {
             return;
         }
         let certified = (mini.clone(), proof.clone());
+        if !self.passes_audit(&certified, cx) {
+            return;
+        }
         self.volatile.table.minis.insert(mini.digest, certified);
         self.note_next();
         self.expect_block(cx);
+    }
+
+    /// Verifies the signatures in some mini-blocks again, the same ones on every member. Who has
+    /// answered for signatures that do not hold is reported to the chain.
+    fn passes_audit(&mut self, certified: &Certified, cx: &mut Cx<'_>) -> bool {
+        let (mini, _) = certified;
+        let draw = Hasher::new("mbft audit").digest(&self.volatile.register.beacon);
+        let draw = draw.digest(&mini.digest).finish().prefix();
+        if !happens(draw, self.config.audit) {
+            return true;
+        }
+        cx.verified(mini.batch.signatures());
+        let transactions = (0..).zip(mini.batch.transactions());
+        let mut answered = transactions.filter(|(at, _)| !mini.doubtful.contains(at));
+        let honest = answered.all(|(_, transaction)| cx.vouches(transaction));
+        if !honest {
+            cx.report(Report::Reached("audit-finds-forgery"));
+            self.say(System::Forged(Box::new(certified.clone())), cx);
+        }
+        honest
     }
 
     /// Notes of each group the mini-block that can be included next.

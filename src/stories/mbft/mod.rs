@@ -1,12 +1,16 @@
 //! The stories of MBFT, and MBFT in rough weather.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::calls::PATIENTS;
-use super::{Chaos, Stage, Weather};
-use crate::base::node::NodeId;
+use super::{AT_ONCE, Chaos, Stage, Weather};
+use crate::base::crypto::{Certificate, Crypto, Digest, Signer};
+use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
-use crate::protocol::mbft::{Config, Mbft, Recovery, Selection, SubmitTo};
+use crate::chain::{Batch, Transaction, TransactionId};
+use crate::contract::SignedCall;
+use crate::protocol::mbft::{Config, Mbft, Message, Mini, Phase, Recovery, Selection, SubmitTo};
 use crate::protocol::mempool::BatchRule;
 
 /// A network of so many groups of four under four.
@@ -145,5 +149,57 @@ fn a_liar_in_every_committee_forks_nothing() {
         for (by, culprit) in stage.convictions() {
             assert!(liars.contains(culprit), "{seed}: {by} convicts {culprit}");
         }
+    }
+}
+
+/// A mini-block of the first group of a network of eight that all its members have signed.
+fn certified(slot: u64, base: u64) -> Message {
+    let (signers, _) = Signer::mint(8, Crypto::Modelled, 1);
+    let group = Committee::new((4..8).map(NodeId).collect());
+    let transaction = Transaction::new(
+        TransactionId::new(NodeId(8), base),
+        SignedCall::sample(base),
+    );
+    let mini = Mini {
+        epoch: 0,
+        group: 0,
+        slot,
+        previous: Digest::ZERO,
+        base,
+        batch: Batch::new(vec![transaction]),
+        doubtful: Vec::new(),
+        digest: Digest::ZERO,
+    }
+    .sealed();
+    let mut proof = Certificate::open(mini.vote(Phase::Speculative, 0));
+    for signer in &signers[4..] {
+        assert!(proof.add(&signer.sign(*proof.body()), &group));
+    }
+    let proof = Arc::new(proof);
+    Message::MiniBlock { mini, proof }
+}
+
+#[test]
+fn of_two_certified_mini_blocks_of_one_slot_one_enters_the_chain() {
+    for first in [0, 1] {
+        let mut stage: Stage<Mbft> = Stage::new(of(1), 8, AT_ONCE);
+        // A whole group lies: the upper group hears of both, half of it of each one first.
+        for member in 0..4 {
+            for turn in [first + member, first + member + 1] {
+                let message = certified(1, u64::from(turn % 2));
+                stage.inject(NodeId(4), NodeId(member), message);
+            }
+        }
+        stage.settle(&[]);
+        let ledgers = (0..8).map(|node| stage.ledger(NodeId(node)).height());
+        assert!(ledgers.eq([1; 8]), "one block, and nothing after it");
+        let block = stage.ledger(NodeId(7)).block(1).unwrap();
+        assert_eq!(block.batch.len(), 1);
+        assert_eq!(stage.violation(), None);
+        // Whichever it was, the other comes too late.
+        stage.inject(NodeId(4), NodeId(0), certified(1, 0));
+        stage.inject(NodeId(4), NodeId(0), certified(1, 1));
+        stage.settle(&[]);
+        assert_eq!(stage.ledger(NodeId(0)).height(), 1);
     }
 }
