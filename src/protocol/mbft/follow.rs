@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::large::Large;
 use super::{Cx, Mbft, Message, Mutant, Published, Timer};
+use crate::base::crypto::Certificate;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::Report;
-use crate::protocol::pbft::verify_decision;
+use crate::protocol::pbft::{self, Decided, verify_decision};
+use crate::protocol::{Input, Report};
 
 /// What a crash makes a node forget of following the chain.
 #[derive(Clone, Debug, Default)]
@@ -196,7 +197,7 @@ impl Mbft {
         let somebody = NodeId::at((own + 1 + turn / 4) % roles.n());
         let whom = match turn % 4 {
             3 => somebody,
-            _ => upper[(own + turn) % upper.len()],
+            _ => upper[(own + 1 + turn) % upper.len()],
         };
         self.fetch_from(whom, cx);
     }
@@ -228,7 +229,7 @@ impl Mbft {
     /// Somebody sends what this node lacks.
     pub(super) fn on_blocks(&mut self, from: NodeId, blocks: &[Published], cx: &mut Cx<'_>) {
         let mut grown = false;
-        for published in blocks {
+        for (at, published) in blocks.iter().enumerate() {
             let height = match published.batch.annex::<Large>() {
                 Some(large) => large.height,
                 None => continue,
@@ -237,6 +238,7 @@ impl Mbft {
                 continue;
             }
             if self.durable.upper.is_some() && !self.is_outrun(blocks) {
+                self.feed_upper(from, &blocks[at..], cx);
                 return;
             }
             if !self.take_over(published, cx) {
@@ -248,6 +250,23 @@ impl Mbft {
             let above = self.volatile.register.height;
             cx.send(from, Message::Fetch { above });
         }
+    }
+
+    /// Gives blocks of the present epoch to its PBFT, which looks at their certificates itself.
+    fn feed_upper(&mut self, from: NodeId, blocks: &[Published], cx: &mut Cx<'_>) {
+        let above = self.volatile.register.height - self.volatile.register.epoch_base();
+        let decided = |published: &Published| Decided {
+            batch: published.batch.clone(),
+            proof: Some(Certificate::clone(&published.proof)),
+        };
+        let blocks = pbft::Blocks {
+            height: above + blocks.len() as u64,
+            above,
+            blocks: blocks.iter().map(decided).collect(),
+            ..pbft::Blocks::default()
+        };
+        let message = &pbft::Message::Blocks(Box::new(blocks));
+        self.run_upper(Input::Deliver { from, message }, cx);
     }
 
     /// Whether blocks of a later epoch exist: the PBFT of the present one has ended without this

@@ -42,11 +42,6 @@ impl Member {
             proven: None,
         }
     }
-
-    /// Whether it has ever done anything.
-    pub fn has_past(&self) -> bool {
-        self.view > 0 || self.accepted.is_some()
-    }
 }
 
 /// How far the primary has come with the open slot.

@@ -73,7 +73,7 @@
 
 mod config;
 mod credit;
-mod draw;
+pub mod draw;
 mod duties;
 mod election;
 mod entry;
@@ -85,6 +85,7 @@ mod lower_views;
 mod message;
 mod mini;
 mod register;
+pub mod risk;
 mod roles;
 mod shamir;
 mod system;
@@ -145,6 +146,8 @@ pub enum Timer {
 /// What survives a crash, besides the chain.
 #[derive(Clone, Debug, Default)]
 struct Durable {
+    /// Whether this replica has ever run before.
+    booted: bool,
     /// The certificates of the blocks of the chain.
     proofs: BTreeMap<Height, Arc<Certificate<pbft::Vote>>>,
     /// The state of a member of a group.
@@ -300,7 +303,7 @@ impl Mbft {
         } else {
             self.found_upper(cx);
         }
-        if height > 0 || resumed || self.durable.member.as_ref().is_some_and(Member::has_past) {
+        if std::mem::replace(&mut self.durable.booted, true) {
             self.ask_for_blocks(cx);
         }
         self.resume_group(cx);

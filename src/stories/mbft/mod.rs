@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::calls::PATIENTS;
-use super::{AT_ONCE, Chaos, Stage, Weather};
+use super::{AT_ONCE, Chaos, Stage, Weather, check};
 use crate::base::crypto::{Certificate, Crypto, Digest, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
@@ -19,6 +19,67 @@ fn of(groups: usize) -> Config {
         groups: Some(groups),
         ..Config::default()
     }
+}
+
+/// Tells a story; whether anything went wrong that must not.
+fn tell(config: Config, n: usize, name: &str) -> Option<String> {
+    let stage = check::<Mbft>(config, n, &format!("mbft/{name}.txt"));
+    stage.violation().map(str::to_owned)
+}
+
+#[test]
+fn decides() {
+    assert_eq!(tell(of(1), 8, "decides"), None);
+}
+
+#[test]
+fn slow_path() {
+    assert_eq!(tell(of(1), 8, "slow-path"), None);
+}
+
+#[test]
+fn silent_group_primary() {
+    assert_eq!(tell(of(1), 8, "silent-group-primary"), None);
+}
+
+#[test]
+fn keeps_what_was_accepted() {
+    assert_eq!(tell(of(1), 8, "keeps-what-was-accepted"), None);
+}
+
+#[test]
+fn withheld_mini_block() {
+    assert_eq!(tell(of(1), 8, "withheld-mini-block"), None);
+}
+
+#[test]
+fn silent_upper_primary() {
+    assert_eq!(tell(of(1), 8, "silent-upper-primary"), None);
+}
+
+#[test]
+fn missed_block() {
+    assert_eq!(tell(of(1), 8, "missed-block"), None);
+}
+
+#[test]
+fn lying_group_primary() {
+    assert_eq!(tell(of(1), 8, "lying-group-primary"), None);
+}
+
+#[test]
+fn lying_upper_primary() {
+    assert_eq!(tell(of(1), 8, "lying-upper-primary"), None);
+}
+
+#[test]
+fn two_groups() {
+    assert_eq!(tell(of(2), 12, "two-groups"), None);
+}
+
+#[test]
+fn returns_from_a_crash() {
+    assert_eq!(tell(of(1), 8, "returns-from-a-crash"), None);
 }
 
 /// What one large block costs, by kind, to which every group has contributed; `slow` if the
