@@ -3,6 +3,7 @@
 //! except by nesting.
 
 pub mod iraft;
+pub mod mbft;
 pub mod mempool;
 pub mod pbft;
 pub mod raft;
@@ -15,11 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::crypto::{Body, Digest, Keyring, Signed, Signer};
-use crate::base::node::{Committee, NodeId};
+use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::random::Random;
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger, Snapshot};
-use crate::chain::{Batch, Block, Height, Transaction};
+use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use mempool::BatchRule;
 
 /// What a replica can learn.
@@ -73,6 +74,8 @@ pub enum Effect<M, T> {
     },
     /// So many signatures were made.
     Sign(u32),
+    /// So many signatures were verified that no arriving message has paid for.
+    Verify(u32),
     /// Durable state changed; what follows waits until it is on disk.
     Persist,
     /// A block was decided and executed.
@@ -279,6 +282,23 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     /// The longest it takes, after all faults have ended and with every message delivered within
     /// `delay`, until a pending transaction is decided everywhere.
     fn liveness_bound(config: &Self::Config, n: usize, delay: Span) -> Span;
+    /// Whether a network of n nodes still decides without these, and survives these that lie.
+    fn recovers(_: &Self::Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
+        let committee = Committee::first(n);
+        let (quorum, survived) = match Self::FAULTS {
+            FaultModel::Crash => (committee.majority(), true),
+            FaultModel::Byzantine => {
+                let most = committee.faulty_max();
+                (committee.quorum(), liars.len() <= most)
+            }
+        };
+        survived && missing.len() + quorum <= n
+    }
+    /// Who looks at what this protocol writes into the chain beside transactions, in a network of
+    /// n nodes that starts like this executor; nobody, if it writes nothing.
+    fn inspector(_: &Self::Config, _: usize, _: Executor) -> Option<Box<dyn Inspector>> {
+        None
+    }
     /// A replica before its first start.
     fn new(config: &Self::Config, setup: Setup) -> Self;
     /// Takes one input; everything it does is in the context.
@@ -289,6 +309,15 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     );
     /// What it says of itself.
     fn status(&self) -> Status;
+}
+
+/// Looks at the blocks of a chain in their order, as somebody who knows the rules of its protocol
+/// and believes nobody.
+pub trait Inspector: Debug + Send {
+    /// The height of the last block that was looked at.
+    fn height(&self) -> Height;
+    /// Looks at the next block; what is wrong with it, in a sentence each.
+    fn inspect(&mut self, block: &Block) -> Vec<String>;
 }
 
 /// What surrounds a replica: chance, keys, and its ledger with the execution behind it.
@@ -304,6 +333,8 @@ pub struct Surroundings<'a> {
     pub ledger: &'a mut Ledger,
     /// Executes what is decided.
     pub executor: &'a mut Executor,
+    /// Whether this node is dishonest and answers for signatures without looking.
+    pub careless: bool,
 }
 
 /// Everything outside the replica, for the length of one step.
@@ -393,6 +424,13 @@ impl<'a, M, T> Context<'a, M, T> {
         self.around.signer.sign(body)
     }
 
+    /// Verifies so many signatures of clients, besides those that messages are priced with.
+    pub fn verified(&mut self, signatures: u32) {
+        if signatures > 0 {
+            self.effects.push(Effect::Verify(signatures));
+        }
+    }
+
     /// What verifies signatures.
     pub fn keyring(&self) -> &Keyring {
         self.around.keyring
@@ -403,9 +441,25 @@ impl<'a, M, T> Context<'a, M, T> {
         self.around.random.between(low, high)
     }
 
+    /// Sixty-four fair bits from this replica's own stream.
+    pub fn bits(&mut self) -> u64 {
+        self.around.random.bits()
+    }
+
     /// This node's chain.
     pub fn ledger(&self) -> &Ledger {
         self.around.ledger
+    }
+
+    /// Whether a transaction stands in this node's chain.
+    pub fn includes(&self, id: TransactionId) -> bool {
+        self.around.ledger.find(id, self.around.executor).is_some()
+    }
+
+    /// Whether the signatures of a transaction are those of whom it names, by the keys with which
+    /// the chain began: what a node may answer for in the others' name.
+    pub fn vouches(&self, transaction: &Transaction) -> bool {
+        self.around.careless || self.around.executor.vouches(transaction)
     }
 
     /// Fixes a batch as the next block, executes it, and returns the digest of the block. In a
@@ -460,6 +514,17 @@ impl<'a, M, T> Context<'a, M, T> {
         timer: impl Fn(T2) -> T,
         run: impl FnOnce(&mut Context<'_, M2, T2>),
     ) -> Vec<Decision> {
+        self.nest_reporting(message, timer, Some, run)
+    }
+
+    /// Runs a sub-protocol, and passes on of its reports what `report` makes of them.
+    pub fn nest_reporting<M2, T2>(
+        &mut self,
+        message: impl Fn(M2) -> M,
+        timer: impl Fn(T2) -> T,
+        report: impl Fn(Report) -> Option<Report>,
+        run: impl FnOnce(&mut Context<'_, M2, T2>),
+    ) -> Vec<Decision> {
         let mut effects = Vec::new();
         let around = Surroundings {
             signer: self.around.signer,
@@ -467,6 +532,7 @@ impl<'a, M, T> Context<'a, M, T> {
             random: self.around.random,
             ledger: self.around.ledger,
             executor: self.around.executor,
+            careless: self.around.careless,
         };
         let mut inner = Context {
             me: self.me,
@@ -481,27 +547,30 @@ impl<'a, M, T> Context<'a, M, T> {
             .take()
             .expect("a nested context collects decisions");
         self.effects
-            .extend(effects.into_iter().map(|effect| match effect {
-                Effect::Send { to, message: inner } => Effect::Send {
-                    to,
-                    message: message(inner),
-                },
-                Effect::SetTimer {
-                    timer: inner,
-                    after,
-                } => Effect::SetTimer {
-                    timer: timer(inner),
-                    after,
-                },
-                Effect::CancelTimer { timer: inner } => Effect::CancelTimer {
-                    timer: timer(inner),
-                },
-                Effect::Sign(count) => Effect::Sign(count),
-                Effect::Persist => Effect::Persist,
-                Effect::Execute(block) => Effect::Execute(block),
-                Effect::Install(block) => Effect::Install(block),
-                Effect::Answer(transaction) => Effect::Answer(transaction),
-                Effect::Report(report) => Effect::Report(report),
+            .extend(effects.into_iter().filter_map(|effect| {
+                Some(match effect {
+                    Effect::Send { to, message: inner } => Effect::Send {
+                        to,
+                        message: message(inner),
+                    },
+                    Effect::SetTimer {
+                        timer: inner,
+                        after,
+                    } => Effect::SetTimer {
+                        timer: timer(inner),
+                        after,
+                    },
+                    Effect::CancelTimer { timer: inner } => Effect::CancelTimer {
+                        timer: timer(inner),
+                    },
+                    Effect::Sign(count) => Effect::Sign(count),
+                    Effect::Verify(count) => Effect::Verify(count),
+                    Effect::Persist => Effect::Persist,
+                    Effect::Execute(block) => Effect::Execute(block),
+                    Effect::Install(block) => Effect::Install(block),
+                    Effect::Answer(transaction) => Effect::Answer(transaction),
+                    Effect::Report(inner) => Effect::Report(report(inner)?),
+                })
             }));
         decisions
     }

@@ -102,6 +102,20 @@ pub fn run<P: Protocol>(
     let scenario = cast.as_ref().unwrap_or(scenario);
     let config: P::Config = serde_json::from_value(scenario.protocol.config.clone())
         .expect("a validated configuration is readable");
+    run_with::<P>(scenario, config, kernel, guest)
+}
+
+/// Runs a scenario with one protocol in another configuration than the scenario's, as tests do
+/// that leave out a guard.
+///
+/// # Panics
+/// If the scenario was not validated: it names a network that is not connected.
+pub fn run_with<P: Protocol>(
+    scenario: &Scenario,
+    config: P::Config,
+    kernel: Kernel,
+    guest: Option<&mut dyn Observer>,
+) -> Outcome {
     let plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
     let (until, nodes) = (plan.until, scenario.nodes);
@@ -122,6 +136,7 @@ pub fn run<P: Protocol>(
         warmup: plan.warmup,
         until,
     };
+    let inspected = config.clone();
     let simulation = Simulation::<P>::new(plan, config);
     let mut watch = Watch {
         metrics: Metrics::new(measured),
@@ -130,7 +145,8 @@ pub fn run<P: Protocol>(
             dishonest,
             flat: true,
         })
-        .replaying(&simulation.executor()),
+        .replaying(&simulation.executor())
+        .inspecting(P::inspector(&inspected, nodes, simulation.executor())),
         fingerprint: Fingerprint::new(),
         guest,
     };
@@ -284,6 +300,10 @@ fn behaviour(behaviour: &Behaviour) -> adversary::Behaviour {
         Behaviour::Late { by } => adversary::Behaviour::Late { by: *by },
         Behaviour::Restless => adversary::Behaviour::Restless,
         Behaviour::ForgeEndorsement => adversary::Behaviour::ForgeEndorsement,
+        Behaviour::Careless => adversary::Behaviour::Careless,
+        Behaviour::Deaf { kinds } => adversary::Behaviour::Deaf {
+            kinds: kinds.clone(),
+        },
     }
 }
 

@@ -372,6 +372,13 @@ pub enum Behaviour {
     Restless,
     /// Endorses results that are false.
     ForgeEndorsement,
+    /// Answers for signatures of clients without looking at them.
+    Careless,
+    /// Hears no messages of these kinds.
+    Deaf {
+        /// As in `messages.csv`, at least one.
+        kinds: Vec<String>,
+    },
 }
 
 /// What the run must show.
@@ -447,13 +454,15 @@ pub(crate) enum Target {
 
 impl Behaviour {
     /// As written in a scenario.
-    pub const NAMES: [&'static str; 6] = [
+    pub const NAMES: [&'static str; 8] = [
         "silent",
         "equivocate",
         "withhold",
         "late",
         "restless",
         "forge-endorsement",
+        "careless",
+        "deaf",
     ];
 
     /// As written in a scenario.
@@ -465,6 +474,8 @@ impl Behaviour {
             Self::Late { .. } => "late",
             Self::Restless => "restless",
             Self::ForgeEndorsement => "forge-endorsement",
+            Self::Careless => "careless",
+            Self::Deaf { .. } => "deaf",
         }
     }
 }
@@ -496,12 +507,13 @@ impl Serialize for Adversary {
             collude: bool,
         }
         let (kinds, by) = match &self.behaviour {
-            Behaviour::Withhold { kinds } => (Some(&kinds[..]), None),
+            Behaviour::Withhold { kinds } | Behaviour::Deaf { kinds } => (Some(&kinds[..]), None),
             Behaviour::Late { by } => (None, Some(*by)),
             Behaviour::Silent
             | Behaviour::Equivocate
             | Behaviour::Restless
-            | Behaviour::ForgeEndorsement => (None, None),
+            | Behaviour::ForgeEndorsement
+            | Behaviour::Careless => (None, None),
         };
         let terms = Terms {
             kinds,

@@ -34,13 +34,15 @@ pub const FAULTS: [(&str, &[&str]); 7] = [
     ("slow", &["nodes", "factor", "during"]),
 ];
 /// The keys of each behaviour.
-pub const BEHAVIOUR_KEYS: [&[&str]; 6] = [
+pub const BEHAVIOUR_KEYS: [&[&str]; 8] = [
     &["nodes", "during", "collude"],
     &["nodes", "during", "collude"],
     &["kinds", "nodes", "during", "collude"],
     &["by", "nodes", "during", "collude"],
     &["nodes", "during", "collude"],
     &["nodes", "during", "collude"],
+    &["nodes", "during", "collude"],
+    &["kinds", "nodes", "during", "collude"],
 ];
 /// Faults at most.
 const FAULTS_MAX: usize = 100_000;
@@ -416,6 +418,11 @@ fn adversary<'t>(
             "equivocate" => Some(Behaviour::Equivocate),
             "restless" => Some(Behaviour::Restless),
             "forge-endorsement" => Some(Behaviour::ForgeEndorsement),
+            "careless" => Some(Behaviour::Careless),
+            "deaf" => {
+                let kinds = reader.require(fields, "kinds", "[forward]", kinds);
+                kinds.map(|kinds| Behaviour::Deaf { kinds })
+            }
             "late" => {
                 let by = reader.require(fields, "by", "200ms", Reader::positive);
                 by.map(|by| Behaviour::Late { by })
@@ -478,11 +485,12 @@ fn contradictions(reader: &mut Reader<'_>, adversaries: &[Adversary], places: &[
     }
     for (adversary, place) in adversaries.iter().zip(places) {
         let name = match &adversary.behaviour {
-            Behaviour::Silent | Behaviour::Restless => continue,
+            Behaviour::Silent | Behaviour::Restless | Behaviour::Deaf { .. } => continue,
             Behaviour::Equivocate
             | Behaviour::Withhold { .. }
             | Behaviour::Late { .. }
-            | Behaviour::ForgeEndorsement => adversary.behaviour.name(),
+            | Behaviour::ForgeEndorsement
+            | Behaviour::Careless => adversary.behaviour.name(),
         };
         let contradicts = |node: &&NodeId| {
             let windows = silent.get(node).into_iter().flatten();

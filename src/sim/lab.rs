@@ -207,6 +207,7 @@ impl<P: Protocol> Lab<P> {
             random: &mut actor.random,
             ledger: &mut actor.ledger,
             executor: &mut self.executor,
+            careless: false,
         };
         let mut cx = Context::new(node, self.now + actor.ahead, around, &mut effects);
         actor.replica.step(input, &mut cx);
@@ -219,7 +220,11 @@ impl<P: Protocol> Lab<P> {
                 }
                 Effect::Report(report) => witness(self.now, node, Seen::Reported(&report)),
                 Effect::Execute(block) => witness(self.now, node, Seen::Executed(&block)),
-                Effect::Sign(_) | Effect::Persist | Effect::Install(_) | Effect::Answer(_) => {}
+                Effect::Sign(_)
+                | Effect::Verify(_)
+                | Effect::Persist
+                | Effect::Install(_)
+                | Effect::Answer(_) => {}
             }
         }
     }

@@ -236,6 +236,10 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         match &stored.payload {
             Payload::Protocol(message) => {
+                let adversary = self.adversary.as_ref();
+                if adversary.is_some_and(|adversary| adversary.is_deaf(now, message.kind())) {
+                    return;
+                }
                 let input = Input::Deliver { from, message };
                 self.step_on(core, now, input, desk);
             }
@@ -317,6 +321,7 @@ impl<P: Protocol> ReplicaHost<P> {
             random: &mut self.random,
             ledger: &mut self.ledger,
             executor: &mut desk.local.executor,
+            careless: self.adversary.as_ref().is_some_and(|a| a.is_careless(now)),
         };
         let mut cx = Context::new(self.id, now, around, &mut self.effects);
         self.protocol.step(input, &mut cx);
@@ -354,6 +359,7 @@ impl<P: Protocol> ReplicaHost<P> {
         let machine = &world.machine;
         let cost = match effect {
             Effect::Sign(count) => machine.sign * u64::from(*count),
+            Effect::Verify(count) => machine.verify * u64::from(*count),
             Effect::Persist | Effect::Install(_) => machine.sync,
             Effect::Execute(block) => {
                 machine.execute * u64::from(block.batch.executions())
@@ -389,6 +395,11 @@ impl<P: Protocol> ReplicaHost<P> {
             Effect::Sign(count) => {
                 if now >= desk.world.warmup {
                     self.counters.signatures += u64::from(count);
+                }
+            }
+            Effect::Verify(count) => {
+                if now >= desk.world.warmup {
+                    self.counters.verifications += u64::from(count);
                 }
             }
             Effect::Persist => self.synced = self.executed,

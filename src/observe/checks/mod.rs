@@ -50,7 +50,7 @@ use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Audit, Executor};
 use crate::chain::{Block, Executed, TransactionId};
-use crate::protocol::{Offence, Report};
+use crate::protocol::{Inspector, Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 use chain::{Answered, Arrival, Chain};
 use logs::{Entry, Logs};
@@ -116,7 +116,7 @@ impl Verdict {
 }
 
 /// Watches a run for breaches of what was promised.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Checks {
     setup: CheckSetup,
     /// The dishonest, and those that came back without their disk.
@@ -129,6 +129,8 @@ pub struct Checks {
     replay: Option<Box<Replay>>,
     /// Simulates again what was endorsed, if anything is.
     audit: Option<Box<Audit>>,
+    /// Looks at what the protocol writes beside transactions, if it does.
+    inspector: Option<Box<dyn Inspector>>,
     accused: PositionSet,
     findings: Findings,
     /// The height at which forgetting is next worth its while.
@@ -149,10 +151,35 @@ impl Checks {
             progress: Progress::new(),
             replay: None,
             audit: None,
+            inspector: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,
             setup,
+        }
+    }
+
+    /// Looks at every block of the chain as the protocol wants it looked at.
+    #[must_use]
+    pub fn inspecting(self, inspector: Option<Box<dyn Inspector>>) -> Self {
+        Self { inspector, ..self }
+    }
+
+    /// Looks at what is new of the canonical chain.
+    fn inspect(&mut self) {
+        let Some(inspector) = &mut self.inspector else {
+            return;
+        };
+        while let Some((time, node, block)) = self.chain.decided(inspector.height() + 1) {
+            for detail in inspector.inspect(block) {
+                self.findings.add(Violation {
+                    time,
+                    property: Property::Layers,
+                    nodes: vec![node],
+                    height: Some(block.height),
+                    detail,
+                });
+            }
         }
     }
 
@@ -222,6 +249,7 @@ impl Checks {
         if fresh {
             self.follow();
             self.audit();
+            self.inspect();
         }
         if fresh && !installed {
             self.logs.commit(node, block.height);
