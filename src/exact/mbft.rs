@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{FREE, ONE_THREAD, constant, outcome, scenario, yaml};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
+use crate::base::random::{Random, Stream};
 use crate::base::time::Time;
 use crate::observe::checks::{Property, Word};
 use crate::protocol::Report;
@@ -218,4 +219,64 @@ fn secrets_that_were_not_committed_to_are_refused_and_pass_if_nobody_looks() {
         broken.verdict
     );
     assert_eq!(broken.verdict.violations[0].property, Property::Layers);
+}
+
+/// Crashes that lose what is not written, a partition, losses and duplicates; and either elections
+/// among the honest or a liar in every committee.
+fn random_trouble(seed: u64) -> String {
+    let mut random = Random::new(seed, Stream::Test);
+    let mut below = |bound: u64| random.below(bound);
+    let mut faults = Vec::new();
+    for _ in 0..3 {
+        let (node, from) = (below(14), 500 + below(6_000));
+        let until = from + 50 + below(2_000);
+        faults.push(format!(
+            "crash: {{ nodes: [{node}], during: [{from}ms, {until}ms], disk: unsynced }}"
+        ));
+    }
+    let (cut, from) = (1 + below(12), 500 + below(5_000));
+    let (here, there): (Vec<u64>, Vec<u64>) = (0..14).partition(|node| (node * 5) % 14 < cut);
+    let until = from + 100 + below(1_500);
+    faults.push(format!(
+        "partition: {{ groups: [{here:?}, {there:?}], during: [{from}ms, {until}ms] }}"
+    ));
+    faults.push(format!(
+        "loss: {{ rate: {}%, during: [1s, 7s] }}",
+        1 + below(5)
+    ));
+    faults.push("duplicate: { rate: 2% }".to_owned());
+    let lies = [
+        "equivocate: {",
+        "restless: {",
+        "withhold: { kinds: [large-block, mini-block],",
+    ];
+    let lie = lies[below(3) as usize];
+    let liars = [below(4), 4 + below(4), 8 + below(4)];
+    let (config, liars) = match seed % 2 {
+        0 => ("cycle: 15, election: 6", String::new()),
+        _ => (
+            "selection: fixed",
+            format!("adversaries:\n  - {lie} nodes: {liars:?} }}"),
+        ),
+    };
+    let load = "workload: { rate: 60/s, patients: 40, doctors: 4, retry: 500ms }";
+    let faults = format!("faults:\n  - {}", faults.join("\n  - "));
+    let protocol = format!("{{ mbft: {{ groups: 2, {config} }} }}");
+    yaml(14, &protocol, "9s", &[load, &faults, &liars])
+}
+
+#[test]
+fn no_random_trouble_breaks_a_rule() {
+    let mut blocks = 0;
+    for seed in 0..24 {
+        let scenario = scenario(&random_trouble(seed), seed);
+        let outcome = outcome(&scenario, ONE_THREAD, None);
+        let verdict = &outcome.verdict;
+        assert_eq!(verdict.safety, Word::Holds, "seed {seed}: {verdict:?}");
+        blocks += outcome.summary.blocks;
+    }
+    assert!(
+        blocks > 24 * 20,
+        "they make progress in spite of it: {blocks}"
+    );
 }

@@ -28,6 +28,23 @@
 //!   proven in the open slot; with `q` of them the next primary opens its view, and first orders
 //!   what is proven in the latest view, or else what f+1 have accepted.
 //! - Who hears of a block but not of the one before, or of nothing for long, asks.
+//! - *Audit*: of a share of mini-blocks, drawn by their digests, every member of the upper group
+//!   verifies the signatures again. Who has answered for one that does not hold is shown to the
+//!   chain, with the certificate: its signers lose all credit, and the slot is used up.
+//! - *Suspension*: when a group is missing from `miss_max` blocks in a row and f+1 of the nodes say
+//!   that its requests wait, its shard goes to the others. It takes part again when `q` of its
+//!   members have said that they are there.
+//! - *Election*, in the last `election` blocks of an epoch of `cycle`, a third each: nodes of
+//!   enough credit COMMIT to a secret and deal it to all, so that ⌊(n−1)/3⌋+1 restore it; they
+//!   REVEAL it; late ones still do, and all others show their SHAREs of what is missing. The
+//!   secrets in the order of their owners make the next beacon. Among those who have committed it
+//!   draws first the upper group and then the low-level ones, by credit as it was when the first
+//!   secret could be revealed, and no more of one organisation in a group than it bears. If a third
+//!   of the secrets is missing the roles stay. What is on its way is void, and its transactions are
+//!   dealt anew.
+//! - *Credit* is a number for each node, which follows from committed blocks: signatures in
+//!   certificates earn it slowly; absence, a lost view and a secret that is late or withheld cost
+//!   it; proven lies cost all of it, and two epochs.
 //!
 //! Two certified mini-blocks of one slot may exist. One is included at most: the upper group
 //! accepts only the next slot of each group after the last one in the chain.
@@ -38,8 +55,9 @@
 //! # Source
 //!
 //! M. Du, Q. Chen, X. Ma: MBFT: A New Consensus Algorithm for Consortium Blockchain, IEEE Access 8,
-//! 2020. The lower groups follow R. Kotla et al.: Zyzzyva, SOSP 2007, with changes of view after I.
-//! Abraham et al.: Revisiting Fast Practical Byzantine Fault Tolerance, arXiv:1712.01367.
+//! 2020, 87665–87675. The lower groups follow R. Kotla et al.: Zyzzyva, SOSP 2007, with changes of
+//! view after I. Abraham et al.: Revisiting Fast Practical Byzantine Fault Tolerance,
+//! arXiv:1712.01367.
 //!
 //! # Deviations
 //!
@@ -53,7 +71,12 @@
 //! - A group has one slot open at a time.
 //! - Transactions that the contract refuses stay in the block, marked, so that clients are told.
 //!   Of signatures that do not hold the mini-block says so, and everybody looks again.
-//! - Groups send no empty mini-blocks.
+//! - Groups send no empty mini-blocks. The upper group agrees on empty blocks in elections only.
+//! - Who may be drawn is fixed before secrets are revealed, and penalties count from the next
+//!   epoch: otherwise withholding a secret would shift the draw even if it is restored.
+//! - Credit below that of a newcomer grows back: to be cut off is no fault for ever.
+//! - There is no emergency election when the upper group has lost its quorum: the chain halts.
+//! - Verifiable random functions and publicly verifiable secret sharing are ideal ones.
 //!
 //! # Messages
 //!
@@ -68,8 +91,10 @@
 //! | `large-block` | the upper group | all others | n−h |
 //!
 //! Together g(2(m−1)+h) + 2h(h−1) + (n−h). Every `checkpoint_interval` blocks h(h−1)
-//! `checkpoint`s. Only when something is amiss: `group-view-change`, `group-new-view`,
-//! `fetch-mini-blocks`, `fetch-large-blocks`, `large-blocks`, and the messages of PBFT for that.
+//! `checkpoint`s. In each election every node sends the upper group one `commitment`, one
+//! `disclosure`, and an `extra-disclosure` for each secret that is missing. Only when something is
+//! amiss: `group-view-change`, `group-new-view`, `fetch-mini-blocks`, `fetch-large-blocks`,
+//! `large-blocks`, `evidence`, `backlog`, `ready`, and the messages of PBFT for that.
 
 mod config;
 mod credit;
@@ -226,7 +251,8 @@ impl Protocol for Mbft {
         upper + group + entry + waits + asking + delay * 16
     }
 
-    /// Every group, and the upper one, does without a third of its members.
+    /// Every group, and the upper one, does without a third of its members. Which nodes are in one
+    /// group is known of the first epoch only; later draws go by chance.
     fn recovers(config: &Config, n: usize, missing: &PositionSet, _: &PositionSet) -> bool {
         let groups = config.groups_of(n);
         let roles = Roles::genesis(n, config.upper_size, groups, config.group_size);

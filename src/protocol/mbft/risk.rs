@@ -96,8 +96,8 @@ pub fn loss_of_liveness(n: usize, sizes: Sizes, b: usize) -> Option<Chance> {
     loss(n, sizes, b, (bears(sizes.group), bears(sizes.upper)))
 }
 
-/// The chance that a draw ends safety: the upper group has a third of dishonest members, or they can
-/// certify what they like in a group because two thirds of it are theirs.
+/// The chance that a draw ends safety: the upper group has a third of dishonest members, or they
+/// can certify what they like in a group because two thirds of it are theirs.
 pub fn loss_of_safety(n: usize, sizes: Sizes, b: usize) -> Option<Chance> {
     loss(n, sizes, b, (2 * bears(sizes.group), bears(sizes.upper)))
 }
