@@ -2,6 +2,7 @@
 //! protocols and their messages implement. Protocols know neither the network nor one another,
 //! except by nesting.
 
+pub mod krbft;
 pub mod mempool;
 pub mod pbft;
 pub mod raft;

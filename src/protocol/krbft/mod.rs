@@ -1,0 +1,2 @@
+//! K-RBFT (in the making).
+pub mod grouping;
