@@ -1,16 +1,24 @@
 #!/usr/bin/env bash
-# Builds the program and regenerates results/NAME from scenarios/experiments/NAME.yaml: of every
-# experiment, or of those named. The same commit gives the same bytes on every machine.
+# Builds the program and regenerates results/NAME from scenarios/experiments/NAME.yaml of every
+# experiment, results/reproduce-TARGET of every published target, and results/search, the study of
+# searches; or of those named, like `scale`, `reproduce-huang2021` or `search`. The same commit gives
+# the same bytes on every machine, but for the figure of measured times in the study.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CONSILIUM_COMMIT=$(git rev-parse --short=12 HEAD)
 export CONSILIUM_COMMIT
 cargo build --release --locked
+consilium=target/release/consilium
 if [ $# -eq 0 ]; then
-    set -- $(cd scenarios/experiments && ls -- *.yaml)
+    targets=$("$consilium" list targets | awk '{ print "reproduce-" $1 }')
+    set -- $(cd scenarios/experiments && ls -- *.yaml) $targets search
 fi
-for experiment in "$@"; do
-    name=${experiment%.yaml}
+for name in "$@"; do
+    name=${name%.yaml}
     echo "== $name"
-    target/release/consilium sweep "scenarios/experiments/$name.yaml" --out "results/$name"
+    case $name in
+        reproduce-*) "$consilium" reproduce "${name#reproduce-}" --out "results/$name" ;;
+        search) "$consilium" study search --out results/search ;;
+        *) "$consilium" sweep "scenarios/experiments/$name.yaml" --out "results/$name" ;;
+    esac
 done

@@ -1,13 +1,22 @@
 //! Everything that can be named, one line each.
 
+use crate::experiment::reproduce::{Target, huang2021};
 use crate::figure::{FIGURES, Figure};
+use crate::protocol::iraft::Iraft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
 use crate::scenario::run::Entry;
 use crate::scenario::{COLUMNS, Known, ProtocolSpec};
 
 /// The protocols.
-pub const PROTOCOLS: &[Entry] = &[Entry::of::<Raft>(), Entry::of::<Pbft>()];
+pub const PROTOCOLS: &[Entry] = &[
+    Entry::of::<Raft>(),
+    Entry::of::<Iraft>(),
+    Entry::of::<Pbft>(),
+];
+
+/// The publications whose measurements are reproduced.
+pub const TARGETS: &[Target] = &[huang2021::TARGET];
 
 /// What scenarios and experiments may refer to.
 pub struct Names {

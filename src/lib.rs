@@ -12,7 +12,8 @@
 //! ```text
 //! L9  main, cli, catalog    arguments in, exit code out; everything that has a name
 //! L8  figure                rows in, pictures out
-//! L7  experiment, bench     many runs; how fast they are
+//! L7  experiment, bench     many runs; how fast they are; parts
+//!     study                 studied by themselves
 //! L6  scenario              YAML in, one outcome out
 //! L5  observe               those who watch: metrics, checks, fingerprint, trace
 //! L4  sim                   the machine room: windows of time, hosts, clients, adversaries
@@ -78,5 +79,6 @@ pub mod scenario;
 pub mod sim;
 #[cfg(test)]
 mod stories;
+pub mod study;
 #[cfg(test)]
 mod tidy;

@@ -24,6 +24,8 @@ pub enum Stream {
     Replica(NodeId),
     /// What a client host draws: arrivals, patients, calls.
     Workload(NodeId),
+    /// What happens between people outside the chain, of those whom a client host serves.
+    Contact(NodeId),
     /// What the adversary in a node draws.
     Adversary(NodeId),
     /// Where randomly placed things are put, once, before the run.
@@ -43,6 +45,7 @@ impl Stream {
             Self::Adversary(node) => (5, node.0),
             Self::Placement => (6, 0),
             Self::Test => (7, 0),
+            Self::Contact(node) => (8, node.0),
         };
         purpose << 32 | u64::from(index)
     }

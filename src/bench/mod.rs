@@ -1,5 +1,6 @@
-//! How fast the kernel is by itself: the barest protocol on either kernel.
+//! How fast the kernel is by itself, with the barest protocol on either kernel, and the contract.
 
+pub mod contract;
 pub mod votes;
 
 use crate::base::crypto::Crypto;
@@ -7,14 +8,15 @@ use crate::base::distribution::{Distribution, Law};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
 use crate::base::units::Bandwidth;
-use crate::contract::{AuthorSettings, Population};
+use crate::contract::{AuthorSettings, Population, Rules};
 use crate::network::Network;
 use crate::network::topology::{Link, Topology};
 use crate::protocol::mempool::BatchRule;
 use crate::sim::client::Arrivals;
+use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer};
 use crate::sim::machine::Machine;
-use crate::sim::{Ended, Kernel, Plan, Simulation, Workload};
+use crate::sim::{Ended, Execution, Kernel, Plan, Simulation, Workload};
 use votes::Votes;
 
 /// Nobody watches: only the kernel works.
@@ -53,8 +55,11 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
             retry: Span::from_secs(1_000),
             gateways: vec![NodeId(0)],
             author: AuthorSettings::default(),
+            contact: Channel::regular(Span::from_secs(1), Span::from_millis(40)),
         },
         population: Population::new(1, 2, 4),
+        execution: Execution::OrderExecute,
+        rules: Rules::default(),
         outages: Vec::new(),
         slow: Vec::new(),
         liars: Vec::new(),

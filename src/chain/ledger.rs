@@ -8,16 +8,19 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::execution::{self, Effects, Endorsement, Execution, Version, Versions};
 use super::{Batch, Block, Executed, Height, Transaction, TransactionId};
 use crate::base::crypto::{Digest, Hasher};
-use crate::contract::{Receipt, State};
+use crate::contract::{Key, Receipt, SignedCall, State};
 
-/// Everything executing blocks depends on and changes: the contract's state and the names of the
-/// transactions executed so far.
+/// Everything executing blocks depends on and changes: the contract's state, the names of the
+/// transactions executed so far, and where endorsed transactions are validated the versions of
+/// all entries.
 #[derive(Clone, Debug)]
 pub struct World {
     state: State,
     executed: BTreeSet<TransactionId>,
+    versions: Versions<Key>,
 }
 
 /// A point in the chain with the state there, which a node that is behind can adopt.
@@ -37,8 +40,9 @@ impl Snapshot {
 }
 
 /// Executes blocks, remembering each result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Executor {
+    execution: Execution,
     genesis: Arc<World>,
     /// Every block known, by the digest of its parent and of its batch.
     known: BTreeMap<(Digest, Digest), Arc<Block>>,
@@ -56,13 +60,20 @@ pub struct Executor {
 const TIPS_MAX: usize = 4;
 
 impl Executor {
-    /// An executor that starts from a state every node agrees on.
+    /// An executor that starts from a state every node agrees on, and executes what is ordered.
     pub fn new(genesis: State) -> Self {
+        Self::with(genesis, Execution::OrderExecute)
+    }
+
+    /// An executor that starts from a state every node agrees on.
+    pub fn with(genesis: State, execution: Execution) -> Self {
         let genesis = Arc::new(World {
             state: genesis,
             executed: BTreeSet::new(),
+            versions: Versions::default(),
         });
         Self {
+            execution,
             tips: vec![(Digest::ZERO, World::clone(&genesis))],
             genesis,
             known: BTreeMap::new(),
@@ -80,7 +91,7 @@ impl Executor {
         }
         let tip = self.tip_after(before);
         let world = &mut self.tips[tip].1;
-        let executed = world.execute(height, batch);
+        let executed = world.execute(height, batch, &self.execution);
         let state = world.state.root();
         let digest = Hasher::new("block")
             .number(height)
@@ -128,9 +139,9 @@ impl Executor {
             at = block.parent;
         };
         let mut world = World::clone(base);
-        for block in path.iter().rev() {
-            world.execute(block.height, &block.batch);
-        }
+        path.iter()
+            .rev()
+            .for_each(|block| world.replay(block, &self.execution));
         if self.tips.len() == TIPS_MAX {
             self.tips.remove(0);
         }
@@ -156,14 +167,167 @@ impl Executor {
 
 impl World {
     /// Executes a batch in order; what was executed before is passed over.
-    fn execute(&mut self, height: Height, batch: &Batch) -> Vec<Executed> {
-        let mut each = |transaction: &Arc<Transaction>| {
+    fn execute(&mut self, height: Height, batch: &Batch, execution: &Execution) -> Vec<Executed> {
+        let mut each = |(position, transaction): (usize, &Arc<Transaction>)| {
             if !self.executed.insert(transaction.id) {
                 return Executed::Before;
             }
-            Executed::Now(self.state.apply(height, &transaction.call))
+            let at = Version {
+                height,
+                position: position as u32,
+            };
+            Executed::Now(match execution {
+                Execution::OrderExecute => self.state.apply(height, &transaction.call),
+                Execution::Validate { policy, keyring } => execution::validate(
+                    transaction,
+                    (policy, keyring),
+                    at,
+                    &mut self.state,
+                    &mut self.versions,
+                ),
+            })
         };
-        batch.transactions().iter().map(&mut each).collect()
+        let numbered = batch.transactions().iter().enumerate();
+        let executed = numbered.map(&mut each).collect();
+        self.state.seal();
+        executed
+    }
+
+    /// Executes the block after the last one executed here. What was endorsed need not be
+    /// validated again: the block says what was valid.
+    fn replay(&mut self, block: &Block, execution: &Execution) {
+        let Execution::Validate { .. } = execution else {
+            self.execute(block.height, &block.batch, execution);
+            return;
+        };
+        for (at, transaction, endorsement) in outcomes(block) {
+            self.executed.insert(transaction.id);
+            if let Some(endorsement) = endorsement {
+                let effects = &endorsement.effects;
+                execution::apply(effects, at, &mut self.state, &mut self.versions);
+            }
+        }
+        self.state.seal();
+    }
+}
+
+/// The transactions of a block with their places, and with the endorsements of those that were
+/// found valid.
+fn outcomes(
+    block: &Block,
+) -> impl Iterator<Item = (Version, &Arc<Transaction>, Option<&Endorsement>)> {
+    let outcomes = block.batch.transactions().iter().zip(&block.executed);
+    outcomes
+        .enumerate()
+        .map(|(position, (transaction, executed))| {
+            let at = Version {
+                height: block.height,
+                position: position as u32,
+            };
+            let valid = match executed {
+                Executed::Now(Receipt::Refused(_)) | Executed::Before => None,
+                Executed::Now(Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_)) => {
+                    transaction.endorsement.as_ref()
+                }
+            };
+            (at, transaction, valid)
+        })
+}
+
+/// Follows a chain of endorsed transactions as somebody who believes no endorser: simulates every
+/// valid one again at its place.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    world: World,
+    height: Height,
+    head: Digest,
+}
+
+impl Audit {
+    /// Starts where an executor starts; nothing if it executes after ordering, where there is
+    /// nothing to believe.
+    pub fn new(executor: &Executor) -> Option<Self> {
+        match executor.execution {
+            Execution::OrderExecute => None,
+            Execution::Validate { .. } => Some(Self {
+                world: World::clone(&executor.genesis),
+                height: 0,
+                head: Digest::ZERO,
+            }),
+        }
+    }
+
+    /// The height of the last block that was followed.
+    pub fn height(&self) -> Height {
+        self.height
+    }
+
+    /// Follows the next block, and names the transactions in it that were found valid and come to
+    /// something else at their place than was endorsed. Nothing if the block is not the next one.
+    pub fn follow(&mut self, block: &Block) -> Option<Vec<TransactionId>> {
+        if (block.height, block.parent) != (self.height + 1, self.head) {
+            return None;
+        }
+        let World {
+            state, versions, ..
+        } = &mut self.world;
+        let mut false_ones = Vec::new();
+        for (at, transaction, endorsement) in outcomes(block) {
+            if let Some(Endorsement { effects, .. }) = endorsement {
+                if !effects.hold(&transaction.call, state, versions) {
+                    false_ones.push(transaction.id);
+                }
+                execution::apply(effects, at, state, versions);
+            }
+        }
+        (self.height, self.head) = (block.height, block.digest);
+        Some(false_ones)
+    }
+}
+
+/// The committed state of an endorser: its own, as it follows from its own chain.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// The state after the block of this digest.
+    at: Option<(Height, Digest, World)>,
+}
+
+impl Peer {
+    /// Simulates a call at a height on the state at the head of a ledger.
+    pub fn simulate(
+        &mut self,
+        call: &SignedCall,
+        height: Height,
+        ledger: &Ledger,
+        executor: &mut Executor,
+    ) -> Effects {
+        let world = self.follow(ledger, executor);
+        Effects::of(call, height, &world.state, &world.versions)
+    }
+
+    /// Brings the state to the head of the ledger: forward block by block, or anew if the ledger
+    /// has lost blocks or adopted a snapshot.
+    fn follow(&mut self, ledger: &Ledger, executor: &mut Executor) -> &World {
+        let base = ledger.base.as_ref();
+        let base = (
+            ledger.base_height(),
+            base.map_or(Digest::ZERO, |block| block.digest),
+        );
+        let holds = |height: Height, digest: Digest| match ledger.block(height) {
+            Some(block) => block.digest == digest,
+            None => (height, digest) == base,
+        };
+        let kept = self
+            .at
+            .take()
+            .filter(|(height, digest, _)| holds(*height, *digest));
+        let (mut height, mut digest, mut world) =
+            kept.unwrap_or_else(|| (base.0, base.1, executor.world_after(base.1).clone()));
+        while let Some(block) = ledger.block(height + 1) {
+            world.replay(block, &executor.execution);
+            (height, digest) = (block.height, block.digest);
+        }
+        &self.at.insert((height, digest, world)).2
     }
 }
 
@@ -251,12 +415,14 @@ impl Ledger {
             .cloned()
     }
 
+    /// The state at the head, which the head's header commits to.
+    pub fn state<'e>(&self, executor: &'e mut Executor) -> &'e State {
+        let digest = self.head().map_or(Digest::ZERO, |block| block.digest);
+        &executor.world_after(digest).state
+    }
+
     /// Answers a call that only reads from the state at the head.
     pub fn query(&self, transaction: &Transaction, executor: &mut Executor) -> Receipt {
-        let digest = self.head().map_or(Digest::ZERO, |block| block.digest);
-        executor
-            .world_after(digest)
-            .state
-            .query(self.height(), &transaction.call)
+        self.state(executor).query(self.height(), &transaction.call)
     }
 }

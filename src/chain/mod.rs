@@ -1,6 +1,12 @@
 //! L2: what is agreed on. Transactions, batches, blocks and each node's ledger of them.
 
+pub mod execution;
 pub mod ledger;
+pub mod policy;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod validation_tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +14,7 @@ use std::sync::Arc;
 use crate::base::crypto::{Digest, Hasher};
 use crate::base::node::NodeId;
 use crate::contract::{Receipt, SignedCall};
+use execution::Endorsement;
 
 /// Position in the ledger, from 1; 0 is before the first block.
 pub type Height = u64;
@@ -55,7 +62,9 @@ pub struct Transaction {
     pub id: TransactionId,
     /// The call with its signatures.
     pub call: SignedCall,
-    /// The digest of identity and call.
+    /// What it was found to do before it was ordered, where that is how calls are executed.
+    pub endorsement: Option<Endorsement>,
+    /// The digest of identity, call and endorsement.
     pub digest: Digest,
 }
 
@@ -66,12 +75,47 @@ impl Transaction {
             .number(id.bits())
             .digest(&call.digest())
             .finish();
-        Arc::new(Self { id, call, digest })
+        Arc::new(Self {
+            id,
+            call,
+            endorsement: None,
+            digest,
+        })
+    }
+
+    /// A call of a client with what others found it to do.
+    pub fn endorsed(id: TransactionId, call: SignedCall, endorsement: Endorsement) -> Arc<Self> {
+        let digest = Hasher::new("endorsed transaction")
+            .number(id.bits())
+            .digest(&call.digest())
+            .digest(&endorsement.digest())
+            .finish();
+        Arc::new(Self {
+            id,
+            call,
+            endorsement: Some(endorsement),
+            digest,
+        })
     }
 
     /// Bytes on the wire.
     pub fn size(&self) -> u32 {
-        16 + self.call.size()
+        let endorsement = self.endorsement.as_ref().map_or(0, Endorsement::size);
+        16 + self.call.size() + endorsement
+    }
+
+    /// Signatures that every node verifies before the transaction takes effect: the client's, or,
+    /// where endorsers have verified those, the endorsers'.
+    pub fn signatures(&self) -> u32 {
+        match &self.endorsement {
+            None => self.call.signatures(),
+            Some(endorsement) => endorsement.signed.len() as u32,
+        }
+    }
+
+    /// Whether a node executes the call when it is ordered; what was endorsed has been executed.
+    pub fn is_executed(&self) -> bool {
+        self.endorsement.is_none()
     }
 }
 
@@ -86,6 +130,7 @@ struct BatchBody {
     digest: Digest,
     size: u32,
     signatures: u32,
+    executions: u32,
 }
 
 impl Batch {
@@ -99,12 +144,14 @@ impl Batch {
             .iter()
             .map(|transaction| transaction.size())
             .sum();
-        let signatures = transactions.iter().map(|t| t.call.signatures()).sum();
+        let signatures = transactions.iter().map(|t| t.signatures()).sum();
+        let executions = transactions.iter().filter(|t| t.is_executed()).count() as u32;
         Self(Arc::new(BatchBody {
             transactions,
             digest: hasher.finish(),
             size,
             signatures,
+            executions,
         }))
     }
 
@@ -138,9 +185,14 @@ impl Batch {
         self.0.size
     }
 
-    /// Signatures of clients that whoever executes the batch must verify.
+    /// Signatures that whoever executes the batch must verify.
     pub fn signatures(&self) -> u32 {
         self.0.signatures
+    }
+
+    /// Calls that whoever executes the batch must execute; endorsed ones are only validated.
+    pub fn executions(&self) -> u32 {
+        self.0.executions
     }
 }
 

@@ -30,10 +30,17 @@ pub fn timed(run: &dyn Fn() -> Outcome) -> (Outcome, SpeedRow) {
 
 /// The most memory this process has held so far, where the system tells.
 pub fn peak_mib() -> Option<f64> {
+    memory_mib("VmHWM:")
+}
+
+/// The memory this process holds now, where the system tells.
+pub fn resident_mib() -> Option<f64> {
+    memory_mib("VmRSS:")
+}
+
+fn memory_mib(name: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib / 1024.0)
 }

@@ -3,7 +3,7 @@
 
 use super::say::say;
 use super::{Failure, ListKind};
-use crate::catalog::PROTOCOLS;
+use crate::catalog::{PROTOCOLS, TARGETS};
 use crate::experiment::table::all_columns;
 use crate::figure::FIGURES;
 use crate::scenario::LAWS;
@@ -33,6 +33,9 @@ fn all() -> Vec<Named> {
     }
     for figure in FIGURES {
         add(ListKind::Figures, figure.name, figure.about);
+    }
+    for target in TARGETS {
+        add(ListKind::Targets, target.name, target.about);
     }
     let mut section = String::new();
     for line in KEYS.lines() {
@@ -115,6 +118,11 @@ pub fn explain(name: &str) -> Result<(), Failure> {
             format!("{:?}", named.kind).to_lowercase()
         ));
         say(format_args!("  {}", named.about));
+        for target in TARGETS.iter().filter(|target| target.name == named.name) {
+            for paragraph in target.notes {
+                say(format_args!("  {paragraph}"));
+            }
+        }
         if let Some(entry) = PROTOCOLS.iter().find(|entry| entry.spec.name == named.name) {
             let config = (entry.spec.check)(&serde_json::Value::Null, 4);
             if let Ok(serde_json::Value::Object(keys)) = config {

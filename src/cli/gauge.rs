@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::clock;
 use crate::base::time::Span;
+use crate::bench::contract::{self, Archive};
 use crate::bench::{vote, voting};
 use crate::catalog::{self, Names};
 use crate::scenario::Scenario;
@@ -19,6 +20,18 @@ const WINDOWS: Kernel = Kernel::Windows { threads: 1 };
 
 /// Rates by number of nodes.
 type Rates = BTreeMap<usize, f64>;
+
+/// Submissions that are signed at a time.
+const CHUNK: u64 = 10_000;
+
+/// The contract by itself.
+struct Contract {
+    calls_per_s: f64,
+    submissions_per_s: f64,
+    /// By which the process grew for its records, where the system tells.
+    mib: Option<f64>,
+    search_us: f64,
+}
 
 /// Everything measured.
 struct Gauge {
@@ -58,6 +71,40 @@ impl Gauge {
         once().max(once())
     }
 
+    /// What the contract does by itself.
+    fn contract(&self) -> Contract {
+        let records = if self.fast { 100_000 } else { 1_000_000 };
+        self.tell(&format!("contract, {records} records"));
+        let before = clock::resident_mib();
+        let mut archive = Archive::empty();
+        let mut enter_s = 0.0;
+        for _ in 0..records / CHUNK {
+            let submissions = archive.submissions(CHUNK);
+            enter_s += clock::stopwatch(|| archive.enter(&submissions)).1;
+        }
+        let mib = clock::resident_mib()
+            .zip(before)
+            .map(|(now, then)| now - then);
+        let questions = archive.questions(500);
+        let (found, ask_s) = clock::stopwatch(|| archive.ask(&questions));
+        assert!(found > 0, "some searches find something");
+        drop(archive);
+        self.tell("contract, the default mix");
+        let calls = if self.fast { 20_000 } else { 100_000 };
+        let (genesis, calls) = contract::mixed(calls);
+        let once = || {
+            let mut state = genesis.clone();
+            let (_, wall_s) = clock::stopwatch(|| contract::execute(&mut state, 0, &calls));
+            calls.len() as f64 / wall_s
+        };
+        Contract {
+            calls_per_s: once().max(once()),
+            submissions_per_s: records as f64 / enter_s,
+            mib,
+            search_us: ask_s * 1e6 / questions.len() as f64,
+        }
+    }
+
     fn by_nodes(&self, nodes: &[usize], rate: impl Fn(usize) -> f64) -> Rates {
         nodes.iter().map(|&nodes| (nodes, rate(nodes))).collect()
     }
@@ -95,6 +142,7 @@ pub fn gauge(as_json: bool, fast: bool, quiet: bool) {
     let (one, _) = decide(1000, 1, WINDOWS);
     let pbft_peak_mib = clock::peak_mib();
     assert!(one.summary.blocks > 0, "a decision was made");
+    let contract = gauge.contract();
     let pbft = gauge.by_nodes(&small, |nodes| gauge.pbft(nodes, WINDOWS));
     let pbft_heap = gauge.pbft(1000, Kernel::Heap);
     let kernel = gauge.by_nodes(wide, |nodes| gauge.kernel(nodes, WINDOWS));
@@ -108,6 +156,10 @@ pub fn gauge(as_json: bool, fast: bool, quiet: bool) {
     let slowest = kernel.values().copied().fold(f64::INFINITY, f64::min);
     let fastest = kernel.values().copied().fold(0.0, f64::max);
     let result = json!({
+        "contract_tx_per_s": contract.calls_per_s.round(),
+        "contract_submit_per_s": contract.submissions_per_s.round(),
+        "contract_million_records_mib": contract.mib,
+        "contract_search_us": contract.search_us,
         "heap_deliveries_per_s": by_text(&heap),
         "kernel_deliveries_per_s": by_text(&kernel),
         "pbft_deliveries_per_s": by_text(&pbft),

@@ -8,9 +8,11 @@
 mod clock;
 mod explain;
 mod gauge;
+mod reproduce;
 mod results;
 mod run;
 mod say;
+mod study;
 mod sweep;
 
 use say::note;
@@ -21,7 +23,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::base::time::Span;
 use crate::experiment::sweep::Shard;
-use crate::{experiment, figure};
+use crate::{catalog, experiment, figure};
 
 /// Set when the user interrupts; sweeps look at it before each run.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -86,6 +88,8 @@ enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Run published measurements and print ours, theirs and the error.
+    Reproduce(reproduce::ReproduceArguments),
     /// Print what happens in a run, in order.
     Trace(run::TraceArguments),
     /// Measure the kernel and the protocols, also as ratios to a heap-based kernel.
@@ -97,12 +101,23 @@ enum Command {
         #[arg(long)]
         fast: bool,
     },
+    /// Study a single part, without consensus around it.
+    Study {
+        /// Which part.
+        part: study::Part,
+        /// Where to write CSV files, manifest and figures.
+        #[arg(short, long)]
+        out: Option<PathBuf>,
+        /// Less of everything.
+        #[arg(long)]
+        fast: bool,
+    },
     /// List what can be named.
     List {
         /// Of which kind; all of them if not given.
         kind: Option<ListKind>,
     },
-    /// Explain one protocol, figure, fault, behaviour, latency, key or column.
+    /// Explain one protocol, figure, fault, behaviour, latency, target, key or column.
     Explain {
         /// Its name.
         name: String,
@@ -117,6 +132,7 @@ enum ListKind {
     Faults,
     Behaviours,
     Latencies,
+    Targets,
     Keys,
     Columns,
 }
@@ -224,17 +240,25 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Merge { shards, out } => sweep::merge(&shards, &out),
         Command::Plot { dir, figure } => {
             let names = (!figure.is_empty()).then_some(&figure[..]);
-            let written = crate::figure::redraw(&dir, names)?;
+            if study::is_study(&dir) {
+                return study::redraw(&dir, names);
+            }
+            let written = match crate::figure::redraw_reproduction(&dir, catalog::TARGETS, names)? {
+                Some(written) => written,
+                None => crate::figure::redraw(&dir, names)?,
+            };
             results::print_written(&dir, &written);
             Ok(())
         }
         Command::Check { paths, jobs } => run::check(&paths, threads(jobs)?, quiet),
         Command::Validate { paths } => run::validate(&paths),
+        Command::Reproduce(arguments) => reproduce::reproduce(&arguments, quiet),
         Command::Trace(arguments) => run::trace(&arguments),
         Command::Bench { json, fast } => {
             gauge::gauge(json, fast, quiet);
             Ok(())
         }
+        Command::Study { part, out, fast } => study::study(part, out.as_deref(), fast, quiet),
         Command::List { kind } => {
             explain::list(kind);
             Ok(())

@@ -4,6 +4,7 @@ use super::say::say;
 use std::path::{Path, PathBuf};
 
 use crate::experiment::table::RunRecord;
+use crate::observe::metrics::KindSummary;
 use crate::scenario::Scenario;
 use crate::scenario::run::Outcome;
 
@@ -38,6 +39,7 @@ pub fn print_summary(name: &str, scenario: &Scenario, outcome: &Outcome) {
             .map_or("–".into(), |value| format!("{value:.1}")),
         summary.leader_changes
     ));
+    print_kinds(&summary.kinds);
     let bound = match outcome.verdict.liveness {
         crate::observe::checks::Word::Inconclusive => format!(
             " (the run ends before {:.1} s after the last fault)",
@@ -59,6 +61,28 @@ pub fn print_summary(name: &str, scenario: &Scenario, outcome: &Outcome) {
         say(format_args!("    and {} more", outcome.verdict.total - 5));
     }
     say(format_args!("  fingerprint  {}", outcome.fingerprint));
+}
+
+/// Prints a line a kind of call, if there are several.
+fn print_kinds(kinds: &[KindSummary]) {
+    if kinds.len() < 2 {
+        return;
+    }
+    for (index, kind) in kinds.iter().enumerate() {
+        let title = if index == 0 { "by kind" } else { "" };
+        let latency = match (kind.latency_p50_ms, kind.latency_p99_ms) {
+            (Some(p50), Some(p99)) => format!("p50 {p50:.3} ms, p99 {p99:.3} ms"),
+            _ => "no answer".to_owned(),
+        };
+        let mut refusals = String::new();
+        for (code, count) in &kind.refusals {
+            refusals.push_str(&format!("; {count} × {code}"));
+        }
+        say(format_args!(
+            "  {title:<12} {:<10} {:>8.1}/s  {latency}{refusals}",
+            kind.kind, kind.goodput_tps
+        ));
+    }
 }
 
 /// Prints a line a point: medians over seeds.

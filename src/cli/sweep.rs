@@ -84,7 +84,7 @@ fn discard(keep: &Path) -> Result<(), Failure> {
 }
 
 /// A bar on a terminal, nothing elsewhere.
-fn progress(runs: u64, quiet: bool) -> ProgressBar {
+pub fn progress(runs: u64, quiet: bool) -> ProgressBar {
     let target = if quiet {
         ProgressDrawTarget::hidden()
     } else {

@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use super::access::{GrantId, GrantTerms, Purpose};
-use super::identity::{Identity, Party, PatientId, Standing};
+pub use super::act::Act;
+use super::identity::{Party, PatientId};
 use super::message::{Draft, Message, RecordId, Role};
-use super::search::Query;
 use crate::base::crypto::{
     DIGEST_BYTES, Digest, Hasher, KeyPair, PublicKey, SIGNATURE_BYTES, Signature,
 };
@@ -32,31 +31,6 @@ pub enum Call {
     Order(Arc<Order>),
 }
 
-/// What one party alone may ask for.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// An authority enrols an identity, which signs as well.
-    Enrol(Box<Identity>),
-    /// An authority (or a doctor's hospital, or the patient concerned) changes a standing.
-    SetStanding(Party, Standing),
-    /// A patient rejects a proposal.
-    Reject(RecordId),
-    /// A doctor takes a proposal back.
-    Withdraw(RecordId),
-    /// A patient takes a record out of the search index.
-    Hide(RecordId),
-    /// A patient puts a hidden record back.
-    Unhide(RecordId),
-    /// A patient grants access.
-    Grant(GrantTerms),
-    /// The giver or the receiver ends a grant.
-    Revoke(GrantId),
-    /// The receiver of a grant reads a record; the reading is kept on the chain.
-    Access(GrantId, RecordId, Purpose),
-    /// Anybody registered searches for cases.
-    Search(Query),
-}
-
 /// What one party signs.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -78,13 +52,14 @@ pub struct Order {
     terms: Terms,
     message: Digest,
     for_subject: Option<Digest>,
+    for_witness: Option<Digest>,
     bytes: u32,
 }
 
 impl Order {
     /// Lays out the canonical bytes of the terms.
     pub fn new(terms: Terms) -> Arc<Self> {
-        let message = Message::new(terms.chain, terms.act.kind());
+        let message = Message::new(terms.chain, terms.act.manner().kind);
         let message = terms.by.write(message);
         let message = terms.act.write(message);
         let message = message.number(terms.nonce).number(terms.valid_until);
@@ -94,11 +69,13 @@ impl Order {
             Party::Doctor(_) => Role::Doctor,
             Party::Patient(_) => Role::Patient,
         };
-        let enrols = matches!(terms.act, Act::Enrol(_));
+        let proven = terms.act.subject().is_some();
+        let witnessed = terms.act.manner().witnessed;
         Arc::new(Self {
             message: message.for_role(role),
-            for_subject: enrols.then(|| message.for_role(Role::Subject)),
-            bytes: message.len(),
+            for_subject: proven.then(|| message.for_role(Role::Subject)),
+            for_witness: witnessed.then(|| message.for_role(Role::Witness)),
+            bytes: message.len() + terms.act.carried(),
             terms,
         })
     }
@@ -112,42 +89,15 @@ impl Order {
     pub fn message(&self) -> Digest {
         self.message
     }
-}
 
-impl Act {
-    /// The kind of call, which is also the action in the signed bytes.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Enrol(_) => "enrol",
-            Self::SetStanding(..) => "set-standing",
-            Self::Reject(_) => "reject",
-            Self::Withdraw(_) => "withdraw",
-            Self::Hide(_) => "hide",
-            Self::Unhide(_) => "unhide",
-            Self::Grant(terms) if terms.to_hospital() => "share",
-            Self::Grant(_) => "grant",
-            Self::Revoke(_) => "revoke",
-            Self::Access(..) => "access",
-            Self::Search(_) => "search",
-        }
+    /// Bytes on the wire, without signatures.
+    pub(super) fn size(&self) -> u32 {
+        self.bytes
     }
 
-    /// Adds the act to a message.
-    fn write(&self, message: Message) -> Message {
-        match self {
-            Self::Enrol(identity) => identity.write(message),
-            Self::SetStanding(party, standing) => party.write(message).number(*standing as u64),
-            Self::Reject(rid) | Self::Withdraw(rid) | Self::Hide(rid) | Self::Unhide(rid) => {
-                message.digest(&rid.0)
-            }
-            Self::Grant(terms) => terms.write(message),
-            Self::Revoke(gid) => message.digest(&gid.0),
-            Self::Access(gid, rid, purpose) => message
-                .digest(&gid.0)
-                .digest(&rid.0)
-                .number(*purpose as u64),
-            Self::Search(query) => query.write(message),
-        }
+    /// What those sign who support the order besides the asking party, if it takes any.
+    pub fn for_witness(&self) -> Option<Digest> {
+        self.for_witness
     }
 }
 
@@ -194,6 +144,7 @@ pub struct SignedCall {
     call: Call,
     first: Option<Proof>,
     second: Option<Proof>,
+    further: Vec<(Party, Proof)>,
     digest: Digest,
 }
 
@@ -204,6 +155,17 @@ impl SignedCall {
     /// A call with given signatures: of a submission the doctor's and the patient's, of an
     /// enrolment the authority's and the subject's, of all others the caller's.
     pub fn new(call: Call, first: Option<Proof>, second: Option<Proof>) -> Self {
+        Self::with_further(call, first, second, Vec::new())
+    }
+
+    /// A call with given signatures, of which the further ones are by parties that support it,
+    /// each by name.
+    pub fn with_further(
+        call: Call,
+        first: Option<Proof>,
+        second: Option<Proof>,
+        further: Vec<(Party, Proof)>,
+    ) -> Self {
         let mut hasher = Hasher::new("call").part(call.kind().as_bytes());
         for message in call.messages().into_iter().flatten() {
             hasher = hasher.digest(&message);
@@ -215,12 +177,29 @@ impl SignedCall {
             let bytes = proof.as_ref().map_or(&[][..], |p| &p.signature.0[..]);
             hasher = hasher.part(bytes);
         }
+        for (party, proof) in &further {
+            let (kind, id) = party.parts();
+            hasher = hasher.number(kind).digest(id).part(&proof.signature.0);
+        }
         Self {
             digest: hasher.finish(),
             call,
             first,
             second,
+            further,
         }
+    }
+
+    /// The same call with the signature of one more party that supports it. A call that takes
+    /// no such signatures stays as it was.
+    #[must_use]
+    pub fn witnessed(self, by: Party, keys: &KeyPair) -> Self {
+        let Some(message) = self.call.for_witness() else {
+            return self;
+        };
+        let mut further = self.further;
+        further.push((by, Proof::sign(keys, message)));
+        Self::with_further(self.call, self.first, self.second, further)
     }
 
     /// A call signed by those who have to, in the order of [`SignedCall::new`]. Keys that are not
@@ -250,6 +229,28 @@ impl SignedCall {
         Self::signed(Call::Order(Order::new(terms)), keys, None)
     }
 
+    /// A call that a custodian signs for its patient; of a submission the doctor signs as well. A
+    /// call that no patient signs stays without the custodian.
+    pub fn entrusted(
+        call: Call,
+        doctor: Option<&KeyPair>,
+        custodian: PatientId,
+        keys: &KeyPair,
+    ) -> Self {
+        let [one, two] = call.messages();
+        let (first, for_patient) = match &call {
+            Call::Submit(_) => (one.zip(doctor), two),
+            Call::Propose(_) => (one.zip(doctor), None),
+            Call::Confirm { .. } | Call::Order(_) => (None, one),
+        };
+        let first = first.map(|(message, keys)| Proof::sign(keys, message));
+        let further = for_patient.map(|message| {
+            let custodian = Party::Patient(custodian);
+            (custodian, Proof::sign(keys, message))
+        });
+        Self::with_further(call, first, None, further.into_iter().collect())
+    }
+
     /// What is called.
     pub fn call(&self) -> &Call {
         &self.call
@@ -265,6 +266,11 @@ impl SignedCall {
         self.second.as_ref()
     }
 
+    /// The signatures of the parties that support the call, each with the party's name.
+    pub fn further(&self) -> &[(Party, Proof)] {
+        &self.further
+    }
+
     /// The digest of everything in the call, signatures included.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -275,39 +281,69 @@ impl SignedCall {
         let content = match &self.call {
             Call::Submit(draft) | Call::Propose(draft) => draft.size(),
             Call::Confirm { .. } => 3 * DIGEST_BYTES,
-            Call::Order(order) => order.bytes,
+            Call::Order(order) => order.size(),
         };
-        ENVELOPE_BYTES + content + SIGNATURE_BYTES * self.signatures()
+        let names = (8 + DIGEST_BYTES) * self.further.len() as u32;
+        ENVELOPE_BYTES + content + names + SIGNATURE_BYTES * self.signatures()
     }
 
-    /// Signatures that whoever executes the call must verify.
+    /// Signatures that the call carries, all of which whoever executes it must verify.
     pub fn signatures(&self) -> u32 {
-        let [first, second] = self.call.messages();
-        u32::from(first.is_some()) + u32::from(second.is_some())
+        let positional = u32::from(self.first.is_some()) + u32::from(self.second.is_some());
+        positional + self.further.len() as u32
     }
 
     /// Whether the call only reads.
     pub fn reads_only(&self) -> bool {
         match &self.call {
             Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => false,
-            Call::Order(order) => matches!(order.terms.act, Act::Search(_)),
+            Call::Order(order) => matches!(order.terms.act, Act::Search(_) | Act::Suggest(_)),
         }
     }
 
-    /// The kind of call, as written in a scenario's `mix`. A grant to a hospital is a `share`.
+    /// Whether the call asks a patient for contact.
+    pub fn asks_contact(&self) -> bool {
+        match &self.call {
+            Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => false,
+            Call::Order(order) => matches!(order.terms.act, Act::AskContact { .. }),
+        }
+    }
+
+    /// The kind of call, in a word. A submission that replaces a record amends it.
     pub fn kind(&self) -> &'static str {
-        self.call.kind()
+        match &self.call {
+            Call::Submit(draft) if draft.content().supersedes.is_some() => "amend",
+            Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } | Call::Order(_) => {
+                self.call.kind()
+            }
+        }
     }
 }
 
 impl Call {
-    /// The kind of call.
-    fn kind(&self) -> &'static str {
+    /// The kind of call, which is also the action in its bytes.
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Submit(_) => "submit",
             Self::Propose(_) => "propose",
             Self::Confirm { .. } => "confirm",
-            Self::Order(order) => order.terms.act.kind(),
+            Self::Order(order) => order.terms.act.manner().kind,
+        }
+    }
+
+    /// The records that the call enters or names, by which others may change too.
+    pub fn records(&self) -> Vec<RecordId> {
+        match self {
+            Self::Submit(draft) | Self::Propose(draft) => {
+                let content = draft.content();
+                content
+                    .supersedes
+                    .into_iter()
+                    .chain([content.rid])
+                    .collect()
+            }
+            Self::Confirm { rid, .. } => vec![*rid],
+            Self::Order(order) => order.terms.act.record().into_iter().collect(),
         }
     }
 
@@ -321,8 +357,16 @@ impl Call {
         }
     }
 
-    /// The message of an enrolment that its subject signs.
+    /// What the holder of a new key signs.
     pub(super) fn for_subject(&self) -> Option<Digest> {
         self.messages()[1]
+    }
+
+    /// The message that parties sign who support the call, if it takes any.
+    pub(super) fn for_witness(&self) -> Option<Digest> {
+        match self {
+            Self::Submit(_) | Self::Propose(_) | Self::Confirm { .. } => None,
+            Self::Order(order) => order.for_witness,
+        }
     }
 }

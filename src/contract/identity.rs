@@ -3,11 +3,10 @@
 //!
 //! Those present when the chain begins are part of the genesis that all hospitals agreed on; who
 //! comes later is enrolled by the authority for such identities and proves to hold the key. A
-//! patient's identity binds no name: only the authority could tell whose it is. Inside the state
-//! an identity is its place in the directory, which no answer and no digest ever shows.
+//! patient's identity binds no name: only the authority could tell whose it is.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::certificate::Validity;
+pub(super) use super::directory::{Directory, Place};
 use super::error::Code;
 use super::message::Message;
 use crate::base::crypto::{Digest, Hasher, PublicKey};
@@ -62,6 +61,30 @@ impl PatientId {
     }
 }
 
+impl AsRef<Digest> for AuthorityId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
+impl AsRef<Digest> for HospitalId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
+impl AsRef<Digest> for DoctorId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
+impl AsRef<Digest> for PatientId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// Any party that can sign.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Party {
@@ -76,14 +99,19 @@ pub enum Party {
 }
 
 impl Party {
-    /// Adds the party to a message.
-    pub(super) fn write(&self, message: Message) -> Message {
-        let (kind, id) = match self {
+    /// The number of its kind, and its name.
+    pub(super) fn parts(&self) -> (u64, &Digest) {
+        match self {
             Self::Authority(id) => (0, &id.0),
             Self::Hospital(id) => (1, &id.0),
             Self::Doctor(id) => (2, &id.0),
             Self::Patient(id) => (3, &id.0),
-        };
+        }
+    }
+
+    /// Adds the party to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        let (kind, id) = self.parts();
         message.number(kind).digest(id)
     }
 }
@@ -101,7 +129,7 @@ pub enum Standing {
 
 impl Standing {
     /// Refuses with one of two codes if the identity may not act.
-    fn require(self, suspended: Code, ended: Code) -> Result<(), Code> {
+    pub(super) fn require(self, suspended: Code, ended: Code) -> Result<(), Code> {
         match self {
             Self::Active => Ok(()),
             Self::Suspended => Err(suspended),
@@ -128,6 +156,8 @@ pub struct Authority {
     pub key: PublicKey,
     /// Whom it may vouch for.
     pub vouches: Vouches,
+    /// When its word counts.
+    pub valid: Validity,
 }
 
 /// A hospital.
@@ -139,8 +169,6 @@ pub struct Hospital {
     pub name: String,
     /// The region, which search results show instead of the hospital.
     pub region: u8,
-    /// Whether it may act.
-    pub standing: Standing,
 }
 
 /// A doctor.
@@ -158,8 +186,6 @@ pub struct Doctor {
     pub specialty: u8,
     /// The commitment to the doctor's own pseudonym as a patient.
     pub own: Digest,
-    /// Whether the doctor may act.
-    pub standing: Standing,
 }
 
 /// A patient.
@@ -167,8 +193,6 @@ pub struct Doctor {
 pub struct Patient {
     /// The key, which also makes the pseudonym.
     pub key: PublicKey,
-    /// Whether the patient may act.
-    pub standing: Standing,
 }
 
 /// An identity to be enrolled.
@@ -192,6 +216,15 @@ impl Identity {
             Self::Hospital(hospital) => &hospital.key,
             Self::Doctor(doctor) => &doctor.key,
             Self::Patient(_, patient) => &patient.key,
+        }
+    }
+
+    /// The party that it makes.
+    pub(super) fn party(&self) -> Party {
+        match self {
+            Self::Hospital(hospital) => Party::Hospital(HospitalId::of(&hospital.key)),
+            Self::Doctor(doctor) => Party::Doctor(DoctorId::of(&doctor.key)),
+            Self::Patient(pid, _) => Party::Patient(*pid),
         }
     }
 
@@ -220,251 +253,66 @@ impl Identity {
         Ok(())
     }
 
-    /// Adds the identity to a message.
-    pub(super) fn write(&self, message: Message) -> Message {
-        let message = message.part(&self.key().0);
+    /// Adds the identity to a message. Those of different kinds are told apart by who vouches for
+    /// them.
+    fn write(&self, message: Message) -> Message {
+        let message = message.number(self.vouched_by() as u64);
         match self {
-            Self::Hospital(hospital) => message
-                .part(hospital.name.as_bytes())
-                .number(u64::from(hospital.region)),
-            Self::Doctor(doctor) => message
-                .part(doctor.real_name.as_bytes())
-                .part(doctor.licence.as_bytes())
-                .digest(&doctor.hid.0)
-                .number(u64::from(doctor.specialty))
-                .digest(&doctor.own),
-            Self::Patient(pid, _) => message.digest(&pid.0),
+            Self::Hospital(hospital) => hospital.write(message),
+            Self::Doctor(doctor) => doctor.write(message),
+            Self::Patient(pid, patient) => patient.write(pid, message),
         }
     }
 }
 
-/// A registered party: what it is and its place in the directory.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Place {
-    /// Of a certification authority.
-    Authority(u32),
-    /// Of a hospital.
-    Hospital(u32),
-    /// Of a doctor.
-    Doctor(u32),
-    /// Of a patient.
-    Patient(u32),
+impl Authority {
+    /// Adds the authority to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        let message = message.part(&self.key.0).number(self.vouches as u64);
+        self.valid.write(message)
+    }
 }
 
-/// All identities. The maps lead from names to places in the lists.
-#[derive(Clone, Debug, Default)]
-pub struct Directory {
-    authorities: Vec<Authority>,
-    hospitals: Vec<Hospital>,
-    doctors: Vec<Doctor>,
-    patients: Vec<Patient>,
-    by_ca: BTreeMap<AuthorityId, u32>,
-    by_hid: BTreeMap<HospitalId, u32>,
-    by_did: BTreeMap<DoctorId, u32>,
-    by_pid: BTreeMap<PatientId, u32>,
-    licences: BTreeSet<String>,
+impl Hospital {
+    /// Adds the hospital to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        let message = message.part(&self.key.0).part(self.name.as_bytes());
+        message.number(u64::from(self.region))
+    }
 }
 
-impl Directory {
-    /// Registers an authority and tells its entry; only the genesis does this.
-    pub(super) fn found(&mut self, authority: Authority) -> Digest {
-        let id = AuthorityId::of(&authority.key);
-        let entry = Hasher::new("authority entry")
-            .digest(&id.0)
-            .number(authority.vouches as u64)
-            .finish();
-        self.by_ca.insert(id, self.authorities.len() as u32);
-        self.authorities.push(authority);
-        entry
+impl Doctor {
+    /// Adds the doctor to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        message
+            .part(&self.key.0)
+            .part(self.real_name.as_bytes())
+            .part(self.licence.as_bytes())
+            .digest(&self.hid.0)
+            .number(u64::from(self.specialty))
+            .digest(&self.own)
     }
+}
 
-    /// Refuses a doctor of a hospital that cannot employ one.
-    pub(super) fn check_employer(&self, identity: &Identity) -> Result<(), Code> {
-        match identity {
-            Identity::Doctor(doctor) => self.check_hospital(self.hospital(&doctor.hid)?),
-            Identity::Hospital(_) | Identity::Patient(..) => Ok(()),
-        }
+impl Patient {
+    /// Adds the patient under a pseudonym to a message.
+    pub(super) fn write(&self, pid: &PatientId, message: Message) -> Message {
+        message.part(&self.key.0).digest(&pid.0)
     }
+}
 
-    /// Whether an identity may be added: its name is its own, and name and licence are free.
-    pub(super) fn check_free(&self, identity: &Identity) -> Result<(), Code> {
-        let taken = match identity {
-            Identity::Hospital(hospital) => {
-                self.by_hid.contains_key(&HospitalId::of(&hospital.key))
-            }
-            Identity::Doctor(doctor) => {
-                if self.licences.contains(&doctor.licence) {
-                    return Err(Code::LicenceTaken);
-                }
-                self.by_did.contains_key(&DoctorId::of(&doctor.key))
-            }
-            Identity::Patient(pid, patient) => {
-                if *pid != PatientId::of(&patient.key) {
-                    return Err(Code::PidKeyMismatch);
-                }
-                self.by_pid.contains_key(pid)
-            }
-        };
-        if taken {
-            return Err(Code::IdTaken);
-        }
-        Ok(())
-    }
+/// What an authority enrols: an identity, and how long its word for it counts.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    /// Who is enrolled.
+    pub identity: Identity,
+    /// When the certificate counts.
+    pub valid: Validity,
+}
 
-    /// Adds an identity that was found free, as an active one, and tells its entry.
-    pub(super) fn add(&mut self, identity: Identity) -> Digest {
-        let place = match identity {
-            Identity::Hospital(mut hospital) => {
-                hospital.standing = Standing::Active;
-                let at = self.hospitals.len() as u32;
-                self.by_hid.insert(HospitalId::of(&hospital.key), at);
-                self.hospitals.push(hospital);
-                Place::Hospital(at)
-            }
-            Identity::Doctor(mut doctor) => {
-                doctor.standing = Standing::Active;
-                let at = self.doctors.len() as u32;
-                self.by_did.insert(DoctorId::of(&doctor.key), at);
-                self.licences.insert(doctor.licence.clone());
-                self.doctors.push(doctor);
-                Place::Doctor(at)
-            }
-            Identity::Patient(pid, mut patient) => {
-                patient.standing = Standing::Active;
-                let at = self.patients.len() as u32;
-                self.by_pid.insert(pid, at);
-                self.patients.push(patient);
-                Place::Patient(at)
-            }
-        };
-        self.entry(place)
-    }
-
-    /// The digest under which an identity with its present standing is part of the state.
-    pub(super) fn entry(&self, place: Place) -> Digest {
-        let (identity, standing) = match place {
-            Place::Authority(_) => unreachable!("authorities have no standing to change"),
-            Place::Hospital(at) => {
-                let hospital = &self.hospitals[at as usize];
-                (Identity::Hospital(hospital.clone()), hospital.standing)
-            }
-            Place::Doctor(at) => {
-                let doctor = &self.doctors[at as usize];
-                (Identity::Doctor(doctor.clone()), doctor.standing)
-            }
-            Place::Patient(at) => {
-                let patient = &self.patients[at as usize];
-                let pid = PatientId::of(&patient.key);
-                (Identity::Patient(pid, patient.clone()), patient.standing)
-            }
-        };
-        let action = match identity.vouched_by() {
-            Vouches::Hospitals => "hospital entry",
-            Vouches::Doctors => "doctor entry",
-            Vouches::Patients => "patient entry",
-        };
-        identity
-            .write(Message::new(0, action))
-            .number(standing as u64)
-            .digest_for("entry")
-    }
-
-    /// Where a party stands in the directory; refuses unknown ones.
-    pub(super) fn place(&self, party: &Party) -> Result<Place, Code> {
-        Ok(match party {
-            Party::Authority(id) => Place::Authority(*self.by_ca.get(id).ok_or(Code::UnknownCa)?),
-            Party::Hospital(id) => Place::Hospital(self.hospital(id)?),
-            Party::Doctor(id) => Place::Doctor(self.doctor(id)?),
-            Party::Patient(id) => Place::Patient(self.patient(id)?),
-        })
-    }
-
-    /// The place of a hospital.
-    pub(super) fn hospital(&self, id: &HospitalId) -> Result<u32, Code> {
-        self.by_hid.get(id).copied().ok_or(Code::UnknownHospital)
-    }
-
-    /// The place of a doctor.
-    pub(super) fn doctor(&self, id: &DoctorId) -> Result<u32, Code> {
-        self.by_did.get(id).copied().ok_or(Code::UnknownDoctor)
-    }
-
-    /// The place of a patient.
-    pub(super) fn patient(&self, id: &PatientId) -> Result<u32, Code> {
-        self.by_pid.get(id).copied().ok_or(Code::UnknownPatient)
-    }
-
-    /// The authority at a place.
-    pub(super) fn authority_at(&self, at: u32) -> &Authority {
-        &self.authorities[at as usize]
-    }
-
-    /// The hospital at a place.
-    pub(super) fn hospital_at(&self, at: u32) -> &Hospital {
-        &self.hospitals[at as usize]
-    }
-
-    /// The doctor at a place.
-    pub(super) fn doctor_at(&self, at: u32) -> &Doctor {
-        &self.doctors[at as usize]
-    }
-
-    /// The patient at a place.
-    pub(super) fn patient_at(&self, at: u32) -> &Patient {
-        &self.patients[at as usize]
-    }
-
-    /// The key of a registered party.
-    pub(super) fn key(&self, place: Place) -> &PublicKey {
-        match place {
-            Place::Authority(at) => &self.authority_at(at).key,
-            Place::Hospital(at) => &self.hospital_at(at).key,
-            Place::Doctor(at) => &self.doctor_at(at).key,
-            Place::Patient(at) => &self.patient_at(at).key,
-        }
-    }
-
-    /// Refuses a doctor who may not act.
-    pub(super) fn check_doctor(&self, at: u32) -> Result<(), Code> {
-        let standing = self.doctor_at(at).standing;
-        standing.require(Code::DoctorSuspended, Code::DoctorRevoked)
-    }
-
-    /// Refuses a patient who may not act.
-    pub(super) fn check_patient(&self, at: u32) -> Result<(), Code> {
-        let standing = self.patient_at(at).standing;
-        standing.require(Code::PatientFrozen, Code::PatientClosed)
-    }
-
-    /// Refuses a hospital that may not act.
-    pub(super) fn check_hospital(&self, at: u32) -> Result<(), Code> {
-        let standing = self.hospital_at(at).standing;
-        standing.require(Code::HospitalSuspended, Code::HospitalClosed)
-    }
-
-    /// The standing of a registered party.
-    pub(super) fn standing(&self, place: Place) -> Standing {
-        match place {
-            Place::Authority(_) => Standing::Active,
-            Place::Hospital(at) => self.hospital_at(at).standing,
-            Place::Doctor(at) => self.doctor_at(at).standing,
-            Place::Patient(at) => self.patient_at(at).standing,
-        }
-    }
-
-    /// Changes the standing of a registered hospital, doctor or patient.
-    pub(super) fn set_standing(&mut self, place: Place, standing: Standing) {
-        match place {
-            Place::Authority(_) => unreachable!("authorities have no standing to change"),
-            Place::Hospital(at) => self.hospitals[at as usize].standing = standing,
-            Place::Doctor(at) => self.doctors[at as usize].standing = standing,
-            Place::Patient(at) => self.patients[at as usize].standing = standing,
-        }
-    }
-
-    /// Bytes the directory takes in a snapshot, about.
-    pub(super) fn bytes(&self) -> u64 {
-        64 * (self.authorities.len() + self.hospitals.len() + self.patients.len()) as u64
-            + 192 * self.doctors.len() as u64
+impl Enrolment {
+    /// Adds the enrolment to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        self.valid.write(self.identity.write(message))
     }
 }

@@ -23,6 +23,8 @@ pub enum Role {
     Patient,
     /// Whoever is being registered, proving to hold the key.
     Subject,
+    /// Whoever supports what another party asks for.
+    Witness,
 }
 
 impl Role {
@@ -34,6 +36,7 @@ impl Role {
             Self::Doctor => "doctor",
             Self::Patient => "patient",
             Self::Subject => "subject",
+            Self::Witness => "witness",
         }
     }
 }
@@ -48,6 +51,16 @@ impl Message {
         let mut bytes = Vec::with_capacity(512);
         bytes.extend_from_slice(b"MREC1");
         Self(bytes).number(u64::from(chain)).part(action.as_bytes())
+    }
+
+    /// No bytes yet, of no action.
+    pub(super) fn empty() -> Self {
+        Self(Vec::with_capacity(512))
+    }
+
+    /// The bytes.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     /// Adds bytes.
@@ -81,6 +94,12 @@ impl Message {
         Hasher::new(purpose).part(&self.0).finish()
     }
 
+    /// The bytes themselves.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Bytes so far.
     pub(super) fn len(&self) -> u32 {
         self.0.len() as u32
@@ -90,6 +109,12 @@ impl Message {
 /// The name of a record, chosen by those who make it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RecordId(pub Digest);
+
+impl AsRef<Digest> for RecordId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
 
 /// What sort of document a record is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -217,6 +242,7 @@ mod tests {
             Role::Doctor,
             Role::Patient,
             Role::Subject,
+            Role::Witness,
         ];
         let digests: std::collections::BTreeSet<Digest> =
             roles.iter().map(|&role| message.for_role(role)).collect();

@@ -2,239 +2,408 @@
 
 use std::sync::Arc;
 
-use super::call::{Act, Order, SignedCall, Terms};
+use super::Receipt;
+use super::access::asked;
+use super::affair::Affair;
+use super::call::{Act, Order, Proof, SignedCall, Terms};
 use super::error::Code;
-use super::identity::{Identity, Party, Place, Standing, Vouches};
+use super::identity::{Party, Place, Standing};
 use super::message::CHAIN;
-use super::{Receipt, State};
+use super::speaker::Signer;
+use super::view::View;
+use super::write::Change;
+use crate::base::crypto::Digest;
 
-impl State {
-    /// Executes an order: the checks all orders share, then its own.
-    pub(super) fn order(&mut self, height: u64, order: &Arc<Order>, call: &SignedCall) -> Receipt {
-        if matches!(order.terms().act, Act::Search(_)) {
-            return self.read(height, call);
-        }
-        let done = self.admit(height, order, call).and_then(|by| {
-            self.carry_out(height, order, by)?;
-            self.spend(by, order.terms().nonce);
-            Ok(())
-        });
-        done.map_or_else(Receipt::Refused, |()| Receipt::Accepted)
-    }
+/// The last number that a party may use: the last one that every language of clients can write.
+pub const NONCE_MAX: u64 = (1 << 53) - 1;
 
-    /// Answers a search. Nobody is harmed by a repeated one, so its number is not looked at.
-    pub(super) fn read(&self, height: u64, call: &SignedCall) -> Receipt {
-        let super::Call::Order(order) = call.call() else {
-            return Receipt::Refused(Code::WrongRole);
-        };
-        let Act::Search(query) = &order.terms().act else {
-            return Receipt::Refused(Code::WrongRole);
-        };
-        let found = self
-            .admit(height, order, call)
-            .and_then(|_| self.search(query, &call.digest()));
-        found.map_or_else(Receipt::Refused, |answer| Receipt::Found(Arc::new(answer)))
-    }
-
-    /// The groups of checks that come first for every order: form, time, identity, signatures and
-    /// replay. Tells where the caller stands in the directory.
-    fn admit(&self, height: u64, order: &Order, call: &SignedCall) -> Result<Place, Code> {
+impl View<'_> {
+    /// Plans an order: the checks all orders share, then its own. Nobody is harmed by a repeated
+    /// search, so the number of one is not looked at.
+    pub(super) fn order(&mut self, order: &Arc<Order>, call: &SignedCall) -> Result<Receipt, Code> {
         let terms = order.terms();
-        check_form(terms)?;
-        self.check_time(height, terms)?;
-        let by = self.directory.place(&terms.by)?;
-        self.check_active(terms, by)?;
-        if let Act::Access(gid, ..) = &terms.act {
-            self.check_giver(gid)?;
-        }
-        self.check_subject(&terms.act)?;
-        self.check_role(&terms.act, by)?;
-        if let Act::Enrol(identity) = &terms.act {
-            self.directory.check_free(identity)?;
-        }
-        self.check_signatures(order, by, call)?;
-        if !matches!(terms.act, Act::Search(_)) {
+        let by = self.admit(order, call)?;
+        let reads = call.reads_only();
+        if !reads {
             self.check_nonce(by, terms.nonce)?;
         }
+        let receipt = self.carry_out(order, call, by)?;
+        if !reads {
+            self.spend(by, terms.by, terms.nonce);
+        }
+        Ok(receipt)
+    }
+
+    /// The groups of checks that come first for every order: form, time, identity and signatures.
+    /// Tells where the caller stands in the directory.
+    fn admit(&mut self, order: &Order, call: &SignedCall) -> Result<Place, Code> {
+        let terms = order.terms();
+        let act = &terms.act;
+        check_form(terms)?;
+        if let Act::Affair(affair) = act {
+            self.check_affair_form(affair, &terms.by)?;
+        }
+        self.check_time(terms)?;
+        self.check_further(call)?;
+        let by = self.place(&terms.by)?;
+        let signer = self.signer_of(act, by, call);
+        first_failed([
+            self.check_active(act, by),
+            self.check_custodian(signer),
+            self.check_subject(act, by),
+            self.check_certifies(order, by, call),
+        ])?;
+        self.check_role(act, by)?;
+        if let Act::Enrol(enrolment) = act {
+            self.check_free(&enrolment.identity)?;
+        }
+        if let Act::Affair(affair) = act {
+            self.check_affair_free(affair, by)?;
+        }
+        if let Some(signer) = signer {
+            self.check_entrusted(signer)?;
+        }
+        self.check_signatures(order, (by, signer), call)?;
         Ok(by)
     }
 
     /// Carries out an order of a caller who may give it: the remaining checks and the change.
-    fn carry_out(&mut self, height: u64, order: &Arc<Order>, by: Place) -> Result<(), Code> {
+    fn carry_out(
+        &mut self,
+        order: &Arc<Order>,
+        call: &SignedCall,
+        by: Place,
+    ) -> Result<Receipt, Code> {
         match &order.terms().act {
-            Act::Enrol(identity) => self.enrol(identity),
-            Act::SetStanding(party, standing) => self.set_standing(party, *standing),
-            Act::Reject(rid) => self.reject(height, rid, by),
-            Act::Withdraw(rid) => self.withdraw(height, rid, by),
-            Act::Hide(rid) => self.set_hidden(rid, by, true),
-            Act::Unhide(rid) => self.set_hidden(rid, by, false),
-            Act::Grant(terms) => self.grant(order, terms, by),
-            Act::Revoke(gid) => self.revoke(gid, by),
-            Act::Access(gid, rid, purpose) => self.access(height, order, (gid, rid, *purpose), by),
-            Act::Search(_) => unreachable!("searches are answered before"),
+            Act::Enrol(enrolment) => self.enrol(enrolment, (order, call), by),
+            Act::Affair(affair) => self.settle(affair, (order, call), by)?,
+            Act::SetStanding(party, standing) => self.set_standing(party, *standing, by)?,
+            Act::Reject(rid) => self.reject(rid, by)?,
+            Act::Withdraw(rid) => self.withdraw(rid, by)?,
+            Act::Hide(rid) => self.set_hidden(rid, by, true)?,
+            Act::Unhide(rid) => self.set_hidden(rid, by, false)?,
+            Act::Dispute(rid) => self.dispute(rid, by)?,
+            Act::Resolve { rid, suspect } => self.resolve((rid, *suspect), by)?,
+            Act::Grant(terms) => self.grant(order, terms, by)?,
+            Act::Delegate(parent, terms) => self.delegate(order, (parent, terms), by)?,
+            Act::Revoke(gid) => self.revoke(gid, by)?,
+            Act::Access(gid, rid, purpose) => self.access(order, (gid, rid, *purpose), by)?,
+            Act::Emergency { rid, second } => self.emergency(order, (rid, second), by)?,
+            Act::RequestShare(rid) => self.request_share(order, rid, by)?,
+            Act::ApproveShare(sid) => self.approve_share(sid, by)?,
+            Act::DenyShare(sid) => self.deny_share(sid, by)?,
+            Act::DeliverShare(sid, document) => self.deliver_share((sid, document), by)?,
+            Act::ConfirmShare(sid, document) => self.confirm_share((sid, document), by)?,
+            Act::Search(query) => return self.search(order.terms(), query),
+            Act::AuditedSearch(query) => return self.audited_search(order.terms(), query, by),
+            Act::Suggest(query) => return self.suggest(query),
+            Act::AskContact { search, handle } => self.ask_contact(order, search, handle)?,
         }
+        Ok(Receipt::Accepted)
     }
 
     /// Time: the order has not lapsed, and the intervals it speaks of are sound.
-    fn check_time(&self, height: u64, terms: &Terms) -> Result<(), Code> {
+    fn check_time(&mut self, terms: &Terms) -> Result<(), Code> {
+        let height = self.height();
         if height > terms.valid_until {
             return Err(Code::Expired);
         }
         match &terms.act {
-            Act::Access(gid, ..) => self.check_begun(height, gid),
-            Act::Grant(grant) => grant.check_time(height),
-            Act::Search(query) => query.check_intervals(),
-            Act::Enrol(_)
-            | Act::SetStanding(..)
-            | Act::Reject(_)
-            | Act::Withdraw(_)
-            | Act::Hide(_)
-            | Act::Unhide(_)
-            | Act::Revoke(_) => Ok(()),
-        }
-    }
-
-    /// Refuses a caller who may not act now. A patient with a frozen account may still thaw it and
-    /// take things back; nothing new is given.
-    fn check_active(&self, terms: &Terms, by: Place) -> Result<(), Code> {
-        match by {
-            Place::Authority(_) => Ok(()),
-            Place::Hospital(at) => self.directory.check_hospital(at),
-            Place::Doctor(at) => self.directory.check_doctor(at),
-            Place::Patient(at) => match self.directory.check_patient(at) {
-                Err(Code::PatientFrozen) if takes_back(&terms.act) => Ok(()),
-                checked => checked,
-            },
-        }
-    }
-
-    /// Whether the party spoken of, or its employer, exists.
-    fn check_subject(&self, act: &Act) -> Result<(), Code> {
-        match act {
-            Act::SetStanding(party, _) => self.directory.place(party).map(|_| ()),
-            Act::Enrol(identity) => self.directory.check_employer(identity),
-            Act::Reject(_)
-            | Act::Withdraw(_)
-            | Act::Hide(_)
-            | Act::Unhide(_)
-            | Act::Grant(_)
-            | Act::Revoke(_)
-            | Act::Access(..)
-            | Act::Search(_) => Ok(()),
-        }
-    }
-
-    /// Whether parties of the caller's kind may give such an order.
-    fn check_role(&self, act: &Act, by: Place) -> Result<(), Code> {
-        let may = match act {
-            Act::Enrol(identity) => self.vouches(by, identity.vouched_by()),
-            Act::SetStanding(party, _) => self.may_set(by, party),
-            Act::Reject(_) | Act::Hide(_) | Act::Unhide(_) | Act::Grant(_) => {
-                matches!(by, Place::Patient(_))
+            Act::Access(gid, ..) => self.check_begun(gid),
+            Act::Grant(grant) | Act::Delegate(_, grant) => grant.check_time(height),
+            Act::Search(query) | Act::AuditedSearch(query) | Act::Suggest(query) => {
+                query.check_intervals()
             }
-            Act::Withdraw(_) => matches!(by, Place::Doctor(_)),
-            Act::Revoke(_) | Act::Access(..) | Act::Search(_) => !matches!(by, Place::Authority(_)),
-        };
-        if may { Ok(()) } else { Err(Code::WrongRole) }
-    }
-
-    /// Whether the caller is an authority for such identities.
-    fn vouches(&self, by: Place, whom: Vouches) -> bool {
-        match by {
-            Place::Authority(at) => self.directory.authority_at(at).vouches == whom,
-            Place::Hospital(_) | Place::Doctor(_) | Place::Patient(_) => false,
-        }
-    }
-
-    /// Whether the caller may change the standing of a party: its authority may, a doctor's
-    /// hospital may, and patients decide on themselves.
-    fn may_set(&self, by: Place, party: &Party) -> bool {
-        match party {
-            Party::Authority(_) => false,
-            Party::Hospital(_) => self.vouches(by, Vouches::Hospitals),
-            Party::Patient(_) => {
-                self.vouches(by, Vouches::Patients) || self.directory.place(party) == Ok(by)
-            }
-            Party::Doctor(did) => {
-                let hospital = self.directory.doctor(did).and_then(|at| {
-                    let hid = self.directory.doctor_at(at).hid;
-                    self.directory.hospital(&hid)
-                });
-                self.vouches(by, Vouches::Doctors) || hospital.map(Place::Hospital) == Ok(by)
-            }
-        }
-    }
-
-    /// Whether the caller signed, and of an enrolment the subject too.
-    fn check_signatures(&self, order: &Order, by: Place, call: &SignedCall) -> Result<(), Code> {
-        let (missing, invalid) = match (by, &order.terms().act) {
-            (Place::Doctor(_), _) => (Code::DoctorSignatureMissing, Code::DoctorSignatureInvalid),
-            (Place::Patient(_), _) => {
-                (Code::PatientSignatureMissing, Code::PatientSignatureInvalid)
-            }
-            (Place::Hospital(_) | Place::Authority(_), _) => (Code::WrongSigner, Code::WrongSigner),
-        };
-        let enrols = match &order.terms().act {
-            Act::Enrol(identity) => Some(identity),
+            Act::AskContact { search, .. } => self.check_answered(search),
+            Act::Enrol(enrolment) => enrolment.valid.check_stated(height),
+            Act::Affair(affair) => self.check_affair_time(affair),
             Act::SetStanding(..)
             | Act::Reject(_)
             | Act::Withdraw(_)
             | Act::Hide(_)
             | Act::Unhide(_)
+            | Act::Dispute(_)
+            | Act::Resolve { .. }
+            | Act::Revoke(_)
+            | Act::Emergency { .. }
+            | Act::RequestShare(_)
+            | Act::ApproveShare(_)
+            | Act::DenyShare(_)
+            | Act::DeliverShare(..)
+            | Act::ConfirmShare(..) => Ok(()),
+        }
+    }
+
+    /// Refuses a caller who may not act now. A patient with a frozen account may still thaw it and
+    /// take things back; nothing new is given.
+    /// What the authority has frozen the authority thaws: somebody else may have the key.
+    fn check_active(&mut self, act: &Act, by: Place) -> Result<(), Code> {
+        let thaws = matches!(
+            act,
+            Act::SetStanding(_, Standing::Active) | Act::Affair(Affair::Rotate(_))
+        );
+        let held = match by {
+            Place::Patient(at) => self.directory().is_held(at),
+            Place::Authority(_) | Place::Hospital(_) | Place::Doctor(_) => false,
+        };
+        match self.check_may_sign(by) {
+            Err(Code::PatientFrozen) if act.manner().takes_back && !(thaws && held) => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// Who signs for the patient that the order is by, if it is one that custodians may sign.
+    fn signer_of(&mut self, act: &Act, by: Place, call: &SignedCall) -> Option<Signer> {
+        let Place::Patient(patient) = by else {
+            return None;
+        };
+        let custodian = if act.manner().by_custodian {
+            self.custodian_in(patient, call)
+        } else {
+            None
+        };
+        Some(Signer { patient, custodian })
+    }
+
+    /// Refuses a custodian whose signatures do not count now.
+    fn check_custodian(&mut self, signer: Option<Signer>) -> Result<(), Code> {
+        match signer.and_then(|signer| signer.custodian) {
+            Some(at) => self.check_may_sign(Place::Patient(at)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether those whom the order concerns exist, and may act where they have to.
+    fn check_subject(&mut self, act: &Act, by: Place) -> Result<(), Code> {
+        match act {
+            Act::SetStanding(party, _) => self.place(party).map(|_| ()),
+            Act::Enrol(enrolment) => self.check_enrolment(enrolment),
+            Act::Affair(affair) => self.check_affair_subject(affair),
+            Act::Access(gid, ..) | Act::Delegate(gid, _) => self.check_giver(gid),
+            Act::Resolve { rid, .. } => match self.counterpart(rid, by) {
+                Some(other) => self.check_may_sign(other),
+                None => Ok(()),
+            },
+            Act::Emergency { second, .. } => {
+                let second = self.doctor(second)?;
+                self.check_may_sign(Place::Doctor(second))?;
+                self.check_own_hospital(by)
+            }
+            Act::RequestShare(_) => self.check_own_hospital(by),
+            Act::DeliverShare(sid, _) => self.check_owner(sid),
+            Act::Reject(_)
+            | Act::Withdraw(_)
+            | Act::Hide(_)
+            | Act::Unhide(_)
+            | Act::Dispute(_)
             | Act::Grant(_)
             | Act::Revoke(_)
+            | Act::ApproveShare(_)
+            | Act::DenyShare(_)
+            | Act::ConfirmShare(..)
+            | Act::Search(_)
+            | Act::AuditedSearch(_)
+            | Act::Suggest(_)
+            | Act::AskContact { .. } => Ok(()),
+        }
+    }
+
+    /// Refuses a doctor whose hospital may not act now.
+    fn check_own_hospital(&mut self, by: Place) -> Result<(), Code> {
+        let Place::Doctor(at) = by else {
+            return Ok(());
+        };
+        let hid = self.doctor_at(at).hid;
+        let hospital = self.hospital(&hid)?;
+        self.check_standing(Place::Hospital(hospital))
+    }
+
+    /// Whether the caller may give such an order.
+    fn check_role(&mut self, act: &Act, by: Place) -> Result<(), Code> {
+        let concerned = match act {
+            Act::Enrol(enrolment) => self.vouches(by, enrolment.identity.vouched_by()),
+            Act::Affair(affair) => self.may_settle(affair, by),
+            Act::SetStanding(party, _) => self.may_set(by, party),
+            Act::Reject(_)
+            | Act::Withdraw(_)
+            | Act::Hide(_)
+            | Act::Unhide(_)
+            | Act::Dispute(_)
+            | Act::Resolve { .. }
+            | Act::Grant(_)
+            | Act::Delegate(..)
+            | Act::Revoke(_)
             | Act::Access(..)
-            | Act::Search(_) => None,
+            | Act::Emergency { .. }
+            | Act::RequestShare(_)
+            | Act::ApproveShare(_)
+            | Act::DenyShare(_)
+            | Act::DeliverShare(..)
+            | Act::ConfirmShare(..)
+            | Act::Search(_)
+            | Act::AuditedSearch(_)
+            | Act::Suggest(_)
+            | Act::AskContact { .. } => true,
         };
-        let proof = call.first().ok_or(missing)?;
-        let genuine = proof.verifies(self.directory.key(by), &order.message());
-        let Some(identity) = enrols else {
-            return if genuine { Ok(()) } else { Err(invalid) };
-        };
-        if !genuine {
-            return Err(Code::CertSignatureInvalid);
+        if concerned && act.manner().is_for(by) {
+            return Ok(());
         }
-        let subject = call.second().zip(call.call().for_subject());
-        match subject {
-            Some((proof, message)) if proof.verifies(identity.key(), &message) => Ok(()),
-            Some(_) | None => Err(Code::WrongSigner),
-        }
+        Err(Code::WrongRole)
     }
 
-    /// Adds an identity.
-    fn enrol(&mut self, identity: &Identity) -> Result<(), Code> {
-        let entry = Arc::make_mut(&mut self.directory).add(identity.clone());
-        self.root.add(&entry);
+    /// Whether everybody signed who has to, and nobody else.
+    fn check_signatures(
+        &mut self,
+        order: &Order,
+        (by, signer): (Place, Option<Signer>),
+        call: &SignedCall,
+    ) -> Result<(), Code> {
+        let own = match signer {
+            Some(signer) => self
+                .check_signer(signer, &order.message(), call)
+                .map(|_| ()),
+            None => self.check_signed(by, call.first(), &order.message()),
+        };
+        let custodian = signer.and_then(|signer| signer.custodian);
+        first_failed([
+            own,
+            check_subject_signed(order, call),
+            self.check_support(order, (by, custodian), call),
+        ])
+    }
+
+    /// Whether those signed who have to support an order.
+    fn check_support(
+        &mut self,
+        order: &Order,
+        (by, custodian): (Place, Option<u32>),
+        call: &SignedCall,
+    ) -> Result<(), Code> {
+        let witness = match &order.terms().act {
+            Act::Affair(Affair::Admit(_) | Affair::Expel(_)) => {
+                return self.check_consortium(by, order, call);
+            }
+            Act::Affair(Affair::Rotate(change)) if matches!(by, Place::Authority(_)) => {
+                return self.check_custodians(&change.of, order, call);
+            }
+            Act::AskContact { search, .. } if search.terms().by != order.terms().by => {
+                return Err(Code::WrongSigner);
+            }
+            Act::Emergency { second, .. } => self.doctor(second).ok().map(Place::Doctor),
+            Act::Resolve { rid, .. } => self.counterpart(rid, by),
+            Act::Enrol(_)
+            | Act::Affair(_)
+            | Act::SetStanding(..)
+            | Act::Reject(_)
+            | Act::Withdraw(_)
+            | Act::Hide(_)
+            | Act::Unhide(_)
+            | Act::Dispute(_)
+            | Act::Grant(_)
+            | Act::Delegate(..)
+            | Act::Revoke(_)
+            | Act::Access(..)
+            | Act::RequestShare(_)
+            | Act::ApproveShare(_)
+            | Act::DenyShare(_)
+            | Act::DeliverShare(..)
+            | Act::ConfirmShare(..)
+            | Act::Search(_)
+            | Act::AuditedSearch(_)
+            | Act::Suggest(_)
+            | Act::AskContact { .. } => None,
+        };
+        self.check_witness((witness, custodian), order, call)
+    }
+
+    /// Whether a registered party signed a message.
+    fn check_signed(
+        &mut self,
+        by: Place,
+        proof: Option<&Proof>,
+        message: &Digest,
+    ) -> Result<(), Code> {
+        let (missing, invalid) = match by {
+            Place::Doctor(_) => (Code::DoctorSignatureMissing, Code::DoctorSignatureInvalid),
+            Place::Patient(_) => (Code::PatientSignatureMissing, Code::PatientSignatureInvalid),
+            Place::Hospital(_) | Place::Authority(_) => (Code::WrongSigner, Code::WrongSigner),
+        };
+        let proof = proof.ok_or(missing)?;
+        if proof.verifies(self.key_of(by), message) {
+            return Ok(());
+        }
+        Err(invalid)
+    }
+
+    /// Whether the one party that has to support an order does, and no other is there but the
+    /// custodian who signs for the caller.
+    fn check_witness(
+        &mut self,
+        (witness, custodian): (Option<Place>, Option<u32>),
+        order: &Order,
+        call: &SignedCall,
+    ) -> Result<(), Code> {
+        let directory = self.directory();
+        let named = witness.map(|place| directory.party(place));
+        let custodian = custodian.map(|at| directory.party(Place::Patient(at)));
+        let further = call.further().iter();
+        let proof = further.clone().find(|(party, _)| Some(*party) == named);
+        if let (Some(place), Some(message)) = (witness, order.for_witness()) {
+            self.check_signed(place, proof.map(|(_, proof)| proof), &message)?;
+        }
+        // What nobody has verified shall not look as if it had been.
+        let expected: Vec<Party> = [named, custodian].into_iter().flatten().collect();
+        let stray = further.clone().any(|(party, _)| !expected.contains(party));
+        if stray || further.len() > expected.len() {
+            return Err(Code::WrongSigner);
+        }
         Ok(())
     }
 
-    /// Changes a standing. What has ended stays so, and what changes nothing is refused.
-    fn set_standing(&mut self, party: &Party, standing: Standing) -> Result<(), Code> {
-        let place = self.directory.place(party)?;
-        let present = self.directory.standing(place);
-        if present == standing || present == Standing::Ended {
-            return Err(Code::IllegalTransition);
+    /// Refuses a number that the party has used before, or that nobody may use.
+    pub(super) fn check_nonce(&mut self, by: Place, nonce: u64) -> Result<(), Code> {
+        if self.has_used(by, nonce) {
+            return Err(Code::NonceUsed);
         }
-        self.root.remove(&self.directory.entry(place));
-        Arc::make_mut(&mut self.directory).set_standing(place, standing);
-        self.root.add(&self.directory.entry(place));
+        if nonce > NONCE_MAX {
+            return Err(Code::NonceOutOfRange);
+        }
         Ok(())
+    }
+
+    /// Plans that a party has used a number.
+    pub(super) fn spend(&mut self, by: Place, party: Party, nonce: u64) {
+        self.write(Change::Nonce { by, party, nonce });
     }
 }
 
 /// Form: right chain, texts and lists within bounds.
 fn check_form(terms: &Terms) -> Result<(), Code> {
     match &terms.act {
-        Act::Enrol(identity) => identity.check()?,
-        Act::Grant(grant) => grant.check_form()?,
-        Act::Search(query) => query.check_form()?,
-        Act::SetStanding(..)
+        Act::Enrol(enrolment) => enrolment.identity.check()?,
+        Act::Grant(grant) | Act::Delegate(_, grant) => grant.check_form()?,
+        Act::Search(query) | Act::AuditedSearch(query) => query.check_form()?,
+        Act::Suggest(query) => {
+            query.check_room()?;
+            query.check_form()?;
+        }
+        Act::AskContact { search, .. } => asked(search)?.check_form()?,
+        Act::Affair(_)
+        | Act::SetStanding(..)
         | Act::Reject(_)
         | Act::Withdraw(_)
         | Act::Hide(_)
         | Act::Unhide(_)
+        | Act::Dispute(_)
+        | Act::Resolve { .. }
         | Act::Revoke(_)
-        | Act::Access(..) => {}
+        | Act::Access(..)
+        | Act::Emergency { .. }
+        | Act::RequestShare(_)
+        | Act::ApproveShare(_)
+        | Act::DenyShare(_)
+        | Act::DeliverShare(..)
+        | Act::ConfirmShare(..) => {}
     }
     if terms.chain != CHAIN {
         return Err(Code::WrongChain);
@@ -242,15 +411,25 @@ fn check_form(terms: &Terms) -> Result<(), Code> {
     Ok(())
 }
 
-/// Whether an order of a patient gives nothing new.
-fn takes_back(act: &Act) -> bool {
-    match act {
-        Act::SetStanding(..) | Act::Reject(_) | Act::Hide(_) | Act::Revoke(_) => true,
-        Act::Enrol(_)
-        | Act::Withdraw(_)
-        | Act::Unhide(_)
-        | Act::Grant(_)
-        | Act::Access(..)
-        | Act::Search(_) => false,
+/// Whether whoever has a new key signed with it, if the order speaks of one.
+fn check_subject_signed(order: &Order, call: &SignedCall) -> Result<(), Code> {
+    let proven = match (order.terms().act.subject(), call.second()) {
+        (Some(key), Some(proof)) => {
+            let message = call.call().for_subject();
+            message.is_some_and(|message| proof.verifies(key, &message))
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    if proven {
+        Ok(())
+    } else {
+        Err(Code::WrongSigner)
     }
+}
+
+/// Of several checks of one group the failed one with the least number.
+fn first_failed<const N: usize>(checks: [Result<(), Code>; N]) -> Result<(), Code> {
+    let failed = checks.into_iter().filter_map(Result::err).min();
+    failed.map_or(Ok(()), Err)
 }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use super::SignedCall;
 use super::call::Call;
 use super::cases;
+use super::certificate::{Certificate, Validity};
 use super::identity::{
     Authority, AuthorityId, Directory, Doctor, DoctorId, Hospital, HospitalId, Identity, Patient,
-    PatientId, Standing, Vouches,
+    PatientId, Vouches,
 };
 use super::message::{CHAIN, Content, Draft, RecordId, RecordKind};
-use super::root::Sum;
+use super::tree::Tree;
+use super::view::Key;
 use crate::base::crypto::{Digest, Hasher, KeyPair};
 use crate::base::random::mix;
 
@@ -37,13 +39,13 @@ struct People {
     doctors: Vec<Person<DoctorId>>,
     patients: Vec<Person<PatientId>>,
     directory: Arc<Directory>,
-    root: Sum,
+    tree: Tree,
 }
 
 /// Hospitals that share a region, about.
 const HOSPITALS_PER_REGION: u32 = 4;
 /// Specialties that doctors are dealt to.
-const SPECIALTIES: u32 = 8;
+pub(super) const SPECIALTIES: u32 = 8;
 
 impl Population {
     /// A population of these sizes, of which none is zero, and of at least two patients, so that
@@ -72,11 +74,12 @@ impl Population {
             doctors,
             patients,
             directory: Arc::default(),
-            root: Sum::default(),
+            tree: Tree::default(),
         };
         let mut directory = Directory::default();
         people.register(&mut directory);
         people.directory = Arc::new(directory);
+        people.tree.seal();
         Self(Arc::new(people))
     }
 
@@ -145,9 +148,9 @@ impl Population {
         self.0.directory.clone()
     }
 
-    /// The sum of their entries.
-    pub(super) fn root(&self) -> Sum {
-        self.0.root
+    /// What commits to their entries.
+    pub(super) fn tree(&self) -> Tree {
+        self.0.tree.clone()
     }
 
     /// The content of the `number`th record in which a doctor treats a patient at the doctor's
@@ -180,29 +183,41 @@ impl Population {
 }
 
 impl People {
-    /// Fills the directory and the sum of its entries.
+    /// Fills the directory and what commits to its entries.
     fn register(&mut self, directory: &mut Directory) {
         let kinds = [Vouches::Hospitals, Vouches::Doctors, Vouches::Patients];
         for (authority, vouches) in self.authorities.iter().zip(kinds) {
-            let key = authority.keys.public();
-            self.root.add(&directory.found(Authority { key, vouches }));
+            let place = directory.found(Authority {
+                key: authority.keys.public(),
+                vouches,
+                valid: Validity::ALWAYS,
+            });
+            let key = Key::Authority(authority.id);
+            self.tree.set(&key.digest(), &directory.entry(place));
         }
         for number in 0..self.hospitals.len() as u32 {
             let hospital = self.describe_hospital(number);
-            self.root.add(&directory.add(Identity::Hospital(hospital)));
+            self.add(directory, Identity::Hospital(hospital));
         }
         for number in 0..self.doctors.len() as u32 {
             let doctor = self.describe_doctor(number);
-            self.root.add(&directory.add(Identity::Doctor(doctor)));
+            self.add(directory, Identity::Doctor(doctor));
         }
-        for person in &self.patients {
+        for number in 0..self.patients.len() {
+            let person = &self.patients[number];
             let patient = Patient {
                 key: person.keys.public(),
-                standing: Standing::Active,
             };
-            let identity = Identity::Patient(person.id, patient);
-            self.root.add(&directory.add(identity));
+            self.add(directory, Identity::Patient(person.id, patient));
         }
+    }
+
+    fn add(&mut self, directory: &mut Directory, identity: Identity) {
+        let key = Key::party(&identity.party());
+        // The authorities for hospitals, doctors and patients come in this order.
+        let certificate = Certificate::of_genesis(identity.vouched_by() as u32);
+        let place = directory.add(identity, 0, certificate);
+        self.tree.set(&key.digest(), &directory.entry(place));
     }
 
     fn describe_hospital(&self, number: u32) -> Hospital {
@@ -210,7 +225,6 @@ impl People {
             key: self.hospitals[number as usize].keys.public(),
             name: format!("Hospital {number}"),
             region: (number / HOSPITALS_PER_REGION) as u8,
-            standing: Standing::Active,
         }
     }
 
@@ -226,7 +240,6 @@ impl People {
             hid: self.hospitals[number as usize % self.hospitals.len()].id,
             specialty: (number / self.hospitals.len() as u32 % SPECIALTIES) as u8,
             own,
-            standing: Standing::Active,
         }
     }
 }

@@ -10,10 +10,11 @@ use super::message::Message;
 pub struct Term([u8; 8]);
 
 impl Term {
-    /// The code with this text; of longer texts the first eight bytes.
+    /// The code with this text; of longer texts the first eight bytes. A zero byte ends the text.
     pub fn new(text: &str) -> Self {
         let mut bytes = [0; 8];
-        for (to, from) in bytes.iter_mut().zip(text.bytes()) {
+        let text = text.bytes().take_while(|&byte| byte != 0);
+        for (to, from) in bytes.iter_mut().zip(text) {
             *to = from;
         }
         Self(bytes)
@@ -31,6 +32,19 @@ impl Term {
         let mut bytes = [0; 8];
         bytes[..3].copy_from_slice(&self.0[..3]);
         Self(bytes)
+    }
+
+    /// The text with what another has beyond its length.
+    #[must_use]
+    pub(super) fn completed(&self, by: &str) -> Self {
+        let mut bytes = Self::new(by).0;
+        bytes[..self.text().len()].copy_from_slice(self.text());
+        Self(bytes)
+    }
+
+    /// The text as a number: in the order of the texts, and those that begin alike side by side.
+    pub(super) fn key(&self) -> u64 {
+        u64::from_be_bytes(self.0)
     }
 
     /// Whether this has the form of an ICD-10 code without its dot, such as `E119`.
@@ -158,7 +172,11 @@ impl Summary {
 
     /// The canonical bytes.
     pub(super) fn message(&self) -> Message {
-        let mut message = Message::new(0, "summary");
+        self.write(Message::new(0, "summary"))
+    }
+
+    /// Adds the summary to a message.
+    pub(super) fn write(&self, mut message: Message) -> Message {
         for list in [&self.diagnoses, &self.procedures, &self.drugs] {
             message = message.number(list.len() as u64);
             message = list.iter().fold(message, |m, term| m.part(term.text()));

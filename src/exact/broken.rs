@@ -7,6 +7,7 @@ use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
 use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Property, Verdict, Word};
 use crate::protocol::Protocol;
+use crate::protocol::iraft::{self, Iraft};
 use crate::protocol::pbft::{self, Pbft};
 use crate::protocol::raft::{self, Raft};
 use crate::scenario::Scenario;
@@ -245,6 +246,56 @@ fn pbft_in_trouble(seed: u64) -> Scenario {
     scenario(&yaml(nodes as usize, &protocol, DURATION, &lines), seed)
 }
 
+/// Any number of liars in any profile, honest nodes that crash with what they have written or are
+/// ten times slower, partitions, and latencies up to well above the election time-out.
+fn iraft_in_trouble(seed: u64, profile: &str, liars_max: impl Fn(u64) -> u64) -> Scenario {
+    let mut dice = Dice(Random::new(seed, Stream::Test));
+    let nodes = 3 + dice.below(5);
+    let (mut faults, mut adversaries) = (Vec::new(), Vec::new());
+    let liars = dice.below(liars_max(nodes) + 1);
+    let first = dice.below(nodes);
+    for node in 0..nodes {
+        if (node + nodes - first) % nodes < liars {
+            let act = dice.one_of(&["equivocate", "equivocate", "restless", "silent"]);
+            adversaries.push(format!("{act}: {{ nodes: [{node}], collude: true }}"));
+            continue;
+        }
+        if dice.below(3) == 0 {
+            let kind = Absences {
+                most: 8,
+                longest: 300,
+                disk: "unsynced",
+            };
+            dice.absences(node, &kind, &mut faults);
+        }
+        if dice.below(5) == 0 {
+            faults.push(format!("slow: {{ nodes: [{node}], factor: 10 }}"));
+        }
+    }
+    for _ in 0..dice.below(3) {
+        dice.partition(nodes, &mut faults);
+    }
+    if dice.below(3) == 0 {
+        faults.push("loss: { rate: 5% }".into());
+        faults.push("duplicate: { rate: 5% }".into());
+    }
+    let lines = [
+        "batch: { max: 4, wait: 2ms }".to_string(),
+        format!("network: {{ within: {{ latency: {} }} }}", dice.latency()),
+        format!("machine: {{ sync: {} }}", dice.one_of(&["250us", "5ms"])),
+        LOAD.into(),
+        list("faults", &faults),
+        list("adversaries", &adversaries),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let timeout = dice.one_of(&["[60ms, 120ms]", "[150ms, 300ms]", "[250ms, 500ms]"]);
+    let protocol = format!(
+        "{{ iraft: {{ profile: {profile}, election_timeout: {timeout}, heartbeat: 20ms, \
+         progress_timeout: 500ms }} }}"
+    );
+    scenario(&yaml(nodes as usize, &protocol, DURATION, &lines), seed)
+}
+
 /// The first seed on which safety is violated, and what was violated first.
 fn first_violation(run: impl Fn(u64) -> Verdict) -> Option<(u64, Property, String)> {
     (0..SEEDS).find_map(|seed| {
@@ -342,4 +393,44 @@ fn correct_pbft_is_clean_in_the_same_trouble() {
             verdict.violations
         );
     }
+}
+
+#[test]
+fn correct_iraft_is_clean_in_the_same_trouble() {
+    for seed in 0..CLEAN {
+        let scenario = iraft_in_trouble(seed, "hardened", |nodes| (nodes - 1) / 3);
+        let verdict = judge::<Iraft>(&scenario, config::<Iraft>(&scenario));
+        let seen = &verdict.violations;
+        assert_eq!(verdict.safety, Word::Holds, "seed {seed}: {seen:?}");
+    }
+}
+
+/// Whatever the profile and however many lie, even all: no honest node is convicted.
+#[test]
+fn iraft_convicts_no_honest_node_in_any_trouble() {
+    for seed in 0..CLEAN {
+        let profile = ["paper", "hardened", "sync"][(seed % 3) as usize];
+        let scenario = iraft_in_trouble(seed, profile, |nodes| nodes);
+        let verdict = judge::<Iraft>(&scenario, config::<Iraft>(&scenario));
+        let slander = |violation: &&crate::observe::checks::Violation| {
+            violation.property == Property::AccountabilitySoundness
+        };
+        let slander = verdict.violations.iter().find(slander);
+        assert_eq!(slander, None, "seed {seed}, {profile}");
+    }
+}
+
+#[test]
+fn iraft_that_convicts_on_silence_is_caught() {
+    let found = first_violation(|seed| {
+        let scenario = iraft_in_trouble(seed, "hardened", |_| 0);
+        let config = iraft::Config {
+            mutant: Some(iraft::Mutant::ConvictOnSilence),
+            ..config::<Iraft>(&scenario)
+        };
+        judge::<Iraft>(&scenario, config)
+    });
+    let (seed, property, text) = found.expect("somebody is not heard");
+    println!("iraft: seed {seed}: {text}");
+    assert_eq!(property, Property::AccountabilitySoundness);
 }

@@ -27,14 +27,20 @@ fn composed() -> Vec<(String, Scenario)> {
     let open = "workload: { rate: 200/s, patients: 30, doctors: 3, retry: 300ms, invalid: 5% }";
     let liars = "adversaries:\n  - equivocate: { nodes: [0], collude: true }\n  \
                  - late: { nodes: [1], by: 20ms }";
+    let endorsed = "execution: { execute-order-validate: { policy: \"OutOf(2, n0, n1, n2)\", \
+                    retries: 2, backoff: 20ms } }";
+    let forgers = "adversaries:\n  - forge-endorsement: { nodes: [1], during: [500ms, 2s] }\n  \
+                   - late: { nodes: [2], by: 20ms }";
     let mut all = Vec::new();
-    for (protocol, nodes) in [("raft", 5), ("pbft", 7)] {
+    for (protocol, nodes) in [("raft", 5), ("iraft", 7), ("pbft", 7)] {
         for (name, lines) in [
             ("calm", &[closed][..]),
             ("sites", &[sites, open]),
             ("weather", &[weather, open]),
             ("shared", &[shared, closed]),
             ("liars", &[liars, open]),
+            ("endorsed", &[weather, open, endorsed]),
+            ("forged", &[closed, endorsed, forgers]),
         ] {
             let text = yaml(nodes, protocol, "3s", lines);
             all.push((format!("{protocol}-{name}"), scenario(&text, 42)));

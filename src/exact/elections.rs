@@ -181,11 +181,15 @@ fn elections_last_as_long_as_the_author_of_raft_found() {
             "{failed} failed, {CRASHES} elections: mean {mean:.1} ms, 99.9 % below {tail:.0} ms; \
              model {model_mean:.1} ms, {model_tail:.0} ms; published {published} ms"
         );
-        let within = |value: f64, goal: f64, share: f64| (value - goal).abs() <= share * goal;
+        // Lengths of elections scatter about as widely as they are long, so that the mean of a
+        // sample is off by less than twice this in nineteen of twenty samples.
+        let error = mean / (CRASHES as f64).sqrt();
+        let within =
+            |value: f64, goal: f64, share: f64| (value - goal).abs() <= share * goal + 2.0 * error;
         assert!(within(mean, published, 0.05), "{mean} against {published}");
         assert!(within(model_mean, published, 0.05), "{model_mean}");
         assert!(
-            within(mean, model_mean, 0.03),
+            within(mean, model_mean, 0.01),
             "{mean} against {model_mean}"
         );
     }

@@ -29,6 +29,7 @@ impl Observer for Heard {
             }
             Event::Answered { .. }
             | Event::Submitted { .. }
+            | Event::Endorsed { .. }
             | Event::Decided { .. }
             | Event::Installed { .. }
             | Event::Reported { .. }
@@ -36,6 +37,7 @@ impl Observer for Heard {
             | Event::Restarted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }
+            | Event::Contacted { .. }
             | Event::Fired { .. } => {}
         }
     }

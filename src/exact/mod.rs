@@ -9,9 +9,12 @@ mod byzantine;
 mod counts;
 mod determinism;
 mod elections;
+mod endorsed;
+mod iraft;
 mod latency;
 mod population;
 
+use crate::protocol::iraft::Iraft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
 use crate::scenario::run::{Outcome, run};
@@ -19,7 +22,11 @@ use crate::scenario::{COLUMNS, Known, ProtocolSpec, Scenario};
 use crate::sim::Kernel;
 use crate::sim::event::Observer;
 
-const PROTOCOLS: &[ProtocolSpec] = &[ProtocolSpec::of::<Raft>(), ProtocolSpec::of::<Pbft>()];
+const PROTOCOLS: &[ProtocolSpec] = &[
+    ProtocolSpec::of::<Raft>(),
+    ProtocolSpec::of::<Iraft>(),
+    ProtocolSpec::of::<Pbft>(),
+];
 
 const KNOWN: Known<'static> = Known {
     protocols: PROTOCOLS,
@@ -61,6 +68,7 @@ fn scenario(yaml: &str, seed: u64) -> Scenario {
 fn outcome(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>) -> Outcome {
     match scenario.protocol.name.as_str() {
         "raft" => run::<Raft>(scenario, kernel, guest),
+        "iraft" => run::<Iraft>(scenario, kernel, guest),
         "pbft" => run::<Pbft>(scenario, kernel, guest),
         other => panic!("no test runs {other}"),
     }

@@ -4,6 +4,7 @@
 pub mod manifest;
 pub mod plan;
 pub mod record;
+pub mod reproduce;
 pub mod stats;
 pub mod store;
 pub mod sweep;

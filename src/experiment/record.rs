@@ -2,10 +2,11 @@
 
 use super::manifest::{FaultWindow, Resolved};
 use super::table::{
-    ElectionRow, LatencyRow, MessageRow, Row, RunRecord, SpeedRow, TimelineRow, ViolationRow,
+    CallRow, ElectionRow, LatencyRow, MessageRow, RefusalRow, Row, RunRecord, SpeedRow,
+    TimelineRow, ViolationRow,
 };
 use crate::base::time::{Time, Window};
-use crate::observe::metrics::Summary;
+use crate::observe::metrics::{KindSummary, Summary};
 use crate::scenario::Scenario;
 use crate::scenario::run::Outcome;
 
@@ -53,6 +54,8 @@ pub fn record(
                 bytes: volume.bytes,
             })
             .collect(),
+        calls: summary.kinds.iter().map(call).collect(),
+        refusals: summary.kinds.iter().flat_map(refusals).collect(),
         latencies: quantiles(summary),
         elections: summary
             .elections
@@ -67,6 +70,28 @@ pub fn record(
         violations: violations(outcome),
         speed,
     }
+}
+
+fn call(kind: &KindSummary) -> CallRow {
+    CallRow {
+        kind: kind.kind.to_owned(),
+        submitted: kind.submitted,
+        accepted: kind.accepted,
+        refused: kind.refused,
+        goodput_tps: Some(kind.goodput_tps),
+        latency_mean_ms: kind.latency_mean_ms,
+        latency_p50_ms: kind.latency_p50_ms,
+        latency_p99_ms: kind.latency_p99_ms,
+    }
+}
+
+fn refusals(kind: &KindSummary) -> impl Iterator<Item = RefusalRow> + '_ {
+    kind.refusals.iter().map(|(code, count)| RefusalRow {
+        kind: kind.kind.to_owned(),
+        code: format!("E{}", code.number()),
+        count: *count,
+        reason: format!("{code:?}"),
+    })
 }
 
 fn row(label: &Label, scenario: &Scenario, outcome: &Outcome) -> Row {
@@ -117,6 +142,14 @@ fn row(label: &Label, scenario: &Scenario, outcome: &Outcome) -> Row {
         client_messages: summary.client_messages,
         client_bytes: summary.client_bytes,
         events: outcome.totals.events,
+        endorsements: summary.endorsements,
+        retries: summary.retries,
+        conflicts: summary.conflicts,
+        conflict_rate: Some(summary.conflict_rate),
+        contacts: summary.contacts.count,
+        contact_latency_mean_ms: summary.contacts.mean_ms,
+        contact_latency_p50_ms: summary.contacts.p50_ms,
+        contact_latency_p99_ms: summary.contacts.p99_ms,
         swept: label.swept.clone(),
     }
 }

@@ -122,6 +122,15 @@ impl Axis {
         axis
     }
 
+    /// An axis whose ticks are the values themselves, at equal distances if they are equally far
+    /// apart.
+    pub(super) fn at_steps(label: &str, values: &[f64]) -> Self {
+        let mut axis = Self::at_values(label, values);
+        let Self { from, to, .. } = Self::tight(label, values);
+        (axis.spread, axis.from, axis.to) = (Spread::Linear, from, to);
+        axis
+    }
+
     /// From 0 to 1 in percent.
     pub(super) fn share(label: &str) -> Self {
         let ticks = (0..=4).map(|quarter| Tick {
@@ -323,6 +332,10 @@ mod tests {
             (names(&near), near.spread),
             (vec!["4", "7"], Spread::Linear)
         );
+        let steps = Axis::at_steps("n", &[1.0, 2.0, 5.0]);
+        assert_eq!(names(&steps), ["1", "2", "5"]);
+        let gaps = [1.0, 2.0, 5.0].map(|value| steps.place(value));
+        assert!(((gaps[2] - gaps[1]) / (gaps[1] - gaps[0]) - 3.0).abs() < 1e-9);
         let single = Axis::at_values("n", &[4.0]);
         assert!(
             (0.0..=1.0).contains(&single.place(4.0)),

@@ -33,6 +33,13 @@ pub(super) struct Series {
     pub(super) marks: Vec<f64>,
 }
 
+impl Series {
+    /// The size of its markers: those of no line of their own show around others on them.
+    fn radius(&self) -> f64 {
+        if self.joined { 10.0 } else { 15.0 }
+    }
+}
+
 /// A median with its band.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Point {
@@ -70,49 +77,66 @@ const EDGE: f64 = 40.0;
 
 /// The rectangle that holds the data.
 #[derive(Clone, Copy)]
-struct Frame {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
+pub(super) struct Frame {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
 }
 
 impl Chart {
     /// The chart as SVG.
     pub(super) fn paint(mut self) -> String {
-        let frame = self.frame();
-        let (wide, high) = (frame.right - frame.left, frame.bottom - frame.top);
-        self.x.thin(|name| (NUMBER.width(name) + 18.0) / wide);
-        self.y.thin(|_| f64::from(NUMBER.size) * 1.3 / high);
+        let frame = self.frame_in(SIZE, self.legend_width(), (&self.subtitle, &self.note));
+        self.thin(frame);
         paint(SIZE, &self.title, |canvas| {
             header(canvas, &self.title, &self.subtitle, &self.note);
-            self.shades(canvas, frame);
-            self.grid(canvas, frame);
-            self.bands(canvas, frame);
-            self.lines(canvas, frame);
-            self.marks(canvas, frame);
-            self.axes(canvas, frame);
-            self.legend(canvas, frame);
+            self.paint_data(canvas, frame);
+            self.legend(canvas, frame, SIZE);
         })
     }
 
+    /// Everything inside the axes, and these.
+    pub(super) fn paint_data(&self, canvas: &mut Canvas<'_>, frame: Frame) {
+        self.shades(canvas, frame);
+        self.grid(canvas, frame);
+        self.bands(canvas, frame);
+        self.lines(canvas, frame);
+        self.marks(canvas, frame);
+        self.axes(canvas, frame);
+    }
+
+    /// Takes away the names on the axes that would run into one another.
+    pub(super) fn thin(&mut self, frame: Frame) {
+        let (wide, high) = (frame.right - frame.left, frame.bottom - frame.top);
+        self.x.thin(|name| (NUMBER.width(name) + 18.0) / wide);
+        self.y.thin(|_| f64::from(NUMBER.size) * 1.3 / high);
+    }
+
     /// Where the data go: what title, names and legend leave.
-    fn frame(&self) -> Frame {
-        let widest = |axis: &Axis| {
-            let names = axis.ticks.iter().filter_map(|tick| tick.name.as_ref());
-            names.map(|name| NUMBER.width(name)).fold(0.0, f64::max)
-        };
+    pub(super) fn frame_in(
+        &self,
+        size: (u32, u32),
+        legend: f64,
+        (subtitle, note): (&str, &str),
+    ) -> Frame {
         Frame {
-            left: EDGE + 62.0 + widest(&self.y),
-            right: f64::from(SIZE.0) - EDGE - self.legend_width() - 34.0,
-            top: header_height(&self.subtitle, &self.note),
-            bottom: f64::from(SIZE.1) - 118.0,
+            left: EDGE + 62.0 + self.widest(),
+            right: f64::from(size.0) - EDGE - legend - 34.0,
+            top: header_height(subtitle, note),
+            bottom: f64::from(size.1) - 118.0,
         }
     }
 
-    fn legend_width(&self) -> f64 {
+    /// The width of the widest name on the vertical axis.
+    fn widest(&self) -> f64 {
+        let names = self.y.ticks.iter().filter_map(|tick| tick.name.as_ref());
+        names.map(|name| NUMBER.width(name)).fold(0.0, f64::max)
+    }
+
+    pub(super) fn legend_width(&self) -> f64 {
         let widths = self.legend_labels().map(|label| LEGEND.width(label) + 76.0);
-        widths.fold(120.0, f64::max).min(430.0)
+        widths.fold(120.0, f64::max).min(520.0)
     }
 
     fn legend_labels(&self) -> impl Iterator<Item = &str> {
@@ -205,7 +229,8 @@ impl Chart {
             let every = series.every.max(1);
             let first = every * (2 * index + 1) / (2 * self.series.len());
             for point in series.points.iter().skip(first).step_by(every) {
-                canvas.marker(self.place(frame, point.x, point.y), series.style, 10.0);
+                let place = self.place(frame, point.x, point.y);
+                canvas.marker(place, series.style, series.radius());
             }
         }
     }
@@ -245,13 +270,14 @@ impl Chart {
         let name = NAME.align(Align::Centre);
         let middle = ((frame.left + frame.right) / 2.0, frame.bottom + 82.0);
         canvas.text(&self.x.label, middle, name);
-        let side = (EDGE + 4.0, (frame.top + frame.bottom) / 2.0);
+        let left = frame.left - 58.0 - self.widest();
+        let side = (left, (frame.top + frame.bottom) / 2.0);
         canvas.text(&self.y.label, side, name.upright());
     }
 
-    fn legend(&self, canvas: &mut Canvas<'_>, frame: Frame) {
+    pub(super) fn legend(&self, canvas: &mut Canvas<'_>, frame: Frame, size: (u32, u32)) {
         let left = frame.right + 34.0;
-        let room = f64::from(SIZE.0) - EDGE - left - 68.0;
+        let room = f64::from(size.0) - EDGE - left - 68.0;
         let count = self.legend_labels().count().max(1) as f64;
         let step = ((frame.bottom - frame.top) / count).min(46.0);
         let mut y = frame.top + 20.0;
@@ -268,7 +294,7 @@ impl Chart {
             } else {
                 canvas.dashed(&sample, series.style.colour, 3, DASH);
             }
-            canvas.marker((left + 27.0, sample[0].1), series.style, 10.0);
+            canvas.marker((left + 27.0, sample[0].1), series.style, series.radius());
         }
         let mut named: Vec<&str> = Vec::new();
         for theory in &self.theory {

@@ -25,7 +25,7 @@ pub(super) struct Curve {
 }
 
 /// What is swept along the horizontal axis.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) enum Along {
     Nodes,
     Load,
@@ -33,6 +33,21 @@ pub(super) enum Along {
     Batch,
     /// Not a key but a measure: the throughput reached, along the load offered.
     Throughput,
+    /// Any other key.
+    Key(Key),
+}
+
+/// A key that a figure runs along.
+#[derive(Clone, Copy)]
+pub(super) struct Key {
+    /// How the key ends.
+    pub(super) ends: &'static str,
+    /// What it is, with the unit.
+    pub(super) label: &'static str,
+    /// So many of the unit on the axis are one of [`series::quantity`].
+    pub(super) scale: f64,
+    /// Whether the values are few numbers that follow one another, like 1 to 5.
+    pub(super) steps: bool,
 }
 
 /// How the vertical axis is spread.
@@ -61,10 +76,18 @@ impl Along {
             Self::Load | Self::Throughput => key.ends_with(".rate") || key.ends_with(".clients"),
             Self::Delay => key.ends_with("latency") || key.contains("delay"),
             Self::Batch => key == "batch.max" || key == "batch",
+            Self::Key(wanted) => key.ends_with(wanted.ends),
         };
         let keys = std::iter::once("nodes").chain(tables.swept_keys());
         let mut fitting = keys.filter(|key| fits(key) && series::distinct(tables, key) > 1);
         fitting.next().map(str::to_owned)
+    }
+
+    /// The first kind of key that the experiment sweeps, with the key.
+    pub(super) fn any(tables: &Tables) -> Option<(Self, String)> {
+        let kinds = [Self::Load, Self::Nodes, Self::Batch, Self::Delay];
+        let mut kinds = kinds.into_iter();
+        kinds.find_map(|kind| Some((kind, kind.key(tables)?)))
     }
 
     fn label(self, key: &str) -> &'static str {
@@ -75,13 +98,17 @@ impl Along {
             Self::Delay => "one-way delay (ms)",
             Self::Batch => "largest batch (transactions)",
             Self::Throughput => "throughput (transactions/s)",
+            Self::Key(wanted) => wanted.label,
         }
     }
 
     /// The axis that holds these values; where they are sizes, they are the ticks themselves.
-    fn axis(self, key: &str, values: &[f64]) -> Axis {
+    pub(super) fn axis(self, key: &str, values: &[f64]) -> Axis {
+        if let Self::Key(Key { steps: true, .. }) = self {
+            return Axis::at_steps(self.label(key), values);
+        }
         let chosen = match self {
-            Self::Nodes | Self::Batch | Self::Delay => true,
+            Self::Nodes | Self::Batch | Self::Delay | Self::Key(_) => true,
             Self::Load => key.ends_with(".clients"),
             Self::Throughput => false,
         };
@@ -131,7 +158,7 @@ impl Curve {
             return None;
         }
         dedup(&mut theory);
-        let note = if self.along == Along::Throughput {
+        let note = if matches!(self.along, Along::Throughput) {
             "Medians over seeds; the load offered grows along each line.".to_owned()
         } else {
             series::about_seeds(groups.into_iter().map(|group| group.runs))
@@ -155,7 +182,10 @@ impl Curve {
 
     fn points(&self, group: &Group<'_>, key: &str) -> Vec<Point> {
         let mut points = group.points(key, self.measure);
-        if self.along == Along::Throughput {
+        if let Along::Key(wanted) = self.along {
+            points.iter_mut().for_each(|point| point.x *= wanted.scale);
+        }
+        if matches!(self.along, Along::Throughput) {
             let reached = group.points(key, |run| run.row.throughput_tps);
             points = reached
                 .iter()
@@ -249,6 +279,20 @@ pub(super) fn delays(line: &Line<'_>) -> Vec<Theory> {
         "pbft" => formula(line, "PBFT: 5 delays", |delay| 5.0 * delay),
         _ => Vec::new(),
     }
+}
+
+/// What verifying the signatures of submissions leaves of one processor's time, along the time for
+/// one of them in microseconds.
+pub(super) fn signatures(line: &Line<'_>) -> Vec<Theory> {
+    let mut variant = line.group.variant.iter();
+    let (label, each) = match variant.find(|(key, _)| key.ends_with("authentication")) {
+        Some((_, value)) if value == "doctor-only" => ("1 / verify", 1.0),
+        Some(_) => ("1 / (2 verify)", 2.0),
+        None => return Vec::new(),
+    };
+    let mut bound = formula(line, label, |verify| 1e6 / (each * verify));
+    bound.iter_mut().for_each(|line| line.colour = SOFT_INK);
+    bound
 }
 
 /// What is offered is accepted, as long as nothing is saturated.

@@ -1,6 +1,7 @@
 //! All figures, by name.
 
-use super::curve::{self, Along, Curve, YAxis};
+use super::by_kind::ByKind;
+use super::curve::{self, Along, Curve, Key, YAxis};
 use super::{Figure, cdf, kinds, timeline};
 
 /// All figures that can be asked for.
@@ -79,6 +80,46 @@ pub const FIGURES: &[Figure] = &[
         name: "messages-by-kind",
         about: "Messages for each block by their kind.",
         draw: kinds::draw,
+    },
+    Figure {
+        name: "goodput-by-kind",
+        about: "Accepted calls per second of each kind, along the load or another key.",
+        draw: |tables, context| GOODPUT_BY_KIND.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-kind",
+        about: "Median latency of each kind of call, along the load or another key.",
+        draw: |tables, context| LATENCY_BY_KIND.draw(tables, context),
+    },
+    Figure {
+        name: "goodput-by-zipf",
+        about: "Accepted transactions per second along how unequally patients are treated.",
+        draw: |tables, context| GOODPUT_BY_ZIPF.draw(tables, context),
+    },
+    Figure {
+        name: "tail-latency-by-zipf",
+        about: "99th percentile of latency along how unequally patients are treated.",
+        draw: |tables, context| TAIL_LATENCY_BY_ZIPF.draw(tables, context),
+    },
+    Figure {
+        name: "conflicts-by-zipf",
+        about: "Endorsed transactions that conflict, along how unequally patients are treated.",
+        draw: |tables, context| CONFLICTS_BY_ZIPF.draw(tables, context),
+    },
+    Figure {
+        name: "throughput-by-endorsers",
+        about: "Committed transactions per second along the number of endorsers.",
+        draw: |tables, context| THROUGHPUT_BY_ENDORSERS.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-endorsers",
+        about: "Median latency along the number of endorsers.",
+        draw: |tables, context| LATENCY_BY_ENDORSERS.draw(tables, context),
+    },
+    Figure {
+        name: "throughput-by-verify",
+        about: "Committed transactions per second along the time to verify a signature.",
+        draw: |tables, context| THROUGHPUT_BY_VERIFY.draw(tables, context),
     },
 ];
 
@@ -183,4 +224,82 @@ const LATENCY_BY_BATCH: Curve = Curve {
     title: "Latency by batch size",
     along: Along::Batch,
     ..LATENCY_BY_NODES
+};
+
+const GOODPUT_BY_KIND: ByKind = ByKind {
+    title: "Goodput by kind of call",
+    y: "accepted calls per second",
+    log: false,
+    measure: |row| row.goodput_tps,
+};
+
+const LATENCY_BY_KIND: ByKind = ByKind {
+    title: "Latency by kind of call",
+    y: LATENCY,
+    log: true,
+    measure: |row| row.latency_p50_ms,
+};
+
+const ZIPF: Along = Along::Key(Key {
+    ends: "zipf",
+    label: "exponent of the law by which patients are treated",
+    scale: 1.0,
+    steps: false,
+});
+
+const GOODPUT_BY_ZIPF: Curve = Curve {
+    title: "Goodput by how unequally patients are treated",
+    along: ZIPF,
+    y: "accepted transactions per second",
+    measure: |run| run.row.goodput_tps,
+    ..THROUGHPUT_BY_NODES
+};
+
+const TAIL_LATENCY_BY_ZIPF: Curve = Curve {
+    title: "Tail latency by how unequally patients are treated",
+    along: ZIPF,
+    ..TAIL_LATENCY_BY_NODES
+};
+
+const CONFLICTS_BY_ZIPF: Curve = Curve {
+    title: "Conflicts by how unequally patients are treated",
+    along: ZIPF,
+    y: "endorsed transactions that conflict (%)",
+    measure: |run| run.row.conflict_rate.map(|rate| 100.0 * rate),
+    ..THROUGHPUT_BY_NODES
+};
+
+const ENDORSERS: Along = Along::Key(Key {
+    ends: "endorsers",
+    label: "endorsers",
+    scale: 1.0,
+    steps: true,
+});
+
+const THROUGHPUT_BY_ENDORSERS: Curve = Curve {
+    title: "Throughput by number of endorsers",
+    along: ENDORSERS,
+    ..THROUGHPUT_BY_NODES
+};
+
+const LATENCY_BY_ENDORSERS: Curve = Curve {
+    title: "Latency by number of endorsers",
+    along: ENDORSERS,
+    y_axis: YAxis::Zero,
+    ..LATENCY_BY_NODES
+};
+
+const THROUGHPUT_BY_VERIFY: Curve = Curve {
+    title: "Throughput by the cost of a signature",
+    along: Along::Key(Key {
+        ends: "verify",
+        label: "time to verify one signature (\u{b5}s)",
+        scale: 1000.0,
+        steps: false,
+    }),
+    y_axis: YAxis::Log,
+    theory: curve::signatures,
+    explains: "Dashed: what one processor could do if verifying the signatures of the \
+               transactions were all its work.",
+    ..THROUGHPUT_BY_NODES
 };

@@ -4,6 +4,7 @@
 //! needs. The same rows give the same bytes on every machine.
 
 mod axis;
+mod by_kind;
 mod canvas;
 mod cdf;
 mod chart;
@@ -11,9 +12,12 @@ mod curve;
 mod kinds;
 mod list;
 mod overlay;
+mod panels;
 mod png;
 mod report;
+mod reproduction;
 mod series;
+pub mod study;
 mod theme;
 mod timeline;
 
@@ -30,6 +34,7 @@ use crate::experiment::table::Tables;
 pub use list::FIGURES;
 pub use overlay::{Overlay, overlay};
 pub use report::report;
+pub use reproduction::{publish_reproduction, redraw_reproduction, reproduction};
 
 /// A figure that can be asked for by name.
 #[derive(Debug)]

@@ -8,8 +8,10 @@ use super::theme::{self, Style};
 /// One published series with our measurements of the same.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Overlay {
-    /// Its name in the publication; a protocol's name gives it the protocol's colour.
+    /// Its name in the publication.
     pub series: String,
+    /// The protocol whose colour it has; several series of one go from dark to light.
+    pub protocol: String,
     /// What was published: (x, value).
     pub published: Vec<(f64, f64)>,
     /// What we measure: (x, value).
@@ -27,7 +29,12 @@ pub fn overlay(
     let mut lines = Vec::new();
     let mut dashed = Vec::new();
     for (index, overlay) in series.iter().enumerate() {
-        let look = theme::any(&overlay.series, index);
+        let of_protocol = |other: &&Overlay| other.protocol == overlay.protocol;
+        let place = series[..index].iter().filter(of_protocol).count();
+        let look = match series.iter().filter(of_protocol).count() {
+            1 => theme::any(&overlay.protocol, index),
+            count => theme::style(&overlay.protocol, place, count),
+        };
         let (published, ours) = (points(&overlay.published), points(&overlay.ours));
         dashed.push(Theory {
             label: String::new(),
@@ -36,7 +43,7 @@ pub fn overlay(
         });
         let named = |whose: &str| match overlay.series.as_str() {
             "" => whose.to_owned(),
-            name => format!("{}, {whose}", theme::display(name)),
+            name => format!("{name}, {whose}"),
         };
         lines.push(line(named("published"), look, true, published));
         lines.push(line(named("ours"), look, false, ours));
@@ -108,8 +115,9 @@ mod tests {
 
     #[test]
     fn published_and_measured_values_share_a_colour_and_differ_in_shape() {
-        let overlays = [("pbft", 1.1), ("etcd", 0.9)].map(|(series, ratio)| Overlay {
+        let overlays = [("PBFT", 1.1), ("etcd", 0.9)].map(|(series, ratio)| Overlay {
             series: series.into(),
+            protocol: series.to_lowercase(),
             published: vec![(4.0, 100.0), (7.0, 80.0), (10.0, f64::NAN)],
             ours: vec![(7.0, 80.0 * ratio), (4.0, 100.0 * ratio)],
         });

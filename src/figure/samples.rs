@@ -3,7 +3,7 @@
 use crate::base::random::{Random, Stream};
 use crate::experiment::manifest::{FaultWindow, Manifest, Resolved};
 use crate::experiment::table::{
-    ElectionRow, LatencyRow, MessageRow, Row, RunRecord, Tables, TimelineRow, ViolationRow,
+    CallRow, ElectionRow, LatencyRow, MessageRow, Row, RunRecord, Tables, TimelineRow, ViolationRow,
 };
 
 /// What is swept, and by which values.
@@ -114,6 +114,11 @@ fn run(protocol: &str, (key, value): (&str, &str), point: u64, seed: u64) -> Run
         timeline: (0..60)
             .map(|second| moment(second, throughput * noise(0.1), seed))
             .collect(),
+        calls: vec![
+            call("search", 0.2 * throughput, 0.1 * p50),
+            call("submit", 0.8 * throughput, p50),
+        ],
+        refusals: Vec::new(),
         latencies: (0..=100).map(|q| latency(q, p50, noise(0.05))).collect(),
         elections: (0..6).map(|k| election(k, 180.0 * noise(1.0))).collect(),
         violations: violations(&row),
@@ -139,6 +144,15 @@ fn messages(byzantine: bool, agreement: f64) -> Vec<MessageRow> {
         bytes: 0,
     };
     kinds.iter().map(row).collect()
+}
+
+fn call(kind: &str, goodput: f64, p50: f64) -> CallRow {
+    CallRow {
+        kind: kind.into(),
+        goodput_tps: Some(goodput),
+        latency_p50_ms: Some(p50),
+        ..CallRow::default()
+    }
 }
 
 fn moment(second: u64, committed: f64, seed: u64) -> TimelineRow {

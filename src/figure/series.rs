@@ -17,6 +17,8 @@ pub(super) struct Group<'a> {
     pub(super) variant: Vec<(&'a str, String)>,
     pub(super) style: Style,
     pub(super) runs: Vec<&'a RunRecord>,
+    /// Whether there is no other protocol to be told from.
+    alone: bool,
 }
 
 /// More lines than this cannot be told apart: crossing lines, and lines with a place of their own
@@ -27,11 +29,15 @@ const MOST_ALONG: usize = 18;
 impl Group<'_> {
     /// The name of the line.
     pub(super) fn label(&self) -> String {
-        let mut label = theme::display(self.protocol).to_owned();
-        for (key, value) in &self.variant {
-            label.push_str(&format!(", {} {value}", short(key)));
-        }
-        label
+        let told = self.variant.iter().filter(|(_, value)| value != "-");
+        let told = told.map(|(key, value)| said(key, value));
+        let protocol = theme::display(self.protocol).to_owned();
+        let protocol = (!self.alone).then_some(protocol);
+        protocol
+            .into_iter()
+            .chain(told)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// The medians of a measure along a key, in ascending order of the key's values.
@@ -83,6 +89,7 @@ fn groups<'a>(tables: &'a Tables, along: Option<&str>) -> Vec<Group<'a>> {
                 variant,
                 style: theme::style(protocol, 0, 1),
                 runs: vec![run],
+                alone: false,
             }),
         }
     }
@@ -110,21 +117,33 @@ pub(super) fn few_groups<'a>(tables: &'a Tables, along: Option<&str>) -> (Vec<Gr
         .unwrap_or_default()
         .iter()
         .filter(|pair| shared(pair))
-        .map(|(key, value)| format!("{} {value}", short(key)))
+        .map(|(key, value)| said(key, value))
         .collect();
     for group in &mut groups {
         let all: Vec<(&str, String)> = group.variant.clone();
         group.variant = all
             .into_iter()
-            .filter(|(key, value)| !shown.contains(&format!("{} {value}", short(key))))
+            .filter(|(key, value)| !shown.contains(&said(key, value)))
             .collect();
     }
     dress(&mut groups);
     (groups, format!("Shown: {}.", shown.join(", ")))
 }
 
-/// Gives each group its looks.
+/// Gives each group its looks. Variants of one protocol are shades of its colour; if there is no
+/// other protocol to be told from, and no order among the variants, each has a colour of its own.
 fn dress(groups: &mut [Group<'_>]) {
+    let one = groups
+        .iter()
+        .all(|group| group.protocol == groups[0].protocol);
+    let ordered = |group: &Group<'_>| group.variant.iter().all(|(_, v)| quantity(v).is_some());
+    if one && groups.len() > 1 && !groups.iter().all(ordered) {
+        for (index, group) in groups.iter_mut().enumerate() {
+            group.style = theme::any("", 2 * index);
+            group.alone = true;
+        }
+        return;
+    }
     let protocols: Vec<String> = groups.iter().map(|g| g.protocol.to_owned()).collect();
     for (index, group) in groups.iter_mut().enumerate() {
         let of_same = |names: &[String]| {
@@ -222,6 +241,36 @@ fn single(text: &str) -> Option<f64> {
         .or_else(bytes)
         .or_else(ratio)
         .or_else(bandwidth)
+}
+
+/// A swept key with its value, in few words. Choices that speak for themselves stand alone.
+fn said(key: &str, value: &str) -> String {
+    match key {
+        "contract.authentication" | "batch.wait" => value.to_owned(),
+        "execution" => said_execution(value),
+        _ if key.ends_with(".policy") && ["and", "or"].contains(&value) => value.to_uppercase(),
+        // A protocol with settings: those alone, without the name.
+        "protocol.value" => {
+            let plain = value.replace(['{', '}'], "");
+            let settings = plain.split_once(':').map_or("", |(_, settings)| settings);
+            settings.replace(':', " ").trim().to_owned()
+        }
+        _ => format!("{} {value}", short(key)),
+    }
+}
+
+/// An execution model with those of its settings that are not about whom to ask.
+fn said_execution(value: &str) -> String {
+    let plain = value.replace(['{', '}'], "");
+    let Some((name, settings)) = plain.split_once(':') else {
+        return plain;
+    };
+    let settings = settings.split(';').map(str::trim);
+    let told =
+        settings.filter(|text| !text.starts_with("policy") && !text.starts_with("endorsers"));
+    told.fold(name.to_owned(), |said, setting| {
+        format!("{said}, {}", setting.replace(": ", ":").replace(':', " "))
+    })
 }
 
 /// A swept key in few words.

@@ -44,6 +44,7 @@ fn a_sweep_gets_the_figures_its_axis_allows() {
         "downtime-cdf",
         "messages-by-kind",
     ];
+    let along_any = ["goodput-by-kind", "latency-by-kind"];
     for (sweep, own) in [
         (
             NODES,
@@ -73,7 +74,8 @@ fn a_sweep_gets_the_figures_its_axis_allows() {
         (("faults", &["none", "a; b"]), &[]),
         (("nodes", &["7"]), &[]),
     ] {
-        let expected: Vec<&str> = own.iter().copied().chain(always).collect();
+        let kinds = along_any.into_iter().filter(|_| !own.is_empty());
+        let expected: Vec<&str> = own.iter().copied().chain(always).chain(kinds).collect();
         assert_eq!(names(&tables(TWO, sweep, 3)), expected, "{sweep:?}");
     }
     let identified = names(&tables(&["iraft"], NODES, 3));

@@ -78,6 +78,12 @@ impl Fingerprint {
                     Offence::InvalidProposal => 1,
                     Offence::WrongDigest => 2,
                     Offence::Silence => 3,
+                    Offence::FalseVote => 4,
+                    Offence::FalseAck => 5,
+                    Offence::FalseCertificate => 6,
+                    Offence::Stalling => 7,
+                    Offence::Disruption => 8,
+                    Offence::Audit => 9,
                 };
                 self.event(now, node, 21, &[u64::from(culprit.0), offence]);
             }
@@ -95,7 +101,7 @@ impl Fingerprint {
 fn number(executed: &Executed) -> u64 {
     match verdict(executed) {
         Answer::Accepted => 0,
-        Answer::Refused => 1,
+        Answer::Refused(_) => 1,
         Answer::Repeated => 2,
     }
 }
@@ -107,12 +113,25 @@ impl Observer for Fingerprint {
                 let words = [transaction.id.bits(), transaction.digest.prefix()];
                 self.event(now, node, 0, &words);
             }
+            Event::Endorsed {
+                transaction,
+                of,
+                round,
+            } => {
+                let digest = transaction.digest.prefix();
+                let words = [transaction.id.bits(), digest, of.bits(), u64::from(*round)];
+                self.event(now, node, 7, &words);
+            }
             Event::Answered {
                 transaction,
+                endorsed,
                 submitted,
                 height,
                 executed,
             } => {
+                if let Some(endorsed) = endorsed {
+                    self.event(now, node, 6, &[endorsed.bits()]);
+                }
                 // Heights begin at 1, so 0 is free for a read that stands nowhere.
                 let height = height.unwrap_or(0);
                 let words = [
@@ -129,6 +148,10 @@ impl Observer for Fingerprint {
             Event::Crashed => self.event(now, node, 4, &[]),
             Event::Restarted { height, amnesia } => {
                 self.event(now, node, 5, &[*height, u64::from(*amnesia)]);
+            }
+            Event::Contacted { transaction, asked } => {
+                let words = [transaction.bits(), asked.nanos()];
+                self.event(now, node, 6, &words);
             }
             Event::Sent { .. } | Event::Delivered { .. } | Event::Fired { .. } => {}
         }
@@ -186,6 +209,7 @@ mod tests {
                 CLIENT.0,
                 Event::Answered {
                     transaction: TransactionId::new(CLIENT, number),
+                    endorsed: None,
                     submitted: Time::ZERO,
                     height,
                     executed: Executed::Before,

@@ -15,15 +15,15 @@ mod story;
 pub mod trace;
 
 use crate::chain::Executed;
-use crate::contract::Receipt;
+use crate::contract::{Code, Receipt};
 
 /// What an execution means to the client that asked for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
     /// The contract did or found what was asked.
     Accepted,
-    /// The contract refused.
-    Refused,
+    /// The contract refused because of this check.
+    Refused(Code),
     /// The transaction had been executed at an earlier place in the chain.
     Repeated,
 }
@@ -32,10 +32,20 @@ pub enum Answer {
 /// looks inside a receipt.
 pub fn verdict(executed: &Executed) -> Answer {
     match executed {
-        Executed::Now(Receipt::Accepted | Receipt::Found(_)) => Answer::Accepted,
-        Executed::Now(Receipt::Refused(_)) => Answer::Refused,
+        Executed::Now(Receipt::Accepted | Receipt::Found(_) | Receipt::Suggested(_)) => {
+            Answer::Accepted
+        }
+        Executed::Now(Receipt::Refused(code)) => Answer::Refused(*code),
         Executed::Before => Answer::Repeated,
     }
+}
+
+/// Whether an endorsed transaction was ordered to no avail, because others wrote what it had read.
+pub fn is_conflict(executed: &Executed) -> bool {
+    let Executed::Now(Receipt::Refused(code)) = executed else {
+        return false;
+    };
+    matches!(code, Code::MvccConflict | Code::PhantomConflict)
 }
 
 impl Answer {
@@ -43,7 +53,7 @@ impl Answer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
-            Self::Refused => "refused",
+            Self::Refused(_) => "refused",
             Self::Repeated => "repeated",
         }
     }

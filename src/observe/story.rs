@@ -107,6 +107,7 @@ impl Story {
         });
         let answered = Event::Answered {
             transaction: id,
+            endorsed: None,
             submitted: submitted.unwrap_or(Time::ZERO),
             height: Some(height),
             executed,

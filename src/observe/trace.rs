@@ -87,18 +87,33 @@ impl Display for Line<'_> {
                 let kind = transaction.call.kind();
                 write!(f, "submits {:?} {kind}", transaction.id)
             }
+            Event::Endorsed {
+                transaction,
+                of,
+                round,
+            } => write!(
+                f,
+                "has {of:?} endorsed as {:?}, round {round}",
+                transaction.id
+            ),
             Event::Answered {
                 transaction,
+                endorsed,
                 submitted,
                 height,
                 executed,
             } => {
                 let (after, answer) = (now.since(*submitted), verdict(executed).name());
                 write!(f, "has {transaction:?} {answer} after {after}")?;
-                match height {
-                    Some(height) => write!(f, " at height {height}"),
-                    None => write!(f, " from a read"),
+                match (height, endorsed) {
+                    (Some(height), Some(name)) => write!(f, " at height {height} as {name:?}"),
+                    (Some(height), None) => write!(f, " at height {height}"),
+                    (None, _) => write!(f, " from a read"),
                 }
+            }
+            Event::Contacted { transaction, asked } => {
+                let after = now.since(*asked);
+                write!(f, "is in contact by {transaction:?} after {after}")
             }
             Event::Decided { block } => write!(f, "decides {}", Content(block)),
             Event::Installed { block } => write!(f, "installs {}", Content(block)),
@@ -158,7 +173,13 @@ fn write_report(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
                 Offence::Equivocation => "equivocation",
                 Offence::InvalidProposal => "an invalid proposal",
                 Offence::WrongDigest => "a wrong digest",
+                Offence::FalseVote => "a false vote",
+                Offence::FalseAck => "a false acknowledgement",
+                Offence::FalseCertificate => "a false certificate",
                 Offence::Silence => "silence",
+                Offence::Stalling => "stalling",
+                Offence::Disruption => "disruption",
+                Offence::Audit => "a failed audit",
             };
             write!(f, "accuses {culprit} of {offence}")
         }

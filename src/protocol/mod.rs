@@ -2,6 +2,7 @@
 //! protocols and their messages implement. Protocols know neither the network nor one another,
 //! except by nesting.
 
+pub mod iraft;
 pub mod krbft;
 pub mod mempool;
 pub mod pbft;
@@ -154,8 +155,36 @@ pub enum Offence {
     InvalidProposal,
     /// A digest that does not belong to the content sent with it.
     WrongDigest,
+    /// Votes for two candidates in one term, or for one that the voter knows to be behind.
+    FalseVote,
+    /// Acknowledgements of two different logs.
+    FalseAck,
+    /// A signed claim that a certificate proves what it does not.
+    FalseCertificate,
     /// Nothing was heard in time; a suspicion, never a proof.
     Silence,
+    /// Requests wait and a living leader does nothing; a suspicion.
+    Stalling,
+    /// A call for an election without the evidence it needs; a suspicion.
+    Disruption,
+    /// An audit of the log went wrong time and again; a suspicion.
+    Audit,
+}
+
+impl Offence {
+    /// Whether the accuser holds a proof that anybody can check. What is not proven is a
+    /// suspicion, and convicts nobody.
+    pub fn is_proof(self) -> bool {
+        match self {
+            Self::Equivocation
+            | Self::InvalidProposal
+            | Self::WrongDigest
+            | Self::FalseVote
+            | Self::FalseAck
+            | Self::FalseCertificate => true,
+            Self::Silence | Self::Stalling | Self::Disruption | Self::Audit => false,
+        }
+    }
 }
 
 /// What the network and the adversary may know about a message.

@@ -101,6 +101,12 @@ impl<B: Body> Tally<B> {
         all.find(|certificate| certificate.body() == body)
     }
 
+    /// The certificate that holds the vote of the member at this position, if it has voted.
+    pub fn given_by(&self, position: usize) -> Option<&Certificate<B>> {
+        let mut all = self.first.iter().chain(&self.others);
+        all.find(|certificate| certificate.positions().contains(position))
+    }
+
     /// A certificate that at least `quorum` members have signed, if there is one.
     pub fn reached(&self, quorum: usize) -> Option<&Certificate<B>> {
         let mut all = self.first.iter().chain(&self.others);
@@ -147,6 +153,8 @@ mod tests {
         assert_eq!(vote(4, 7), Counted::Stranger);
         assert_eq!((tally.votes(&Choice(7)), tally.votes(&Choice(9))), (2, 0));
         assert_eq!(tally.most(), 2);
+        let choice = |position| tally.given_by(position).map(|c| c.body().0);
+        assert_eq!([0, 3, 5].map(choice), [Some(7), Some(8), None]);
         assert!(tally.reached(3).is_none());
     }
 

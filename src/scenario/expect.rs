@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use super::nearest::nearest;
 use super::reader::Reader;
-use super::schema::{Behaviour, Bound, Expect, Liveness, Safety, Scenario, Side};
+use super::schema::{
+    Adversary, Behaviour, Bound, Execution, Expect, Liveness, Safety, Scenario, Side,
+};
 use super::tree::{Node, Step, Value, shorten};
+use crate::base::node::{NodeId, PositionSet};
 
 /// The greatest bound, in thousandths.
 const BOUND_MAX: u64 = 1_000_000_000_000_000;
@@ -115,6 +118,20 @@ fn bound<'t>(
 /// What takes a scenario out of the model in which its protocol promises safety, as a sentence.
 pub fn beyond_model(scenario: &Scenario, byzantine: bool) -> Option<String> {
     let name = &scenario.protocol.name;
+    if let Execution::ExecuteOrderValidate { policy, .. } = &scenario.execution {
+        let forgers = scenario.forgers();
+        let mut set = PositionSet::new();
+        for node in &forgers {
+            set.insert(node.index());
+        }
+        if policy.holds(&set) {
+            let names: Vec<String> = forgers.iter().map(NodeId::to_string).collect();
+            let names = names.join(", ");
+            return Some(format!(
+                "{names} forge endorsements and satisfy the policy {policy} alone"
+            ));
+        }
+    }
     if !byzantine {
         let mut adversaries = scenario.adversaries.iter();
         let liar = adversaries.find(|adversary| adversary.behaviour == Behaviour::Equivocate)?;
@@ -130,6 +147,22 @@ pub fn beyond_model(scenario: &Scenario, byzantine: bool) -> Option<String> {
             scenario.nodes
         )
     })
+}
+
+/// Refuses to forge endorsements where nothing is endorsed.
+pub fn forgeries(reader: &mut Reader<'_>, scenario: &Scenario) {
+    if scenario.execution != Execution::OrderExecute {
+        return;
+    }
+    let mut adversaries = scenario.adversaries.iter();
+    let forges = |adversary: &Adversary| adversary.behaviour == Behaviour::ForgeEndorsement;
+    if let Some(place) = adversaries.position(forges) {
+        let name = Behaviour::ForgeEndorsement.name();
+        let (list, name) = (Step::Key("adversaries".into()), Step::Key(name.into()));
+        let rule = "has nothing to forge: with `order-execute` nothing is endorsed";
+        let help = "write `execution: execute-order-validate`, or leave the behaviour out";
+        reader.refuse_at(&[list, Step::Index(place), name], rule, Some(help.into()));
+    }
 }
 
 /// Refuses to expect safety beyond the fault model, and expects it within if nothing is written.

@@ -2,11 +2,14 @@
 //! written; overrides edit the tree; it is read into plain structs with every default filled in;
 //! and whatever is wrong is refused together, each problem with its place.
 
+pub(crate) mod contract;
 pub mod error;
+mod execution;
 pub(crate) mod expect;
 pub(crate) mod law;
 pub(crate) mod nearest;
 pub(crate) mod network;
+mod outlook;
 pub(crate) mod predict;
 pub mod protocol;
 pub(crate) mod read;
@@ -62,6 +65,14 @@ pub const COLUMNS: &[&str] = &[
     "convicted_wrongly",
     "identified_after_ms",
     "simulated_s",
+    "endorsements",
+    "retries",
+    "conflicts",
+    "conflict_rate",
+    "contacts",
+    "contact_latency_mean_ms",
+    "contact_latency_p50_ms",
+    "contact_latency_p99_ms",
 ];
 
 /// Values set from outside: dotted key and YAML text.

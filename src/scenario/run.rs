@@ -2,22 +2,25 @@
 //! observers, and judges what they saw.
 
 use super::ProtocolSpec;
+use super::outlook::Outlook;
 use super::schema::{
-    Behaviour, Disk, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Side, Victims,
+    Behaviour, Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario,
+    Side, Victims,
 };
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time, Window};
-use crate::contract::{AuthorSettings, Mix, Population};
+use crate::contract::{AuthorSettings, Population};
 use crate::network::fault::Fault as NetworkFault;
 use crate::network::topology::{Link as SiteLink, Topology};
 use crate::network::{Network, topology::TopologyError};
 use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Verdict, Word};
 use crate::observe::fingerprint::Fingerprint;
 use crate::observe::metrics::{Measured, Metrics, Summary};
-use crate::protocol::{FaultModel, Protocol};
+use crate::protocol::Protocol;
 use crate::sim::adversary::{self, Act};
 use crate::sim::client::Arrivals;
+use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer, Totals};
 use crate::sim::machine::Machine;
 use crate::sim::{self, Kernel, Liar, Outage, Plan, Simulation, Slow};
@@ -117,17 +120,19 @@ pub fn run<P: Protocol>(
         warmup: plan.warmup,
         until,
     };
+    let simulation = Simulation::<P>::new(plan, config);
     let mut watch = Watch {
         metrics: Metrics::new(measured),
         checks: Checks::new(CheckSetup {
             nodes,
             dishonest,
             flat: true,
-        }),
+        })
+        .replaying(simulation.executor()),
         fingerprint: Fingerprint::new(),
         guest,
     };
-    let ended = Simulation::<P>::new(plan, config).run(kernel, &mut watch);
+    let ended = simulation.run(kernel, &mut watch);
     let summary = watch.metrics.finish(&ended.totals);
     let judge = LivenessJudge {
         healed_at: outlook.healed_at,
@@ -184,8 +189,14 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
             retry: workload.retry,
             gateways,
             author: author(scenario),
+            contact: Channel {
+                poll: workload.contact.poll,
+                latency: workload.contact.latency.distribution(),
+            },
         },
         population: Population::new(hospitals, workload.doctors, workload.patients),
+        execution: execution(&scenario.execution),
+        rules: scenario.contract,
         outages: outages(scenario),
         slow: slow(scenario),
         liars,
@@ -193,6 +204,21 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         until: Time::ZERO + scenario.duration,
         trace,
     })
+}
+
+fn execution(execution: &Execution) -> sim::Execution {
+    match execution.clone() {
+        Execution::OrderExecute => sim::Execution::OrderExecute,
+        Execution::ExecuteOrderValidate {
+            policy,
+            retries,
+            backoff,
+        } => sim::Execution::Validate {
+            policy,
+            retries,
+            backoff,
+        },
+    }
 }
 
 /// Who lies, and everything each does.
@@ -221,19 +247,12 @@ fn liars(scenario: &Scenario) -> Vec<Liar> {
 }
 
 fn author(scenario: &Scenario) -> AuthorSettings {
-    let mix = &scenario.workload.mix;
     AuthorSettings {
-        mix: Mix {
-            submit: mix.submit,
-            propose: mix.propose,
-            search: mix.search,
-            grant: mix.grant,
-            revoke: mix.revoke,
-            access: mix.access,
-            share: mix.share,
-        },
+        mix: scenario.workload.mix,
         invalid: scenario.workload.invalid,
         zipf_thousandths: scenario.workload.zipf,
+        pid_per_record: scenario.workload.pid_per_record,
+        rules: scenario.contract,
     }
 }
 
@@ -243,6 +262,7 @@ fn machine(scenario: &Scenario) -> Machine {
         cores: machine.cores,
         per_message: machine.per_message,
         per_kilobyte: machine.per_kilobyte,
+        per_request: machine.per_request,
         sign: machine.sign,
         verify: machine.verify,
         execute: machine.execute,
@@ -260,6 +280,7 @@ fn behaviour(behaviour: &Behaviour) -> adversary::Behaviour {
         },
         Behaviour::Late { by } => adversary::Behaviour::Late { by: *by },
         Behaviour::Restless => adversary::Behaviour::Restless,
+        Behaviour::ForgeEndorsement => adversary::Behaviour::ForgeEndorsement,
     }
 }
 
@@ -392,121 +413,6 @@ fn slow(scenario: &Scenario) -> Vec<Slow> {
         }
     }
     slow
-}
-
-/// Whether and until when everything must be answered.
-#[derive(Clone, Copy, Debug)]
-struct Outlook {
-    healed_at: Time,
-    bound: Span,
-    recoverable: bool,
-}
-
-impl Outlook {
-    fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
-        let n = scenario.nodes;
-        let committee = Committee::first(n);
-        let quorum = match P::FAULTS {
-            FaultModel::Crash => committee.majority(),
-            FaultModel::Byzantine => committee.quorum(),
-        };
-        let mut missing = PositionSet::new();
-        let mut troubled = PositionSet::new();
-        let mut recoverable = true;
-        let mut healed_at = Time::ZERO;
-        let mut extra = Span::ZERO;
-        let mut passes = |during: &Window| {
-            if let Some(until) = during.until.filter(|until| *until < plan.until) {
-                healed_at = healed_at.max(until);
-                return true;
-            }
-            false
-        };
-        for fault in &scenario.faults {
-            let passing = passes(&fault.during());
-            match fault {
-                Fault::Crash { nodes, disk, .. } => {
-                    let forgets = *disk == Disk::Lost;
-                    count(&mut troubled, nodes, Some(n));
-                    recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
-                    if !passing || forgets {
-                        // Whoever leads then: one node more, whichever it is.
-                        let free = (0..n).find(|node| !missing.contains(*node));
-                        count(&mut missing, nodes, free);
-                    }
-                }
-                Fault::Partition { .. } | Fault::Loss { .. } => recoverable &= passing,
-                Fault::Delay { by, .. } | Fault::Reorder { by, .. } if !passing => extra += *by,
-                Fault::Delay { .. }
-                | Fault::Reorder { .. }
-                | Fault::Duplicate { .. }
-                | Fault::Slow { .. } => {}
-            }
-        }
-        for liar in &plan.liars {
-            missing.insert(liar.node.index());
-            troubled.insert(liar.node.index());
-            for act in &liar.acts {
-                let lies = matches!(act.behaviour, adversary::Behaviour::Equivocate);
-                recoverable &= !(lies && P::FAULTS == FaultModel::Crash);
-                passes(&act.during);
-            }
-        }
-        let survived = P::FAULTS == FaultModel::Crash || plan.liars.len() <= committee.faulty_max();
-        recoverable &= survived && missing.len() + quorum <= n;
-        let delay = Self::delay(scenario, plan) + extra;
-        // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
-        // committee of 3f + 1 has that f.
-        let bad = troubled.len().min((n - 1) / 3);
-        let bound = P::liveness_bound(config, 3 * bad + 1, delay)
-            + scenario.workload.retry * 2
-            + scenario.batch.wait
-            + delay * 4;
-        Self {
-            healed_at,
-            bound,
-            recoverable,
-        }
-    }
-
-    /// What a message takes in all but one case in a thousand: the way, the links at both ends
-    /// for a full batch to everybody, and the processing of a round of votes and a batch.
-    fn delay(scenario: &Scenario, plan: &Plan) -> Span {
-        let n = scenario.nodes as u64;
-        let sites = 0..scenario.network.sites.len();
-        let rare = u64::MAX / 1000 * 999;
-        let way = |from, to| {
-            let path = plan.network.topology().path(from, to);
-            path.hops
-                .iter()
-                .fold(Span::ZERO, |sum, hop| sum + hop.at(rare))
-        };
-        let ways = sites
-            .clone()
-            .flat_map(|from| sites.clone().map(move |to| (from, to)));
-        let longest = ways
-            .map(|(from, to)| way(from, to))
-            .max()
-            .unwrap_or(Span::ZERO);
-        let batch = u32::try_from(scenario.batch.bytes.0).unwrap_or(u32::MAX);
-        let machine = &plan.machine;
-        let votes = machine.receive(300, 1) * n * 3;
-        let executed = (machine.execute + machine.verify * 2) * scenario.batch.max as u64;
-        let work = machine.receive(batch, 1) + machine.sync * 3 + votes + executed;
-        let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
-        longest + plan.network.receive(batch) * n + work * factor
-    }
-}
-
-/// Adds those whom an outage hits; whoever leads when it begins counts as the position `leader`.
-fn count(positions: &mut PositionSet, victims: &Victims, leader: Option<usize>) {
-    let places: Vec<usize> = match victims {
-        Victims::Leader => leader.into_iter().collect(),
-        Victims::Nodes(nodes) => nodes.iter().map(|node| node.index()).collect(),
-    };
-    for place in places {
-        positions.insert(place);
-    }
 }
 
 impl Fault {

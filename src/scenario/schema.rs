@@ -11,6 +11,8 @@ use crate::base::crypto::Crypto;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
 use crate::base::units::{Bandwidth, Rate, Ratio};
+use crate::chain::policy::Policy;
+use crate::contract::{Mix, Rules};
 use crate::protocol::mempool::BatchRule;
 
 /// One run but for its code: the network, the machines, the load, and what goes wrong.
@@ -38,6 +40,9 @@ pub struct Scenario {
     pub crypto: Crypto,
     /// What clients ask for.
     pub workload: Workload,
+    /// What the consortium agreed on for its contract.
+    #[serde(serialize_with = "super::contract::as_map")]
+    pub contract: Rules,
     /// In which order transactions are ordered and executed.
     pub execution: Execution,
     /// Honest trouble, in the order in which it applies.
@@ -112,6 +117,9 @@ pub struct Machine {
     pub per_message: Span,
     /// On top, for each 1,000 bytes of it.
     pub per_kilobyte: Span,
+    /// To take in a client's request, in place of `per_message`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<Span>,
     /// To make one signature.
     pub sign: Span,
     /// To verify one signature.
@@ -124,8 +132,17 @@ pub struct Machine {
     pub shared: bool,
 }
 
+/// What lies between patients outside the chain.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Contact {
+    /// Between two looks into a mailbox.
+    pub poll: Span,
+    /// How long a message from one to the other is under way.
+    pub latency: Latency,
+}
+
 /// What clients ask for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Workload {
     /// How many requests there are.
     #[serde(flatten)]
@@ -140,6 +157,10 @@ pub struct Workload {
     /// equally.
     #[serde(serialize_with = "as_thousandths")]
     pub zipf: u32,
+    /// Whether every record is of a pseudonym of its own.
+    pub pid_per_record: bool,
+    /// How patients who are asked for contact are reached outside the chain.
+    pub contact: Contact,
     /// Transactions that the contract must refuse.
     pub invalid: Ratio,
     /// How many equal answers a client waits for.
@@ -170,25 +191,6 @@ pub enum Load {
     },
 }
 
-/// Weights of the kinds of call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Mix {
-    /// Doctor and patient enter a record together.
-    pub submit: u32,
-    /// A doctor proposes a record, or a patient answers a proposal.
-    pub propose: u32,
-    /// A doctor searches for cases.
-    pub search: u32,
-    /// A patient grants a doctor access.
-    pub grant: u32,
-    /// A patient revokes a grant.
-    pub revoke: u32,
-    /// A record is read.
-    pub access: u32,
-    /// A patient shares a record with another hospital.
-    pub share: u32,
-}
-
 /// How many equal answers a client waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Replies {
@@ -217,11 +219,26 @@ pub enum Gateways {
 }
 
 /// The path of a transaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Execution {
     /// Ordered first, executed by every node in that order.
     OrderExecute,
+    /// Endorsed first, then ordered, then validated by every node.
+    ExecuteOrderValidate {
+        /// Whose endorsements a transaction needs.
+        #[serde(serialize_with = "as_text")]
+        policy: Policy,
+        /// How often a transaction is endorsed again that came to nothing.
+        retries: u32,
+        /// The pause before the first time, about.
+        backoff: Span,
+    },
+}
+
+/// As it is written.
+fn as_text<S: Serializer>(policy: &Policy, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(policy)
 }
 
 /// Honest trouble. An empty list of nodes or links means all of them.
@@ -351,6 +368,8 @@ pub enum Behaviour {
     },
     /// Lets its timers fire at once.
     Restless,
+    /// Endorses results that are false.
+    ForgeEndorsement,
 }
 
 /// What the run must show.
@@ -424,24 +443,16 @@ pub(crate) enum Target {
     Adversary(usize),
 }
 
-impl Mix {
-    /// The kinds of call with their weights, in a fixed order.
-    pub fn weights(&self) -> [(&'static str, u32); 7] {
-        [
-            ("submit", self.submit),
-            ("propose", self.propose),
-            ("search", self.search),
-            ("grant", self.grant),
-            ("revoke", self.revoke),
-            ("access", self.access),
-            ("share", self.share),
-        ]
-    }
-}
-
 impl Behaviour {
     /// As written in a scenario.
-    pub const NAMES: [&'static str; 5] = ["silent", "equivocate", "withhold", "late", "restless"];
+    pub const NAMES: [&'static str; 6] = [
+        "silent",
+        "equivocate",
+        "withhold",
+        "late",
+        "restless",
+        "forge-endorsement",
+    ];
 
     /// As written in a scenario.
     pub fn name(&self) -> &'static str {
@@ -451,6 +462,7 @@ impl Behaviour {
             Self::Withhold { .. } => "withhold",
             Self::Late { .. } => "late",
             Self::Restless => "restless",
+            Self::ForgeEndorsement => "forge-endorsement",
         }
     }
 }
@@ -476,7 +488,10 @@ impl Serialize for Adversary {
         let (kinds, by) = match &self.behaviour {
             Behaviour::Withhold { kinds } => (Some(&kinds[..]), None),
             Behaviour::Late { by } => (None, Some(*by)),
-            Behaviour::Silent | Behaviour::Equivocate | Behaviour::Restless => (None, None),
+            Behaviour::Silent
+            | Behaviour::Equivocate
+            | Behaviour::Restless
+            | Behaviour::ForgeEndorsement => (None, None),
         };
         let terms = Terms {
             kinds,

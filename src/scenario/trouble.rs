@@ -34,11 +34,12 @@ pub const FAULTS: [(&str, &[&str]); 7] = [
     ("slow", &["nodes", "factor", "during"]),
 ];
 /// The keys of each behaviour.
-pub const BEHAVIOUR_KEYS: [&[&str]; 5] = [
+pub const BEHAVIOUR_KEYS: [&[&str]; 6] = [
     &["nodes", "during", "collude"],
     &["nodes", "during", "collude"],
     &["kinds", "nodes", "during", "collude"],
     &["by", "nodes", "during", "collude"],
+    &["nodes", "during", "collude"],
     &["nodes", "during", "collude"],
 ];
 /// Faults at most.
@@ -382,6 +383,7 @@ fn adversary<'t>(
             "silent" => Some(Behaviour::Silent),
             "equivocate" => Some(Behaviour::Equivocate),
             "restless" => Some(Behaviour::Restless),
+            "forge-endorsement" => Some(Behaviour::ForgeEndorsement),
             "late" => {
                 let by = reader.require(fields, "by", "200ms", Reader::positive);
                 by.map(|by| Behaviour::Late { by })
@@ -438,9 +440,10 @@ fn contradictions(reader: &mut Reader<'_>, adversaries: &[Adversary], places: &[
     for (adversary, place) in adversaries.iter().zip(places) {
         let name = match &adversary.behaviour {
             Behaviour::Silent | Behaviour::Restless => continue,
-            Behaviour::Equivocate | Behaviour::Withhold { .. } | Behaviour::Late { .. } => {
-                adversary.behaviour.name()
-            }
+            Behaviour::Equivocate
+            | Behaviour::Withhold { .. }
+            | Behaviour::Late { .. }
+            | Behaviour::ForgeEndorsement => adversary.behaviour.name(),
         };
         let contradicts = |node: &&NodeId| {
             let windows = silent.get(node).into_iter().flatten();
@@ -492,6 +495,15 @@ impl Scenario {
     /// The nodes that are dishonest at some time.
     pub fn dishonest(&self) -> BTreeSet<NodeId> {
         named(&self.adversaries)
+    }
+
+    /// The nodes that endorse false results at some time.
+    pub fn forgers(&self) -> BTreeSet<NodeId> {
+        let forging = |adversary: &&Adversary| adversary.behaviour == Behaviour::ForgeEndorsement;
+        let forgers = self.adversaries.iter().filter(forging);
+        forgers
+            .flat_map(|adversary| adversary.nodes.iter().copied())
+            .collect()
     }
 
     /// The scenario as it stands: nodes chosen by chance stay chosen, whatever the seed. For

@@ -1,17 +1,20 @@
 //! Reads a whole scenario from its tree: the first-level keys, and what must hold between them.
 
+use super::contract;
+use super::execution;
 use super::expect;
 use super::network;
 use super::predict;
 use super::protocol::ProtocolSpec;
 use super::reader::{Fields, Reader};
-use super::schema::{Choice, Execution, Machine, Scenario};
+use super::schema::{Choice, Machine, Scenario};
 use super::tree::{Node, Step, Value, parse_path};
 use super::trouble;
 use super::workload;
 use crate::base::crypto::Crypto;
 use crate::base::time::{Span, Time, Window};
 use crate::base::units::Bytes;
+use crate::contract::Rules;
 use crate::protocol::mempool::BatchRule;
 
 /// What a scenario may name, handed down by the modules that have it.
@@ -47,6 +50,7 @@ pub const KEYS: &[&str] = &[
     "machine",
     "crypto",
     "workload",
+    "contract",
     "execution",
     "faults",
     "adversaries",
@@ -59,6 +63,7 @@ pub const MACHINE_KEYS: &[&str] = &[
     "cores",
     "per_message",
     "per_kilobyte",
+    "per_request",
     "sign",
     "verify",
     "execute",
@@ -106,7 +111,8 @@ pub fn scenario<'t>(
     let workload = reader.require(fields, "workload", "{ rate: 100/s }", |reader, node| {
         workload::workload(reader, node, byzantine)
     });
-    let execution = reader.or(fields, "execution", Execution::OrderExecute, execution);
+    let contract = reader.or(fields, "contract", Rules::default(), contract::contract);
+    let execution = execution::field(reader, fields, around.nodes);
     let trouble = trouble::trouble(reader, fields, around, network.as_ref());
     let expect = expect_of(reader, fields, known);
     let mut scenario = Scenario {
@@ -121,6 +127,7 @@ pub fn scenario<'t>(
         machine,
         crypto,
         workload: workload?,
+        contract,
         execution,
         faults: trouble.faults,
         adversaries: trouble.adversaries,
@@ -128,6 +135,7 @@ pub fn scenario<'t>(
         draws: trouble.draws,
     };
     scenario.draw();
+    expect::forgeries(reader, &scenario);
     expect::within_model(reader, &mut scenario, byzantine);
     predict::predict(reader, &scenario, byzantine);
     Some(scenario)
@@ -144,10 +152,6 @@ fn measured(reader: &mut Reader<'_>, warmup: Span, duration: Option<Span>) {
 fn crypto<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Crypto> {
     let choices = [("modelled", Crypto::Modelled), ("ed25519", Crypto::Ed25519)];
     reader.choice(node, &choices)
-}
-
-fn execution<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Execution> {
-    reader.choice(node, &[("order-execute", Execution::OrderExecute)])
 }
 
 fn network_of<'t>(
@@ -266,6 +270,7 @@ const DEFAULT_MACHINE: Machine = Machine {
     cores: 1,
     per_message: Span::from_micros(5),
     per_kilobyte: Span::from_micros(1),
+    per_request: None,
     sign: Span::from_micros(25),
     verify: Span::from_micros(60),
     execute: Span::from_micros(10),
@@ -277,11 +282,13 @@ fn machine<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Machine> {
     let fields = reader.fields(node, MACHINE_KEYS)?;
     let standard = DEFAULT_MACHINE;
     let cores = reader.field(fields, "cores", |r, n| r.count(n, 1, 1024));
+    let per_request = reader.field(fields, "per_request", Reader::quantity);
     let mut cost = |key, standard| reader.or(fields, key, standard, Reader::quantity);
     Some(Machine {
         cores: cores.and_then(|cores| cores.try_into().ok()).unwrap_or(1),
         per_message: cost("per_message", standard.per_message),
         per_kilobyte: cost("per_kilobyte", standard.per_kilobyte),
+        per_request,
         sign: cost("sign", standard.sign),
         verify: cost("verify", standard.verify),
         execute: cost("execute", standard.execute),

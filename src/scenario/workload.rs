@@ -1,20 +1,43 @@
 //! Reads the workload: how many requests, of which kinds, by whom.
 
+use super::law::{Latency, latency};
 use super::reader::{Fields, Reader};
-use super::schema::{Gateways, Load, Mix, Replies, Workload};
+use super::schema::{Contact, Gateways, Load, Replies, Workload};
 use super::tree::Node;
+use crate::base::distribution::Law;
 use crate::base::time::Span;
 use crate::base::units::{Rate, Ratio};
+use crate::contract::{Mix, Wish};
 
 /// The keys of `workload`.
 pub const KEYS: &[&str] = &[
-    "rate", "even", "clients", "think", "mix", "patients", "doctors", "zipf", "invalid", "replies",
-    "retry", "gateways",
+    "rate",
+    "even",
+    "clients",
+    "think",
+    "mix",
+    "patients",
+    "doctors",
+    "zipf",
+    "pid_per_record",
+    "contact",
+    "invalid",
+    "replies",
+    "retry",
+    "gateways",
 ];
+/// The keys of `workload.contact`.
+pub const CONTACT_KEYS: &[&str] = &["poll", "latency"];
 /// The keys of `workload.mix`.
-pub const MIX_KEYS: &[&str] = &[
-    "submit", "propose", "search", "grant", "revoke", "access", "share",
-];
+pub const MIX_KEYS: &[&str] = &{
+    let mut keys = [""; Wish::ALL.len()];
+    let mut place = 0;
+    while place < keys.len() {
+        keys[place] = Wish::ALL[place].1;
+        place += 1;
+    }
+    keys
+};
 
 /// Reads `workload`; Byzantine protocols make clients wait for more answers.
 pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) -> Option<Workload> {
@@ -42,10 +65,12 @@ pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) ->
     let load = load(reader, fields);
     let zipf = reader.or(fields, "zipf", 0, |r, n| r.thousandths(n, 0, 10_000));
     Some(Workload {
-        mix: reader.or(fields, "mix", DEFAULT_MIX, mix),
+        mix: reader.or(fields, "mix", Mix::USUAL, mix),
         patients: people(reader, "patients", 2, 1_000_000, 10_000),
         doctors: people(reader, "doctors", 1, 100_000, 100),
         zipf: u32::try_from(zipf).ok()?,
+        contact: reader.or(fields, "contact", default_contact(), contact),
+        pid_per_record: reader.or(fields, "pid_per_record", false, Reader::flag),
         invalid: reader.or(fields, "invalid", Ratio::ZERO, Reader::quantity),
         replies: reader.or(fields, "replies", usual, |r, n| r.choice(n, &replies)),
         retry: reader.or(fields, "retry", Span::from_secs(2), Reader::positive),
@@ -53,6 +78,28 @@ pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) ->
             r.choice(n, &gateways)
         }),
         load: load?,
+    })
+}
+
+/// People who keep the mailbox open, and talk over a mobile network.
+fn default_contact() -> Contact {
+    Contact {
+        poll: Span::from_secs(1),
+        latency: Latency {
+            law: Law::Lognormal {
+                median: Span::from_millis(40),
+                p99: Span::from_millis(200),
+            },
+        },
+    }
+}
+
+fn contact<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Contact> {
+    let fields = reader.fields(node, CONTACT_KEYS)?;
+    let standard = default_contact();
+    Some(Contact {
+        poll: reader.or(fields, "poll", standard.poll, Reader::positive),
+        latency: reader.or(fields, "latency", standard.latency, latency),
     })
 }
 
@@ -103,37 +150,17 @@ fn load<'t>(reader: &mut Reader<'t>, fields: Fields<'t>) -> Option<Load> {
     }
 }
 
-/// The kinds of a scenario that says nothing of them.
-const DEFAULT_MIX: Mix = Mix {
-    submit: 5,
-    propose: 0,
-    search: 2,
-    grant: 1,
-    revoke: 0,
-    access: 1,
-    share: 1,
-};
-
 /// Weights; a kind that is not written has none.
 fn mix<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Mix> {
     let before = reader.noted();
     let fields = reader.fields(node, MIX_KEYS)?;
-    let mut weight = |key| {
+    let weights = Wish::ALL.map(|(wish, key)| {
         let weight = reader.field(fields, key, |r, n| r.count(n, 0, 1_000_000));
-        weight
-            .and_then(|weight| weight.try_into().ok())
-            .unwrap_or(0)
-    };
-    let mix = Mix {
-        submit: weight("submit"),
-        propose: weight("propose"),
-        search: weight("search"),
-        grant: weight("grant"),
-        revoke: weight("revoke"),
-        access: weight("access"),
-        share: weight("share"),
-    };
-    if reader.noted() == before && mix.weights().iter().all(|(_, weight)| *weight == 0) {
+        let weight = weight.and_then(|weight| u32::try_from(weight).ok());
+        (wish, weight.unwrap_or(0))
+    });
+    let mix = Mix::of(&weights);
+    if reader.noted() == before && mix.total() == 0 {
         reader.refuse_with(
             "gives no kind of call a weight",
             "write how often each kind is called, like `{ submit: 5, search: 2 }`",

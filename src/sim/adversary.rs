@@ -27,6 +27,8 @@ pub enum Behaviour {
     Equivocate,
     /// Its timers fire after a tenth of their time: it calls for elections and view changes.
     Restless,
+    /// Endorses that a call is accepted and leaves out what the call was made for.
+    ForgeEndorsement,
 }
 
 /// One behaviour of one node for some time.
@@ -73,8 +75,16 @@ impl Adversary {
             Behaviour::Silent
             | Behaviour::Withhold { .. }
             | Behaviour::Equivocate
-            | Behaviour::Restless => sum,
+            | Behaviour::Restless
+            | Behaviour::ForgeEndorsement => sum,
         })
+    }
+
+    /// Whether the node endorses something false just now.
+    pub fn forges(&self, now: Time) -> bool {
+        self.acts
+            .iter()
+            .any(|act| act.behaviour == Behaviour::ForgeEndorsement && act.during.contains(now))
     }
 
     /// Rewrites what the replica is about to do.
@@ -93,7 +103,8 @@ impl Adversary {
                     Effect::Send { message, .. } => !kinds.iter().any(|k| k == message.kind()),
                     _ => true,
                 }),
-                Behaviour::Late { .. } => {}
+                // Held back when it is sent; endorsements are no effects of the protocol.
+                Behaviour::Late { .. } | Behaviour::ForgeEndorsement => {}
                 Behaviour::Equivocate => {
                     let honest = std::mem::take(effects);
                     for effect in honest {
@@ -233,6 +244,10 @@ mod tests {
         assert_eq!(bent(Behaviour::Equivocate, &[0], "yes"), halves);
         let with_friend = ["yes to [n1, n2, n4]", "no to [n3]", timer];
         assert_eq!(bent(Behaviour::Equivocate, &[0, 1], "yes"), with_friend);
+        assert_eq!(
+            bent(Behaviour::ForgeEndorsement, &[0], "yes"),
+            [everyone, timer]
+        );
         let no_lie = ["maybe to [n0, n1, n2, n3, n4]", timer];
         assert_eq!(bent(Behaviour::Equivocate, &[0], "maybe"), no_lie);
     }

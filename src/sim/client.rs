@@ -2,12 +2,15 @@
 //! rate (open loop) or keep a number outstanding (closed loop), collect replies, and ask again
 //! when an answer is overdue. Their own work is free: each stands for many machines.
 
-use std::collections::{BTreeMap, VecDeque};
+mod endorsing;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::contact::Contacts;
 use super::event::Event;
 use super::message::{Answer, Payload, Post, Reply, Stored};
-use super::{Desk, Local, World};
+use super::{Desk, Execution, Local, World};
 use crate::base::crypto::Digest;
 use crate::base::distribution::{Distribution, Law};
 use crate::base::node::{NodeId, PositionSet};
@@ -15,10 +18,11 @@ use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
 use crate::base::units::Rate;
 use crate::chain::{Executed, Height, Transaction, TransactionId};
-use crate::contract::SignedCall;
 use crate::contract::author::Author;
+use crate::contract::{Receipt, SignedCall};
 use crate::network::{Departure, Egress};
 use crate::protocol::{Protocol, Retry};
+use endorsing::{Endorsers, Gathering};
 
 /// When transactions are submitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,9 +46,31 @@ pub enum Arrivals {
 /// A transaction without an answer.
 #[derive(Clone, Debug)]
 struct Pending {
+    /// What the client wants.
     transaction: Arc<Transaction>,
     submitted: Time,
-    attempt: u32,
+    /// How often it has been endorsed to no avail.
+    round: u32,
+    /// Which endorsers are asked next.
+    turn: u64,
+    /// When the client asks again, if it has heard nothing until then.
+    deadline: Time,
+    stage: Stage,
+}
+
+/// Where a transaction is on its way.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// It is to be ordered.
+    Ordering {
+        /// As it was sent; what was endorsed has a name of its own.
+        sent: Arc<Transaction>,
+        attempt: u32,
+    },
+    /// Endorsers were asked.
+    Endorsing(Gathering),
+    /// It came to nothing, and the client waits before it has it endorsed again.
+    Waiting,
 }
 
 /// One client host.
@@ -61,11 +87,20 @@ pub struct ClientHost {
     /// When to ask again, in order of time; entries of answered transactions are passed over.
     overdue: VecDeque<(Time, u64)>,
     pending: BTreeMap<u64, Pending>,
+    /// The transactions that endorsed ones stand for, by number.
+    endorsed: BTreeMap<u64, u64>,
+    /// When to have transactions endorsed again.
+    again: BTreeSet<(Time, u64)>,
+    endorsers: Endorsers,
+    /// The highest height this host has heard of.
+    height: Height,
     /// Who has replied with which block.
     replies: BTreeMap<(Height, Digest), Replies>,
+    contacts: Contacts,
     /// Whom this host asks first.
     target: NodeId,
-    submitted: u64,
+    /// Names given out.
+    named: u64,
     egress: Egress,
     sent: u64,
     events: u32,
@@ -94,13 +129,10 @@ impl ClientHost {
         let interval = match world.workload.arrivals {
             Arrivals::Open { rate, even } => {
                 let mean = rate.interval() * hosts;
-                let law = if even {
-                    Law::Constant(mean)
-                } else {
-                    Law::Exponential {
-                        mean,
-                        floor: Span::ZERO,
-                    }
+                let floor = Span::ZERO;
+                let law = match even {
+                    true => Law::Constant(mean),
+                    false => Law::Exponential { mean, floor },
                 };
                 let interval = Distribution::new(&law);
                 let first = if even {
@@ -131,9 +163,14 @@ impl ClientHost {
             due,
             overdue: VecDeque::new(),
             pending: BTreeMap::new(),
+            endorsed: BTreeMap::new(),
+            again: BTreeSet::new(),
+            endorsers: Endorsers::starting(index),
+            height: 0,
             replies: BTreeMap::new(),
+            contacts: Contacts::new(world.seed, id),
             target: gateways[0],
-            submitted: 0,
+            named: 0,
             egress: Egress::default(),
             sent: 0,
             events: 0,
@@ -146,7 +183,8 @@ impl ClientHost {
     pub(super) fn next_internal(&self) -> Time {
         let due = self.due.front().copied().unwrap_or(Time::MAX);
         let overdue = self.overdue.front().map_or(Time::MAX, |(at, _)| *at);
-        due.min(overdue)
+        let again = self.again.first().map_or(Time::MAX, |(at, _)| *at);
+        due.min(overdue).min(again).min(self.contacts.next())
     }
 
     /// Does what is due first.
@@ -162,16 +200,59 @@ impl ClientHost {
                 self.due.push_back(now + interval.at(self.random.bits()));
             }
             self.submit(now, desk);
-            return;
+        } else if let Some(&(at, number)) = self.again.first()
+            && at == now
+        {
+            self.again.pop_first();
+            self.propose(now, number, desk);
+        } else if let Some((transaction, asked)) = self.contacts.begin(now) {
+            self.observe(now, desk.local, Event::Contacted { transaction, asked });
+        } else {
+            let (_, number) = self.overdue.pop_front().expect("something is due");
+            self.remind(now, number, desk);
         }
-        let (_, number) = self.overdue.pop_front().expect("something is due");
+    }
+
+    /// Asks again for a transaction of which nothing was heard.
+    fn remind<P: Protocol, S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        number: u64,
+        desk: &mut Desk<'_, P, S>,
+    ) {
         let Some(pending) = self.pending.get_mut(&number) else {
             return;
         };
-        pending.attempt += 1;
-        let (transaction, attempt) = (pending.transaction.clone(), pending.attempt);
-        self.overdue
-            .push_back((now + desk.world.workload.retry, number));
+        if pending.deadline > now {
+            let deadline = pending.deadline;
+            self.watch(deadline, number);
+            return;
+        }
+        pending.deadline = now + desk.world.workload.retry;
+        let deadline = pending.deadline;
+        match &mut pending.stage {
+            Stage::Ordering { sent, attempt } => {
+                *attempt += 1;
+                let (sent, attempt) = (sent.clone(), *attempt);
+                self.watch(deadline, number);
+                self.ask_again(now, sent, attempt, desk);
+            }
+            Stage::Endorsing(_) => {
+                self.watch(deadline, number);
+                self.propose(now, number, desk);
+            }
+            Stage::Waiting => self.watch(deadline, number),
+        }
+    }
+
+    /// Sends a request again to whom the protocol's clients turn then.
+    fn ask_again<P: Protocol, S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        transaction: Arc<Transaction>,
+        attempt: u32,
+        desk: &mut Desk<'_, P, S>,
+    ) {
         let gateways = &desk.world.workload.gateways;
         match P::RETRY {
             Retry::Next => {
@@ -187,30 +268,49 @@ impl ClientHost {
         }
     }
 
+    /// Looks after a transaction again at a time.
+    fn watch(&mut self, at: Time, number: u64) {
+        let place = self.overdue.partition_point(|(time, _)| *time <= at);
+        self.overdue.insert(place, (at, number));
+    }
+
+    /// The number of the next name.
+    fn name(&mut self) -> u64 {
+        self.named += 1;
+        self.named - 1
+    }
+
     /// Submits a new transaction.
     fn submit<P: Protocol, S: Post<P::Message>>(&mut self, now: Time, desk: &mut Desk<'_, P, S>) {
-        let height = self
-            .replies
-            .last_key_value()
-            .map_or(0, |((height, _), _)| *height);
-        let call: SignedCall = self.author.next(&mut self.random, height);
-        let number = self.submitted;
-        self.submitted += 1;
+        let call: SignedCall = self.author.next(&mut self.random, self.height);
+        let number = self.name();
         let transaction = Transaction::new(TransactionId::new(self.id, number), call);
         let submitted = Event::Submitted {
             transaction: transaction.clone(),
         };
         self.observe(now, desk.local, submitted);
+        let deadline = now + desk.world.workload.retry;
+        self.endorsers.turn += desk.world.client_hosts as u64;
         let pending = Pending {
             transaction: transaction.clone(),
             submitted: now,
-            attempt: 0,
+            round: 0,
+            turn: self.endorsers.turn,
+            deadline,
+            stage: Stage::Ordering {
+                sent: transaction.clone(),
+                attempt: 0,
+            },
         };
         self.pending.insert(number, pending);
-        self.overdue
-            .push_back((now + desk.world.workload.retry, number));
-        let to = [self.target];
-        self.request(now, transaction, 0, &to, desk);
+        self.watch(deadline, number);
+        match desk.world.execution {
+            Execution::OrderExecute => {
+                let to = [self.target];
+                self.request(now, transaction, 0, &to, desk);
+            }
+            Execution::Validate { .. } => self.propose(now, number, desk),
+        }
     }
 
     fn request<P: Protocol, S: Post<P::Message>>(
@@ -222,15 +322,27 @@ impl ClientHost {
         desk: &mut Desk<'_, P, S>,
     ) {
         let size = 32 + transaction.size();
+        let payload = Payload::Request {
+            transaction,
+            attempt,
+        };
+        self.send(now, (payload, size, 0), to, desk);
+    }
+
+    /// Sends a payload of a size to nodes, which verify so many signatures before they act.
+    fn send<P: Protocol, S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        (payload, size, signatures): (Payload<P::Message>, u32, u32),
+        to: &[NodeId],
+        desk: &mut Desk<'_, P, S>,
+    ) {
         let stored = Stored {
-            payload: Payload::Request {
-                transaction,
-                attempt,
-            },
+            payload,
             size,
-            signatures: 0,
+            signatures,
             receive_ns: desk.world.network.receive(size).nanos(),
-            handle_ns: desk.world.machine.receive(size, 0).nanos(),
+            handle_ns: desk.world.machine.request(size, signatures).nanos(),
             last: Time::ZERO,
         };
         let departure = Departure {
@@ -241,7 +353,7 @@ impl ClientHost {
         };
         self.sent += 1;
         self.counters.send_client(now, desk.world, to.len(), size);
-        let (id, trace) = (self.id, desk.world.trace);
+        let (id, trace, kind) = (self.id, desk.world.trace, stored.kind());
         let mut last = Time::ZERO;
         let losses = desk.world.network.route(
             &departure,
@@ -253,7 +365,7 @@ impl ClientHost {
                 if trace {
                     let sent = Event::Sent {
                         to,
-                        kind: "request",
+                        kind,
                         bytes: size,
                         arrival: Some(arrival),
                     };
@@ -266,84 +378,128 @@ impl ClientHost {
         desk.post.message(self.id, Stored { last, ..stored });
     }
 
-    /// Receives a reply.
-    pub(super) fn deliver<P: Protocol>(
+    /// Receives an answer of a node.
+    pub(super) fn deliver<P: Protocol, S: Post<P::Message>>(
         &mut self,
         now: Time,
         from: NodeId,
         stored: &Stored<P::Message>,
-        world: &World<P>,
-        local: &mut Local,
+        desk: &mut Desk<'_, P, S>,
     ) {
         self.counters.events += 1;
         self.counters.delivered += 1;
-        let Payload::Reply(Reply { leader, content }) = &stored.payload else {
-            return; // Only nodes take anything else; nobody sends it here.
-        };
+        match &stored.payload {
+            Payload::Reply(reply) => self.replied(now, from, reply, desk),
+            Payload::Endorsement {
+                proposal,
+                endorsement,
+                head,
+            } => self.gather(now, proposal, endorsement, *head, desk),
+            // Only nodes take anything else; nobody sends it here.
+            Payload::Protocol(_) | Payload::Request { .. } | Payload::Proposal(_) => {}
+        }
+    }
+
+    /// Counts a node's reply.
+    fn replied<P: Protocol, S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        reply: &Reply,
+        desk: &mut Desk<'_, P, S>,
+    ) {
+        let Reply { leader, content } = reply;
+        let workload = &desk.world.workload;
         if let Some(leader) = leader
-            && world.workload.gateways.contains(leader)
+            && workload.gateways.contains(leader)
         {
             self.target = *leader;
         }
-        match content {
+        let block = match content {
             Answer::Read {
                 transaction,
                 executed,
             } => {
-                self.answer(now, transaction.number(), None, executed, local);
+                self.answer(now, transaction.number(), None, executed, desk);
+                return;
             }
-            Answer::Block(block) => {
-                let key = (block.height, block.digest);
-                let replies = self
-                    .replies
-                    .entry(key)
-                    .or_insert_with(|| Replies::Waiting(PositionSet::new()));
-                let Replies::Waiting(nodes) = replies else {
-                    return;
-                };
-                nodes.insert(from.index());
-                if nodes.len() < world.workload.replies {
-                    return;
-                }
-                *replies = Replies::Enough;
-                for (transaction, executed) in
-                    block.batch.transactions().iter().zip(&block.executed)
-                {
-                    if transaction.id.client() == self.id {
-                        let number = transaction.id.number();
-                        self.answer(now, number, Some(block.height), executed, local);
-                    }
-                }
-                let horizon = block.height.saturating_sub(REPLY_HORIZON);
-                if self.replies.len() > 2 * REPLY_HORIZON as usize {
-                    self.replies.retain(|(height, _), _| *height >= horizon);
-                }
+            Answer::Block(block) => block,
+        };
+        let key = (block.height, block.digest);
+        let replies = self
+            .replies
+            .entry(key)
+            .or_insert_with(|| Replies::Waiting(PositionSet::new()));
+        self.height = self.height.max(block.height);
+        let Replies::Waiting(nodes) = replies else {
+            return;
+        };
+        nodes.insert(from.index());
+        if nodes.len() < workload.replies {
+            return;
+        }
+        *replies = Replies::Enough;
+        for (transaction, executed) in block.batch.transactions().iter().zip(&block.executed) {
+            if transaction.id.client() == self.id {
+                let number = transaction.id.number();
+                self.answer(now, number, Some(block.height), executed, desk);
             }
+        }
+        let horizon = block.height.saturating_sub(REPLY_HORIZON);
+        if self.replies.len() > 2 * REPLY_HORIZON as usize {
+            self.replies.retain(|(height, _), _| *height >= horizon);
         }
     }
 
+    /// Takes what became of a transaction under the name under which it was ordered.
+    fn answer<P: Protocol, S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        ordered: u64,
+        height: Option<Height>,
+        executed: &Executed,
+        desk: &mut Desk<'_, P, S>,
+    ) {
+        let submitted = self.endorsed.remove(&ordered);
+        let number = submitted.unwrap_or(ordered);
+        if submitted.is_some()
+            && let Executed::Now(Receipt::Refused(code)) = executed
+            && self.postpone(now, number, *code, desk.world)
+        {
+            return;
+        }
+        let endorsed = submitted.map(|_| TransactionId::new(self.id, ordered));
+        self.finish(now, number, (endorsed, height, executed), desk);
+    }
+
     /// Takes an answer, if it is the first one for this transaction.
-    fn answer(
+    fn finish<P: Protocol, S: Post<P::Message>>(
         &mut self,
         now: Time,
         number: u64,
-        height: Option<Height>,
-        executed: &Executed,
-        local: &mut Local,
+        (endorsed, height, executed): (Option<TransactionId>, Option<Height>, &Executed),
+        desk: &mut Desk<'_, P, S>,
     ) {
         let Some(pending) = self.pending.remove(&number) else {
             return;
         };
         if let Executed::Now(receipt) = executed {
             self.author.learn(&pending.transaction.call, receipt);
+            let transaction = &pending.transaction;
+            if *receipt == Receipt::Accepted && transaction.call.asks_contact() {
+                let channel = &desk.world.workload.contact;
+                self.contacts
+                    .posted(now, pending.submitted, transaction.id, channel);
+            }
         }
         let answered = Event::Answered {
             transaction: pending.transaction.id,
+            endorsed,
             submitted: pending.submitted,
             height: height.filter(|_| *executed != Executed::Before),
             executed: executed.clone(),
         };
-        self.observe(now, local, answered);
+        self.observe(now, desk.local, answered);
         while let Some((_, front)) = self.overdue.front()
             && !self.pending.contains_key(front)
         {

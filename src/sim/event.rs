@@ -16,16 +16,35 @@ pub enum Event {
         /// The transaction.
         transaction: Arc<Transaction>,
     },
+    /// A client host had a transaction endorsed and sent the result to be ordered, under a name of
+    /// its own.
+    Endorsed {
+        /// What is to be ordered.
+        transaction: Arc<Transaction>,
+        /// The transaction that the client submitted.
+        of: TransactionId,
+        /// How often it was endorsed before.
+        round: u32,
+    },
     /// A client host holds as many equal replies as it asked for.
     Answered {
         /// Which transaction.
         transaction: TransactionId,
+        /// Under which name it was ordered, if another one.
+        endorsed: Option<TransactionId>,
         /// When it was first sent.
         submitted: Time,
         /// Where it stands in the chain; nothing for a read answered without an entry.
         height: Option<Height>,
         /// The answer.
         executed: Executed,
+    },
+    /// Two people talk outside the chain, because one asked the contract for contact.
+    Contacted {
+        /// What asked for it.
+        transaction: TransactionId,
+        /// When that was first sent.
+        asked: Time,
     },
     /// A replica decided and executed a block.
     Decided {

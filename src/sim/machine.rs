@@ -17,6 +17,8 @@ pub struct Machine {
     pub per_message: Span,
     /// Receiving each 1,000 bytes of it, in proportion.
     pub per_kilobyte: Span,
+    /// Receiving a client's request, in place of `per_message`.
+    pub per_request: Option<Span>,
     /// Making one signature.
     pub sign: Span,
     /// Verifying one signature.
@@ -36,6 +38,7 @@ impl Default for Machine {
             cores: 1,
             per_message: Span::from_micros(5),
             per_kilobyte: Span::from_micros(1),
+            per_request: None,
             sign: Span::from_micros(25),
             verify: Span::from_micros(60),
             execute: Span::from_micros(10),
@@ -51,6 +54,7 @@ impl Machine {
         cores: 1,
         per_message: Span::ZERO,
         per_kilobyte: Span::ZERO,
+        per_request: None,
         sign: Span::ZERO,
         verify: Span::ZERO,
         execute: Span::ZERO,
@@ -63,6 +67,16 @@ impl Machine {
         let body = u128::from(self.per_kilobyte.nanos()) * u128::from(size) / 1_000;
         let body = Span::from_nanos(u64::try_from(body).unwrap_or(u64::MAX));
         self.per_message + body + self.verify * u64::from(signatures)
+    }
+
+    /// What receiving a client's request of `size` bytes with `signatures` to verify costs.
+    pub fn request(&self, size: u32, signatures: u32) -> Span {
+        let per_message = self.per_request.unwrap_or(self.per_message);
+        Self {
+            per_message,
+            ..*self
+        }
+        .receive(size, signatures)
     }
 }
 
@@ -205,5 +219,12 @@ mod tests {
             Span::from_nanos(5_000 + 500 + 120_000)
         );
         assert_eq!(Machine::FREE.receive(500, 2), Span::ZERO);
+        assert_eq!(machine.request(500, 0), machine.receive(500, 0));
+        let open = Machine {
+            per_request: Some(Span::from_nanos(70)),
+            ..machine
+        };
+        assert_eq!(open.request(500, 0), Span::from_nanos(70 + 500));
+        assert_eq!(open.receive(500, 0), machine.receive(500, 0));
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::base::node::NodeId;
 use crate::base::time::Time;
-use crate::chain::{Block, Executed, Transaction, TransactionId};
+use crate::chain::execution::Endorsement;
+use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
 
 /// The content of a message.
 #[derive(Clone, Debug)]
@@ -20,6 +21,28 @@ pub enum Payload<M> {
     },
     /// From a node to a client host.
     Reply(Reply),
+    /// From a client host to an endorser: what would this call do?
+    Proposal(Proposal),
+    /// From an endorser to a client host.
+    Endorsement {
+        /// What was asked.
+        proposal: Proposal,
+        /// The answer.
+        endorsement: Endorsement,
+        /// The height of the endorser's chain.
+        head: Height,
+    },
+}
+
+/// A question of a client host to an endorser.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// The call, as the client wants it executed.
+    pub transaction: Arc<Transaction>,
+    /// The height at which it is to be simulated, so that all endorsers do the same.
+    pub height: Height,
+    /// Tells the questions of one host apart.
+    pub turn: u64,
 }
 
 /// A node's answer to a client host.
@@ -69,6 +92,8 @@ impl<M: crate::protocol::Wire> Stored<M> {
             Payload::Protocol(message) => message.kind(),
             Payload::Request { .. } => "request",
             Payload::Reply(_) => "reply",
+            Payload::Proposal(_) => "proposal",
+            Payload::Endorsement { .. } => "endorsement",
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod adversary;
 pub mod client;
+pub mod contact;
 mod counters;
 pub mod event;
 pub mod machine;
@@ -17,20 +18,24 @@ mod tests;
 pub mod window;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::mix;
 use crate::base::time::{Span, Time, Window};
+use crate::chain;
 use crate::chain::ledger::Executor;
-use crate::contract::State;
+use crate::chain::policy::Policy;
 use crate::contract::author::{Author, AuthorSettings};
 use crate::contract::population::Population;
+use crate::contract::{Rules, State};
 use crate::network::Network;
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::{FaultModel, Protocol};
 use adversary::{Act, Adversary};
 use client::{Arrivals, ClientHost};
+use contact::Channel;
 use event::{Event, Observer, Totals};
 use machine::{Machine, Processor};
 use message::{Post, Stored};
@@ -94,6 +99,25 @@ pub struct Workload {
     pub gateways: Vec<NodeId>,
     /// What they submit.
     pub author: AuthorSettings,
+    /// How those whom they ask for contact are reached.
+    pub contact: Channel,
+}
+
+/// How calls are executed, as clients see it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Execution {
+    /// They are ordered, then executed.
+    #[default]
+    OrderExecute,
+    /// They are endorsed, then ordered, then validated.
+    Validate {
+        /// Whose endorsements a transaction needs.
+        policy: Policy,
+        /// How often a client has a transaction endorsed again that came to nothing.
+        retries: u32,
+        /// How long it waits before the first time, about; twice as long before each further one.
+        backoff: Span,
+    },
 }
 
 /// Everything about a run but the protocol.
@@ -117,6 +141,10 @@ pub struct Plan {
     pub workload: Workload,
     /// The people behind the calls.
     pub population: Population,
+    /// The rules of their contract.
+    pub rules: Rules,
+    /// How calls are executed.
+    pub execution: Execution,
     /// Crashes.
     pub outages: Vec<Outage>,
     /// Slow nodes.
@@ -144,6 +172,7 @@ pub struct World<P: Protocol> {
     keyring: Keyring,
     batch: BatchRule,
     workload: Workload,
+    execution: Execution,
     slow: Vec<Slow>,
     liars: Vec<Liar>,
     warmup: Time,
@@ -156,6 +185,17 @@ pub struct World<P: Protocol> {
 impl<P: Protocol> World<P> {
     fn is_measured(&self, now: Time) -> bool {
         now >= self.warmup && now < self.until
+    }
+
+    /// How nodes execute what is ordered.
+    fn execution(&self) -> chain::execution::Execution {
+        match &self.execution {
+            Execution::OrderExecute => chain::execution::Execution::OrderExecute,
+            Execution::Validate { policy, .. } => chain::execution::Execution::Validate {
+                policy: Arc::new(policy.clone()),
+                keyring: self.keyring.clone(),
+            },
+        }
     }
 
     /// What the adversary in a node does, if there is one.
@@ -232,7 +272,7 @@ impl<P: Protocol> Host<P> {
     ) {
         match self {
             Self::Replica(replica) => replica.deliver(at, from, stored, desk),
-            Self::Client(client) => client.deliver(at, from, stored, desk.world, desk.local),
+            Self::Client(client) => client.deliver(at, from, stored, desk),
         }
     }
 }
@@ -271,6 +311,7 @@ pub struct Simulation<P: Protocol> {
     world: World<P>,
     groups: Vec<Group<P>>,
     places: Vec<Place>,
+    genesis: State,
     /// Crashes of whoever leads, in order of time.
     leader_outages: Vec<Outage>,
     /// What observers have not been told yet.
@@ -319,6 +360,7 @@ impl<P: Protocol> Simulation<P> {
             keyring,
             batch: plan.batch,
             workload: plan.workload,
+            execution: plan.execution,
             slow: plan.slow,
             liars: plan.liars,
             warmup: plan.warmup,
@@ -326,14 +368,15 @@ impl<P: Protocol> Simulation<P> {
             leader_answers,
             trace: plan.trace,
         };
+        let genesis = State::genesis(&plan.population, plan.rules);
         let mut simulation = Self {
             world,
             groups: Vec::new(),
             places: Vec::new(),
+            genesis: genesis.clone(),
             leader_outages,
             pending: BTreeMap::new(),
         };
-        let genesis = State::genesis(&plan.population);
         simulation.found_nodes(signers, &genesis);
         simulation.found_clients(&plan.population, &genesis);
         for outage in &outages {
@@ -391,7 +434,7 @@ impl<P: Protocol> Simulation<P> {
             position: position as u32,
         }));
         let local = Local {
-            executor: Executor::new(genesis.clone()),
+            executor: Executor::with(genesis.clone(), self.world.execution()),
             processors: vec![Processor::new(self.world.machine.cores); processors],
             events: Vec::new(),
         };
@@ -401,6 +444,11 @@ impl<P: Protocol> Simulation<P> {
             local,
             next_internal,
         });
+    }
+
+    /// What executes the chain as the nodes do, before the first block.
+    pub fn executor(&self) -> Executor {
+        Executor::with(self.genesis.clone(), self.world.execution())
     }
 
     /// Runs to the end of the plan.

@@ -2,6 +2,7 @@
 //! dishonest, its adversary. Kernels decide the order of what arrives; everything else is here,
 //! so that every kernel gives the same result.
 
+mod endorser;
 mod outage;
 
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ use crate::base::crypto::Signer;
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream, mix};
 use crate::base::time::{Span, Time, Window};
-use crate::chain::ledger::Ledger;
+use crate::chain::ledger::{Ledger, Peer};
 use crate::chain::{Block, Executed, Height, Transaction};
 use crate::network::{Departure, Egress};
 use crate::protocol::{Context, Effect, Input, Protocol, Setup, Surroundings, To, Wire};
@@ -37,6 +38,8 @@ pub(super) struct ReplicaHost<P: Protocol> {
     processor: usize,
     protocol: P,
     ledger: Ledger,
+    /// The state on which this node simulates, if it endorses.
+    peer: Peer,
     random: Random,
     signer: Signer,
     adversary: Option<Adversary>,
@@ -82,6 +85,7 @@ impl<P: Protocol> ReplicaHost<P> {
             processor,
             protocol: world.replica(id),
             ledger: Ledger::new(),
+            peer: Peer::default(),
             random: Random::new(world.seed, Stream::Replica(id)),
             signer,
             adversary: world.adversary(id),
@@ -241,7 +245,9 @@ impl<P: Protocol> ReplicaHost<P> {
             } => {
                 self.request(core, now, transaction, *attempt, desk);
             }
-            Payload::Reply(_) => {} // Only clients take replies; nobody sends one here.
+            Payload::Proposal(proposal) => self.endorse(core, now, proposal, desk),
+            // Only clients take these; nobody sends one here.
+            Payload::Reply(_) | Payload::Endorsement { .. } => {}
         }
     }
 
@@ -350,7 +356,7 @@ impl<P: Protocol> ReplicaHost<P> {
             Effect::Sign(count) => machine.sign * u64::from(*count),
             Effect::Persist | Effect::Install(_) => machine.sync,
             Effect::Execute(block) => {
-                machine.execute * block.batch.len() as u64
+                machine.execute * u64::from(block.batch.executions())
                     + machine.verify * u64::from(block.batch.signatures())
             }
             Effect::Answer(_) => machine.execute,

@@ -244,8 +244,10 @@ fn plan(seed: u64) -> Plan {
             retry: Span::from_millis(9),
             gateways: (0..nodes).map(NodeId::at).collect(),
             author: AuthorSettings::default(),
+            contact: Channel::regular(Span::from_millis(10), Span::from_millis(4)),
         },
         population: Population::new(1, 2, 4),
+        rules: Rules::default(),
         outages: outages(nodes, &mut coin),
         slow: vec![Slow {
             node: NodeId(0),
@@ -256,6 +258,18 @@ fn plan(seed: u64) -> Plan {
         warmup: Time::ZERO + Span::from_millis(4),
         until: Time::ZERO + Span::from_millis(30),
         trace: coin(2) == 0,
+        execution: execution(nodes, &mut coin),
+    }
+}
+
+fn execution(nodes: usize, coin: &mut impl FnMut(u64) -> u64) -> Execution {
+    if coin(2) == 0 {
+        return Execution::OrderExecute;
+    }
+    Execution::Validate {
+        policy: Policy::all(1 + coin(nodes as u64) as usize),
+        retries: coin(3) as u32,
+        backoff: Span::from_micros(1 + coin(3_000)),
     }
 }
 

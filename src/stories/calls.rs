@@ -6,14 +6,14 @@ use crate::contract::access::Purpose;
 use crate::contract::call::{Act, Terms};
 use crate::contract::identity::Party;
 use crate::contract::search::Query;
-use crate::contract::{Population, SignedCall, State};
+use crate::contract::{Population, Rules, SignedCall, State};
 
 /// Those who sign the samples: a hospital with a doctor, and two patients.
 static PEOPLE: LazyLock<Population> = LazyLock::new(|| Population::new(1, 1, 2));
 
 /// The state that every node of a stage starts from.
 pub fn genesis() -> State {
-    State::genesis(&PEOPLE)
+    State::genesis(&PEOPLE, Rules::default())
 }
 
 /// A record that enters the chain; different numbers differ.

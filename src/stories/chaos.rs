@@ -106,13 +106,14 @@ impl Chaos {
 
     /// Plays the whole schedule, whatever goes wrong: for replicas whose own assertions must hold
     /// among liars.
-    pub fn endure<P: Protocol>(&self, config: P::Config) {
+    pub fn endure<P: Protocol>(&self, config: P::Config) -> Stage<P> {
         let mut stage: Stage<P> = Stage::seeded(config, self.n, AT_ONCE, self.seed);
         stage.set_volume(Volume::Quiet);
         let mut random = Random::new(self.seed, Stream::Test);
         for _ in 0..self.steps {
             self.act(&mut stage, &mut random);
         }
+        stage
     }
 
     /// Plays the schedule, then lets the weather clear and demands that every node executes

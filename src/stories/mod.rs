@@ -22,6 +22,8 @@
 
 mod calls;
 mod chaos;
+mod conspiracy;
+mod iraft;
 mod pbft;
 mod print;
 mod raft;
@@ -29,5 +31,6 @@ mod script;
 mod stage;
 
 pub use chaos::{Chaos, Weather};
-pub use script::{check, check_with, tell};
+pub use conspiracy::Conspiracy;
+pub use script::{check, check_with, play, tell};
 pub use stage::{AT_ONCE, Stage};

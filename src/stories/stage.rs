@@ -115,6 +115,8 @@ pub struct Stage<P: Protocol> {
     /// The digest of every log that ends with an entry of this index and term.
     logs: BTreeMap<(u64, u64), u64>,
     violation: Option<String>,
+    /// Who convicted whom.
+    convictions: Vec<(NodeId, NodeId)>,
 }
 
 impl<P: Protocol> Stage<P> {
@@ -166,6 +168,7 @@ impl<P: Protocol> Stage<P> {
             leaders: BTreeMap::new(),
             logs: BTreeMap::new(),
             violation: None,
+            convictions: Vec::new(),
         };
         for node in 0..n {
             stage.step(NodeId::at(node), Input::Start);
@@ -193,6 +196,11 @@ impl<P: Protocol> Stage<P> {
     /// an entry of one index and term and differ up to it.
     pub fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
+    }
+
+    /// Who convicted whom, in order; suspicions convict nobody.
+    pub fn convictions(&self) -> &[(NodeId, NodeId)] {
+        &self.convictions
     }
 
     /// Whether a node is running.
@@ -548,6 +556,9 @@ impl<P: Protocol> Stage<P> {
             }
             Report::Accuses { culprit, offence } => {
                 self.answer(&format!("{node} accuses {culprit}: {offence:?}"));
+                if offence.is_proof() {
+                    self.convictions.push((node, *culprit));
+                }
             }
             Report::Reached(what) => self.say(Volume::Loud, &format!("{node} reached: {what}")),
             Report::Logged {

@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 12] = [
     &["sim"],
     &["observe"],
     &["scenario"],
-    &["experiment", "bench", "fuzz"],
+    &["experiment", "bench", "fuzz", "study"],
     &["figure"],
     &["catalog"],
     &["cli"],

@@ -7,24 +7,22 @@ use super::*;
 use crate::base::crypto::{Digest, Signature};
 use crate::base::random::{Random, Stream};
 use crate::base::units::Ratio;
+use crate::contract::access::Grant;
+use crate::contract::affair::{Affair, Custody, KeyChange};
 use crate::contract::call::{Order, Proof};
+use crate::contract::identity::{
+    Authority, Doctor, DoctorId, Hospital, Identity, Patient, PatientId, Standing, Vouches,
+};
 use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
-use crate::contract::search::{Answer, Condition, Index, Query};
-use crate::contract::{Author, AuthorSettings, Mix};
+use crate::contract::search::{Condition, Index, Query};
+use crate::contract::share::ShareId;
+use crate::contract::{Author, AuthorSettings, Key, Mix, Wish};
 
 /// An author who errs in a third of the calls.
-fn author(people: &Population, me: u16) -> Author {
+pub(in crate::contract) fn author(people: &Population, me: u16) -> Author {
     let settings = AuthorSettings {
-        mix: Mix {
-            submit: 4,
-            propose: 4,
-            search: 2,
-            grant: 3,
-            revoke: 2,
-            access: 3,
-            share: 2,
-        },
+        mix: Mix::of(&Wish::ALL.map(|(wish, _)| (wish, if wish == Wish::Submit { 4 } else { 2 }))),
         invalid: Ratio::from_parts_per_billion(333_333_333),
         ..AuthorSettings::default()
     };
@@ -36,7 +34,7 @@ fn a_refusal_changes_nothing_and_every_change_changes_the_root() {
     for seed in 0..4 {
         let mut random = Random::new(seed, Stream::Test);
         let people = Population::new(3, 5, 12);
-        let mut state = State::genesis(&people);
+        let mut state = State::genesis(&people, Rules::default());
         let mut author = author(&people, 0);
         let mut refused = 0;
         for turn in 0..250 {
@@ -57,55 +55,77 @@ fn a_refusal_changes_nothing_and_every_change_changes_the_root() {
         assert!((50..200).contains(&refused), "some of each: {refused}");
         check_records(&state);
         check_sums(&state);
-        check_root(&state, &people);
+        check_entries(&state, &people);
     }
 }
 
 /// Both signatures of every entered record verify, and exactly the active ones are in the index.
-fn check_records(state: &State) {
+pub(super) fn check_records(state: &State) {
     let mut index = Index::default();
     for (at, record) in state.records.iter().enumerate() {
         let doctor = &state.directory.doctor_at(record.doctor).key;
         let message = record.draft.for_doctor();
         assert!(doctor.verify(&message.0, &record.by_doctor));
         match (record.status, &record.by_patient) {
-            (Status::Proposed(_) | Status::Rejected | Status::Withdrawn, signed) => {
+            (Status::Proposed | Status::Rejected | Status::Withdrawn, signed) => {
                 assert!(signed.is_none());
             }
-            (Status::Active | Status::Amended(_) | Status::Hidden, signed) => {
-                let patient = &state.directory.patient_at(record.patient).key;
+            (Status::Active | Status::Amended(_) | Status::Hidden | Status::Disputed, signed) => {
+                let pid = record.custodian.unwrap_or(record.draft.content().pid);
+                let patient = state.patient_key(&pid).unwrap();
                 let message = record.draft.for_patient();
                 assert!(patient.verify(&message.0, &signed.unwrap()));
             }
         }
-        if record.status == Status::Active {
-            index.insert(at as u32, &record.draft.content().summary);
+        if record.status.is_found() {
+            let content = record.draft.content();
+            index.insert(at as u32, &content.rid, record.patient, &content.summary);
         }
     }
     assert_eq!(index.places(), state.index.places());
 }
 
-/// Readings are as many as uses of grants.
+/// Readings are as many as uses of grants, and emergencies.
 fn check_sums(state: &State) {
-    assert_eq!(state.audit().len() as u64, state.grants.uses());
+    let uses = state.grants.iter().map(Grant::uses).sum::<u64>();
+    let audit = state.audit().iter();
+    let emergencies = audit.filter(|reading| reading.gid.is_none()).count() as u64;
+    assert_eq!(state.audit().len() as u64, uses + emergencies);
     assert!(!state.audit().is_empty());
 }
 
-/// The root is that of the entries as they are now, summed up afresh.
-fn check_root(state: &State, people: &Population) {
-    let mut root = people.root();
-    let used = state.used.iter();
-    used.for_each(|&(place, nonce)| root.add(&state.nonce_entry(place, nonce)));
-    state
-        .records
-        .iter()
-        .for_each(|record| root.add(&record.entry()));
-    state.grants.entries().for_each(|entry| root.add(&entry));
-    state
-        .audit()
-        .iter()
-        .for_each(|reading| root.add(&reading.entry()));
-    assert_eq!(root.digest(), state.root());
+/// The digest of the entries is that of the entries as they are now, made afresh.
+pub(super) fn check_entries(state: &State, people: &Population) {
+    let mut tree = people.tree();
+    for (party, entry) in state.directory.entries() {
+        tree.set(&Key::party(&party).digest(), &entry);
+    }
+    for record in state.records.iter() {
+        let key = Key::Record(record.draft.content().rid);
+        tree.set(&key.digest(), &record.entry());
+    }
+    for grant in state.grants.iter() {
+        tree.set(&Key::Grant(grant.gid()).digest(), &grant.entry());
+    }
+    for reading in state.audit() {
+        tree.set(&Key::Access(reading.order).digest(), &reading.entry());
+    }
+    for (place, usage) in &state.usage {
+        let key = Key::Usage(state.directory.party(*place));
+        tree.set(&key.digest(), &usage.entry());
+    }
+    for share in state.shares.iter() {
+        tree.set(&Key::Share(share.sid()).digest(), &share.entry());
+    }
+    for mail in state.mailboxes.values().flatten() {
+        let key = Key::Mail(mail.to, mail.order);
+        tree.set(&key.digest(), &mail.entry());
+    }
+    for (&doctor, claimed) in &state.emergencies {
+        let did = DoctorId::of(&state.directory.doctor_at(doctor).key);
+        tree.set(&Key::Emergencies(did).digest(), &claimed.entry());
+    }
+    assert_eq!(tree.entries(), state.entries());
 }
 
 #[test]
@@ -114,14 +134,15 @@ fn everything_in_a_record_is_part_of_the_state() {
     stage.record(0, 8);
     let record = stage.state.records.at(0);
     type Change = fn(&mut Record);
-    let changes: [Change; 8] = [
+    let changes: [Change; 9] = [
         |_| {},
         |record| record.by_doctor.0[9] ^= 1,
         |record| record.by_patient = None,
         |record| record.since += 1,
         |record| record.status = Status::Hidden,
-        |record| record.status = Status::Proposed(1),
-        |record| record.status = Status::Proposed(2),
+        |record| record.status = Status::Proposed,
+        |record| record.status = Status::Disputed,
+        |record| record.suspect = true,
         |record| record.status = Status::Amended(RecordId(Digest::ZERO)),
     ];
     let mut entries = BTreeSet::new();
@@ -165,13 +186,41 @@ fn every_field_is_signed() {
     }
 }
 
-#[test]
-fn everything_in_an_order_is_signed() {
-    let stage = Stage::new();
+/// Searches, and what can be asked for by one.
+fn searches(stage: &Stage) -> Vec<Act> {
+    let query = Query {
+        conditions: vec![Condition::Ages(0, 18)],
+        purpose: Purpose::Care,
+        page: 0,
+    };
+    let asked = |nonce| {
+        Order::new(Terms {
+            chain: 1,
+            by: stage.patient(8).0,
+            act: Act::Search(query.clone()),
+            nonce,
+            valid_until: 9,
+        })
+    };
+    let contact = |nonce, handle| Act::AskContact {
+        search: asked(nonce),
+        handle,
+    };
+    vec![
+        Act::Search(query.clone()),
+        Act::AuditedSearch(query.clone()),
+        Act::Suggest(query.clone()),
+        contact(1, [0; 16]),
+        contact(2, [0; 16]),
+        contact(1, [1; 16]),
+    ]
+}
+
+/// Grants that differ in one thing each.
+fn grants(stage: &Stage) -> Vec<Act> {
     let base = stage.care(1, Scope::All);
     let hid = stage.people.hospital(0).id;
     let rid = RecordId(Digest::ZERO);
-    let gid = GrantId(Digest::ZERO);
     type Change = Box<dyn Fn(&mut GrantTerms)>;
     let changes: Vec<Change> = vec![
         Box::new(|_| {}),
@@ -185,25 +234,145 @@ fn everything_in_an_order_is_signed() {
         Box::new(|g| g.from += 1),
         Box::new(|g| g.until += 1),
         Box::new(|g| g.max_uses = Some(1)),
+        Box::new(|g| g.delegable = true),
     ];
-    let mut acts: Vec<Act> = changes
+    changes
         .iter()
         .map(|change| {
             let mut terms = base.clone();
             change(&mut terms);
             Act::Grant(terms)
         })
-        .collect();
+        .collect()
+}
+
+/// Orders about people that differ in one thing each.
+fn identities(stage: &Stage) -> Vec<Act> {
+    let key = stage.doctor(0).1.public();
+    let hid = stage.people.hospital(0).id;
+    let hospital = |region| {
+        Identity::Hospital(Hospital {
+            key,
+            name: "A".into(),
+            region,
+        })
+    };
+    let doctor = |real_name: &str, licence: &str, specialty| {
+        Identity::Doctor(Doctor {
+            key,
+            real_name: real_name.into(),
+            licence: licence.into(),
+            hid,
+            specialty,
+            own: Digest::ZERO,
+        })
+    };
+    let patient = |pid| Identity::Patient(PatientId(pid), Patient { key });
+    let identities = [
+        hospital(0),
+        hospital(1),
+        doctor("ab", "c", 0),
+        doctor("a", "bc", 0),
+        doctor("a", "bc", 1),
+        patient(Digest::ZERO),
+        patient(Digest([1; 32])),
+    ];
+    let mut acts: Vec<Act> = identities.into_iter().map(enrol).collect();
+    acts.extend(affairs(stage).into_iter().map(Act::Affair));
+    for party in [stage.hospital(0).0, stage.doctor(0).0, stage.patient(0).0] {
+        acts.push(Act::SetStanding(party, Standing::Suspended));
+        acts.push(Act::SetStanding(party, Standing::Ended));
+    }
+    acts
+}
+
+/// Affairs that differ in one thing each.
+fn affairs(stage: &Stage) -> Vec<Affair> {
+    let (one, other) = (stage.people.patient(8).id, stage.people.patient(9).id);
+    let key = stage.doctor(0).1.public();
+    let valid = |from, until| Validity { from, until };
+    let admit = |vouches, valid| {
+        Affair::Admit(Authority {
+            key,
+            vouches,
+            valid,
+        })
+    };
+    let rotate = |of, to, revoke_all| {
+        Affair::Rotate(KeyChange {
+            of,
+            to,
+            key,
+            revoke_all,
+        })
+    };
+    vec![
+        admit(Vouches::Doctors, valid(1, 2)),
+        admit(Vouches::Hospitals, valid(1, 2)),
+        admit(Vouches::Patients, valid(1, 3)),
+        Affair::Expel(stage.people.authority(0).id),
+        Affair::Expel(stage.people.authority(1).id),
+        Affair::Certify(stage.doctor(0).0, valid(1, 2)),
+        Affair::Certify(stage.doctor(0).0, valid(1, 3)),
+        Affair::Certify(stage.hospital(0).0, valid(1, 2)),
+        rotate(one, other, false),
+        rotate(other, one, false),
+        rotate(one, other, true),
+        Affair::Entrust(Custody::Add(one)),
+        Affair::Entrust(Custody::Add(other)),
+        Affair::Entrust(Custody::Enable(one)),
+        Affair::Entrust(Custody::Disable(one)),
+        Affair::Entrust(Custody::Remove(one)),
+    ]
+}
+
+/// Orders that differ in one thing each.
+pub(in crate::contract) fn acts(stage: &Stage) -> Vec<Act> {
+    let base = stage.care(1, Scope::All);
+    let rid = RecordId(Digest::ZERO);
+    let gid = GrantId(Digest::ZERO);
+    let mut acts = grants(stage);
+    acts.extend(identities(stage));
     acts.extend([
         Act::Reject(rid),
         Act::Withdraw(rid),
         Act::Hide(rid),
         Act::Unhide(rid),
+        Act::Dispute(rid),
+        Act::Resolve {
+            rid,
+            suspect: false,
+        },
+        Act::Resolve { rid, suspect: true },
     ]);
     acts.extend([Act::Revoke(gid), Act::Access(gid, rid, Purpose::Care)]);
     acts.push(Act::Access(gid, rid, Purpose::Research));
+    acts.extend([
+        Act::Delegate(gid, base.clone()),
+        Act::Delegate(GrantId(Digest([1; 32])), base),
+    ]);
+    for second in [0, 1] {
+        let second = stage.people.doctor(second).id;
+        acts.push(Act::Emergency { rid, second });
+    }
+    let sid = ShareId(Digest::ZERO);
+    acts.extend([
+        Act::RequestShare(rid),
+        Act::ApproveShare(sid),
+        Act::DenyShare(sid),
+        Act::DeliverShare(sid, Digest::ZERO),
+        Act::DeliverShare(sid, Digest([1; 32])),
+        Act::ConfirmShare(sid, Digest::ZERO),
+    ]);
+    acts.extend(searches(stage));
+    acts
+}
+
+#[test]
+fn everything_in_an_order_is_signed() {
+    let stage = Stage::new();
     let mut signed = BTreeSet::new();
-    for act in acts {
+    for act in acts(&stage) {
         for (chain, nonce, valid_until) in [(1, 1, 9), (2, 1, 9), (1, 2, 9), (1, 1, 8)] {
             for by in [
                 stage.patient(8).0,
@@ -228,7 +397,7 @@ fn everything_in_an_order_is_signed() {
 fn nothing_is_executed_twice() {
     let mut random = Random::new(5, Stream::Test);
     let people = Population::new(3, 5, 12);
-    let mut state = State::genesis(&people);
+    let mut state = State::genesis(&people, Rules::default());
     let mut author = author(&people, 0);
     for height in 1..300 {
         let call = author.next(&mut random, height);
@@ -242,17 +411,17 @@ fn nothing_is_executed_twice() {
 }
 
 #[test]
-fn the_root_does_not_depend_on_the_order_of_independent_calls() {
+fn the_entries_do_not_depend_on_the_order_of_independent_calls() {
     let mut stage = Stage::new();
     let calls: Vec<SignedCall> = (8..40)
         .map(|p| stage.submission(p % 8, p, |_| {}))
         .collect();
     let root = |order: &[usize]| {
-        let mut state = State::genesis(&stage.people);
+        let mut state = State::genesis(&stage.people, Rules::default());
         for &place in order {
             assert_eq!(state.apply(3, &calls[place]), Receipt::Accepted);
         }
-        state.root()
+        state.entries()
     };
     let mut order: Vec<usize> = (0..calls.len()).collect();
     let forward = root(&order);
@@ -266,76 +435,23 @@ fn the_root_does_not_depend_on_the_order_of_independent_calls() {
     assert_ne!(root(&order[1..]), forward);
 }
 
-/// Every byte of an answer, and the bytes of its text.
-fn bytes(answer: &Answer) -> Vec<u8> {
-    let mut bytes = format!("{answer:?}").into_bytes();
-    for row in &answer.rows {
-        bytes.extend_from_slice(&row.handle);
-        bytes.extend_from_slice(&[row.region, u8::from(row.verified)]);
-    }
-    bytes
-}
-
-#[test]
-fn an_answer_names_nobody_and_cannot_be_joined_with_another() {
-    let mut stage = Stage::new();
-    for patient in 8..30 {
-        stage.record(patient % 8, patient);
-    }
-    let ask = |stage: &mut Stage| {
-        let query = Query {
-            conditions: vec![Condition::Ages(0, 18)],
-            purpose: Purpose::Care,
-            page: 0,
-        };
-        let call = stage.by_doctor(0, Act::Search(query));
-        match stage.apply(&call) {
-            Receipt::Found(answer) => Answer::clone(&answer),
-            other => panic!("{other:?}"),
-        }
-    };
-    let (first, second) = (ask(&mut stage), ask(&mut stage));
-    let mut secrets: Vec<Digest> = Vec::new();
-    for record in stage.state.records.iter() {
-        let content = record.draft.content();
-        secrets.extend([content.rid.0, content.pid.0, content.did.0, content.hid.0]);
-        secrets.extend([content.payload_hash, content.contact]);
-        secrets.push(Digest(
-            stage.state.directory.patient_at(record.patient).key.0,
-        ));
-    }
-    for answer in [&first, &second] {
-        assert_eq!(answer.rows.len(), 20);
-        assert!(answer.rows.is_sorted_by_key(|row| row.handle));
-        let bytes = bytes(answer);
-        for secret in &secrets {
-            // Even a quarter of a name is not there, neither as bytes nor as text.
-            let text = secret.to_string();
-            let leaks = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
-            assert!(!leaks(&secret.0[..8]) && !leaks(&text.as_bytes()[..8]));
-        }
-    }
-    let shared = first.rows.iter().filter(|row| {
-        let same = |other: &&crate::contract::search::Row| other.handle == row.handle;
-        second.rows.iter().any(|other| same(&other))
-    });
-    assert_eq!(shared.count(), 0);
-}
-
 #[test]
 fn what_is_known_of_a_signature_is_what_verifying_it_tells() {
     let mut random = Random::new(2, Stream::Test);
     let people = Population::new(3, 5, 12);
-    let mut state = State::genesis(&people);
+    let mut state = State::genesis(&people, Rules::default());
     let mut author = author(&people, 0);
     for height in 1..200 {
         let call = author.next(&mut random, height);
         // The same call as it would arrive from outside, nothing known of its signatures.
         let strip = |proof: Option<&Proof>| proof.map(|p| Proof::received(*p.signature()));
-        let arrived = SignedCall::new(
+        let further = call.further().iter();
+        let further = further.map(|(by, proof)| (*by, Proof::received(*proof.signature())));
+        let arrived = SignedCall::with_further(
             call.call().clone(),
             strip(call.first()),
             strip(call.second()),
+            further.collect(),
         );
         assert_eq!(arrived.digest(), call.digest());
         let mut other = state.clone();

@@ -6,6 +6,7 @@ use super::*;
 use crate::base::crypto::Digest;
 use crate::contract::identity::Standing;
 use crate::contract::records::Status;
+use crate::contract::rules::Authentication;
 use crate::contract::search::{Answer, Condition, Query};
 
 /// Everybody of any age, asked by doctor 0.
@@ -23,7 +24,7 @@ fn everybody(stage: &mut Stage) -> Result<Answer, Code> {
     match asked {
         Receipt::Found(answer) => Ok(Answer::clone(&answer)),
         Receipt::Refused(code) => Err(code),
-        Receipt::Accepted => panic!("a search finds or is refused"),
+        Receipt::Accepted | Receipt::Suggested(_) => panic!("a search finds or is refused"),
     }
 }
 
@@ -44,9 +45,32 @@ fn one_step_and_two_steps_end_in_the_same_state() {
     assert_ne!(one.state.root(), two.state.root());
     let confirmation = two.confirmation(&draft, 8);
     two.accept(&confirmation);
-    assert_eq!(one.state.root(), two.state.root());
+    assert_eq!(one.state.entries(), two.state.entries());
+    assert_ne!(one.state.root(), two.state.root(), "by other calls");
     assert_eq!(two.state.status(&draft.content().rid), Some(Status::Active));
     two.refuse(&submission, Code::NonceUsed);
+}
+
+#[test]
+fn where_the_doctor_alone_decides_nobody_asks_the_patient() {
+    let mut stage = Stage::new();
+    let rules = Rules {
+        authentication: Authentication::DoctorOnly,
+        ..Rules::default()
+    };
+    let dual = stage.state.clone();
+    stage.state = State::genesis(&stage.people, rules);
+    let both = stage.submission(0, 8, |_| {});
+    let alone = SignedCall::new(both.call().clone(), both.first().cloned(), None);
+    assert_eq!((both.signatures(), alone.signatures()), (2, 1));
+    assert_eq!(both.size() - alone.size(), 64);
+    assert_eq!(
+        dual.query(10, &alone),
+        Receipt::Refused(Code::PatientSignatureMissing)
+    );
+    let nobody = SignedCall::new(both.call().clone(), None, both.second().cloned());
+    stage.refuse(&nobody, Code::DoctorSignatureMissing);
+    stage.accept(&alone);
 }
 
 #[test]
@@ -137,13 +161,20 @@ fn everybody_a_grant_means_can_use_it_and_nobody_else() {
 fn what_was_signed_before_a_revocation_stays_and_is_shown_as_such() {
     let (mut stage, _) = just_enough();
     let (by, whom) = (stage.authority(1), stage.doctor(4).0);
-    stage.record(4, 20);
+    (20..25).for_each(|patient| {
+        stage.record(4, patient);
+    });
     let end = stage.order(&by, Act::SetStanding(whom, Standing::Ended));
     stage.accept(&end);
     let answer = everybody(&mut stage).unwrap();
     let verified = answer.rows.iter().filter(|row| row.verified).count();
-    assert_eq!((answer.rows.len(), verified), (6, 5));
-    assert_eq!(answer.about, 5, "six, rounded down to a multiple of five");
+    assert_eq!((answer.rows.len(), verified), (10, 5));
+    stage.record(0, 25);
+    let answer = everybody(&mut stage).unwrap();
+    assert_eq!(
+        answer.about, 10,
+        "eleven, rounded down to a multiple of five"
+    );
 }
 
 #[test]

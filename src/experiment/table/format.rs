@@ -2,6 +2,8 @@
 
 use super::super::Error;
 use super::super::cells::{self, Cells, Column, label};
+use super::super::reproduce::rows as reproduce;
+use super::calls::{CALLS, REFUSALS};
 use super::{ElectionRow, LatencyRow, MessageRow, Row, SpeedRow, TimelineRow, ViolationRow};
 
 /// The columns of `runs.csv` before those of the swept keys.
@@ -112,23 +114,58 @@ pub(super) const RUNS: &[Column] = &[
         "events",
         "Inputs that nodes handled in the whole run, timers included.",
     ),
+    col(
+        "endorsements",
+        "Endorsed transactions sent to be ordered in the measured window.",
+    ),
+    col(
+        "retries",
+        "Of these, the ones whose transaction had been endorsed before.",
+    ),
+    col(
+        "conflicts",
+        "Endorsed transactions decided in the measured window that others had got in the way of.",
+    ),
+    col(
+        "conflict_rate",
+        "Conflicts divided by endorsements; 0 where calls are executed after ordering.",
+    ),
+    col(
+        "contacts",
+        "Conversations outside the chain that began in the measured window.",
+    ),
+    col(
+        "contact_latency_mean_ms",
+        "Mean time from asking the contract for contact to talking.",
+    ),
+    col(
+        "contact_latency_p50_ms",
+        "Half of those who asked talked within this time.",
+    ),
+    col(
+        "contact_latency_p99_ms",
+        "99 % of those who asked talked within this time.",
+    ),
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
-pub fn all_columns() -> [(&'static str, &'static [Column]); 7] {
+pub fn all_columns() -> [(&'static str, &'static [Column]); 10] {
     [
         ("runs.csv", RUNS),
         (TIMELINE.file, TIMELINE.columns),
         (MESSAGES.file, MESSAGES.columns),
+        (CALLS.file, CALLS.columns),
+        (REFUSALS.file, REFUSALS.columns),
         (LATENCIES.file, LATENCIES.columns),
         (ELECTIONS.file, ELECTIONS.columns),
         (VIOLATIONS.file, VIOLATIONS.columns),
         (SPEED.file, SPEED.columns),
+        (reproduce::FILE, reproduce::COLUMNS),
     ]
 }
 
 /// A column.
-const fn col(name: &'static str, about: &'static str) -> Column {
+pub(super) const fn col(name: &'static str, about: &'static str) -> Column {
     Column { name, about }
 }
 
@@ -174,6 +211,14 @@ impl Row {
             count(self.client_messages),
             count(self.client_bytes),
             count(self.events),
+            count(self.endorsements),
+            count(self.retries),
+            count(self.conflicts),
+            number(self.conflict_rate),
+            count(self.contacts),
+            number(self.contact_latency_mean_ms),
+            number(self.contact_latency_p50_ms),
+            number(self.contact_latency_p99_ms),
         ]
     }
 
@@ -218,6 +263,14 @@ impl Row {
             client_messages: cells.count()?,
             client_bytes: cells.count()?,
             events: cells.count()?,
+            endorsements: cells.count()?,
+            retries: cells.count()?,
+            conflicts: cells.count()?,
+            conflict_rate: cells.number()?,
+            contacts: cells.count()?,
+            contact_latency_mean_ms: cells.number()?,
+            contact_latency_p50_ms: cells.number()?,
+            contact_latency_p99_ms: cells.number()?,
             swept: Vec::new(),
         })
     }

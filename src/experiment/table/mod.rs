@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, cells, store};
 
+use calls::{CALLS, REFUSALS};
 use format::{ELECTIONS, Format, LATENCIES, MESSAGES, RUNS, SPEED, TIMELINE, VIOLATIONS};
 
+mod calls;
 mod format;
 
 pub use super::cells::{Column, label};
+pub use calls::{CallRow, RefusalRow};
 pub use format::all_columns;
 
 /// One line of `runs.csv`: one run. Counts are of the measured window; a number that does not
@@ -58,6 +61,14 @@ pub struct Row {
     pub client_messages: u64,
     pub client_bytes: u64,
     pub events: u64,
+    pub endorsements: u64,
+    pub retries: u64,
+    pub conflicts: u64,
+    pub conflict_rate: Option<f64>,
+    pub contacts: u64,
+    pub contact_latency_mean_ms: Option<f64>,
+    pub contact_latency_p50_ms: Option<f64>,
+    pub contact_latency_p99_ms: Option<f64>,
     /// The swept keys with their values as text, in the order of the experiment. Keys that are
     /// columns already (`protocol`, `nodes`, `seed`) are dropped when the row enters [`Tables`],
     /// unless they say more than the column does.
@@ -132,6 +143,10 @@ pub struct RunRecord {
     pub timeline: Vec<TimelineRow>,
     /// Its lines in `messages.csv`.
     pub messages: Vec<MessageRow>,
+    /// Its lines in `calls.csv`.
+    pub calls: Vec<CallRow>,
+    /// Its lines in `refusals.csv`.
+    pub refusals: Vec<RefusalRow>,
     /// Its lines in `latencies.csv`.
     pub latencies: Vec<LatencyRow>,
     /// Its lines in `elections.csv`.
@@ -213,6 +228,14 @@ impl RunRecord {
         for message in &mut self.messages {
             message.kind = label(&message.kind);
         }
+        for call in &mut self.calls {
+            call.kind = label(&call.kind);
+        }
+        for refusal in &mut self.refusals {
+            for text in [&mut refusal.kind, &mut refusal.code, &mut refusal.reason] {
+                *text = label(text);
+            }
+        }
         for violation in &mut self.violations {
             let ViolationRow {
                 property,
@@ -270,11 +293,20 @@ impl Tables {
     }
 
     /// The names and bytes of all files. Those of which there is nothing to say are left out:
-    /// `violations.csv` without a violation, `speed.csv` without a clock.
+    /// `refusals.csv` without a refusal, `violations.csv` without a violation, `speed.csv` without
+    /// a clock.
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
         let mut files = vec![("runs.csv".to_owned(), self.print_runs())];
         files.push(self.print(&TIMELINE, |record| &record.timeline));
         files.push(self.print(&MESSAGES, |record| &record.messages));
+        files.push(self.print(&CALLS, |record| &record.calls));
+        if self
+            .records
+            .iter()
+            .any(|record| !record.refusals.is_empty())
+        {
+            files.push(self.print(&REFUSALS, |record| &record.refusals));
+        }
         files.push(self.print(&LATENCIES, |record| &record.latencies));
         files.push(self.print(&ELECTIONS, |record| &record.elections));
         if self
@@ -297,7 +329,7 @@ impl Tables {
     pub fn write_dir(&self, dir: &Path) -> Result<Vec<PathBuf>, Error> {
         let files = self.files();
         let written = store::put(dir, &files)?;
-        for name in [VIOLATIONS.file, SPEED.file] {
+        for name in [REFUSALS.file, VIOLATIONS.file, SPEED.file] {
             if files.iter().all(|(file, _)| file != name) {
                 store::remove(&dir.join(name))?;
             }
@@ -347,6 +379,8 @@ impl Tables {
         let source = Source { place, get, runs };
         source.fill(&TIMELINE, |run, row| all[run].timeline.push(row))?;
         source.fill(&MESSAGES, |run, row| all[run].messages.push(row))?;
+        source.fill(&CALLS, |run, row| all[run].calls.push(row))?;
+        source.fill(&REFUSALS, |run, row| all[run].refusals.push(row))?;
         source.fill(&LATENCIES, |run, row| all[run].latencies.push(row))?;
         source.fill(&ELECTIONS, |run, row| all[run].elections.push(row))?;
         source.fill(&VIOLATIONS, |run, row| all[run].violations.push(row))?;

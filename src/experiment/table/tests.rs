@@ -45,6 +45,13 @@ fn record(point: u64, seed: u64) -> RunRecord {
             count: 6,
             bytes: 600,
         }],
+        calls: calls(),
+        refusals: vec![RefusalRow {
+            kind: text("search"),
+            code: text("E213"),
+            count: 1,
+            reason: text("TooFewResults"),
+        }],
         latencies: vec![LatencyRow {
             quantile: 0.5,
             latency_ms: 2.0,
@@ -75,6 +82,24 @@ fn record(point: u64, seed: u64) -> RunRecord {
     }
 }
 
+fn calls() -> Vec<CallRow> {
+    vec![
+        CallRow {
+            kind: "search".to_owned(),
+            submitted: 3,
+            accepted: 2,
+            refused: 1,
+            goodput_tps: Some(0.5),
+            latency_p50_ms: Some(4.0),
+            ..CallRow::default()
+        },
+        CallRow {
+            kind: "submit".to_owned(),
+            ..CallRow::default()
+        },
+    ]
+}
+
 fn tables() -> Tables {
     Tables::new(vec![record(1, 8), record(0, 9), record(0, 8)]).unwrap()
 }
@@ -83,7 +108,7 @@ fn tables() -> Tables {
 fn what_is_written_reads_back_equal() {
     let folder = Scratch::new("tables");
     let written = tables().write_dir(&folder.0).unwrap();
-    assert_eq!(written.len(), 7);
+    assert_eq!(written.len(), 9);
     assert_eq!(Tables::read_dir(&folder.0).unwrap(), tables());
     let order: Vec<(u64, u64)> = tables()
         .records()
@@ -140,7 +165,9 @@ fn the_columns_are_those_promised() {
          latency_p90_ms,latency_p99_ms,latency_max_ms,consensus_latency_mean_ms,blocks,messages,\
          bytes,messages_per_block,signatures,verifications,leader_changes,violations,byzantine,\
          convicted,convicted_wrongly,identified_after_ms,simulated_s,client_messages,\
-         client_bytes,events,network.within.latency"
+         client_bytes,events,endorsements,retries,conflicts,conflict_rate,contacts,\
+         contact_latency_mean_ms,contact_latency_p50_ms,contact_latency_p99_ms,\
+         network.within.latency"
     );
     assert_eq!(
         first("timeline.csv"),
@@ -150,6 +177,15 @@ fn the_columns_are_those_promised() {
     assert_eq!(
         first("messages.csv"),
         "experiment,point,protocol,seed,kind,count,bytes"
+    );
+    assert_eq!(
+        first("calls.csv"),
+        "experiment,point,protocol,seed,kind,submitted,accepted,refused,goodput_tps,\
+         latency_mean_ms,latency_p50_ms,latency_p99_ms"
+    );
+    assert_eq!(
+        first("refusals.csv"),
+        "experiment,point,protocol,seed,kind,code,count,reason"
     );
     assert_eq!(
         first("speed.csv"),
@@ -186,12 +222,13 @@ fn files_without_a_row_are_removed_and_one_run_twice_is_refused() {
     let folder = Scratch::new("tables-quiet");
     tables().write_dir(&folder.0).unwrap();
     let mut quiet = record(0, 8);
-    (quiet.violations, quiet.speed) = (Vec::new(), None);
+    (quiet.violations, quiet.refusals, quiet.speed) = (Vec::new(), Vec::new(), None);
     Tables::new(vec![quiet])
         .unwrap()
         .write_dir(&folder.0)
         .unwrap();
     let names = folder.names();
+    assert!(!names.contains(&"refusals.csv".to_owned()), "{names:?}");
     assert!(!names.contains(&"violations.csv".to_owned()), "{names:?}");
     assert!(!names.contains(&"speed.csv".to_owned()), "{names:?}");
     let error = Tables::new(vec![record(3, 8), record(3, 8)]).unwrap_err();

@@ -13,6 +13,7 @@ use crate::base::node::NodeId;
 use crate::base::random::mix;
 use crate::base::time::Time;
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
+use crate::contract::Receipt;
 use crate::observe::by_transaction::ByTransaction;
 
 /// A block as these checks know it.
@@ -126,6 +127,10 @@ pub(super) struct Chain {
     /// Blocks outside the canonical chain with their parents.
     forks: BTreeMap<Digest, (Place, Digest)>,
     submitted: ByTransaction<Digest>,
+    /// What endorsed transactions stand for.
+    endorsed: ByTransaction<TransactionId>,
+    /// Where on the canonical chain those took effect that were endorsed.
+    effective: ByTransaction<Height>,
     claims: BTreeMap<Height, Vec<Claim>>,
 }
 
@@ -143,6 +148,8 @@ impl Chain {
             branches: vec![Branch::from(None, false)],
             forks: BTreeMap::new(),
             submitted: ByTransaction::new(),
+            endorsed: ByTransaction::new(),
+            effective: ByTransaction::new(),
             claims: BTreeMap::new(),
         }
     }
@@ -150,6 +157,34 @@ impl Chain {
     /// A client sent a transaction.
     pub fn submit(&mut self, transaction: &Transaction) {
         self.submitted.insert(transaction.id, transaction.digest);
+    }
+
+    /// A client sent what it had endorsed, in the place of what it wants.
+    pub fn endorse(&mut self, transaction: &Transaction, of: TransactionId) {
+        self.submit(transaction);
+        self.endorsed.insert(transaction.id, of);
+    }
+
+    /// What a client wanted takes effect once, however often it was endorsed. Says so otherwise.
+    fn takes_effect(
+        &mut self,
+        id: TransactionId,
+        height: Height,
+        executed: &Executed,
+    ) -> Option<String> {
+        if matches!(
+            executed,
+            Executed::Before | Executed::Now(Receipt::Refused(_))
+        ) {
+            return None;
+        }
+        let wanted = self.endorsed.get(id)?;
+        let earlier = self.effective.get(wanted);
+        self.effective.insert(wanted, height);
+        let earlier = earlier?;
+        Some(format!(
+            "{wanted:?} took effect at height {earlier} already and again as {id:?}"
+        ))
     }
 
     /// The height of a node's chain.
@@ -179,6 +214,12 @@ impl Chain {
     fn canonical(&self, height: Height) -> Option<&Canonical> {
         let index = usize::try_from(height.checked_sub(1)?).ok()?;
         self.canon.get(index)?.as_ref()
+    }
+
+    /// The canonical block of a height, who decided it first, and when.
+    pub fn decided(&self, height: Height) -> Option<(Time, NodeId, &Arc<Block>)> {
+        let canonical = self.canonical(height)?;
+        Some((canonical.time, canonical.by, &canonical.block))
     }
 
     /// An honest node decided or adopted a block. True if it is a new canonical one.
@@ -328,6 +369,10 @@ impl Chain {
                 }
             };
             findings.extend(wrong.map(|detail| breach(Property::ExactlyOnce, detail)));
+            if branch == CANON {
+                let twice = self.takes_effect(id, block.height, executed);
+                findings.extend(twice.map(|detail| breach(Property::ExactlyOnce, detail)));
+            }
         }
     }
 

@@ -18,6 +18,7 @@
 mod chain;
 mod logs;
 mod progress;
+mod replay;
 mod violation;
 
 #[cfg(test)]
@@ -27,12 +28,14 @@ use std::sync::Arc;
 
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
+use crate::chain::ledger::{Audit, Executor};
 use crate::chain::{Block, Executed, TransactionId};
 use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 use chain::{Answered, Arrival, Chain};
 use logs::{Entry, Logs};
 use progress::{Progress, Stall};
+use replay::Replay;
 use violation::Findings;
 
 pub use violation::{KEPT_MAX, Property, Violation, Word};
@@ -102,6 +105,10 @@ pub struct Checks {
     chain: Chain,
     logs: Logs,
     progress: Progress,
+    /// Executes the chain again, if it is told where to begin.
+    replay: Option<Box<Replay>>,
+    /// Simulates again what was endorsed, if anything is.
+    audit: Option<Box<Audit>>,
     accused: PositionSet,
     findings: Findings,
     /// The height at which forgetting is next worth its while.
@@ -120,10 +127,53 @@ impl Checks {
             chain: Chain::new(setup.nodes),
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
+            replay: None,
+            audit: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,
             setup,
+        }
+    }
+
+    /// Executes the chain again from what this executor starts from, and looks at every state.
+    #[must_use]
+    pub fn replaying(mut self, executor: Executor) -> Self {
+        self.audit = Audit::new(&executor).map(Box::new);
+        self.replay = Some(Box::new(Replay::new(executor)));
+        self
+    }
+
+    /// Simulates again what is new of the canonical chain and was endorsed.
+    fn audit(&mut self) {
+        let Some(audit) = &mut self.audit else {
+            return;
+        };
+        while let Some((time, node, block)) = self.chain.decided(audit.height() + 1) {
+            let Some(false_ones) = audit.follow(block) else {
+                return; // A fork, which is a violation of its own.
+            };
+            for id in false_ones {
+                self.findings.add(Violation {
+                    time,
+                    property: Property::Endorsement,
+                    nodes: vec![node],
+                    height: Some(block.height),
+                    detail: format!("{id:?} is valid but not what the contract does"),
+                });
+            }
+        }
+    }
+
+    /// Executes again what has become part of the canonical chain.
+    fn follow(&mut self) {
+        let Some(replay) = &mut self.replay else {
+            return;
+        };
+        while replay.goes_on()
+            && let Some((time, node, block)) = self.chain.decided(replay.height() + 1)
+        {
+            replay.follow(time, node, block, &mut self.findings);
         }
     }
 
@@ -149,6 +199,10 @@ impl Checks {
             installed,
         };
         let fresh = self.chain.arrive(&arrival, &mut self.findings);
+        if fresh {
+            self.follow();
+            self.audit();
+        }
         if fresh && !installed {
             self.logs.commit(node, block.height);
         }
@@ -200,7 +254,7 @@ impl Checks {
     }
 
     fn accuse(&mut self, (time, node): (Time, NodeId), culprit: NodeId, offence: Offence) {
-        let unjust = offence != Offence::Silence && !self.deviating.contains(culprit.index());
+        let unjust = offence.is_proof() && !self.deviating.contains(culprit.index());
         if unjust && self.accused.insert(culprit.index()) {
             self.findings.add(Violation {
                 time,
@@ -243,6 +297,9 @@ impl Checks {
 
     /// The judgement. `end` is when the run ended, `totals` what its nodes counted.
     pub fn finish(mut self, end: Time, judge: &LivenessJudge, totals: &Totals) -> Verdict {
+        if let Some(replay) = self.replay.take() {
+            replay.finish(end, &mut self.findings);
+        }
         for detail in miscounts(totals) {
             self.findings.add(accounting(end, detail));
         }
@@ -333,14 +390,19 @@ impl Observer for Checks {
                 self.chain.submit(transaction);
                 self.progress.submit(now, transaction.id);
             }
+            Event::Endorsed {
+                transaction, of, ..
+            } => self.chain.endorse(transaction, *of),
             Event::Answered {
                 transaction,
+                endorsed,
                 height,
                 executed,
                 ..
             } => {
                 self.progress.answer(now, *transaction);
-                self.answer((now, node, *transaction), *height, executed);
+                let ordered = endorsed.unwrap_or(*transaction);
+                self.answer((now, node, ordered), *height, executed);
             }
             Event::Decided { block } => self.arrive(now, node, block, false),
             Event::Installed { block } => self.arrive(now, node, block, true),
@@ -355,7 +417,10 @@ impl Observer for Checks {
                 }
             }
             Event::Restarted { height, amnesia } => self.restart(node, *height, *amnesia),
-            Event::Sent { .. } | Event::Delivered { .. } | Event::Fired { .. } => {}
+            Event::Contacted { .. }
+            | Event::Sent { .. }
+            | Event::Delivered { .. }
+            | Event::Fired { .. } => {}
         }
     }
 }

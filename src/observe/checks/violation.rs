@@ -21,6 +21,15 @@ pub enum Property {
     Irrevocability,
     /// The same batches lead to the same state.
     StateEquality,
+    /// Whoever executes the chain again gets the same answers and ends in the same state.
+    Replay,
+    /// A record goes through its life as the contract says: what is rejected, withdrawn or replaced
+    /// stays so, and what has entered is never a proposal again.
+    RecordLife,
+    /// In the last state all invariants of the contract hold.
+    ContractInvariant,
+    /// What was endorsed and found valid is what the contract does at that place.
+    Endorsement,
     /// What a client is told is what the chain says.
     ClientView,
     /// A view or term has one leader.
@@ -51,6 +60,10 @@ impl Property {
             Self::ExactlyOnce => "exactly-once",
             Self::Irrevocability => "irrevocability",
             Self::StateEquality => "state-equality",
+            Self::Replay => "replay",
+            Self::RecordLife => "record-life",
+            Self::ContractInvariant => "contract-invariant",
+            Self::Endorsement => "endorsement",
             Self::ClientView => "client-view",
             Self::ElectionSafety => "election-safety",
             Self::LogMatching => "log-matching",

@@ -3,6 +3,8 @@
 //! Everything is kept in whole nanoseconds and wide sums; quantiles are taken over all values,
 //! never from a histogram.
 
+mod contacts;
+mod kinds;
 mod leadership;
 mod summary;
 
@@ -11,12 +13,16 @@ mod tests;
 
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
-use crate::chain::{Block, Executed, TransactionId};
+use crate::chain::{Block, Executed, Transaction, TransactionId};
 use crate::protocol::{Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 
 use super::by_transaction::ByTransaction;
-use super::{Answer, verdict};
+use super::{Answer, is_conflict, verdict};
+pub use contacts::ContactSummary;
+use contacts::Contacts;
+pub use kinds::KindSummary;
+use kinds::{Kind, Kinds};
 pub use leadership::Election;
 use leadership::Leadership;
 pub use summary::{Second, Summary};
@@ -40,6 +46,7 @@ pub struct Measured {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     submitted: Time,
+    kind: Kind,
     decided: bool,
 }
 
@@ -58,15 +65,19 @@ struct Row {
 pub struct Metrics {
     measured: Measured,
     pending: ByTransaction<Waiting>,
-    submitted: u64,
-    accepted: u64,
-    refused: u64,
-    /// Of the transactions submitted and answered in the window.
-    latencies: Vec<u64>,
+    kinds: Kinds,
+    contacts: Contacts,
     /// The sum of the latencies of all that were answered in the window.
     residence: u128,
     /// Sum and number of the times to the first decision.
     consensus: (u128, u64),
+    /// The submitted transactions that endorsed ones stand for.
+    endorsed: ByTransaction<TransactionId>,
+    /// In the window: endorsed transactions sent to be ordered, those of them that were endorsed
+    /// before, and the ones that others got in the way of.
+    endorsements: u64,
+    retries: u64,
+    conflicts: u64,
     decided: PositionSet,
     blocks: u64,
     /// The number pending, integrated over the window up to `since`.
@@ -87,12 +98,14 @@ impl Metrics {
         Self {
             measured,
             pending: ByTransaction::new(),
-            submitted: 0,
-            accepted: 0,
-            refused: 0,
-            latencies: Vec::new(),
+            kinds: Kinds::default(),
+            contacts: Contacts::default(),
             residence: 0,
             consensus: (0, 0),
+            endorsed: ByTransaction::new(),
+            endorsements: 0,
+            retries: 0,
+            conflicts: 0,
             decided: PositionSet::new(),
             blocks: 0,
             area: 0,
@@ -153,14 +166,18 @@ impl Metrics {
         self.this_second.clear();
     }
 
-    fn submit(&mut self, now: Time, transaction: TransactionId) {
+    fn submit(&mut self, now: Time, transaction: &Transaction) {
         self.integrate(now);
-        self.submitted += u64::from(self.inside(now));
+        let kind = self.kinds.of(transaction.call.kind());
+        if self.inside(now) {
+            self.kinds.submit(kind);
+        }
         let waiting = Waiting {
             submitted: now,
+            kind,
             decided: false,
         };
-        self.pending.insert(transaction, waiting);
+        self.pending.insert(transaction.id, waiting);
     }
 
     fn answer(&mut self, now: Time, transaction: TransactionId, executed: &Executed) {
@@ -173,13 +190,14 @@ impl Metrics {
         if !self.inside(now) {
             return;
         }
-        match verdict(executed) {
-            Answer::Accepted | Answer::Repeated => self.accepted += 1,
-            Answer::Refused => self.refused += 1,
-        }
+        let refusal = match verdict(executed) {
+            Answer::Accepted | Answer::Repeated => None,
+            Answer::Refused(code) => Some(code),
+        };
+        self.kinds.answer(waiting.kind, refusal);
         self.residence += u128::from(latency);
         if self.inside(waiting.submitted) {
-            self.latencies.push(latency);
+            self.kinds.time(waiting.kind, latency);
         }
     }
 
@@ -190,8 +208,11 @@ impl Metrics {
         }
         let inside = self.inside(now);
         self.blocks += u64::from(inside);
-        for transaction in block.batch.transactions() {
-            let Some(waiting) = self.pending.get_mut(transaction.id) else {
+        for (transaction, executed) in block.batch.transactions().iter().zip(&block.executed) {
+            self.conflicts += u64::from(inside && is_conflict(executed));
+            let submitted = self.endorsed.get(transaction.id);
+            let id = submitted.unwrap_or(transaction.id);
+            let Some(waiting) = self.pending.get_mut(id) else {
                 continue;
             };
             let first = !std::mem::replace(&mut waiting.decided, true);
@@ -201,6 +222,13 @@ impl Metrics {
                 self.consensus.1 += 1;
             }
         }
+    }
+
+    fn endorse(&mut self, now: Time, (id, of): (TransactionId, TransactionId), round: u32) {
+        self.endorsed.insert(id, of);
+        let inside = self.inside(now);
+        self.endorsements += u64::from(inside);
+        self.retries += u64::from(inside && round > 0);
     }
 
     fn report(&mut self, now: Time, node: NodeId, report: &Report) {
@@ -216,7 +244,7 @@ impl Metrics {
     }
 
     fn accuse(&mut self, now: Time, culprit: NodeId, offence: Offence) {
-        if offence == Offence::Silence {
+        if !offence.is_proof() {
             return;
         }
         if !self.measured.dishonest.contains(culprit.index()) {
@@ -231,12 +259,29 @@ impl Observer for Metrics {
     fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
         self.roll_to(now.second());
         match event {
-            Event::Submitted { transaction } => self.submit(now, transaction.id),
+            Event::Submitted { transaction } => self.submit(now, transaction),
+            Event::Endorsed {
+                transaction,
+                of,
+                round,
+            } => self.endorse(now, (transaction.id, *of), *round),
             Event::Answered {
                 transaction,
+                endorsed,
                 executed,
                 ..
-            } => self.answer(now, *transaction, executed),
+            } => {
+                if let Some(endorsed) = endorsed {
+                    self.endorsed.remove(*endorsed);
+                }
+                self.answer(now, *transaction, executed);
+            }
+            Event::Contacted { asked, .. } => {
+                if self.inside(now) {
+                    let latency = now.since(*asked).nanos();
+                    self.contacts.begin(self.inside(*asked).then_some(latency));
+                }
+            }
             Event::Decided { block } => {
                 if self.honest(node) {
                     self.decide(now, block);

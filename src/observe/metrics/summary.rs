@@ -1,6 +1,8 @@
 //! What a run comes to, in the units people read. The only place of this layer with floats: all
 //! sums are whole numbers until here.
 
+use super::contacts::ContactSummary;
+use super::kinds::KindSummary;
 use super::leadership::Election;
 use super::{Metrics, Row};
 use crate::base::node::NodeId;
@@ -58,6 +60,14 @@ pub struct Summary {
     pub signatures: u64,
     /// Signatures that replicas verified in the window.
     pub verifications: u64,
+    /// Endorsed transactions that clients sent to be ordered in the window.
+    pub endorsements: u64,
+    /// Of these, the ones whose transaction had been endorsed before.
+    pub retries: u64,
+    /// Endorsed transactions decided in the window that others had got in the way of.
+    pub conflicts: u64,
+    /// Conflicts over endorsements; 0 without any.
+    pub conflict_rate: f64,
     /// How often in the whole run another node took over leadership, after the first leader.
     pub leader_changes: u64,
     /// Dishonest nodes that an honest one accused of something provable: not of silence.
@@ -80,6 +90,10 @@ pub struct Summary {
     pub leaderless_ms: f64,
     /// The length of the window.
     pub window_s: f64,
+    /// The same for each kind of call that was submitted in the run, in alphabetical order.
+    pub kinds: Vec<KindSummary>,
+    /// Conversations that calls led to outside the chain.
+    pub contacts: ContactSummary,
     /// The run second by second, warm-up included.
     pub timeline: Vec<Second>,
 }
@@ -116,6 +130,10 @@ impl Summary {
                 "throughput times window is {implied} but {committed} are committed"
             ));
         }
+        let by_kind: u64 = self.kinds.iter().map(|k| k.accepted + k.refused).sum();
+        if by_kind != committed {
+            return Some(format!("{committed} are committed but {by_kind} by kind"));
+        }
         let by_second: u64 = self.timeline.iter().map(|second| second.committed).sum();
         (by_second < committed)
             .then(|| format!("{committed} are committed but {by_second} by second"))
@@ -129,11 +147,11 @@ pub(super) fn nearest_rank(sorted: &[u64], percent: u64) -> Option<u64> {
     sorted.get(index.saturating_sub(1)).copied()
 }
 
-fn in_ms(nanos: u64) -> f64 {
+pub(super) fn in_ms(nanos: u64) -> f64 {
     nanos as f64 / 1e6
 }
 
-fn mean(sum: u128, count: u64) -> Option<f64> {
+pub(super) fn mean(sum: u128, count: u64) -> Option<f64> {
     (count > 0).then(|| sum as f64 / count as f64)
 }
 
@@ -157,10 +175,10 @@ fn leaderless(elections: &[Election], until: Time) -> Span {
 }
 
 /// Puts together what was counted.
-pub(super) fn summarise(mut metrics: Metrics, totals: &Totals) -> Summary {
-    metrics.latencies.sort_unstable();
-    let sorted = &metrics.latencies;
-    let quantile = |percent| nearest_rank(sorted, percent).map(in_ms);
+pub(super) fn summarise(metrics: Metrics, totals: &Totals) -> Summary {
+    let mut sorted = metrics.kinds.latencies();
+    sorted.sort_unstable();
+    let quantile = |percent| nearest_rank(&sorted, percent).map(in_ms);
     let sum: u128 = sorted.iter().copied().map(u128::from).sum();
     let measured = &metrics.measured;
     let window = measured.until.since(measured.warmup).nanos();
@@ -172,17 +190,18 @@ pub(super) fn summarise(mut metrics: Metrics, totals: &Totals) -> Summary {
             count as f64 / window_s
         }
     };
-    let committed = metrics.accepted + metrics.refused;
+    let (accepted, refused) = (metrics.kinds.accepted(), metrics.kinds.refused());
+    let committed = accepted + refused;
     let throughput_tps = per_second(committed);
     let residence_s = mean(metrics.residence, committed).unwrap_or(0.0) / 1e9;
     let (consensus, decided) = metrics.consensus;
     Summary {
-        submitted: metrics.submitted,
+        submitted: metrics.kinds.submitted(),
         committed,
-        accepted: metrics.accepted,
-        refused: metrics.refused,
+        accepted,
+        refused,
         throughput_tps,
-        goodput_tps: per_second(metrics.accepted),
+        goodput_tps: per_second(accepted),
         latency_mean_ms: mean(sum, sorted.len() as u64).map(|nanos| nanos / 1e6),
         latency_p50_ms: quantile(50),
         latency_p90_ms: quantile(90),
@@ -198,6 +217,10 @@ pub(super) fn summarise(mut metrics: Metrics, totals: &Totals) -> Summary {
         client_bytes: totals.client_measured.bytes,
         signatures: totals.signatures,
         verifications: totals.verifications,
+        endorsements: metrics.endorsements,
+        retries: metrics.retries,
+        conflicts: metrics.conflicts,
+        conflict_rate: mean(u128::from(metrics.conflicts), metrics.endorsements).unwrap_or(0.0),
         leader_changes: metrics.leadership.changes,
         convicted: metrics.convicted.len() as u64,
         convicted_wrongly: metrics.convicted_wrongly.len() as u64,
@@ -207,6 +230,8 @@ pub(super) fn summarise(mut metrics: Metrics, totals: &Totals) -> Summary {
         little_product: throughput_tps * residence_s,
         leaderless_ms: in_ms(leaderless(&metrics.leadership.elections, measured.until).nanos()),
         window_s,
+        kinds: metrics.kinds.summarise(per_second),
+        contacts: metrics.contacts.summarise(),
         timeline: timeline(&metrics.rows, totals),
         elections: metrics.leadership.elections,
     }

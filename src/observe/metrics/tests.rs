@@ -2,9 +2,13 @@
 
 use super::summary::nearest_rank;
 use super::*;
+use crate::base::crypto::Digest;
 use crate::base::random::{Random, Stream};
 use crate::chain::Transaction;
-use crate::contract::{Receipt, SignedCall};
+use crate::contract::call::{Act, Terms};
+use crate::contract::identity::Party;
+use crate::contract::message::RecordId;
+use crate::contract::{Code, Population, Receipt, SignedCall};
 use crate::observe::story::{CLIENT, Story, ms};
 use crate::sim::event::Volume;
 
@@ -41,6 +45,7 @@ fn answered(times: &[(u64, Option<u64>)]) -> Story {
         events.push((ms(submitted), CLIENT, Event::Submitted { transaction }));
         let told = Event::Answered {
             transaction: id,
+            endorsed: None,
             submitted: ms(submitted),
             height: Some(1),
             executed: ACCEPTED,
@@ -275,4 +280,102 @@ fn convictions_are_told_from_suspicions_and_from_slander() {
     let late = measure(&story, measured(0, 1_000));
     assert_eq!((late.convicted, late.convicted_wrongly), (1, 1));
     assert_eq!(late.identified_after_ms, Some(30.0));
+}
+
+/// A call of a kind that is not that of the sample.
+fn hiding() -> SignedCall {
+    let people = Population::new(1, 1, 2);
+    let patient = people.patient(1);
+    let terms = Terms {
+        chain: 1,
+        by: Party::Patient(patient.id),
+        act: Act::Hide(RecordId(Digest::ZERO)),
+        nonce: 1,
+        valid_until: 1,
+    };
+    SignedCall::order(terms, &patient.keys)
+}
+
+#[test]
+fn kinds_are_counted_and_timed_apart_and_sum_up_to_the_whole() {
+    let refused = |code| Executed::Now(Receipt::Refused(code));
+    // When submitted, by which call, when answered, by what; the window is from 1 s to 3 s.
+    let (submit, hide) = (SignedCall::sample(1), hiding());
+    let calls = [
+        (900, &submit, 1_100, ACCEPTED),
+        (1_000, &submit, 1_040, ACCEPTED),
+        (1_000, &submit, 1_060, refused(Code::NonceUsed)),
+        (1_200, &hide, 1_210, refused(Code::RecordNotFound)),
+        (1_300, &hide, 1_330, refused(Code::RecordNotFound)),
+        (1_400, &hide, 1_500, refused(Code::NonceUsed)),
+        (2_000, &hide, 3_500, ACCEPTED),
+    ];
+    let mut story = Story::new(4);
+    let mut events = Vec::new();
+    for (number, (submitted, call, answer, executed)) in (0..).zip(calls) {
+        let id = TransactionId::new(CLIENT, number);
+        let transaction = Transaction::new(id, call.clone());
+        events.push((ms(submitted), CLIENT, Event::Submitted { transaction }));
+        let told = Event::Answered {
+            transaction: id,
+            endorsed: None,
+            submitted: ms(submitted),
+            height: Some(1),
+            executed,
+        };
+        events.push((ms(answer), CLIENT, told));
+    }
+    events.sort_by_key(|(time, ..)| *time);
+    story.events = events;
+    let summary = measure(&story, measured(1_000, 3_000));
+    let [hides, submits] = &summary.kinds[..] else {
+        panic!("two kinds: {:?}", summary.kinds);
+    };
+    assert_eq!((hides.kind, submits.kind), ("hide", "submit"));
+    assert_eq!((hides.submitted, hides.accepted, hides.refused), (4, 0, 3));
+    assert_eq!(
+        (submits.submitted, submits.accepted, submits.refused),
+        (2, 2, 1)
+    );
+    assert_eq!((hides.goodput_tps, submits.goodput_tps), (0.0, 1.0));
+    assert_eq!(
+        (hides.latency_p50_ms, hides.latency_p99_ms),
+        (Some(30.0), Some(100.0))
+    );
+    assert_eq!(
+        submits.latency_mean_ms,
+        Some(50.0),
+        "not the one from before the window"
+    );
+    assert_eq!(
+        hides.refusals,
+        [(Code::NonceUsed, 1), (Code::RecordNotFound, 2)]
+    );
+    assert_eq!(summary.submitted, hides.submitted + submits.submitted);
+    assert_eq!(summary.latency_max_ms, Some(100.0));
+}
+
+#[test]
+fn conversations_are_timed_from_the_call_that_asked_for_them() {
+    let mut story = Story::new(4);
+    // When asked and when begun; the window is from 1 s to 3 s.
+    for (number, (asked, begun)) in (0..).zip([(500, 1_200), (1_000, 1_300), (1_100, 1_500)]) {
+        let contacted = Event::Contacted {
+            transaction: TransactionId::new(CLIENT, number),
+            asked: ms(asked),
+        };
+        story.events.push((ms(begun), CLIENT, contacted));
+    }
+    let contacts = measure(&story, measured(1_000, 3_000)).contacts;
+    assert_eq!((contacts.count, contacts.mean_ms), (3, Some(350.0)));
+    assert_eq!(
+        (contacts.p50_ms, contacts.p99_ms),
+        (Some(300.0), Some(400.0))
+    );
+    let later = measure(&story, measured(1_400, 3_000)).contacts;
+    assert_eq!(
+        (later.count, later.mean_ms),
+        (1, None),
+        "asked before the window"
+    );
 }

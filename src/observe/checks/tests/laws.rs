@@ -65,6 +65,7 @@ fn answer_something(story: &mut Story, chain: &[Arc<Block>], random: &mut Random
     if let Some(transaction) = block.batch.transactions().first() {
         let answered = Event::Answered {
             transaction: transaction.id,
+            endorsed: None,
             submitted: Time::ZERO,
             height: Some(block.height),
             executed: block.executed[0].clone(),

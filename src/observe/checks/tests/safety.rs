@@ -1,6 +1,8 @@
 //! What must never happen.
 
 use super::*;
+use crate::contract::{Code, Receipt};
+use crate::observe::story::CLIENT;
 
 #[test]
 fn a_calm_run_holds() {
@@ -430,4 +432,35 @@ fn every_copy_is_accounted_for() {
     let mut verdict = watch(&calm(), setup(&[])).finish(ms(99), &judge(0, 50), &lost);
     verdict.account(ms(99), Some("two countings differ".into()));
     assert_eq!((verdict.total, verdict.violations.len()), (2, 2));
+}
+
+#[test]
+fn what_a_client_wants_takes_effect_once_however_often_it_is_endorsed() {
+    let endorsed = |story: &mut Story, number: u64, round: u32| {
+        let (transaction, of) = (transaction(number), transaction(1).id);
+        let event = Event::Endorsed {
+            transaction,
+            of,
+            round,
+        };
+        story.tell(CLIENT.0, event);
+    };
+    let story = |first: Receipt| {
+        let mut story = Story::new(4);
+        story.submit(&[1]);
+        for (number, round, receipt) in [(2, 0, first.clone()), (3, 1, Receipt::Accepted)] {
+            endorsed(&mut story, number, round);
+            let block = story.block(0, &[number]);
+            let executed = [Executed::Now(receipt)];
+            let block = altered(&block, |block| block.executed = executed.to_vec());
+            for node in 0..4 {
+                story.decide_block(node, &block);
+            }
+        }
+        story
+    };
+    let conflict = Receipt::Refused(Code::MvccConflict);
+    assert_eq!(broken(&story(conflict), &[]), []);
+    let twice = story(Receipt::Accepted);
+    assert_eq!(broken(&twice, &[]), [Property::ExactlyOnce]);
 }

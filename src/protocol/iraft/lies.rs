@@ -1,0 +1,155 @@
+//! The nearest well-formed lie of each message: all that a liar can say without another's key.
+
+use std::sync::Arc;
+
+use super::content::{Content, Entry};
+use super::evidence::Evidence;
+use super::message::{Append, Heartbeat, Message, PreVoteReply, Prepared, Reply, Told, VoteReply};
+use super::statement::{Ack, Claim, Header, Mark, Share, Standing};
+use crate::base::crypto::{Certificate, Digest, Signed, Signer};
+use crate::base::node::NodeId;
+
+/// The same message with conflicting content, signed by the liar.
+pub(super) fn contradict(message: &Message, liar: &Signer) -> Option<Message> {
+    match message {
+        Message::PreVoteReply(reply) => share_anyway(reply, liar).map(Message::PreVoteReply),
+        Message::VoteReply(reply) => Some(Message::VoteReply(Box::new(vote_anyway(reply, liar)?))),
+        Message::Append(append) => equivocate(append, liar).map(Message::Append),
+        Message::AppendReply(reply) => Some(Message::AppendReply(Box::new(answer_otherwise(
+            reply, liar,
+        )?))),
+        Message::Prepared(prepared) => Some(Message::Prepared(Box::new(Prepared {
+            claim: claim_alone(&prepared.claim, liar),
+            header: prepared.header.clone(),
+        }))),
+        Message::CommitVote { ack, told } => {
+            let chain = other_chain(told)?;
+            let told = told.clone();
+            let ack = liar.sign(Ack {
+                chain,
+                ..*ack.body()
+            });
+            Some(Message::CommitVote { ack, told })
+        }
+        Message::Committed(claim) => Some(Message::Committed(claim_alone(claim, liar))),
+        Message::Heartbeat(beat) => {
+            let chain = other_chain(&beat.told)?;
+            let commit = Mark {
+                chain,
+                ..beat.commit
+            };
+            Some(Message::Heartbeat(Box::new(Heartbeat {
+                commit,
+                ..Heartbeat::clone(beat)
+            })))
+        }
+        Message::Evidence(evidence) => Some(Message::Evidence(slander(evidence, liar))),
+        // These state nothing: a lie in them is no more than silence or noise.
+        Message::PreVote(_)
+        | Message::Vote(_)
+        | Message::CommitNotice { .. }
+        | Message::HeartbeatReply(_)
+        | Message::Snapshot(_)
+        | Message::SnapshotReply(_)
+        | Message::Complaint(_)
+        | Message::Forward(_) => None,
+    }
+}
+
+/// A share given while a leader lives.
+fn share_anyway(reply: &PreVoteReply, liar: &Signer) -> Option<PreVoteReply> {
+    reply.share.is_none().then(|| PreVoteReply {
+        share: Some(liar.sign(Share { term: reply.asked })),
+        ..reply.clone()
+    })
+}
+
+/// A vote given against the rules.
+fn vote_anyway(reply: &VoteReply, liar: &Signer) -> Option<VoteReply> {
+    let (term, mark) = (reply.asked.term, reply.asked.mark);
+    reply.grant.is_none().then(|| VoteReply {
+        term,
+        asked: reply.asked,
+        grant: Some((liar.sign(reply.asked), liar.sign(Standing { term, mark }))),
+    })
+}
+
+/// Other content at the same places. The lie of a liar's own entries only: the headers of others
+/// cannot be made.
+fn equivocate(append: &Append, liar: &Signer) -> Option<Append> {
+    let mut previous = append.entries.first()?.header.body().previous;
+    let mut lied = false;
+    let mut entries = Vec::new();
+    for entry in &append.entries {
+        if entry.header.by() != liar.node() {
+            return None;
+        }
+        let opposite = entry.content.opposite();
+        lied |= opposite.is_some();
+        let content = opposite.unwrap_or_else(|| entry.content.clone());
+        let header = Header {
+            previous,
+            content: content.digest(),
+            ..*entry.header.body()
+        };
+        previous = header.chain();
+        let header = liar.sign(header);
+        entries.push(Entry { header, content });
+    }
+    lied.then(|| Append {
+        entries,
+        ..append.clone()
+    })
+}
+
+/// The chain that ends with the opposite of what was told.
+fn other_chain(told: &Told) -> Option<Digest> {
+    let (header, content) = told.as_ref()?;
+    let content = content.opposite()?.digest();
+    Some(Header { content, ..*header }.chain())
+}
+
+/// A vote for the opposite of what is in the log.
+fn answer_otherwise(reply: &Reply, liar: &Signer) -> Option<Reply> {
+    let chain = other_chain(&reply.told)?;
+    let mut acks = reply.acks.clone();
+    let last = acks.last_mut()?;
+    *last = liar.sign(Ack {
+        chain,
+        ..*last.body()
+    });
+    Some(Reply {
+        acks,
+        ..reply.clone()
+    })
+}
+
+/// A claim with nobody's signature but the liar's.
+fn claim_alone(claim: &Signed<Claim>, liar: &Signer) -> Signed<Claim> {
+    let ack = *claim.body().certificate.body();
+    let certificate = Arc::new(Certificate::open(ack));
+    liar.sign(Claim { certificate })
+}
+
+/// Evidence against somebody who did nothing, with signatures that are not theirs.
+fn slander(evidence: &Evidence, liar: &Signer) -> Arc<Evidence> {
+    let innocent = |node: &NodeId| *node != evidence.culprit() && *node != liar.node();
+    let victim = (0..).map(NodeId).find(innocent);
+    let victim = victim.expect("of three nodes one is neither culprit nor liar");
+    let header = |content: Content| Header {
+        term: 1,
+        index: 1,
+        previous: Digest::ZERO,
+        content: content.digest(),
+    };
+    let nothing = Content::of(crate::chain::Batch::empty());
+    let first = header(nothing);
+    let second = Header {
+        content: Digest::ZERO,
+        ..first
+    };
+    Arc::new(Evidence::Equivocation(
+        liar.garbage(first, victim),
+        liar.garbage(second, victim),
+    ))
+}

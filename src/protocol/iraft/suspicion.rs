@@ -1,0 +1,103 @@
+//! Suspicions: what may be a lie and may be a slow network. They bring about elections and cost
+//! a member its place in the order of candidates, and convict nobody.
+
+use super::message::Message;
+use super::statement::Complaint;
+use super::{Cx, Iraft, Mutant, Timer};
+use crate::base::crypto::Signed;
+use crate::base::node::NodeId;
+use crate::base::time::Span;
+use crate::protocol::{Offence, Report};
+
+impl Iraft {
+    /// Notes that a member may be dishonest.
+    pub(super) fn suspect(&mut self, member: NodeId, offence: Offence, cx: &mut Cx<'_>) {
+        let offence = if self.broken(Mutant::ConvictOnSilence) {
+            Offence::Equivocation
+        } else {
+            offence
+        };
+        cx.report(Report::Accuses {
+            culprit: member,
+            offence,
+        });
+        if offence != Offence::Silence {
+            let position = self.position(member);
+            let strikes = &mut self.volatile.strikes[position];
+            *strikes = strikes.saturating_add(1);
+        }
+    }
+
+    /// Starts the progress timer if something waits for somebody else.
+    pub(super) fn be_impatient(&mut self, cx: &mut Cx<'_>) {
+        let patience = self.config.progress_timeout;
+        let waits = self.volatile.mempool.has_unsettled() && !self.leads();
+        if waits && !self.volatile.impatient && patience > Span::ZERO {
+            self.volatile.impatient = true;
+            // What came just now has not waited yet.
+            self.volatile.progressed = cx.now();
+            cx.set_timer(Timer::Progress, patience);
+        }
+    }
+
+    pub(super) fn on_progress_timeout(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.impatient = false;
+        if !self.volatile.mempool.has_unsettled() || self.leads() {
+            return;
+        }
+        let due = self.volatile.progressed + self.config.progress_timeout;
+        self.volatile.impatient = true;
+        if cx.now() < due {
+            cx.set_timer(Timer::Progress, due - cx.now());
+            return;
+        }
+        cx.set_timer(Timer::Progress, self.config.progress_timeout);
+        self.complain(false, cx);
+    }
+
+    /// Tells everybody that the leader lives and does nothing, or nothing that is right.
+    pub(super) fn complain(&mut self, audit: bool, cx: &mut Cx<'_>) {
+        let Some(leader) = self.volatile.leader.filter(|leader| *leader != cx.me()) else {
+            return;
+        };
+        let complaint = cx.sign(Complaint {
+            term: self.durable.term,
+            leader,
+            audit,
+        });
+        cx.broadcast(&self.setup.committee, Message::Complaint(complaint.clone()));
+        let me = cx.me();
+        self.on_complaint(me, &complaint, cx);
+    }
+
+    /// Gives the leader up once so many complain that one of them is honest.
+    pub(super) fn on_complaint(
+        &mut self,
+        from: NodeId,
+        complaint: &Signed<Complaint>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Complaint { term, leader, .. } = *complaint.body();
+        let concerns = term == self.durable.term && self.volatile.leader == Some(leader);
+        let genuine = complaint.by() == from && complaint.verify(cx.keyring());
+        if !concerns || !genuine || !self.is_member(from) {
+            return;
+        }
+        let position = self.position(from);
+        self.volatile.complaints.insert(position);
+        let members = self.setup.committee.n() - self.durable.excluded.len();
+        if self.volatile.complaints.len() < self.config.one_honest_of(members) {
+            return;
+        }
+        let offence = if complaint.body().audit {
+            Offence::Audit
+        } else {
+            Offence::Stalling
+        };
+        if leader != cx.me() {
+            self.suspect(leader, offence, cx);
+        }
+        cx.report(Report::Reached("a leader is given up for lack of progress"));
+        self.abandon_leader(cx);
+    }
+}

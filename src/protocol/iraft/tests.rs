@@ -1,0 +1,308 @@
+//! Tests of the whole replica that a story cannot tell: what it does with messages that no honest
+//! replica sends, under real signatures.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::base::crypto::{Body, Certificate, Crypto, Digest, Keyring, Signed, Signer};
+use crate::base::random::{Random, Stream};
+use crate::base::time::Time;
+use crate::chain::TransactionId;
+use crate::chain::ledger::{Executor, Ledger};
+use crate::contract::{SignedCall, State};
+use crate::protocol::{Effect, Offence, Surroundings, To};
+
+/// Replica n1 of four, and the keys of all.
+struct Node {
+    replica: Iraft,
+    signers: Vec<Signer>,
+    keyring: Keyring,
+    ledger: Ledger,
+    executor: Executor,
+    random: Random,
+    now: Time,
+}
+
+type Effects = Vec<Effect<Message, Timer>>;
+
+impl Node {
+    fn new(config: &Config) -> Self {
+        let (signers, keyring) = Signer::mint(4, Crypto::Ed25519, 1);
+        let setup = Setup {
+            committee: Committee::first(4),
+            me: NodeId(1),
+            batch: BatchRule::default(),
+        };
+        let mut node = Self {
+            replica: Iraft::new(config, setup),
+            signers,
+            keyring,
+            ledger: Ledger::new(),
+            executor: Executor::new(State::default()),
+            random: Random::new(1, Stream::Test),
+            now: Time::ZERO,
+        };
+        node.step(Input::Start);
+        node
+    }
+
+    fn step(&mut self, input: Input<'_, Message, Timer>) -> Effects {
+        let mut effects = Vec::new();
+        let around = Surroundings {
+            signer: &self.signers[1],
+            keyring: &self.keyring,
+            random: &mut self.random,
+            ledger: &mut self.ledger,
+            executor: &mut self.executor,
+        };
+        let mut cx = Context::new(NodeId(1), self.now, around, &mut effects);
+        self.replica.step(input, &mut cx);
+        effects
+    }
+
+    fn deliver(&mut self, from: u16, message: &Message) -> Effects {
+        let from = NodeId(from);
+        self.step(Input::Deliver { from, message })
+    }
+
+    /// A statement with the signatures of these members.
+    fn certificate<B: Body>(&self, body: &B, by: &[usize]) -> Certificate<B> {
+        let mut certificate = Certificate::open(body.clone());
+        for &member in by {
+            let signed = self.signers[member].sign(body.clone());
+            assert!(certificate.add(&signed, &Committee::first(4)));
+        }
+        certificate
+    }
+
+    fn election(&self, term: u64, leader: u16, by: &[usize]) -> Arc<Election> {
+        let ballot = Ballot {
+            term,
+            candidate: NodeId(leader),
+            mark: Mark::default(),
+        };
+        Arc::new(Backed {
+            certificate: self.certificate(&ballot, by),
+            evidence: Vec::new(),
+        })
+    }
+
+    /// The first entry of n0 in a term, with this content.
+    fn append(&self, term: u64, content: Content, election: Option<Arc<Election>>) -> Message {
+        let header = self.signers[0].sign(Header {
+            term,
+            index: 1,
+            previous: Digest::ZERO,
+            content: content.digest(),
+        });
+        Message::Append(Append {
+            term,
+            previous: Mark::default(),
+            entries: vec![Entry { header, content }],
+            commit: 0,
+            election,
+        })
+    }
+
+    /// A request of n3 for a vote.
+    fn vote(&self, term: u64, opening: Option<&[usize]>) -> Message {
+        let ballot = Ballot {
+            term,
+            candidate: NodeId(3),
+            mark: Mark::default(),
+        };
+        let opening = opening.map(|by| {
+            Arc::new(Backed {
+                certificate: self.certificate(&Share { term }, by),
+                evidence: Vec::new(),
+            })
+        });
+        Message::Vote(Box::new(Vote {
+            ballot: self.signers[3].sign(ballot),
+            opening,
+            backing: Backing::Genesis,
+        }))
+    }
+}
+
+fn transaction(number: u64) -> Arc<Transaction> {
+    let id = TransactionId::new(NodeId(9), number);
+    Transaction::new(id, SignedCall::sample(number))
+}
+
+fn content(transactions: Vec<Arc<Transaction>>) -> Content {
+    Content::of(Batch::new(transactions))
+}
+
+fn accusations(effects: &Effects) -> Vec<(NodeId, Offence)> {
+    let accused = effects.iter().filter_map(|effect| match effect {
+        Effect::Report(Report::Accuses { culprit, offence }) => Some((*culprit, *offence)),
+        _ => None,
+    });
+    accused.collect()
+}
+
+fn answers(effects: &Effects) -> Vec<Answer> {
+    let answers = effects.iter().filter_map(|effect| match effect {
+        Effect::Send {
+            message: Message::AppendReply(reply),
+            ..
+        } => Some(reply.answer),
+        _ => None,
+    });
+    answers.collect()
+}
+
+fn broadcast_evidence(effects: &Effects) -> Option<Arc<Evidence>> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Send {
+            to: To::All(_),
+            message: Message::Evidence(evidence),
+        } => Some(evidence.clone()),
+        _ => None,
+    })
+}
+
+/// Whether the replica votes for whoever asks.
+fn votes(effects: &Effects) -> bool {
+    effects.iter().any(|effect| {
+        matches!(effect, Effect::Send { message: Message::VoteReply(reply), .. }
+            if reply.grant.is_some())
+    })
+}
+
+#[test]
+fn a_call_for_an_election_needs_the_shares_of_a_quorum() {
+    let mut node = Node::new(&Config::default());
+    node.now = Time::ZERO + Span::from_secs(1);
+    for opening in [None, Some(&[2, 3][..])] {
+        let effects = node.deliver(3, &node.vote(900, opening));
+        assert_eq!(accusations(&effects), [(NodeId(3), Offence::Disruption)]);
+        assert!(!votes(&effects));
+        assert_eq!(node.replica.status().view, 0, "its term means nothing");
+    }
+    let effects = node.deliver(3, &node.vote(1, Some(&[0, 2, 3])));
+    assert!(votes(&effects));
+    assert_eq!(node.replica.status().view, 1);
+}
+
+#[test]
+fn a_living_leader_is_not_deposed_by_whoever_asks() {
+    let mut node = Node::new(&Config::default());
+    let election = node.election(1, 0, &[0, 2, 3]);
+    let append = node.append(1, content(Vec::new()), Some(election));
+    node.deliver(0, &append);
+    assert_eq!(node.replica.status().leader, Some(NodeId(0)));
+    let effects = node.deliver(3, &node.vote(900, Some(&[0, 2, 3])));
+    assert!(!votes(&effects));
+    assert_eq!(node.replica.status().view, 1);
+    // Once it misses the leader itself, it gives the vote that it has kept.
+    node.now = Time::ZERO + Span::from_secs(2);
+    let effects = node.step(Input::Timeout(Timer::Election));
+    assert!(votes(&effects));
+    assert_eq!(node.replica.status().view, 900);
+}
+
+#[test]
+fn nobody_follows_a_leader_who_does_not_show_its_votes() {
+    let mut node = Node::new(&Config::default());
+    for by in [&[][..], &[0, 3]] {
+        let election = (!by.is_empty()).then(|| node.election(1, 0, by));
+        let append = node.append(1, content(vec![transaction(1)]), election);
+        assert_eq!(answers(&node.deliver(0, &append)), [Answer::Unproven]);
+    }
+    let others = node.election(1, 2, &[0, 2, 3]);
+    let append = node.append(1, content(vec![transaction(1)]), Some(others));
+    let effects = node.deliver(0, &append);
+    assert_eq!(
+        answers(&effects),
+        [Answer::Unproven],
+        "they elected another"
+    );
+    assert_eq!(node.replica.status().leader, None);
+}
+
+#[test]
+fn an_entry_that_no_client_signed_convicts_its_leader_at_once() {
+    let mut node = Node::new(&Config::default());
+    let election = node.election(1, 0, &[0, 2, 3]);
+    let honest = transaction(1);
+    let bare = SignedCall::new(honest.call.call().clone(), None, None);
+    let altered = content(vec![Transaction::new(honest.id, bare)]);
+    let effects = node.deliver(0, &node.append(1, altered, Some(election.clone())));
+    assert_eq!(
+        accusations(&effects),
+        [(NodeId(0), Offence::InvalidProposal)]
+    );
+    assert_eq!(answers(&effects), [Answer::Refused]);
+    let evidence = broadcast_evidence(&effects).unwrap();
+    let outsider = |evidence| verify_evidence(evidence, &node.keyring, &Committee::first(4));
+    assert_eq!(outsider(&evidence), Some(NodeId(0)));
+    // From then on it may say what it likes.
+    let good = node.append(1, content(vec![honest]), Some(election));
+    assert_eq!(answers(&node.deliver(0, &good)), [Answer::Refused]);
+}
+
+#[test]
+fn with_an_audit_wrong_entries_are_borne_until_the_interval_ends() {
+    let config = Config {
+        profile: Profile::Paper,
+        audit: true,
+        audit_start: 1,
+        ..Config::default()
+    };
+    let mut node = Node::new(&config);
+    let election = node.election(1, 0, &[0, 2, 3]);
+    let bare = SignedCall::new(transaction(1).call.call().clone(), None, None);
+    let altered = content(vec![Transaction::new(transaction(1).id, bare)]);
+    let append = node.append(1, altered, Some(election));
+    let effects = node.deliver(0, &append);
+    assert_eq!(answers(&effects), [Answer::Matched(1)]);
+    let complains = effects.iter().any(|effect| {
+        matches!(effect, Effect::Send { message: Message::Complaint(c), .. } if c.body().audit)
+    });
+    assert!(complains);
+    assert_eq!(accusations(&effects), [], "one complaint is no suspicion");
+}
+
+#[test]
+fn a_group_proves_to_others_who_leads_it() {
+    let node = Node::new(&Config::default());
+    let (config, committee) = (Config::default(), Committee::first(4));
+    let verify =
+        |election: &Election| verify_election(election, &committee, &config, &node.keyring);
+    let election = node.election(7, 2, &[0, 2, 3]);
+    assert_eq!(verify(&election), Some((7, NodeId(2))));
+    assert_eq!(verify(&node.election(7, 2, &[2, 3])), None);
+}
+
+#[test]
+fn the_bound_on_waiting_grows_with_the_leaders_that_may_fail() {
+    let bound = |n| Iraft::liveness_bound(&Config::default(), n, Span::from_millis(10));
+    assert!(bound(4) > Span::from_secs(2 * 2 + 5));
+    assert!(bound(4) < bound(7));
+    assert!(bound(4000) >= bound(1000));
+    assert_eq!(Iraft::check(&Config::default(), 1), []);
+}
+
+/// A follower's word against another's: statements of the same replica under two leaders, which
+/// are both honest.
+#[test]
+fn what_an_honest_follower_says_under_two_leaders_convicts_nobody() {
+    let node = Node::new(&Config::default());
+    let ack = |term: u64, text: &str| -> Signed<Ack> {
+        node.signers[2].sign(Ack {
+            stage: Stage::Prepare,
+            term,
+            index: 7,
+            chain: crate::base::crypto::Hasher::new(text).finish(),
+        })
+    };
+    let convicted = |a: Signed<Ack>, b: Signed<Ack>| {
+        let evidence = Evidence::DoubleAck(Witness::Word(a), Witness::Word(b));
+        verify_evidence(&evidence, &node.keyring, &Committee::first(4))
+    };
+    assert_eq!(convicted(ack(2, "one"), ack(3, "other")), None);
+    assert_eq!(convicted(ack(2, "one"), ack(2, "one")), None);
+    assert_eq!(convicted(ack(2, "one"), ack(2, "other")), Some(NodeId(2)));
+}

@@ -1,0 +1,170 @@
+//! What a scenario leaves a protocol to promise: whether everything must be answered, from when
+//! on, and how soon.
+
+use super::schema::{Disk, Fault, Scenario, Victims};
+use crate::base::node::{Committee, PositionSet};
+use crate::base::time::{Span, Time, Window};
+use crate::protocol::{FaultModel, Protocol};
+use crate::sim::adversary;
+use crate::sim::{self, Plan};
+
+/// Whether and until when everything must be answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outlook {
+    pub healed_at: Time,
+    pub bound: Span,
+    pub recoverable: bool,
+}
+
+impl Outlook {
+    /// What a scenario leaves a protocol to promise.
+    pub fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
+        let n = scenario.nodes;
+        let committee = Committee::first(n);
+        let quorum = quorum(P::FAULTS, &committee);
+        let mut missing = PositionSet::new();
+        let mut troubled = PositionSet::new();
+        let mut recoverable = true;
+        let mut healed_at = Time::ZERO;
+        let mut extra = Span::ZERO;
+        let mut passes = |during: &Window| {
+            if let Some(until) = during.until.filter(|until| *until < plan.until) {
+                healed_at = healed_at.max(until);
+                return true;
+            }
+            false
+        };
+        for fault in &scenario.faults {
+            let passing = passes(&fault.during());
+            match fault {
+                Fault::Crash { nodes, disk, .. } => {
+                    let forgets = *disk == Disk::Lost;
+                    count(&mut troubled, nodes, Some(n));
+                    recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
+                    if !passing || forgets {
+                        // Whoever leads then: one node more, whichever it is.
+                        let free = (0..n).find(|node| !missing.contains(*node));
+                        count(&mut missing, nodes, free);
+                    }
+                }
+                Fault::Partition { .. } | Fault::Loss { .. } => recoverable &= passing,
+                Fault::Delay { by, .. } | Fault::Reorder { by, .. } if !passing => extra += *by,
+                Fault::Delay { .. }
+                | Fault::Reorder { .. }
+                | Fault::Duplicate { .. }
+                | Fault::Slow { .. } => {}
+            }
+        }
+        for liar in &plan.liars {
+            missing.insert(liar.node.index());
+            troubled.insert(liar.node.index());
+            for act in &liar.acts {
+                let lies = matches!(act.behaviour, adversary::Behaviour::Equivocate);
+                recoverable &= !(lies && P::FAULTS == FaultModel::Crash);
+                passes(&act.during);
+            }
+        }
+        let survived = P::FAULTS == FaultModel::Crash || plan.liars.len() <= committee.faulty_max();
+        recoverable &= survived && missing.len() + quorum <= n;
+        recoverable &= may_endorse(plan, &missing);
+        let delay = Self::delay(scenario, plan) + extra;
+        // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
+        // committee of 3f + 1 has that f.
+        let bad = troubled.len().min((n - 1) / 3);
+        let once = P::liveness_bound(config, 3 * bad + 1, delay)
+            + scenario.workload.retry * 2
+            + scenario.batch.wait
+            + delay * 4;
+        let bound = with_endorsements(once, scenario, plan, (delay, &troubled));
+        Self {
+            healed_at,
+            bound,
+            recoverable,
+        }
+    }
+
+    /// What a message takes in all but one case in a thousand: the way, the links at both ends
+    /// for a full batch to everybody, and the processing of a round of votes and a batch.
+    fn delay(scenario: &Scenario, plan: &Plan) -> Span {
+        let n = scenario.nodes as u64;
+        let sites = 0..scenario.network.sites.len();
+        let rare = u64::MAX / 1000 * 999;
+        let way = |from, to| {
+            let path = plan.network.topology().path(from, to);
+            path.hops
+                .iter()
+                .fold(Span::ZERO, |sum, hop| sum + hop.at(rare))
+        };
+        let ways = sites
+            .clone()
+            .flat_map(|from| sites.clone().map(move |to| (from, to)));
+        let longest = ways
+            .map(|(from, to)| way(from, to))
+            .max()
+            .unwrap_or(Span::ZERO);
+        let batch = u32::try_from(scenario.batch.bytes.0).unwrap_or(u32::MAX);
+        let machine = &plan.machine;
+        let votes = machine.receive(300, 1) * n * 3;
+        let executed = (machine.execute + machine.verify * 2) * scenario.batch.max as u64;
+        let work = machine.receive(batch, 1) + machine.sync * 3 + votes + executed;
+        let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
+        longest + plan.network.receive(batch) * n + work * factor
+    }
+}
+
+/// Adds those whom an outage hits; whoever leads when it begins counts as the position `leader`.
+fn count(positions: &mut PositionSet, victims: &Victims, leader: Option<usize>) {
+    let places: Vec<usize> = match victims {
+        Victims::Leader => leader.into_iter().collect(),
+        Victims::Nodes(nodes) => nodes.iter().map(|node| node.index()).collect(),
+    };
+    for place in places {
+        positions.insert(place);
+    }
+}
+
+/// How many nodes decide.
+fn quorum(faults: FaultModel, committee: &Committee) -> usize {
+    match faults {
+        FaultModel::Crash => committee.majority(),
+        FaultModel::Byzantine => committee.quorum(),
+    }
+}
+
+/// Whether those who are there in the end are enough to endorse.
+fn may_endorse(plan: &Plan, missing: &PositionSet) -> bool {
+    let sim::Execution::Validate { policy, .. } = &plan.execution else {
+        return true;
+    };
+    let mut present = PositionSet::new();
+    for node in (0..plan.nodes).filter(|node| !missing.contains(*node)) {
+        present.insert(node);
+    }
+    policy.holds(&present)
+}
+
+/// How long an answer takes that takes so long once endorsed. Every round may ask each endorser
+/// that fails, and may come to nothing; once the protocol has recovered, ordering takes no longer
+/// than a batch.
+fn with_endorsements(
+    once: Span,
+    scenario: &Scenario,
+    plan: &Plan,
+    (delay, troubled): (Span, &PositionSet),
+) -> Span {
+    let sim::Execution::Validate {
+        policy,
+        retries,
+        backoff,
+    } = &plan.execution
+    else {
+        return once;
+    };
+    let named = policy.nodes();
+    let failing = named.iter().filter(|node| troubled.contains(node.index()));
+    let asking = scenario.workload.retry * (failing.count() as u64 + 1);
+    let round = asking + scenario.batch.wait + delay * 12;
+    (0..*retries).fold(once + asking, |sum, doublings| {
+        sum + round + *backoff * (2 << doublings.min(6))
+    })
+}

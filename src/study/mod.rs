@@ -1,0 +1,3 @@
+//! L7: studies of single parts, without consensus around them.
+
+pub mod search;
