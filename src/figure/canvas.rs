@@ -119,16 +119,26 @@ impl Type {
         format!("{}…", cut.trim_end())
     }
 
-    /// The text in at most `lines` lines no wider than this.
+    /// The text in at most `lines` lines no wider than this. A word that is wider than a line may
+    /// end a line at its hyphens.
     pub(super) fn wrap(self, text: &str, width: f64, lines: usize) -> Vec<String> {
         let mut wrapped: Vec<String> = Vec::new();
         for word in text.split_whitespace() {
-            match wrapped.last_mut() {
-                Some(line) if wrapped_fits(self, line, word, width) => {
-                    line.push(' ');
-                    line.push_str(word);
+            let wide = self.width(word) > width;
+            let (parts, end) = if wide { (usize::MAX, "-") } else { (1, "") };
+            for (number, part) in word.splitn(parts, '-').enumerate() {
+                let joint = if number == 0 { " " } else { "-" };
+                match wrapped.last_mut() {
+                    Some(line) if self.width(&format!("{line}{joint}{part}{end}")) <= width => {
+                        line.push_str(joint);
+                        line.push_str(part);
+                    }
+                    Some(line) => {
+                        line.push_str(joint.trim());
+                        wrapped.push(part.to_owned());
+                    }
+                    None => wrapped.push(part.to_owned()),
                 }
-                Some(_) | None => wrapped.push(word.to_owned()),
             }
         }
         if wrapped.len() > lines {
@@ -137,10 +147,6 @@ impl Type {
         }
         wrapped.iter().map(|line| self.fit(line, width)).collect()
     }
-}
-
-fn wrapped_fits(letters: Type, line: &str, word: &str, width: f64) -> bool {
-    letters.width(line) + letters.width(" ") + letters.width(word) <= width
 }
 
 impl Canvas<'_> {
@@ -379,6 +385,9 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[1].ends_with('…') && lines.iter().all(|line| letters.width(line) <= 66.0));
         assert_eq!(letters.wrap("one", 60.0, 2), ["one"]);
+        let hyphens = letters.wrap("a, one-two-three-four", 60.0, 2);
+        assert_eq!(hyphens, ["a, one-two-", "three-four"]);
+        assert_eq!(letters.wrap("a one-two", 60.0, 2), ["a one-two"]);
         assert!(letters.wrap("", 60.0, 2).is_empty());
     }
 }

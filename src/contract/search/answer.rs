@@ -138,8 +138,9 @@ impl Matches {
         rid: impl Fn(u32) -> RecordId,
     ) -> Option<u32> {
         let number = u16::from_be_bytes([name[0], name[1]]);
+        let handles = Handles::new(salt);
         let mut places = self.places.iter().copied();
-        places.find(|&place| *name == handle(number, salt, &rid(place)))
+        places.find(|&place| *name == handles.name(number, &rid(place)))
     }
 
     /// All records with what they are ordered by. Who has the salt but does not know all records
@@ -159,11 +160,23 @@ impl Matches {
     }
 }
 
-/// The name of the row with a number.
-pub fn handle(number: u16, salt: &Digest, rid: &RecordId) -> Handle {
-    let digest = Hasher::new("row of an answer").digest(salt).digest(&rid.0);
-    let mut handle = [0; 16];
-    handle.copy_from_slice(&digest.finish().0[..16]);
-    handle[..2].copy_from_slice(&number.to_be_bytes());
-    handle
+/// What makes the names of the rows of one answer.
+#[derive(Debug)]
+pub struct Handles(Hasher);
+
+impl Handles {
+    /// Of the answer with a salt.
+    pub fn new(salt: &Digest) -> Self {
+        // The label and the salt fill the first block of the digest, which all handles share.
+        Self(Hasher::new("row of an answer").digest(salt))
+    }
+
+    /// The name of the row with a number.
+    pub fn name(&self, number: u16, rid: &RecordId) -> Handle {
+        let digest = self.0.clone().digest(&rid.0).finish();
+        let mut handle = [0; 16];
+        handle.copy_from_slice(&digest.0[..16]);
+        handle[..2].copy_from_slice(&number.to_be_bytes());
+        handle
+    }
 }

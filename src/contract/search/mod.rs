@@ -22,7 +22,7 @@ mod postings;
 mod query;
 mod suggest;
 
-pub use answer::{Answer, Handle, MATCHES_MAX, Matches, PAGE, Row, handle};
+pub use answer::{Answer, Handle, Handles, MATCHES_MAX, Matches, PAGE, Row};
 pub use find::Work;
 pub use guard::{SEEN_MAX, Seen, Usage};
 pub use index::Index;
@@ -79,8 +79,9 @@ impl State {
         let (first, places) = matches.page(&self.index, query.page, salt)?;
         // Names are fetched before any is hashed: memory answers many at once faster.
         let rids: Vec<RecordId> = places.iter().map(|&place| self.rid_at(place)).collect();
+        let handles = Handles::new(salt);
         let rows = rids.iter().zip(&places).zip(first..);
-        let rows = rows.map(|((rid, place), number)| self.row(handle(number, salt, rid), *place));
+        let rows = rows.map(|((rid, place), number)| self.row(handles.name(number, rid), *place));
         Ok(Answer {
             about: matches.about(),
             rows: rows.collect(),

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::crypto::{Digest, Hasher};
 use crate::base::random::{Random, Stream};
 use crate::contract::message::RecordId;
-use crate::contract::search::{CONDITIONS_MAX, Index, MATCHES_MAX, PAGE, Query, Row, Work, handle};
+use crate::contract::search::{
+    CONDITIONS_MAX, Handles, Index, MATCHES_MAX, PAGE, Query, Row, Work,
+};
 use prices::PRICES;
 use questions::question;
 use register::Register;
@@ -201,8 +203,9 @@ impl Library {
         let Ok((first, places)) = matches.page(&self.index, query.page, &salt) else {
             return 0;
         };
+        let handles = Handles::new(&salt);
         let rows = places.iter().zip(first..).map(|(&place, number)| Row {
-            handle: handle(number, &salt, &self.rids[place as usize]),
+            handle: handles.name(number, &self.rids[place as usize]),
             summary: self.register.cases[place as usize].clone(),
             region: 0,
             verified: true,
