@@ -507,7 +507,7 @@ impl<P: Protocol> Stage<P> {
             Effect::CancelTimer { timer } => {
                 self.actors[node.index()].timers.remove(&timer);
             }
-            Effect::Sign(_) | Effect::Persist => {}
+            Effect::Sign(_) | Effect::Verify(_) | Effect::Persist => {}
             Effect::Execute(block) => {
                 let line = format!("{node} decides height {}: {}", block.height, show(&block));
                 self.say(Volume::Quiet, &line);
