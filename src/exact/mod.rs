@@ -11,10 +11,12 @@ mod determinism;
 mod elections;
 mod endorsed;
 mod iraft;
+mod krbft;
 mod latency;
 mod population;
 
 use crate::protocol::iraft::Iraft;
+use crate::protocol::krbft::Krbft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
 use crate::scenario::run::{Outcome, run};
@@ -26,6 +28,7 @@ const PROTOCOLS: &[ProtocolSpec] = &[
     ProtocolSpec::of::<Raft>(),
     ProtocolSpec::of::<Iraft>(),
     ProtocolSpec::of::<Pbft>(),
+    ProtocolSpec::of::<Krbft>(),
 ];
 
 const KNOWN: Known<'static> = Known {
@@ -69,6 +72,7 @@ fn outcome(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>
     match scenario.protocol.name.as_str() {
         "raft" => run::<Raft>(scenario, kernel, guest),
         "iraft" => run::<Iraft>(scenario, kernel, guest),
+        "krbft" => run::<Krbft>(scenario, kernel, guest),
         "pbft" => run::<Pbft>(scenario, kernel, guest),
         other => panic!("no test runs {other}"),
     }

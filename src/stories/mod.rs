@@ -24,6 +24,7 @@ mod calls;
 mod chaos;
 mod conspiracy;
 mod iraft;
+mod krbft;
 mod pbft;
 mod print;
 mod raft;
