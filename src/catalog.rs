@@ -3,6 +3,7 @@
 use crate::experiment::reproduce::{Target, huang2021};
 use crate::figure::{FIGURES, Figure};
 use crate::protocol::iraft::Iraft;
+use crate::protocol::krbft::Krbft;
 use crate::protocol::mbft::Mbft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
@@ -15,6 +16,7 @@ pub const PROTOCOLS: &[Entry] = &[
     Entry::of::<Iraft>(),
     Entry::of::<Pbft>(),
     Entry::of::<Mbft>(),
+    Entry::of::<Krbft>(),
 ];
 
 /// The publications whose measurements are reproduced.

@@ -11,12 +11,14 @@ mod determinism;
 mod elections;
 mod endorsed;
 mod iraft;
+mod krbft;
 mod latency;
 mod mbft;
 pub(crate) mod oracle;
 mod population;
 
 use crate::protocol::iraft::Iraft;
+use crate::protocol::krbft::Krbft;
 use crate::protocol::mbft::Mbft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
@@ -30,6 +32,7 @@ const PROTOCOLS: &[ProtocolSpec] = &[
     ProtocolSpec::of::<Iraft>(),
     ProtocolSpec::of::<Pbft>(),
     ProtocolSpec::of::<Mbft>(),
+    ProtocolSpec::of::<Krbft>(),
 ];
 
 const KNOWN: Known<'static> = Known {
@@ -73,6 +76,7 @@ fn outcome(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>
     match scenario.protocol.name.as_str() {
         "raft" => run::<Raft>(scenario, kernel, guest),
         "iraft" => run::<Iraft>(scenario, kernel, guest),
+        "krbft" => run::<Krbft>(scenario, kernel, guest),
         "pbft" => run::<Pbft>(scenario, kernel, guest),
         "mbft" => run::<Mbft>(scenario, kernel, guest),
         other => panic!("no test runs {other}"),

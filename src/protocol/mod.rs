@@ -3,8 +3,10 @@
 //! except by nesting.
 
 pub mod iraft;
+pub mod krbft;
 pub mod mbft;
 pub mod mempool;
+mod nesting;
 pub mod pbft;
 pub mod raft;
 pub mod tally;
@@ -22,6 +24,7 @@ use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger, Snapshot};
 use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use mempool::BatchRule;
+pub use nesting::{Guise, Inside};
 
 /// What a replica can learn.
 #[derive(Debug)]
@@ -282,6 +285,11 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     /// The longest it takes, after all faults have ended and with every message delivered within
     /// `delay`, until a pending transaction is decided everywhere.
     fn liveness_bound(config: &Self::Config, n: usize, delay: Span) -> Span;
+    /// How many of n nodes may lie wherever they are: one more answers honestly, so that clients
+    /// who want an honest answer wait for so many and one more.
+    fn tolerates(_: &Self::Config, n: usize) -> usize {
+        Committee::first(n).faulty_max()
+    }
     /// Whether a network of n nodes still decides without these, and survives these that lie.
     fn recovers(_: &Self::Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
         let committee = Committee::first(n);
@@ -504,74 +512,5 @@ impl<'a, M, T> Context<'a, M, T> {
             "only reads are answered without a decision"
         );
         self.effects.push(Effect::Answer(transaction));
-    }
-
-    /// Runs a sub-protocol: its messages and timers travel inside ours, its decisions come back
-    /// to us.
-    pub fn nest<M2, T2>(
-        &mut self,
-        message: impl Fn(M2) -> M,
-        timer: impl Fn(T2) -> T,
-        run: impl FnOnce(&mut Context<'_, M2, T2>),
-    ) -> Vec<Decision> {
-        self.nest_reporting(message, timer, Some, run)
-    }
-
-    /// Runs a sub-protocol, and passes on of its reports what `report` makes of them.
-    pub fn nest_reporting<M2, T2>(
-        &mut self,
-        message: impl Fn(M2) -> M,
-        timer: impl Fn(T2) -> T,
-        report: impl Fn(Report) -> Option<Report>,
-        run: impl FnOnce(&mut Context<'_, M2, T2>),
-    ) -> Vec<Decision> {
-        let mut effects = Vec::new();
-        let around = Surroundings {
-            signer: self.around.signer,
-            keyring: self.around.keyring,
-            random: self.around.random,
-            ledger: self.around.ledger,
-            executor: self.around.executor,
-            careless: self.around.careless,
-        };
-        let mut inner = Context {
-            me: self.me,
-            now: self.now,
-            around,
-            effects: &mut effects,
-            nested: Some(Vec::new()),
-        };
-        run(&mut inner);
-        let decisions = inner
-            .nested
-            .take()
-            .expect("a nested context collects decisions");
-        self.effects
-            .extend(effects.into_iter().filter_map(|effect| {
-                Some(match effect {
-                    Effect::Send { to, message: inner } => Effect::Send {
-                        to,
-                        message: message(inner),
-                    },
-                    Effect::SetTimer {
-                        timer: inner,
-                        after,
-                    } => Effect::SetTimer {
-                        timer: timer(inner),
-                        after,
-                    },
-                    Effect::CancelTimer { timer: inner } => Effect::CancelTimer {
-                        timer: timer(inner),
-                    },
-                    Effect::Sign(count) => Effect::Sign(count),
-                    Effect::Verify(count) => Effect::Verify(count),
-                    Effect::Persist => Effect::Persist,
-                    Effect::Execute(block) => Effect::Execute(block),
-                    Effect::Install(block) => Effect::Install(block),
-                    Effect::Answer(transaction) => Effect::Answer(transaction),
-                    Effect::Report(inner) => Effect::Report(report(inner)?),
-                })
-            }));
-        decisions
     }
 }

@@ -116,7 +116,11 @@ pub fn run_with<P: Protocol>(
     kernel: Kernel,
     guest: Option<&mut dyn Observer>,
 ) -> Outcome {
-    let plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    let mut plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    if scenario.workload.replies == Replies::OneHonest {
+        // Not every protocol survives a third.
+        plan.workload.replies = P::tolerates(&config, scenario.nodes) + 1;
+    }
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
     let (until, nodes) = (plan.until, scenario.nodes);
     let mut dishonest = PositionSet::new();

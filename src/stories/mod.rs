@@ -24,6 +24,7 @@ mod calls;
 mod chaos;
 mod conspiracy;
 mod iraft;
+mod krbft;
 mod mbft;
 mod pbft;
 mod print;
