@@ -1,5 +1,6 @@
 //! The figures of studies.
 
+mod bars;
 pub mod rbraft;
 pub mod search;
 pub mod tolerance;

@@ -1,8 +1,10 @@
 //! The figures of the study of the attacks of RB-Raft.
 
+use super::bars::{self, Bar, Group};
 use super::chart;
+use crate::experiment::stats;
 use crate::figure::axis::{Axis, Spread, Tick};
-use crate::figure::chart::{Point, Series, Theory};
+use crate::figure::chart::{Series, Theory};
 use crate::figure::theme::{self, SOFT_INK, Style};
 use crate::figure::{Error, Picture, series};
 use crate::study::rbraft::{ABOUT, Alteration, Ballots, Study, Tampering};
@@ -23,141 +25,107 @@ pub fn files(study: &Study, names: Option<&[String]>) -> Result<Vec<(String, Vec
     super::files(NAMES.into_iter().zip(drawn).collect(), names)
 }
 
-/// How our Raft, our improved Raft, and the measurements of the publication look.
+/// How a protocol looks.
 fn ours(protocol: &str) -> Style {
     theme::style(protocol, 0, 1)
 }
 
-fn published() -> Style {
-    Style {
-        hollow: true,
-        ..theme::style("layers", 0, 1)
-    }
-}
-
-fn marks(label: &str, style: Style, points: Vec<Point>) -> Series {
-    Series {
-        label: label.to_owned(),
-        style,
-        joined: false,
-        points,
-        every: 1,
-        marks: Vec::new(),
-    }
-}
-
-/// The altered entries that were found, by protocol and way of altering.
+/// The altered entries that were found, by way of altering and protocol.
 fn tampering(study: &Study) -> Picture {
-    let rows = &study.tampering;
-    let share = |count: u64, row: &Tampering| count as f64 / row.altered.max(1) as f64;
-    let points = |of: &dyn Fn(&Tampering) -> Option<f64>| {
-        let places = rows.iter().zip(1_u32..);
-        let known = places.filter_map(|(row, place)| Some((f64::from(place), of(row)?)));
-        series::points(known.collect())
-    };
-    let found = points(&|row| Some(share(row.found, row)));
-    let accepted = points(&|row| Some(share(row.accepted, row)));
-    let theirs = points(&|row| Some(row.published_found? as f64 / 10.0));
-    let ticks = rows.iter().zip(1_u32..).map(|(row, place)| Tick {
-        at: f64::from(place),
-        name: Some(named(row)),
+    let ways = [
+        (Alteration::Unsigned, "another call without a signature"),
+        (Alteration::Forged, "another call with forged signatures"),
+    ];
+    let groups = ways.map(|(alteration, heading)| {
+        let rows = study.tampering.iter();
+        let rows = rows.filter(|row| row.alteration == alteration);
+        Group {
+            heading: heading.to_owned(),
+            bars: rows.flat_map(|row| [found(row), accepted(row)]).collect(),
+        }
     });
-    let x = Axis {
-        label: "protocol, and how the leader alters an entry".to_owned(),
-        spread: Spread::Linear,
-        from: 0.5,
-        to: rows.len() as f64 + 0.5,
-        ticks: ticks.collect(),
-    };
-    let (altered, entries) = rows
-        .first()
-        .map_or((0, 0), |row| (row.altered, row.entries));
+    let entries = study.tampering.first().map_or(0, |row| row.entries);
     let note = format!(
-        "{altered} altered entries, each one of {entries}. Published: Table 1, Raft and RB-Raft."
+        "Each altered entry is one of {entries}, in a run of its own. Published: Table 1, Raft and \
+         RB-Raft."
     );
-    chart(
-        ABOUT,
-        ("Altered entries that are found", &note),
-        x,
-        Axis::share("share of the altered entries"),
-        (
-            vec![
-                marks("published: found", published(), theirs),
-                marks("leader convicted", ours("iraft"), found),
-                marks("accepted by the contract", ours("pbft"), accepted),
-            ],
-            Vec::new(),
-        ),
-    )
+    bars::draw(ABOUT, ("Altered entries that are found", &note), &groups)
 }
 
-fn named(row: &Tampering) -> String {
-    let how = match row.alteration {
-        Alteration::Unsigned => "unsigned",
-        Alteration::Forged => "forged",
-    };
-    format!("{}, {how}", theme::display(&row.protocol))
+fn found(row: &Tampering) -> Bar {
+    Bar {
+        label: format!("{}: leader convicted", theme::display(&row.protocol)),
+        colour: ours(&row.protocol).colour,
+        ours: part(row.found, row.altered),
+        published: row.published_found.map(|found| part(found, 10)),
+    }
+}
+
+fn accepted(row: &Tampering) -> Bar {
+    Bar {
+        label: "accepted by the contract".to_owned(),
+        colour: ours(&row.protocol).colour,
+        ours: part(row.accepted, row.altered),
+        published: None,
+    }
+}
+
+fn part(count: u64, all: u64) -> (f64, String) {
+    (
+        count as f64 / all.max(1) as f64,
+        format!("{count} of {all}"),
+    )
 }
 
 /// The votes that a candidate gets against a leader that lives, by number of nodes.
 fn votes(study: &Study) -> Picture {
-    let share = |count: u64, row: &Ballots| 100.0 * count as f64 / row.nodes as f64;
-    let points = |protocol: &str, of: &dyn Fn(&Ballots) -> Option<u64>| {
-        let rows = study.ballots.iter().filter(|row| row.protocol == protocol);
-        let known = rows.filter_map(|row| Some((row.nodes as f64, share(of(row)?, row))));
-        series::points(known.collect())
+    let mut sizes: Vec<usize> = study.ballots.iter().map(|row| row.nodes).collect();
+    sizes.dedup();
+    let groups: Vec<Group> = sizes
+        .into_iter()
+        .map(|nodes| election(study, nodes))
+        .collect();
+    let note = "Within 20 ms; medians of the seeds. Published: one run each, Tables 2 and 3.";
+    let title = "Votes for a candidate while the leader lives";
+    bars::draw(ABOUT, (title, note), &groups)
+}
+
+/// What a candidate among so many nodes gets.
+fn election(study: &Study, nodes: usize) -> Group {
+    let all = nodes as u64;
+    let bar = |protocol: &str, label: &str, of: fn(&Ballots) -> (u64, Option<u64>)| {
+        let rows = study.ballots.iter();
+        let rows = rows.filter(|row| row.nodes == nodes && row.protocol == protocol);
+        let told: Vec<(u64, Option<u64>)> = rows.map(of).collect();
+        let counts = stats::sorted(told.iter().map(|(count, _)| *count as f64));
+        let median = stats::median(&counts).unwrap_or(0.0);
+        let published = told.first().and_then(|(_, published)| *published);
+        let colour = protocol.split('-').next().unwrap_or(protocol);
+        Bar {
+            label: label.to_owned(),
+            colour: ours(colour).colour,
+            ours: part(median as u64, all),
+            published: published.map(|count| part(count, all)),
+        }
     };
-    let plain = "raft-without-pre-vote";
-    let lines = [
-        (
-            "Raft without pre-votes",
-            ours("raft"),
-            points(plain, &|row| Some(row.votes)),
-        ),
-        ("Raft", ours("mbft"), points("raft", &|row| Some(row.votes))),
-        (
-            "Improved Raft, shares",
-            ours("iraft"),
-            points("iraft", &|row| Some(row.shares)),
-        ),
-        (
-            "Improved Raft, votes",
-            ours("hotstuff"),
-            points("iraft", &|row| Some(row.votes)),
-        ),
-    ];
-    let theirs = [
-        ("published: Raft", points(plain, &|row| row.published_votes)),
-        (
-            "published: RB-Raft, shares",
-            points("iraft", &|row| row.published_shares),
-        ),
-    ];
-    let mut all: Vec<Series> = Vec::new();
-    for ((label, points), marker) in theirs.into_iter().zip(["layers", "pbft"]) {
-        let style = Style {
-            hollow: true,
-            ..theme::style(marker, 0, 1)
-        };
-        all.push(marks(label, style, points));
+    Group {
+        heading: format!("{nodes} nodes"),
+        bars: vec![
+            bar(
+                "raft-without-pre-vote",
+                "Raft without pre-votes: votes",
+                |row| (row.votes, row.published_votes),
+            ),
+            bar("raft", "Raft: votes", |row| (row.votes, None)),
+            bar("raft", "Raft: pre-votes", |row| (row.shares, None)),
+            bar("iraft", "Improved Raft: votes", |row| {
+                (row.votes, row.published_votes)
+            }),
+            bar("iraft", "Improved Raft: shares", |row| {
+                (row.shares, row.published_shares)
+            }),
+        ],
     }
-    all.extend(lines.map(|(label, style, points)| marks(label, style, points)));
-    let xs: Vec<f64> = study.ballots.iter().map(|row| row.nodes as f64).collect();
-    let y = Axis {
-        label: "nodes that give it (%)".to_owned(),
-        from: -2.0,
-        ..Axis::from_zero("", &[100.0], 1.0)
-    };
-    chart(
-        ABOUT,
-        (
-            "Votes for a candidate while the leader lives",
-            "Within 20 ms. Median of the seeds. Published: one run each, Tables 2 and 3.",
-        ),
-        Axis::at_values("nodes, n", &xs),
-        y,
-        (all, Vec::new()),
-    )
 }
 
 /// The interval of audits by round.
@@ -196,7 +164,14 @@ fn audit(study: &Study) -> Picture {
         y,
         (
             vec![
-                marks("published: honest leader", published(), theirs),
+                Series {
+                    joined: false,
+                    ..super::line(
+                        "published: honest leader".to_owned(),
+                        theme::style("layers", 0, 1),
+                        theirs,
+                    )
+                },
                 super::line("honest leader".to_owned(), ours("iraft"), honest),
                 super::line("lying leader".to_owned(), ours("pbft"), liar),
             ],
@@ -223,7 +198,11 @@ mod tests {
         assert_eq!(files(&study, None).unwrap().len(), 2 * NAMES.len());
         assert!(files(&study, Some(&["votes".to_owned()])).is_err());
         let pictures = [tampering(&study), votes(&study), audit(&study)];
-        let words = ["Improved Raft, forged", "published: Raft", "honest leader"];
+        let words = [
+            "forged signatures",
+            "Improved Raft: shares",
+            "honest leader",
+        ];
         for (picture, word) in pictures.iter().zip(words) {
             assert!(picture.svg.contains(word), "{word}");
             assert!(!picture.svg.contains("NaN"));
