@@ -163,7 +163,11 @@ impl Config {
                 n / k.max(1) >= GROUP_MIN,
                 format!("must leave every group {GROUP_MIN} of the {n} nodes"),
             ),
-            ("groups", n <= NODES_MAX, format!("has {NODES_MAX} nodes at most")),
+            (
+                "groups",
+                n <= NODES_MAX,
+                format!("has {NODES_MAX} nodes at most"),
+            ),
             (
                 "grouping",
                 self.grouping != Grouping::Kmedoids,

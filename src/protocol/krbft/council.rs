@@ -92,7 +92,9 @@ impl Krbft {
         let again = self.volatile.seated.replace(term).is_some();
         let fresh = cx.ledger().height() == 0 && !self.durable.council.was_held(self.mine);
         let node = cx.me();
-        self.durable.council.replace(self.mine, Holder { node, term });
+        self.durable
+            .council
+            .replace(self.mine, Holder { node, term });
         self.volatile.stored.clear();
         cx.persist();
         self.announce(cx);
@@ -171,8 +173,7 @@ impl Krbft {
         }
         if update.term > known {
             let config = self.config.inner();
-            let elected =
-                iraft::verify_election(&update.election, group, &config, cx.keyring());
+            let elected = iraft::verify_election(&update.election, group, &config, cx.keyring());
             if !self.believes(elected, from, update.term) {
                 cx.report(Report::Reached("refuses a forged election"));
                 return;

@@ -69,7 +69,9 @@ pub(super) fn statements(message: &Message) -> Vec<Digest> {
         Message::NewView(view) => {
             let proposals = view.body().proposals.iter();
             let proposals = proposals.map(|vote| vote.body().digest());
-            std::iter::once(view.body().digest()).chain(proposals).collect()
+            std::iter::once(view.body().digest())
+                .chain(proposals)
+                .collect()
         }
         Message::Forward(_) | Message::Status { .. } | Message::Fetch(_) | Message::Blocks(_) => {
             Vec::new()
@@ -94,7 +96,9 @@ impl Memory {
                     && bench.law.committee.leader(body.view) == bench.seat
                     && self.may_prepare(body)
             }
-            Message::Prepare { vote, .. } => vote.by() == bench.seat && self.may_prepare(vote.body()),
+            Message::Prepare { vote, .. } => {
+                vote.by() == bench.seat && self.may_prepare(vote.body())
+            }
             Message::Commit { vote, .. } => {
                 vote.by() == bench.seat && self.may_commit(vote.body(), support, bench)
             }
@@ -142,7 +146,10 @@ impl Memory {
         self.opened = Opened {
             view: body.view,
             floor: votes.last().map_or(low.unwrap_or(0), |vote| vote.height),
-            digests: votes.iter().map(|vote| (vote.height, vote.digest)).collect(),
+            digests: votes
+                .iter()
+                .map(|vote| (vote.height, vote.digest))
+                .collect(),
         };
         self.left = self.left.max(body.view);
         self.new_view = Some(view.clone());
@@ -156,7 +163,10 @@ impl Memory {
         let Some(votes) = bench.law.opens(view.body()) else {
             return false;
         };
-        let known = self.new_view.as_ref().filter(|_| self.opened.view == number);
+        let known = self
+            .new_view
+            .as_ref()
+            .filter(|_| self.opened.view == number);
         let same = known.is_none_or(|known| known.body().digest() == view.body().digest());
         let fresh = votes.iter().all(|vote| {
             let said = self.prepares.get(&(vote.height, vote.view));
@@ -226,8 +236,7 @@ impl Memory {
             *height <= change.low()
                 || here.any(|vote| vote.phase == Phase::Commit || vote.view >= ours.view)
         };
-        let may = again
-            || (fresh && self.commits.iter().all(shows) && bench.law.is_sound(change));
+        let may = again || (fresh && self.commits.iter().all(shows) && bench.law.is_sound(change));
         if may {
             self.left = self.left.max(change.view);
             self.change = Some((change.view, digest));
@@ -260,14 +269,15 @@ pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legac
         let body = proof.body();
         let known = proofs.get(&body.height).map(Certificate::body);
         let better = known.is_none_or(|known| {
-            known.phase == Phase::Prepare
-                && (body.phase == Phase::Commit || body.view > known.view)
+            known.phase == Phase::Prepare && (body.phase == Phase::Commit || body.view > known.view)
         });
         if better {
             proofs.insert(body.height, proof.clone());
         }
     }
-    let views = memories.iter().filter_map(|memory| memory.new_view.as_ref());
+    let views = memories
+        .iter()
+        .filter_map(|memory| memory.new_view.as_ref());
     let genuine = views.filter(|view| view.verify(law.keyring));
     let stable = memories.iter().filter_map(|memory| memory.stable.as_ref());
     let stable = stable.filter(|stable| law.is_proven(*stable));
@@ -292,7 +302,9 @@ impl Memory {
         let proof = |proof: &Certificate<Vote>| 49 + proof.signatures() * 66;
         let proofs = self.commits.values().map(proof).sum::<u32>();
         let said = u32::try_from(self.prepares.len()).unwrap_or(u32::MAX);
-        proofs.saturating_add(said.saturating_mul(48)).saturating_add(64)
+        proofs
+            .saturating_add(said.saturating_mul(48))
+            .saturating_add(64)
     }
 
     /// Signatures to be verified.

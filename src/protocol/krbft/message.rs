@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::memory::{Memory, Support};
+use super::supervise::Finding;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer, Voice,
 };
-use super::memory::{Memory, Support};
-use super::supervise::Finding;
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
 use crate::protocol::{Wire, iraft, pbft};
@@ -155,7 +155,9 @@ impl Proven {
     }
 
     fn signatures(&self) -> u32 {
-        self.proof.as_ref().map_or(0, |proof| count(proof.signers()))
+        self.proof
+            .as_ref()
+            .map_or(0, |proof| count(proof.signers()))
     }
 }
 
@@ -269,6 +271,12 @@ impl Wire for Message {
                 message: Arc::new(message.contradict(&liar.for_seat(message.speaker()?))?),
                 support: support.clone(),
             }),
+            // Claims another group's seat in a term that nobody has come to.
+            Self::CouncilUpdate(update) => Some(Self::CouncilUpdate(Box::new(CouncilUpdate {
+                group: usize::from(update.group == 0),
+                term: update.term + 1_000,
+                ..(**update).clone()
+            }))),
             // These state nothing that another of the kind contradicts.
             Self::Request(_)
             | Self::GroupAck { .. }
@@ -277,8 +285,7 @@ impl Wire for Message {
             | Self::VoiceShare { .. }
             | Self::Finding(_)
             | Self::HandOver
-            | Self::HandOverReply(_)
-            | Self::CouncilUpdate(_) => None,
+            | Self::HandOverReply(_) => None,
         }
     }
 }

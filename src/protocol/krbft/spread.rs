@@ -62,7 +62,9 @@ impl Krbft {
         let mut holds = PositionSet::new();
         holds.insert(self.position);
         let batch = batch.clone();
-        self.volatile.spreads.insert(*height, Spread { batch, holds });
+        self.volatile
+            .spreads
+            .insert(*height, Spread { batch, holds });
         if self.volatile.spreads.len() > STORED_MAX {
             self.volatile.spreads.pop_first();
         }

@@ -88,7 +88,10 @@ impl Krbft {
     /// A supervisor shows what it has found, and is known from now on.
     pub(super) fn on_finding(&mut self, from: NodeId, finding: &Finding, cx: &mut Cx<'_>) {
         let culprit = finding.false_word.by();
-        let watcher = self.supervisors().iter().any(|watcher| watcher.node == from);
+        let watcher = self
+            .supervisors()
+            .iter()
+            .any(|watcher| watcher.node == from);
         if !watcher || !self.is_proof(finding, cx) {
             return;
         }
@@ -139,7 +142,10 @@ fn find(words: &BTreeMap<u64, Signed<Delivery>>, enough: usize) -> Option<Findin
         let same = |other: &&Signed<Delivery>| other.body().digest == word.body().digest;
         words.values().filter(same).cloned().collect::<Vec<_>>()
     };
-    let true_words = words.values().map(agree).find(|same| same.len() >= enough)?;
+    let true_words = words
+        .values()
+        .map(agree)
+        .find(|same| same.len() >= enough)?;
     let digest = true_words.first()?.body().digest;
     let mut others = words.values().filter(|word| word.body().digest != digest);
     let false_word = others.next()?.clone();

@@ -156,7 +156,9 @@ impl Krbft {
             .into_iter()
             .map(|digest| cx.signer().voice(digest))
             .collect();
-        cx.perform(Effect::Sign(u32::try_from(voices.len()).unwrap_or(u32::MAX)));
+        cx.perform(Effect::Sign(
+            u32::try_from(voices.len()).unwrap_or(u32::MAX),
+        ));
         cx.send(from, Message::VoiceShare { number, voices });
     }
 
@@ -171,8 +173,13 @@ impl Krbft {
         let Some(draft) = self.volatile.drafts.get_mut(&number).filter(|_| member) else {
             return;
         };
-        let fits = voices.iter().map(Voice::digest).eq(draft.statements.iter().copied())
-            && voices.iter().all(|v| v.by() == from && cx.keyring().hears(v));
+        let fits = voices
+            .iter()
+            .map(Voice::digest)
+            .eq(draft.statements.iter().copied())
+            && voices
+                .iter()
+                .all(|v| v.by() == from && cx.keyring().hears(v));
         if fits {
             draft.voices.insert(from, voices.to_vec());
             self.complete(number);
@@ -306,7 +313,11 @@ impl Krbft {
 /// The message of a draft with the voices that were lent to it.
 fn with_voices(draft: &Draft) -> pbft::Message {
     let lent = |place: usize| -> Vec<Voice> {
-        draft.voices.values().map(|voices| voices[place].clone()).collect()
+        draft
+            .voices
+            .values()
+            .map(|voices| voices[place].clone())
+            .collect()
     };
     match (*draft.message).clone() {
         pbft::Message::PrePrepare { vote, batch } => pbft::Message::PrePrepare {

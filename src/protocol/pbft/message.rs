@@ -355,9 +355,7 @@ impl Wire for Message {
             | Self::Prepare { vote, .. }
             | Self::Commit { vote, .. } => vote.signatures(),
             Self::Checkpoint(checkpoint) => checkpoint.signatures(),
-            Self::ViewChange { change, .. } => {
-                change.body().signatures() + change.signatures() - 1
-            }
+            Self::ViewChange { change, .. } => change.body().signatures() + change.signatures() - 1,
             Self::NewView(view) => new_view_signatures(view.body()) + view.signatures() - 1,
             Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) => 0,
             Self::Blocks(blocks) => blocks.signatures(),

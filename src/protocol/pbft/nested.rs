@@ -60,7 +60,11 @@ impl Law<'_> {
                 && change.verify(self.keyring)
         });
         let votes = Consequence::of(&view.changes).votes(view.view);
-        let follows = view.proposals.iter().map(|vote| *vote.body()).eq(votes.iter().copied());
+        let follows = view
+            .proposals
+            .iter()
+            .map(|vote| *vote.body())
+            .eq(votes.iter().copied());
         (justified && members.len() >= self.committee.quorum() && follows).then_some(votes)
     }
 }
@@ -88,7 +92,8 @@ pub fn verify_decision(
     keyring: &Keyring,
 ) -> Option<(Height, Digest)> {
     let vote = proof.body();
-    let proven = vote.phase == Phase::Commit && proof.verify(committee, committee.quorum(), keyring);
+    let proven =
+        vote.phase == Phase::Commit && proof.verify(committee, committee.quorum(), keyring);
     proven.then_some((vote.height, vote.digest))
 }
 
@@ -138,9 +143,8 @@ impl Pbft {
             }
             let record = durable.records.at(vote.height);
             let known = record.proof.as_ref().map(Certificate::body);
-            let better = known.is_none_or(|known| {
-                known.phase == Phase::Prepare && known.view < vote.view
-            });
+            let better =
+                known.is_none_or(|known| known.phase == Phase::Prepare && known.view < vote.view);
             if better {
                 record.proof = Some(proof.clone());
             }
