@@ -171,7 +171,9 @@ impl Krbft {
         if self.durable.guilty.contains(&from) {
             return;
         }
-        if update.term > known {
+        // The members of a group know best who leads it.
+        let concerns = update.group != self.mine || self.is_leader(from);
+        if update.term > known && concerns {
             let config = self.config.inner();
             let elected = iraft::verify_election(&update.election, group, &config, cx.keyring());
             if !self.believes(elected, from, update.term) {

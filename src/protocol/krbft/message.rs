@@ -271,6 +271,12 @@ impl Wire for Message {
                 message: Arc::new(message.contradict(&liar.for_seat(message.speaker()?))?),
                 support: support.clone(),
             }),
+            // Claims another group's seat in a term that nobody has come to.
+            Self::CouncilUpdate(update) => Some(Self::CouncilUpdate(Box::new(CouncilUpdate {
+                group: usize::from(update.group == 0),
+                term: update.term + 1_000,
+                ..(**update).clone()
+            }))),
             // These state nothing that another of the kind contradicts.
             Self::Request(_)
             | Self::GroupAck { .. }
@@ -279,8 +285,7 @@ impl Wire for Message {
             | Self::VoiceShare { .. }
             | Self::Finding(_)
             | Self::HandOver
-            | Self::HandOverReply(_)
-            | Self::CouncilUpdate(_) => None,
+            | Self::HandOverReply(_) => None,
         }
     }
 }

@@ -86,6 +86,8 @@ mod message;
 mod patience;
 mod spread;
 mod supervise;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 use std::collections::{BTreeMap, VecDeque};

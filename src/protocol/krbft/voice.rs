@@ -32,8 +32,18 @@ impl Krbft {
 
     /// Says something in the committee, once it counts.
     pub(super) fn speak(&mut self, to: To, message: pbft::Message, cx: &mut Cx<'_>) {
-        if !self.config.certifies() || self.counts(&message, cx) {
+        if !self.config.certifies() {
             self.say(&to, message, cx);
+            return;
+        }
+        if self.counts(&message, cx) {
+            // The seat hears of what it says once that counts.
+            let own = message.speaker() == Some(self.seat());
+            if own && matches!(to, To::All(_)) {
+                self.volatile.said.push_back((to, message));
+            } else {
+                self.say(&to, message, cx);
+            }
             return;
         }
         let support = self.support(&message, false);

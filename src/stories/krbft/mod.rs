@@ -1,5 +1,6 @@
 //! The stories of K-RBFT, and K-RBFT in rough weather among liars.
 
+use super::stage::Post;
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather};
 use crate::base::node::NodeId;
 use crate::protocol::krbft::grouping::Grouping;
@@ -110,22 +111,140 @@ fn broken(mutant: Mutant) -> Config {
     }
 }
 
-/// The first schedule among liars that a mutant does not survive.
-fn caught(config: &Config) -> Option<String> {
-    (0..100).find_map(|seed| {
-        let (violation, _) = among(&[0, 4, 8], 16, seed).play::<Krbft>(config.clone());
-        violation
-    })
+/// Leaders are believed by one another, but not by their members.
+fn certified_blocks() -> Config {
+    Config {
+        carry_commit_cert: Some(true),
+        ..paper()
+    }
+}
+
+/// Delivers everything; what liars tell those who are to be fooled is a lie.
+fn deceive(stage: &mut Stage<Krbft>, liars: &[u16], fooled: impl Fn(u16) -> bool) {
+    for _ in 0..20_000 {
+        if stage.pending() == 0 {
+            return;
+        }
+        let lies = liars.contains(&stage.sender_at(0).0) && fooled(stage.receiver_at(0).0);
+        if lies {
+            stage.post_at(Post::Lie, 0);
+        }
+        let place = if lies { stage.pending() - 1 } else { 0 };
+        stage.post_at(Post::Deliver, place);
+    }
+    panic!("the replicas never fall silent");
+}
+
+/// Whether these leaders fork four groups of four by what they tell some of them.
+fn fork(config: Config, liars: &[u16], fooled: impl Fn(u16) -> bool) -> bool {
+    let mut stage = settled(config, 4, 4);
+    stage.submit(NodeId(0));
+    deceive(&mut stage, liars, fooled);
+    stage.violation().is_some()
 }
 
 #[test]
-fn members_that_trust_their_leader_are_forked() {
-    assert!(caught(&broken(Mutant::FollowersTrustLeader)).is_some());
+fn two_captured_leaders_of_four_fork_the_committee_unless_groups_certify() {
+    let last_group = |node| node >= 12;
+    assert!(!fork(certified_blocks(), &[0], last_group), "one is borne");
+    assert!(fork(certified_blocks(), &[0, 4], last_group));
+    assert!(!fork(hardened(), &[0, 4], last_group));
+    assert!(!fork(hardened(), &[0, 4, 8], last_group));
+    assert!(fork(broken(Mutant::LoneVoice), &[0, 4], last_group));
 }
 
 #[test]
-fn lone_voices_are_caught() {
-    assert!(caught(&broken(Mutant::LoneVoice)).is_some());
+fn a_leader_forks_its_own_group_unless_blocks_carry_certificates() {
+    let member = |node| node == 5;
+    assert!(fork(paper(), &[4], member));
+    assert!(!fork(certified_blocks(), &[4], member));
+    assert!(!fork(hardened(), &[4], member));
+    assert!(fork(broken(Mutant::FollowersTrustLeader), &[4], member));
+}
+
+#[test]
+fn a_seat_goes_to_whoever_shows_votes_for_it() {
+    let usurps = |config| {
+        let mut stage = settled(config, 4, 4);
+        stage.fire_named(NodeId(12), "Council");
+        deceive(&mut stage, &[12], |_| true);
+        assert_eq!(stage.status_of(NodeId(0)).leader, Some(NodeId(0)));
+        stage.status_of(NodeId(5)).leader == Some(NodeId(12))
+    };
+    assert!(usurps(paper()), "the first seat leads the committee");
+    assert!(!usurps(hardened()));
+    assert!(usurps(broken(Mutant::AnyoneLeads)));
+}
+
+#[test]
+fn a_supervisor_finds_who_feeds_its_group_another_block() {
+    let config = Config {
+        supervision: true,
+        ..paper()
+    };
+    let mut stage = settled(config, 4, 4);
+    stage.submit(NodeId(0));
+    // Enough members hear the truth, so that the one that does not is told to apply it.
+    deceive(&mut stage, &[4], |node| node != 6 && node != 7);
+    assert!(stage.violation().is_some(), "too late for its members");
+    let convicted = stage.convictions();
+    assert!(convicted.iter().any(|(_, culprit)| *culprit == NodeId(4)));
+    assert!(convicted.iter().all(|(_, culprit)| *culprit == NodeId(4)));
+}
+
+#[test]
+fn a_primary_without_successor_loses_its_view() {
+    for config in [paper(), hardened()] {
+        let mut stage = settled(config, 4, 4);
+        stage.crash(NodeId(0));
+        for node in [4, 8, 12] {
+            stage.submit(NodeId(node));
+        }
+        stage.settle(&[]);
+        for node in [4, 8, 12, 4, 8, 12] {
+            stage.fire_named(NodeId(node), "Committee(View");
+            stage.settle(&[]);
+        }
+        assert_eq!(stage.status_of(NodeId(8)).leader, Some(NodeId(4)));
+        for number in stage.unexecuted(NodeId(4)) {
+            stage.retry(NodeId(4), number);
+        }
+        stage.settle(&[]);
+        for node in 4..16 {
+            assert!(stage.ledger(NodeId(node)).height() > 0, "n{node}");
+            assert_eq!(stage.unexecuted(NodeId(node)), [0; 0], "n{node}");
+        }
+        assert_eq!(stage.violation(), None);
+    }
+}
+
+#[test]
+fn a_primary_that_crashes_with_a_proposal_on_its_way_is_not_contradicted() {
+    for delivered in [4, 8, 14, 20, 26, 32, 40, 60, 80] {
+        let mut stage = settled(hardened(), 4, 4);
+        stage.submit(NodeId(0));
+        for _ in 0..delivered {
+            if stage.pending() > 0 {
+                stage.post_at(Post::Deliver, 0);
+            }
+        }
+        stage.crash(NodeId(0));
+        stage.fire_named(NodeId(1), "Group(Election");
+        stage.settle(&[]);
+        stage.submit(NodeId(1));
+        stage.settle(&[]);
+        for _ in 0..4 {
+            for node in [1, 4, 8, 12] {
+                stage.fire_named(NodeId(node), "Committee(View");
+                stage.settle(&[]);
+            }
+        }
+        assert_eq!(stage.violation(), None, "after {delivered}");
+        for node in (1..16).filter(|node| *node != 0) {
+            let height = stage.ledger(NodeId(node)).height();
+            assert!(height >= 1, "n{node} after {delivered}");
+        }
+    }
 }
 
 #[test]
