@@ -104,6 +104,16 @@ fn troubled(nodes: usize, config: &str, lines: &[&str], seed: u64) -> Outcome {
 }
 
 #[test]
+fn checkpoints_become_stable_and_the_chain_outgrows_the_window() {
+    for config in ["profile: paper", "profile: hardened"] {
+        let outcome = troubled(16, config, &[], 2);
+        assert_eq!(outcome.verdict.safety, Word::Holds);
+        let told = (outcome.summary.blocks, outcome.summary.pending);
+        assert!(told.0 > 500 && told.1 < 20, "{config}: {told:?}");
+    }
+}
+
+#[test]
 fn crashed_leaders_are_replaced() {
     let crash = "faults: [ { crash: { nodes: leader, during: [5s, 15s] } } ]";
     for (nodes, seed) in [(12, 1), (16, 2), (16, 3), (20, 4)] {

@@ -115,7 +115,9 @@ impl Krbft {
         let proofs = committee.take_proofs();
         let term = self.volatile.seated.unwrap_or(0);
         self.volatile.view = committee.status().view;
-        for effect in inside.effects {
+        // A checkpoint is of a chain that this replica has only once it executes what is decided.
+        let (marks, others): (Vec<_>, Vec<_>) = inside.effects.into_iter().partition(is_checkpoint);
+        for effect in others {
             match effect {
                 Effect::Send { to, message } => self.speak(to, message, cx),
                 other => {
@@ -130,6 +132,11 @@ impl Krbft {
         for decision in inside.decisions {
             let proof = proofs.next_if(|proof| proof.body().height == decision.height);
             self.decided(&decision, proof, cx);
+        }
+        for effect in marks {
+            if let Effect::Send { to, message } = effect {
+                self.speak(to, message, cx);
+            }
         }
     }
 
@@ -158,6 +165,14 @@ impl Krbft {
             }
         }
     }
+}
+
+/// Whether the seat wants to tell of a checkpoint.
+const fn is_checkpoint(effect: &Effect<pbft::Message, pbft::Timer>) -> bool {
+    let Effect::Send { message, .. } = effect else {
+        return false;
+    };
+    matches!(message, pbft::Message::Checkpoint(_))
 }
 
 /// What observers are told of the committee by the leader of a group's term. Whoever holds a seat
