@@ -81,10 +81,21 @@ impl Krbft {
         if status.leads {
             self.take_seat(status.view, cx);
         } else if let Some(leader) = status.leader {
-            let waiting = std::mem::take(&mut self.volatile.requests);
-            if !waiting.is_empty() {
-                cx.send(leader, Message::Request(waiting));
-            }
+            self.tell_what_waits(leader, status.view, cx);
+        }
+    }
+
+    /// Whoever leads the group from now on knows nothing of what its members' clients wait for.
+    fn tell_what_waits(&mut self, leader: NodeId, term: u64, cx: &mut Cx<'_>) {
+        let told = self.volatile.told.replace((leader, term));
+        let mut waiting = std::mem::take(&mut self.volatile.requests);
+        if told != Some((leader, term)) {
+            let known: Vec<_> = waiting.iter().map(|transaction| transaction.id).collect();
+            let pending = self.volatile.pending.oldest(super::REQUESTS_MAX);
+            waiting.extend(pending.into_iter().filter(|t| !known.contains(&t.id)));
+        }
+        if !waiting.is_empty() {
+            cx.send(leader, Message::Request(waiting));
         }
     }
 
@@ -101,6 +112,9 @@ impl Krbft {
         cx.set_timer(Timer::Council, self.config.council_refresh);
         if again {
             return;
+        }
+        for transaction in self.volatile.pending.oldest(super::REQUESTS_MAX) {
+            self.keep_request(transaction);
         }
         if self.committee.is_none() {
             let seat = self.new_seat();

@@ -11,7 +11,8 @@
 //! - Upon winning its group's election for a term: COUNCIL-UPDATE(group, term, votes) to everybody,
 //!   and again every `council_refresh`, with its height. It is believed if the term is newer than
 //!   that of the known holder and, in `hardened`, the votes prove it.
-//! - Upon a client's transaction: hand it to the group's leader, who hands it to the primary.
+//! - Upon a client's transaction: hand it to the group's leader, who hands it to the primary. Upon
+//!   another leader of the group: hand it everything that waits.
 //! - The committee decides as PBFT does. Members of it are the seats; a message counts if it comes
 //!   from the present holder.
 //! - Upon a decision: the leader executes it and sends GROUP-BLOCK(height, batch, certificate) to
@@ -160,6 +161,8 @@ struct Volatile {
     view: u64,
     /// Requests that wait until the group has a leader.
     requests: Vec<Arc<Transaction>>,
+    /// The last leader that was told of them, and its term.
+    told: Option<(NodeId, u64)>,
     /// What is to be said to seats that nobody has held yet, by group.
     unsent: Vec<(usize, Message)>,
     /// Blocks this leader has handed to its group.
