@@ -217,7 +217,8 @@ impl Wire for Message {
             Self::Request(_)
             | Self::GroupFetch { .. }
             | Self::GroupAck { .. }
-            | Self::GroupCommit { .. } => 0,
+            | Self::GroupCommit { .. }
+            | Self::HandOver => 0,
             Self::GroupBlock(block) => 1 + block.block.signatures(),
             Self::GroupBlocks { blocks, .. } => blocks.iter().map(Proven::signatures).sum(),
             Self::CouncilUpdate(update) => count(update.election.certificate.signers()),
@@ -226,7 +227,6 @@ impl Wire for Message {
             } => message.signatures().saturating_add(support.signatures()),
             Self::VoiceShare { voices, .. } => count(voices.len()),
             Self::Finding(finding) => count(finding.true_words.len() + 1),
-            Self::HandOver => 0,
             Self::HandOverReply(memory) => memory.signatures(),
         }
     }

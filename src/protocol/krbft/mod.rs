@@ -5,8 +5,8 @@
 //! `N` replicas in `k` groups of `m` (sizes differ by one at most), dealt by a rule that all
 //! compute ([`grouping`]). Each group runs the improved RAFT ([`super::iraft`]) for its elections
 //! and its evidence, and logs nothing else with it. Each group has a *seat* in a committee that
-//! runs PBFT ([`super::pbft`]), `f₂ = ⌊(k−1)/3⌋`, `q₂ = ⌈(k+f₂+1)/2⌉`; whoever leads the group holds
-//! the seat.
+//! runs PBFT ([`super::pbft`]), `f₂ = ⌊(k−1)/3⌋`, `q₂ = ⌈(k+f₂+1)/2⌉`; whoever leads the group
+//! holds the seat.
 //!
 //! - Upon winning its group's election for a term: COUNCIL-UPDATE(group, term, votes) to everybody,
 //!   and again every `council_refresh`, with its height. It is believed if the term is newer than
@@ -45,7 +45,7 @@
 //! Durable: what the group and the seat keep, who holds the seats, what was vouched for, and the
 //! certificates of blocks.
 //!
-//! # Bounds
+//! What it withstands:
 //!
 //! | switches | liars that no placement makes harmful |
 //! |---|---|
