@@ -320,6 +320,7 @@ pub(super) fn messages(line: &Line<'_>) -> Vec<Theory> {
         "raft" => formula(line, "Raft: 2(n \u{2212} 1)", |n| 2.0 * (n - 1.0)),
         "pbft" => formula(line, "PBFT: 2n(n \u{2212} 1)", |n| 2.0 * n * (n - 1.0)),
         "iraft" => improved(line),
+        "krbft" => grouped(line),
         _ => Vec::new(),
     }
 }
@@ -348,6 +349,36 @@ fn improved(line: &Line<'_>) -> Vec<Theory> {
         let monitors = libm::floor((n - 1.0) / 3.0) + 1.0;
         each * (n - 1.0) + if copied { monitors * (n - 2.0) } else { 0.0 }
     })
+}
+
+/// Groups unless the scenario names another number.
+const GROUPS: f64 = 4.0;
+
+/// The messages of K-RBFT, along the number of nodes or of groups: the committee's, those that
+/// hand a block to the groups, and the voices behind two votes of each leader.
+fn grouped(line: &Line<'_>) -> Vec<Theory> {
+    let runs = &line.group.runs;
+    let Some(first) = runs.first() else {
+        return Vec::new();
+    };
+    let config = first.row.swept("protocol.value").unwrap_or_default();
+    let config = config.replace(' ', "");
+    // What is counted otherwise has no line.
+    let counted = !["groups:", "supervision:true", "_cert", "_certified"]
+        .iter()
+        .any(|key| config.contains(key));
+    if !counted {
+        return Vec::new();
+    }
+    let each = if config.contains("paper") { 3.0 } else { 7.0 };
+    let count = |k: f64, n: f64| 2.0 * k * (k - 1.0) + each * (n - k);
+    let label = format!("K-RBFT: 2k(k \u{2212} 1) + {each}(n \u{2212} k)");
+    if line.key.ends_with("groups") {
+        let n = first.row.nodes as f64;
+        formula(line, &label, |k| count(k, n))
+    } else {
+        formula(line, &label, |n| count(GROUPS, n))
+    }
 }
 
 /// Two delays after a lie somebody holds a proof.
@@ -440,10 +471,26 @@ const UPKEEP: &[&str] = &[
     "forward",
 ];
 
+/// Messages of K-RBFT that its groups elect their leaders with, which log nothing but that a term
+/// has begun, and that tell of these.
+const COUNCIL: &[&str] = &[
+    "vote",
+    "vote-reply",
+    "append",
+    "append-reply",
+    "prepared",
+    "commit-vote",
+    "committed",
+    "council-update",
+    "hand-over",
+    "hand-over-reply",
+];
+
 /// Whether a message keeps the committee together. A vote is for a block everywhere but in Raft,
 /// where it is for a leader, unless it says otherwise.
 fn is_upkeep(protocol: &str, kind: &str) -> bool {
-    let elects = protocol.ends_with("raft") && kind.contains("vote") && kind != "commit-vote";
+    let raft = protocol.ends_with("raft") && kind.contains("vote") && kind != "commit-vote";
+    let elects = raft || (protocol == "krbft" && COUNCIL.contains(&kind));
     elects || UPKEEP.iter().any(|part| kind.contains(part))
 }
 

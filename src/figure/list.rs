@@ -142,6 +142,21 @@ pub const FIGURES: &[Figure] = &[
         draw: |tables, context| LATENCY_BY_ENDORSERS.draw(tables, context),
     },
     Figure {
+        name: "throughput-by-groups",
+        about: "Committed transactions per second along the number of groups.",
+        draw: |tables, context| THROUGHPUT_BY_GROUPS.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-groups",
+        about: "Median latency along the number of groups.",
+        draw: |tables, context| LATENCY_BY_GROUPS.draw(tables, context),
+    },
+    Figure {
+        name: "messages-by-groups",
+        about: "Messages for each block along the number of groups, against the formulas.",
+        draw: |tables, context| MESSAGES_BY_GROUPS.draw(tables, context),
+    },
+    Figure {
         name: "throughput-by-verify",
         about: "Committed transactions per second along the time to verify a signature.",
         draw: |tables, context| THROUGHPUT_BY_VERIFY.draw(tables, context),
@@ -349,6 +364,32 @@ const LATENCY_BY_ENDORSERS: Curve = Curve {
     along: ENDORSERS,
     y_axis: YAxis::Zero,
     ..LATENCY_BY_NODES
+};
+
+const GROUPS: Along = Along::Key(Key {
+    ends: "groups",
+    label: "groups",
+    scale: 1.0,
+    steps: false,
+});
+
+const THROUGHPUT_BY_GROUPS: Curve = Curve {
+    title: "Throughput by number of groups",
+    along: GROUPS,
+    ..THROUGHPUT_BY_NODES
+};
+
+const LATENCY_BY_GROUPS: Curve = Curve {
+    title: "Latency by number of groups",
+    along: GROUPS,
+    ..LATENCY_BY_NODES
+};
+
+const MESSAGES_BY_GROUPS: Curve = Curve {
+    title: "Messages by number of groups",
+    along: GROUPS,
+    y_axis: YAxis::Zero,
+    ..MESSAGES_BY_NODES
 };
 
 const THROUGHPUT_BY_VERIFY: Curve = Curve {
