@@ -68,9 +68,18 @@ impl Default for Config {
             group: iraft::Config {
                 // A stalled committee changes its view before a group blames its leader.
                 progress_timeout: Span::from_secs(4),
+                // The proofs of a change of view keep a leader busy for longer than a heartbeat.
+                election_timeout: [Span::from_millis(300), Span::from_millis(600)],
+                heartbeat: Span::from_millis(100),
                 ..iraft::Config::default()
             },
-            committee: pbft::Config::default(),
+            // A seat's signature is one for each of its members: what a change of view has to
+            // show is kept short.
+            committee: pbft::Config {
+                checkpoint_interval: 20,
+                window: 100,
+                ..pbft::Config::default()
+            },
             #[cfg(any(test, feature = "mutants"))]
             mutant: None,
         }
