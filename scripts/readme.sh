@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Splices the medians of results/scale/runs.csv into README.md, between its markers.
+# Splices the medians of results/protocols/runs.csv into README.md, between its markers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 table=$(awk -F, '
     NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
     {
-        key = $column["nodes"] "," $column["protocol"]; count[key]++
+        profile = $column["protocol.value"] ~ /paper/ ? "paper" : $column["protocol.value"] ~ /hardened/ ? "hardened" : ""
+        key = $column["nodes"] "," $column["protocol"] profile; count[key]++
         split("throughput_tps latency_p50_ms messages_per_block", names, " ")
         for (n in names) value[key, n, count[key]] = $column[names[n]]
         if (!($column["nodes"] in seen)) { order[++rows] = $column["nodes"]; seen[$column["nodes"]] }
@@ -17,16 +18,22 @@ table=$(awk -F, '
         return v[int((count[key] + 1) / 2)]
     }
     END {
-        print "| n | RAFT tx/s | PBFT tx/s | RAFT p50 ms | PBFT p50 ms | RAFT messages a block | PBFT messages a block |"
-        print "|---|---|---|---|---|---|---|"
+        split("raft irafthardened krbftpaper krbfthardened pbft", series, " ")
+        printf "| n |"
+        split("RAFT,improved RAFT,K-RBFT as published,K-RBFT certified,PBFT", title, ",")
+        for (s = 1; s <= 5; s++) printf " %s |", title[s]
+        printf "\n|---|---|---|---|---|---|\n"
         for (r = 1; r <= rows; r++) {
-            a = order[r] ",raft"; b = order[r] ",pbft"
-            printf "| %s | %.0f | %.0f | %.0f | %.0f | %.1f | %.1f |\n", order[r], median(a, 1), median(b, 1), \
-                median(a, 2), median(b, 2), median(a, 3), median(b, 3)
+            printf "| %s |", order[r]
+            for (s = 1; s <= 5; s++) {
+                key = order[r] "," series[s]
+                printf " %.0f · %.0f · %.0f |", median(key, 1), median(key, 2), median(key, 3)
+            }
+            printf "\n"
         }
-    }' results/scale/runs.csv)
+    }' results/protocols/runs.csv)
 awk -v table="$table" '
-    /<!-- scale -->/ { print; print table; skip = 1; next }
+    /<!-- protocols -->/ { print; print table; skip = 1; next }
     /<!-- end -->/ { skip = 0 }
     !skip' README.md > README.md.new
 mv README.md.new README.md

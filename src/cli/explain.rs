@@ -7,6 +7,7 @@ use crate::catalog::{PROTOCOLS, TARGETS};
 use crate::experiment::table::all_columns;
 use crate::figure::FIGURES;
 use crate::scenario::LAWS;
+use crate::scenario::run::Entry;
 
 /// The reference of all keys.
 const KEYS: &str = include_str!("../../scenarios/README.md");
@@ -125,22 +126,43 @@ pub fn explain(name: &str) -> Result<(), Failure> {
             }
         }
         if let Some(entry) = PROTOCOLS.iter().find(|entry| entry.spec.name == named.name) {
-            let config = (entry.spec.check)(&serde_json::Value::Null, 4);
-            if let Ok(serde_json::Value::Object(keys)) = config {
-                say(format_args!("  keys with their defaults:"));
-                for (key, value) in keys {
-                    say(format_args!("    {key}: {value}"));
-                }
+            say(format_args!("  keys with their defaults:"));
+            for (key, value) in defaults(entry) {
+                say(format_args!("    {key}: {value}"));
             }
         }
     }
     Ok(())
 }
 
+/// The keys of a protocol with their defaults, among as many nodes as it needs for them.
+fn defaults(entry: &Entry) -> serde_json::Map<String, serde_json::Value> {
+    let sizes = [4, 16, 64, 256].into_iter();
+    let mut configs = sizes.map(|nodes| (entry.spec.check)(&serde_json::Value::Null, nodes));
+    match configs.find_map(Result::ok) {
+        Some(serde_json::Value::Object(keys)) => keys,
+        _ => serde_json::Map::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::contract::Code;
+
+    #[test]
+    fn every_key_of_a_protocol_is_documented_with_it() {
+        for entry in PROTOCOLS {
+            let title = format!("Keys of `{}`", entry.spec.name);
+            let (_, section) = KEYS.split_once(&title).expect("every protocol has a table");
+            let section = section.split("Keys of ").next().unwrap_or_default();
+            let keys = defaults(entry);
+            assert!(!keys.is_empty(), "{} has no defaults", entry.spec.name);
+            for key in keys.keys() {
+                assert!(section.contains(&format!("| `{key}` |")), "{title}: {key}");
+            }
+        }
+    }
 
     #[test]
     fn every_refusal_can_be_looked_up_by_its_code() {

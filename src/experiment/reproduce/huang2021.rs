@@ -250,7 +250,9 @@ const RBFT_MEMBERS: Series = Series {
     template: &RBFT_LATENCY,
     quantity: Quantity::Latency,
     delays: -2,
-    source: "github.com/bigyolo/consensus: time.xlsx: sheet RBFT: columns A to H: means of 30; ours less two delays of 30 ms: the published clock runs from the pre-prepare to the acknowledgements of the group, over a delayed message of each leader to itself",
+    source: "github.com/bigyolo/consensus: time.xlsx: sheet RBFT: columns A to H: means of 30; \
+             ours less two delays of 30 ms: the published clock runs from the pre-prepare to the \
+             acknowledgements of the group, over a delayed message of each leader to itself",
     points: &[
         latency(
             12.0,
@@ -309,7 +311,9 @@ const RBFT_GROUPS: Series = Series {
     template: &RBFT_LATENCY,
     quantity: Quantity::Latency,
     delays: -2,
-    source: "github.com/bigyolo/consensus: time.xlsx: sheet RBFT: columns J to P: means of 30; ours less two delays of 30 ms: the published clock runs from the pre-prepare to the acknowledgements of the group, over a delayed message of each leader to itself",
+    source: "github.com/bigyolo/consensus: time.xlsx: sheet RBFT: columns J to P: means of 30; \
+             ours less two delays of 30 ms: the published clock runs from the pre-prepare to the \
+             acknowledgements of the group, over a delayed message of each leader to itself",
     points: &[
         latency(
             40.0,
@@ -362,7 +366,8 @@ const RBFT_BURST_MEMBERS: Series = Series {
     template: &RBFT_BURST_RATE,
     quantity: Quantity::BurstTps,
     delays: 0,
-    source: "github.com/bigyolo/consensus: tps.xlsx: sheet RBFT: means over 10 or 11 blocks; ours as it is",
+    source: "github.com/bigyolo/consensus: tps.xlsx: sheet RBFT: means over 10 or 11 blocks; ours \
+             as it is",
     points: &[
         fitted(burst(
             12.0,
@@ -409,7 +414,8 @@ const RBFT_BURST_GROUPS: Series = Series {
     template: &RBFT_BURST_RATE,
     quantity: Quantity::BurstTps,
     delays: 0,
-    source: "github.com/bigyolo/consensus: tps.xlsx: sheet RBFT: means over 10 or 11 blocks; ours as it is",
+    source: "github.com/bigyolo/consensus: tps.xlsx: sheet RBFT: means over 10 or 11 blocks; ours \
+             as it is",
     points: &[
         burst(
             12.0,

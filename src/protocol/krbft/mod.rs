@@ -68,6 +68,9 @@
 //!   do, and quorums that are one short in places; `paper` has the quorums of the text.
 //! - A leader executes a block when the committee has decided it, not when its group has it: with
 //!   `f₂ + 1` honest leaders that have decided it, it is durable.
+//! - Checkpoints come every 20 blocks by default, since a seat's signature is one for each of its
+//!   members, and a change of view shows everything above the last checkpoint; and elections in
+//!   groups are half as hasty as in RAFT, since verifying that keeps a leader from its heartbeats.
 //! - In `paper` a new leader knows nothing of what its predecessor has said, as published. Its
 //!   seat may contradict itself, which counts as a fault of the seat and accuses nobody.
 //!
