@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::grouping::{self, Grouping};
+use super::grouping::{self, Delays, Grouping};
 use crate::base::crypto::Seats;
 use crate::base::node::Committee;
 use crate::base::time::Span;
@@ -47,6 +47,9 @@ pub struct Config {
     pub group: iraft::Config,
     /// The protocol of the committee.
     pub committee: pbft::Config,
+    /// How far apart the nodes are, as measured before they start; only `kmedoids` asks.
+    #[serde(skip)]
+    pub delays: Delays,
     /// Which guard is broken.
     #[cfg(any(test, feature = "mutants"))]
     #[serde(skip)]
@@ -71,6 +74,7 @@ impl Default for Config {
                 ..iraft::Config::default()
             },
             committee: pbft::Config::default(),
+            delays: Delays::default(),
             #[cfg(any(test, feature = "mutants"))]
             mutant: None,
         }
@@ -132,8 +136,8 @@ impl Config {
 
     /// The groups of an epoch and the seats they have.
     pub(super) fn seats(&self, committee: &Committee, epoch: u64) -> Seats {
-        let none = |_, _| Span::ZERO;
-        let groups = grouping::groups(self.grouping, committee, self.groups, epoch, none);
+        let delay = |a, b| self.delays.between(a, b);
+        let groups = grouping::groups(self.grouping, committee, self.groups, epoch, delay);
         let voices = groups.iter().map(|group| self.voices(group.n())).collect();
         Seats::new(groups, voices)
     }
@@ -167,11 +171,6 @@ impl Config {
                 "groups",
                 n <= NODES_MAX,
                 format!("has {NODES_MAX} nodes at most"),
-            ),
-            (
-                "grouping",
-                self.grouping != Grouping::Kmedoids,
-                "kmedoids needs the delays between nodes, which no replica measures".to_owned(),
             ),
             (
                 "council_refresh",

@@ -107,6 +107,7 @@ use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Height, Transaction};
 use council::Council;
+use grouping::{Delays, Grouping};
 use iraft::Iraft;
 use pbft::Pbft;
 use spread::{Spread, Stored};
@@ -258,6 +259,12 @@ impl Protocol for Krbft {
         let silent = groups.len() - groups.iter().filter(alive).count();
         let enough = silent + seats.committee().quorum() <= groups.len();
         enough && liars.len() <= config.tolerated(n)
+    }
+
+    fn survey(config: &mut Config, n: usize, delay: &dyn Fn(usize, usize) -> Span) {
+        if config.grouping == Grouping::Kmedoids {
+            config.delays = Delays::new(n, delay);
+        }
     }
 
     fn new(config: &Config, setup: Setup) -> Self {
