@@ -143,6 +143,7 @@ mod suspicion;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use audit::Audit;
@@ -188,6 +189,8 @@ pub struct Iraft {
     setup: Setup,
     /// Whether decisions go to a parent protocol instead of this node's ledger.
     nested: bool,
+    /// The terms that are this instance's own; it begins in the first.
+    terms: Range<u64>,
     durable: Durable,
     volatile: Volatile,
 }
@@ -224,6 +227,7 @@ impl Protocol for Iraft {
             config: config.clone(),
             setup,
             nested: false,
+            terms: 0..election::TERM_MAX + 1,
             durable: Durable::default(),
             volatile: Volatile::default(),
         }
@@ -266,6 +270,16 @@ impl Iraft {
             nested: true,
             ..Self::new(config, setup)
         }
+    }
+
+    /// The same in terms of its own, so that nothing said in another instance means anything here:
+    /// for members who belong to one group after another.
+    #[must_use]
+    pub fn in_terms(mut self, terms: Range<u64>) -> Self {
+        self.terms = terms;
+        self.durable.term = self.terms.start;
+        self.durable.log = log::Log::above(self.origin());
+        self
     }
 
     /// Has the group decide this batch, which is not taken from clients; false if this replica
@@ -571,9 +585,17 @@ impl Iraft {
     fn standing(&self) -> Mark {
         if self.config.two_rounds() {
             let lock = self.durable.lock.as_ref();
-            return lock.map_or(Mark::default(), |lock| lock.body().mark());
+            return lock.map_or(self.origin(), |lock| lock.body().mark());
         }
         self.durable.log.last()
+    }
+
+    /// Where the log of this instance begins.
+    fn origin(&self) -> Mark {
+        Mark {
+            term: self.terms.start,
+            ..Mark::default()
+        }
     }
 
     fn broken(&self, mutant: Mutant) -> bool {

@@ -1,11 +1,14 @@
 //! The keys of K-RBFT in a scenario, and what follows from them.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::grouping::{self, Delays, Grouping};
 use crate::base::crypto::Seats;
 use crate::base::node::Committee;
 use crate::base::time::Span;
+use crate::chain::Height;
 use crate::protocol::{Misfit, Protocol, iraft, pbft};
 
 /// What is demanded of leaders.
@@ -47,6 +50,8 @@ pub struct Config {
     pub group: iraft::Config,
     /// The protocol of the committee.
     pub committee: pbft::Config,
+    /// After how many blocks replicas are dealt to groups anew, again and again; 0 is never.
+    pub regroup_every_blocks: u64,
     /// How far apart the nodes are, as measured before they start; only `kmedoids` asks.
     #[serde(skip)]
     pub delays: Delays,
@@ -74,6 +79,7 @@ impl Default for Config {
                 ..iraft::Config::default()
             },
             committee: pbft::Config::default(),
+            regroup_every_blocks: 0,
             delays: Delays::default(),
             #[cfg(any(test, feature = "mutants"))]
             mutant: None,
@@ -92,6 +98,8 @@ pub enum Mutant {
     LoneVoice,
 }
 
+/// Bits that count terms and views within an epoch; those above are its number.
+const EPOCH_BITS: u32 = 24;
 /// Members that a group has at least.
 const GROUP_MIN: usize = 3;
 /// Groups at least: fewer leaders survive no liar.
@@ -142,6 +150,52 @@ impl Config {
         Seats::new(groups, voices)
     }
 
+    /// Whether replicas are ever dealt to groups anew.
+    pub(super) fn regroups(&self) -> bool {
+        self.regroup_every_blocks > 0
+    }
+
+    /// The epoch in which what follows a height is decided.
+    pub(super) fn epoch_after(&self, height: Height) -> u64 {
+        height.checked_div(self.regroup_every_blocks).unwrap_or(0)
+    }
+
+    /// The epoch that decides a height.
+    pub(super) fn epoch_of(&self, height: Height) -> u64 {
+        self.epoch_after(height.saturating_sub(1))
+    }
+
+    /// The height after which an epoch begins.
+    pub(super) fn base(&self, epoch: u64) -> Height {
+        epoch.saturating_mul(self.regroup_every_blocks)
+    }
+
+    /// How many blocks an epoch has.
+    pub(super) fn places(&self) -> Height {
+        match self.regroup_every_blocks {
+            0 => Height::MAX,
+            blocks => blocks,
+        }
+    }
+
+    /// The terms of the groups of an epoch.
+    pub(super) fn terms(&self, epoch: u64) -> Range<u64> {
+        if self.regroups() {
+            epoch << EPOCH_BITS..(epoch + 1) << EPOCH_BITS
+        } else {
+            0..1 << 60
+        }
+    }
+
+    /// The views of the committee of an epoch.
+    pub(super) fn views(&self, epoch: u64) -> pbft::Views {
+        if !self.regroups() {
+            return pbft::Views::ALL;
+        }
+        let Range { start, end } = self.terms(epoch);
+        pbft::Views { first: start, end }
+    }
+
     /// Liars that every placement leaves harmless, among n replicas.
     pub fn tolerated(&self, n: usize) -> usize {
         let leaders = (self.groups.max(1) - 1) / 3;
@@ -151,6 +205,16 @@ impl Config {
             (true, false) => leaders,
             (true, true) => (members + 1) * (leaders + 1) - 1,
         }
+    }
+
+    /// Whether the committee decides without so many nodes, in whichever groups they are.
+    pub(super) fn bears(&self, n: usize, missing: usize) -> bool {
+        let k = self.groups.max(1);
+        let inner = self.inner();
+        let spare = |members: usize| members - inner.quorum_of(members).min(members);
+        let (small, large) = (n / k, n.div_ceil(k));
+        let silent = missing / (spare(small).min(spare(large)) + 1);
+        silent + Committee::first(k).quorum() <= k
     }
 
     /// What is wrong with it, for n replicas.
@@ -186,6 +250,23 @@ impl Config {
                 "voice_retry",
                 self.voice_retry > Span::ZERO,
                 "must be longer than no time".to_owned(),
+            ),
+            (
+                "regroup_every_blocks",
+                !self.regroups()
+                    || matches!(self.grouping, Grouping::ConsistentHash | Grouping::Kademlia),
+                "needs a grouping by hashes: consistent_hash or kademlia".to_owned(),
+            ),
+            (
+                "regroup_every_blocks",
+                !self.regroups() || self.carries(),
+                "needs carry_commit_cert: who is behind has no leader to believe".to_owned(),
+            ),
+            (
+                "regroup_every_blocks",
+                self.regroup_every_blocks < self.committee.checkpoint_interval.max(1),
+                "must be less than the committee's checkpoint_interval: there is none in an epoch"
+                    .to_owned(),
             ),
             (
                 "group_certified_votes",

@@ -85,6 +85,7 @@ pub mod grouping;
 mod memory;
 mod message;
 mod patience;
+mod regroup;
 mod spread;
 mod supervise;
 #[cfg(test)]
@@ -142,6 +143,8 @@ type Cx<'a> = Context<'a, Message, Timer>;
 /// What survives a crash, besides what survives in the group and in the seat.
 #[derive(Clone, Debug, Default)]
 struct Durable {
+    /// How often the groups were dealt anew.
+    epoch: u64,
     council: Council,
     /// Supervisors that have shown what they found, and are none any more.
     exposed: Vec<NodeId>,
@@ -196,6 +199,10 @@ struct Volatile {
     fetching: bool,
     /// Whom to ask next.
     turn: usize,
+    /// Whether somebody has spoken from a later epoch.
+    overtaken: bool,
+    /// Who was told when that this replica is in a later epoch.
+    hinted: BTreeMap<NodeId, Time>,
 }
 
 /// One replica.
@@ -239,7 +246,8 @@ impl Protocol for Krbft {
         let group = Iraft::liveness_bound(&config.inner(), n, delay);
         let committee = Pbft::liveness_bound(&config.committee, config.groups, delay);
         let spread = config.council_refresh * 3 + config.fetch_timeout * 2 + delay * 6;
-        (group + committee) * 2 + spread
+        let again = if config.regroups() { 3 } else { 2 };
+        (group + committee) * again + spread
     }
 
     fn tolerates(config: &Config, n: usize) -> usize {
@@ -250,6 +258,9 @@ impl Protocol for Krbft {
         let all = Committee::first(n);
         let seats = config.seats(&all, 0);
         let inner = config.inner();
+        if config.regroups() {
+            return config.bears(n, missing.len()) && liars.len() <= config.tolerated(n);
+        }
         let alive = |group: &&Committee| {
             let there = |node: &&NodeId| !missing.contains(node.index());
             let there = group.members().iter().filter(there).count();
@@ -268,30 +279,21 @@ impl Protocol for Krbft {
     }
 
     fn new(config: &Config, setup: Setup) -> Self {
-        let seats = Arc::new(config.seats(&setup.committee, 0));
-        let mut groups = seats.groups().iter();
-        let mine = groups.position(|group| group.contains(setup.me));
-        let mine = mine.expect("everybody is in a group");
-        let members = seats.groups()[mine].clone();
-        let position = members.position(setup.me);
-        let inner = Setup {
-            committee: members.clone(),
-            ..setup.clone()
-        };
+        let place = regroup::Place::of(config, &setup, 0);
         let mut replica = Self {
-            group: Iraft::nested(&config.inner(), inner),
+            group: place.group,
             committee: None,
             durable: Durable {
-                council: Council::new(config.groups),
+                council: Council::new(config.groups, 0),
                 ..Durable::default()
             },
             volatile: Volatile::default(),
-            position: position.expect("this replica is in its group"),
-            audience: members,
+            position: place.position,
+            audience: place.seats.groups()[place.mine].clone(),
             config: config.clone(),
             setup,
-            seats,
-            mine,
+            seats: place.seats,
+            mine: place.mine,
         };
         replica.audience = replica.find_audience();
         replica
@@ -300,8 +302,12 @@ impl Protocol for Krbft {
     fn step(&mut self, input: Input<'_, Message, Timer>, cx: &mut Cx<'_>) {
         match input {
             Input::Start => {
-                self.volatile = Volatile::default();
+                self.volatile = Volatile {
+                    view: self.views().first,
+                    ..Volatile::default()
+                };
                 self.run_group(Input::Start, cx);
+                self.return_to_epoch(cx);
             }
             Input::Deliver { from, message } => self.on_message(from, message, cx),
             Input::Timeout(Timer::Group(timer)) => self.run_group(Input::Timeout(timer), cx),
@@ -317,6 +323,7 @@ impl Protocol for Krbft {
                 self.on_submit(transaction, cx);
             }
         }
+        self.regroup_when_due(cx);
     }
 
     /// A replica leads if it leads the committee.
@@ -334,6 +341,11 @@ impl Protocol for Krbft {
 
 impl Krbft {
     fn on_message(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
+        let (epoch, message) = message.opened();
+        if message.is_bound() && epoch != self.durable.epoch {
+            self.on_other_epoch(from, epoch, cx);
+            return;
+        }
         match message {
             Message::Group(message) => self.run_group(Input::Deliver { from, message }, cx),
             Message::Committee { seat, message } => {
@@ -365,6 +377,8 @@ impl Krbft {
             Message::HandOver => self.on_hand_over(from, cx),
             Message::HandOverReply(memory) => self.on_hand_over_reply(from, memory, cx),
             Message::CouncilUpdate(update) => self.on_council_update(from, update, cx),
+            // It is known already; and nobody wraps twice what is said once.
+            Message::Regrouped | Message::Later { .. } => {}
         }
     }
 
@@ -379,7 +393,8 @@ impl Krbft {
         run: impl FnOnce(&mut Iraft, &mut Context<'_, iraft::Message, iraft::Timer>),
         cx: &mut Cx<'_>,
     ) {
-        let message = |message| Message::Group(Box::new(message));
+        let epoch = self.durable.epoch;
+        let message = |message| regroup::bound(epoch, Message::Group(Box::new(message)));
         cx.nest_reporting(message, Timer::Group, report, |cx| run(&mut self.group, cx));
         self.follow_group(cx);
     }
