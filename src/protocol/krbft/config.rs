@@ -217,6 +217,29 @@ impl Config {
         silent + Committee::first(k).quorum() <= k
     }
 
+    /// What groups that are dealt anew demand: key, whether it holds, and the rule.
+    fn regrouping_rules(&self) -> [(&'static str, bool, String); 3] {
+        let hashed = matches!(self.grouping, Grouping::ConsistentHash | Grouping::Kademlia);
+        [
+            (
+                "regroup_every_blocks",
+                !self.regroups() || hashed,
+                "needs a grouping by hashes: consistent_hash or kademlia".to_owned(),
+            ),
+            (
+                "regroup_every_blocks",
+                !self.regroups() || self.carries(),
+                "needs carry_commit_cert: who is behind has no leader to believe".to_owned(),
+            ),
+            (
+                "regroup_every_blocks",
+                self.regroup_every_blocks < self.committee.checkpoint_interval.max(1),
+                "must be less than the committee's checkpoint_interval: there is none in an epoch"
+                    .to_owned(),
+            ),
+        ]
+    }
+
     /// What is wrong with it, for n replicas.
     pub(super) fn misfits(&self, n: usize) -> Vec<Misfit> {
         let k = self.groups;
@@ -252,29 +275,13 @@ impl Config {
                 "must be longer than no time".to_owned(),
             ),
             (
-                "regroup_every_blocks",
-                !self.regroups()
-                    || matches!(self.grouping, Grouping::ConsistentHash | Grouping::Kademlia),
-                "needs a grouping by hashes: consistent_hash or kademlia".to_owned(),
-            ),
-            (
-                "regroup_every_blocks",
-                !self.regroups() || self.carries(),
-                "needs carry_commit_cert: who is behind has no leader to believe".to_owned(),
-            ),
-            (
-                "regroup_every_blocks",
-                self.regroup_every_blocks < self.committee.checkpoint_interval.max(1),
-                "must be less than the committee's checkpoint_interval: there is none in an epoch"
-                    .to_owned(),
-            ),
-            (
                 "group_certified_votes",
                 self.carries() || !self.certifies(),
                 "is worth nothing to members without carry_commit_cert".to_owned(),
             ),
         ];
-        let broken = rules.into_iter().filter(|(_, holds, _)| !holds);
+        let rules = rules.into_iter().chain(self.regrouping_rules());
+        let broken = rules.filter(|(_, holds, _)| !holds);
         let own = broken.map(|(key, _, rule)| Misfit { key, rule });
         let within = |key, misfits: Vec<Misfit>| {
             misfits.into_iter().map(move |misfit| Misfit {

@@ -42,8 +42,21 @@
 //! all of them. Upon one leader against `f₂ + 1` others on one height: FINDING to everybody, which
 //! convicts it; its group elects another one. A supervisor that spoke is known, and replaced.
 //!
-//! Durable: what the group and the seat keep, who holds the seats, what was vouched for, and the
-//! certificates of blocks.
+//! With `regroup_every_blocks: N` the groups are dealt anew after each `N` blocks, which are an
+//! *epoch*:
+//!
+//! - Upon execution of the last block of an epoch: leave group and seat, write the number of the
+//!   next one to disk, and begin there as at the very start, without a leader. The committee puts
+//!   nothing behind that block, and the old leader still counts who has it.
+//! - Terms and views of an epoch carry its number above their 24 low bits, so that no statement
+//!   counts in two of them; a block is judged by the seats of the epoch that its height belongs to.
+//! - Upon a message from a later epoch: ask its sender for the blocks. Upon one from an earlier
+//!   epoch: REGROUPED to its sender, who will ask. A leader that learns blocks in this way has its
+//!   seat begin again with them.
+//! - A new leader always asks what the group remembers: nobody knows of a first one.
+//!
+//! Durable: the epoch, what the group and the seat keep, who holds the seats, what was vouched for,
+//! and the certificates of blocks.
 //!
 //! What it withstands:
 //!
@@ -70,6 +83,13 @@
 //!   `f₂ + 1` honest leaders that have decided it, it is durable.
 //! - In `paper` a new leader knows nothing of what its predecessor has said, as published. Its
 //!   seat may contradict itself, which counts as a fault of the seat and accuses nobody.
+//! - Groups around medoids rest on delays that were measured before the start, and do not follow
+//!   the network; so they and those in the order of the nodes are never dealt anew.
+//! - Epochs take the place of the committee's checkpoints. What a group has proven against a member
+//!   stays with that group: in the next one it begins without it, unless supervisors have found it.
+//! - Members keep the digests of what they vouch for, not the batches: if every holder that has
+//!   seen a batch is replaced before it is executed, the committee waits for one to return.
+//! - Members have no reputation: there are proofs, and complaints that replace a leader.
 //!
 //! # Messages
 //!

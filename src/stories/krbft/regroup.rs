@@ -167,7 +167,7 @@ fn epochs_begin_in_bad_weather_and_everybody_comes_along() {
         epochs += heights.max().unwrap_or(0) / config.regroup_every_blocks;
         long(seed).survive::<Krbft>(config);
     }
-    assert!(epochs > 80, "{epochs} epochs");
+    assert!(epochs > 10, "{epochs} epochs");
 }
 
 #[test]
