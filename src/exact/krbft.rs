@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{FREE, ONE_BY_ONE, ONE_THREAD, constant, outcome, scenario, yaml};
+use crate::base::node::NodeId;
+use crate::base::time::Time;
 use crate::observe::checks::Word;
 use crate::scenario::run::Outcome;
+use crate::sim::event::{Event, Observer};
 
 /// A calm run in which every transaction is answered before the next comes.
 fn calm(nodes: usize, config: &str) -> Outcome {
@@ -101,6 +104,40 @@ fn troubled(nodes: usize, config: &str, lines: &[&str], seed: u64) -> Outcome {
     let protocol = format!("{{ krbft: {{ {config} }} }}");
     let scenario = scenario(&yaml(nodes, &protocol, "40s", &lines), seed);
     outcome(&scenario, ONE_THREAD, None)
+}
+
+/// Counts messages of a kind that leave their sender's side: whether both numbers are even or odd.
+struct Crossings(u64, u64);
+
+impl Observer for Crossings {
+    fn on_event(&mut self, _: Time, node: NodeId, event: &Event) {
+        if let Event::Sent { to, kind, .. } = event
+            && *kind == "group-ack"
+        {
+            self.0 += 1;
+            self.1 += u64::from(node.0 % 2 != to.0 % 2);
+        }
+    }
+}
+
+#[test]
+fn groups_around_medoids_follow_the_sites() {
+    let sites = "network: { sites: [east, west], within: { latency: 1ms }, \
+                 links: [ { between: [east, west], latency: 40ms } ] }";
+    let crossings = |grouping: &str| {
+        let protocol = format!("{{ krbft: {{ grouping: {grouping} }} }}");
+        let load = "workload: { rate: 4/s, patients: 8, doctors: 2 }";
+        let scenario = scenario(&yaml(16, &protocol, "5s", &[sites, load]), 3);
+        let mut seen = Crossings(0, 0);
+        outcome(&scenario, ONE_THREAD, Some(&mut seen));
+        (seen.0 > 0, seen.1 > 0)
+    };
+    assert_eq!(
+        crossings("kmedoids"),
+        (true, false),
+        "nobody leaves its site"
+    );
+    assert_eq!(crossings("static"), (true, true));
 }
 
 #[test]

@@ -120,6 +120,11 @@ impl Topology {
             .expect("there is a site")
     }
 
+    /// What a message from one node to another usually takes, before faults.
+    pub fn usual_latency(&self, from: NodeId, to: NodeId) -> Span {
+        self.path(self.home(from), self.home(to)).usual()
+    }
+
     /// The greatest latency between any two nodes, before faults.
     pub fn greatest_latency(&self) -> Span {
         self.paths
@@ -148,6 +153,13 @@ impl Path {
             picos_per_byte: narrowest.expect("a path crosses a link"),
             hops,
         }
+    }
+
+    /// What a message usually takes: the sum of the medians of all links crossed.
+    pub fn usual(&self) -> Span {
+        self.hops
+            .iter()
+            .fold(Span::ZERO, |sum, hop| sum + hop.median())
     }
 
     fn least(&self) -> Span {

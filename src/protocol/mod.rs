@@ -307,6 +307,9 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     fn inspector(_: &Self::Config, _: usize, _: Executor) -> Option<Box<dyn Inspector>> {
         None
     }
+    /// Tells a configuration what the operator of n nodes has measured before they start: the
+    /// usual delay of a message between two of them, by position.
+    fn survey(_: &mut Self::Config, _n: usize, _delay: &dyn Fn(usize, usize) -> Span) {}
     /// A replica before its first start.
     fn new(config: &Self::Config, setup: Setup) -> Self;
     /// Takes one input; everything it does is in the context.

@@ -6,7 +6,7 @@
 //! run itself is then the same as the last rehearsal, as far as that went.
 
 use super::draws::choose;
-use super::run::plan;
+use super::run::{config_of, plan, survey};
 use super::schema::{Adversary, Scenario};
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream};
@@ -95,9 +95,9 @@ fn rehearse<P: Protocol>(
     };
     scenario.duration = opens.since(Time::ZERO) + Span::from_nanos(1);
     scenario.warmup = Span::ZERO;
-    let config: P::Config = serde_json::from_value(scenario.protocol.config.clone())
-        .expect("a validated configuration is readable");
+    let mut config = config_of::<P>(&scenario);
     let plan = plan(&scenario, false).expect("a validated network is connected");
+    survey::<P>(&mut config, &plan);
     let mut led = Led::default();
     Simulation::<P>::new(plan, config).run(kernel, &mut led);
     led.leader.unwrap_or(NodeId::at(0))

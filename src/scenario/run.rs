@@ -100,9 +100,21 @@ pub fn run<P: Protocol>(
     );
     let cast = rehearsal::cast::<P>(scenario, kernel);
     let scenario = cast.as_ref().unwrap_or(scenario);
-    let config: P::Config = serde_json::from_value(scenario.protocol.config.clone())
-        .expect("a validated configuration is readable");
+    let config = config_of::<P>(scenario);
     run_with::<P>(scenario, config, kernel, guest)
+}
+
+/// The configuration that a validated scenario has for its protocol.
+pub(super) fn config_of<P: Protocol>(scenario: &Scenario) -> P::Config {
+    serde_json::from_value(scenario.protocol.config.clone())
+        .expect("a validated configuration is readable")
+}
+
+/// Tells a configuration how far apart the nodes are.
+pub(super) fn survey<P: Protocol>(config: &mut P::Config, plan: &Plan) {
+    let topology = plan.network.topology();
+    let delay = |a, b| topology.usual_latency(NodeId::at(a), NodeId::at(b));
+    P::survey(config, plan.nodes, &delay);
 }
 
 /// Runs a scenario with one protocol in another configuration than the scenario's, as tests do
@@ -112,11 +124,12 @@ pub fn run<P: Protocol>(
 /// If the scenario was not validated: it names a network that is not connected.
 pub fn run_with<P: Protocol>(
     scenario: &Scenario,
-    config: P::Config,
+    mut config: P::Config,
     kernel: Kernel,
     guest: Option<&mut dyn Observer>,
 ) -> Outcome {
     let mut plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    survey::<P>(&mut config, &plan);
     if scenario.workload.replies == Replies::OneHonest {
         // Not every protocol survives a third.
         plan.workload.replies = P::tolerates(&config, scenario.nodes) + 1;

@@ -74,7 +74,7 @@ impl Iraft {
     }
 
     pub(super) fn on_pre_vote(&mut self, from: NodeId, vote: &PreVote, cx: &mut Cx<'_>) {
-        let given = (self.durable.term + 1..=TERM_MAX).contains(&vote.term)
+        let given = (self.durable.term + 1..self.terms.end).contains(&vote.term)
             && self.is_electable(from)
             && self.misses_leader(vote.term, &vote.mark, from, cx)
             && self.binds(&vote.mark);
@@ -157,7 +157,7 @@ impl Iraft {
     fn proves(&self, backing: &Backing, ballot: &Ballot, cx: &Cx<'_>) -> bool {
         let mark = &ballot.mark;
         match backing {
-            Backing::Genesis => *mark == Mark::default(),
+            Backing::Genesis => *mark == self.origin(),
             Backing::Head(header) => {
                 !self.config.two_rounds()
                     && header.body().mark() == *mark
@@ -414,7 +414,7 @@ impl Iraft {
         cx: &mut Cx<'_>,
     ) {
         self.hint(from, term);
-        if term <= self.durable.term || term > TERM_MAX {
+        if term <= self.durable.term || term >= self.terms.end {
             return;
         }
         let trusts = !(self.config.dead_proof && self.config.election_proof);

@@ -98,6 +98,19 @@ impl Evidence {
         }
     }
 
+    /// The terms of its two statements.
+    pub(super) fn terms(&self) -> [u64; 2] {
+        match self {
+            Self::Equivocation(a, b) => [a.body().term, b.body().term],
+            Self::BadPayload(a, _) => [a.body().term; 2],
+            Self::DoubleVote(a, b) => [a.body().term, b.body().term],
+            Self::BlindVote(a, b) => [a.body().term, b.body().term],
+            Self::DoubleAck(a, b) => [a.body().term, b.body().term],
+            Self::BrokenLock(a, b) => [a.body().term, b.body().term],
+            Self::FalseClaim(claim) => [claim.body().certificate.body().term; 2],
+        }
+    }
+
     /// Of what.
     pub fn offence(&self) -> Offence {
         match self {

@@ -278,6 +278,13 @@ impl Iraft {
         self.shun(culprit, cx);
     }
 
+    /// Whether evidence is of statements made in this instance: of others it may be nothing more
+    /// than that its members were others.
+    fn concerns(&self, evidence: &Evidence) -> bool {
+        let mut terms = evidence.terms().into_iter();
+        terms.all(|term| self.terms.contains(&term))
+    }
+
     #[cfg(any(test, feature = "mutants"))]
     fn verdict(&self, evidence: &Evidence, cx: &Cx<'_>) -> Option<NodeId> {
         let committee = &self.setup.committee;
@@ -289,12 +296,14 @@ impl Iraft {
         {
             return (a.by() == b.by()).then_some(a.by());
         }
-        verify_evidence(evidence, cx.keyring(), committee)
+        let own = self.concerns(evidence);
+        verify_evidence(evidence, cx.keyring(), committee).filter(|_| own)
     }
 
     #[cfg(not(any(test, feature = "mutants")))]
     fn verdict(&self, evidence: &Evidence, cx: &Cx<'_>) -> Option<NodeId> {
-        verify_evidence(evidence, cx.keyring(), &self.setup.committee)
+        let own = self.concerns(evidence);
+        verify_evidence(evidence, cx.keyring(), &self.setup.committee).filter(|_| own)
     }
 
     /// Follows the convicted no more: what it leads, another one has to.

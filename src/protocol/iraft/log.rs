@@ -25,6 +25,14 @@ pub struct Log {
 }
 
 impl Log {
+    /// An empty log whose first entry follows this mark.
+    pub fn above(base: Mark) -> Self {
+        Self {
+            base,
+            ..Self::default()
+        }
+    }
+
     /// The last entry that is no longer held.
     pub fn base(&self) -> Mark {
         self.base

@@ -133,6 +133,7 @@ mod leader;
 mod lies;
 mod log;
 mod message;
+mod nested;
 mod peer;
 mod proof;
 mod rank;
@@ -142,7 +143,7 @@ mod suspicion;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use audit::Audit;
@@ -188,6 +189,8 @@ pub struct Iraft {
     setup: Setup,
     /// Whether decisions go to a parent protocol instead of this node's ledger.
     nested: bool,
+    /// The terms that are this instance's own; it begins in the first.
+    terms: Range<u64>,
     durable: Durable,
     volatile: Volatile,
 }
@@ -224,6 +227,7 @@ impl Protocol for Iraft {
             config: config.clone(),
             setup,
             nested: false,
+            terms: 0..election::TERM_MAX + 1,
             durable: Durable::default(),
             volatile: Volatile::default(),
         }
@@ -253,58 +257,6 @@ impl Protocol for Iraft {
             leader: self.volatile.leader,
             leads: self.leads(),
         }
-    }
-}
-
-/// What a parent protocol asks of the replica inside it.
-impl Iraft {
-    /// A replica whose decisions go to a parent protocol ([`Context::nest`]): it neither reads nor
-    /// writes the node's ledger, keeps its whole log, and after a crash decides it from the first
-    /// entry again, as far as it is known to be committed.
-    pub fn nested(config: &Config, setup: Setup) -> Self {
-        Self {
-            nested: true,
-            ..Self::new(config, setup)
-        }
-    }
-
-    /// Has the group decide this batch, which is not taken from clients; false if this replica
-    /// does not lead, has as many batches in progress as it may, or would be convicted of it: of
-    /// a call without a signature, or of a transaction twice.
-    pub fn propose_batch(&mut self, batch: Batch, cx: &mut Cx<'_>) -> bool {
-        let content = Content::of(batch);
-        let flawed = content.is_flawed(cx.keyring(), &self.setup.committee);
-        if !self.leads() || !self.has_room() || flawed {
-            return false;
-        }
-        self.propose(content, cx);
-        self.finish(cx);
-        true
-    }
-
-    /// Who leads the group and why: votes of a quorum for a term, which [`verify_election`]
-    /// checks. Nothing while no leader is known.
-    pub fn election(&self) -> Option<(NodeId, &Arc<Election>)> {
-        Some((self.volatile.leader?, self.volatile.election.as_ref()?))
-    }
-
-    /// The proof that the group has decided what stands at a place; nothing while this replica has
-    /// none that reaches so far. What rests on a leader's word, in profile `paper`, has none.
-    pub fn proof_of(&self, index: u64) -> Option<Decided> {
-        let lock = self.durable.lock.as_ref();
-        let known = self.volatile.decision.as_ref().or(lock);
-        let known = known.filter(|_| index <= self.volatile.commit)?;
-        Decided::find(known, index, &self.durable.log, self.exclusions())
-    }
-
-    /// Whom this replica has convicted, each with the proof.
-    pub fn convicted(&self) -> &BTreeMap<NodeId, Arc<Evidence>> {
-        &self.durable.convicted
-    }
-
-    /// Who has been excluded from the group, in order.
-    pub fn excluded(&self) -> &[NodeId] {
-        &self.durable.excluded
     }
 }
 
@@ -571,9 +523,17 @@ impl Iraft {
     fn standing(&self) -> Mark {
         if self.config.two_rounds() {
             let lock = self.durable.lock.as_ref();
-            return lock.map_or(Mark::default(), |lock| lock.body().mark());
+            return lock.map_or(self.origin(), |lock| lock.body().mark());
         }
         self.durable.log.last()
+    }
+
+    /// Where the log of this instance begins.
+    fn origin(&self) -> Mark {
+        Mark {
+            term: self.terms.start,
+            ..Mark::default()
+        }
     }
 
     fn broken(&self, mutant: Mutant) -> bool {

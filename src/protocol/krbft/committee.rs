@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::message::Message;
 use super::{Cx, Krbft, Timer};
 use crate::base::node::NodeId;
-use crate::chain::Transaction;
+use crate::chain::{Height, Transaction};
 use crate::protocol::{Effect, Guise, Input, Inside, Protocol, Report, Setup, To, pbft};
 
 impl Krbft {
@@ -16,7 +16,9 @@ impl Krbft {
             me: self.seat(),
             batch: self.setup.batch,
         };
-        pbft::Pbft::nested(&self.config.committee, setup, 0).voiced(self.config.certifies())
+        pbft::Pbft::nested(&self.config.committee, setup, self.base())
+            .within(self.views(), self.config.places())
+            .voiced(self.config.certifies())
     }
 
     /// A leader says something in the name of its group.
@@ -86,7 +88,7 @@ impl Krbft {
         input: Input<'_, pbft::Message, pbft::Timer>,
         cx: &mut Cx<'_>,
     ) {
-        if self.volatile.seated.is_none() {
+        if self.volatile.seated.is_none() || self.is_short(cx) {
             return;
         }
         let me = self.seat();
@@ -109,6 +111,7 @@ impl Krbft {
         inside: Inside<pbft::Message, pbft::Timer>,
         cx: &mut Cx<'_>,
     ) {
+        let base = self.base();
         let Some(committee) = &mut self.committee else {
             return;
         };
@@ -121,7 +124,7 @@ impl Krbft {
             match effect {
                 Effect::Send { to, message } => self.speak(to, message, cx),
                 other => {
-                    let report = |told| report(told, term);
+                    let report = |told| report(told, term, base);
                     if let Some(effect) = other.without_message(Timer::Committee, report) {
                         cx.perform(effect);
                     }
@@ -143,10 +146,10 @@ impl Krbft {
     /// Says something in the committee, to whoever holds the seats just now.
     pub(super) fn say(&mut self, to: &To, message: pbft::Message, cx: &mut Cx<'_>) {
         let seat = self.seat();
-        let message = Message::Committee {
+        let message = self.bound(Message::Committee {
             seat,
             message: Box::new(message),
-        };
+        });
         match to {
             To::One(other) => {
                 if let Some(holder) = self.holder_of(*other).filter(|node| *node != cx.me()) {
@@ -178,16 +181,22 @@ const fn is_checkpoint(effect: &Effect<pbft::Message, pbft::Timer>) -> bool {
 /// What observers are told of the committee by the leader of a group's term. Whoever holds a seat
 /// may contradict whoever held it before, and neither lies: nobody is accused. A view is led by
 /// one leader after the other if their group elects again, each in a part of it.
-fn report(report: Report, term: u64) -> Option<Report> {
+fn report(report: Report, term: u64, base: Height) -> Option<Report> {
     let part = |view: u64| (view << TERM_BITS) | (term & ((1 << TERM_BITS) - 1));
     match report {
         Report::Accuses { .. } => None,
         Report::Leads { view } => Some(Report::Leads { view: part(view) }),
         Report::Enters { view } => Some(Report::Enters { view: part(view) }),
-        Report::Prepared { .. }
-        | Report::Logged { .. }
-        | Report::Restarted { .. }
-        | Report::Reached(_) => Some(report),
+        Report::Prepared {
+            view,
+            height,
+            digest,
+        } => Some(Report::Prepared {
+            view,
+            height: base.saturating_add(height),
+            digest,
+        }),
+        Report::Logged { .. } | Report::Restarted { .. } | Report::Reached(_) => Some(report),
     }
 }
 

@@ -1,11 +1,14 @@
 //! The keys of K-RBFT in a scenario, and what follows from them.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use super::grouping::{self, Grouping};
+use super::grouping::{self, Delays, Grouping};
 use crate::base::crypto::Seats;
 use crate::base::node::Committee;
 use crate::base::time::Span;
+use crate::chain::Height;
 use crate::protocol::{Misfit, Protocol, iraft, pbft};
 
 /// What is demanded of leaders.
@@ -47,6 +50,11 @@ pub struct Config {
     pub group: iraft::Config,
     /// The protocol of the committee.
     pub committee: pbft::Config,
+    /// After how many blocks replicas are dealt to groups anew, again and again; 0 is never.
+    pub regroup_every_blocks: u64,
+    /// How far apart the nodes are, as measured before they start; only `kmedoids` asks.
+    #[serde(skip)]
+    pub delays: Delays,
     /// Which guard is broken.
     #[cfg(any(test, feature = "mutants"))]
     #[serde(skip)]
@@ -80,6 +88,8 @@ impl Default for Config {
                 window: 100,
                 ..pbft::Config::default()
             },
+            regroup_every_blocks: 0,
+            delays: Delays::default(),
             #[cfg(any(test, feature = "mutants"))]
             mutant: None,
         }
@@ -97,6 +107,8 @@ pub enum Mutant {
     LoneVoice,
 }
 
+/// Bits that count terms and views within an epoch; those above are its number.
+const EPOCH_BITS: u32 = 24;
 /// Members that a group has at least.
 const GROUP_MIN: usize = 3;
 /// Groups at least: fewer leaders survive no liar.
@@ -141,10 +153,56 @@ impl Config {
 
     /// The groups of an epoch and the seats they have.
     pub(super) fn seats(&self, committee: &Committee, epoch: u64) -> Seats {
-        let none = |_, _| Span::ZERO;
-        let groups = grouping::groups(self.grouping, committee, self.groups, epoch, none);
+        let delay = |a, b| self.delays.between(a, b);
+        let groups = grouping::groups(self.grouping, committee, self.groups, epoch, delay);
         let voices = groups.iter().map(|group| self.voices(group.n())).collect();
         Seats::new(groups, voices)
+    }
+
+    /// Whether replicas are ever dealt to groups anew.
+    pub(super) fn regroups(&self) -> bool {
+        self.regroup_every_blocks > 0
+    }
+
+    /// The epoch in which what follows a height is decided.
+    pub(super) fn epoch_after(&self, height: Height) -> u64 {
+        height.checked_div(self.regroup_every_blocks).unwrap_or(0)
+    }
+
+    /// The epoch that decides a height.
+    pub(super) fn epoch_of(&self, height: Height) -> u64 {
+        self.epoch_after(height.saturating_sub(1))
+    }
+
+    /// The height after which an epoch begins.
+    pub(super) fn base(&self, epoch: u64) -> Height {
+        epoch.saturating_mul(self.regroup_every_blocks)
+    }
+
+    /// How many blocks an epoch has.
+    pub(super) fn places(&self) -> Height {
+        match self.regroup_every_blocks {
+            0 => Height::MAX,
+            blocks => blocks,
+        }
+    }
+
+    /// The terms of the groups of an epoch.
+    pub(super) fn terms(&self, epoch: u64) -> Range<u64> {
+        if self.regroups() {
+            epoch << EPOCH_BITS..(epoch + 1) << EPOCH_BITS
+        } else {
+            0..1 << 60
+        }
+    }
+
+    /// The views of the committee of an epoch.
+    pub(super) fn views(&self, epoch: u64) -> pbft::Views {
+        if !self.regroups() {
+            return pbft::Views::ALL;
+        }
+        let Range { start, end } = self.terms(epoch);
+        pbft::Views { first: start, end }
     }
 
     /// Liars that every placement leaves harmless, among n replicas.
@@ -156,6 +214,39 @@ impl Config {
             (true, false) => leaders,
             (true, true) => (members + 1) * (leaders + 1) - 1,
         }
+    }
+
+    /// Whether the committee decides without so many nodes, in whichever groups they are.
+    pub(super) fn bears(&self, n: usize, missing: usize) -> bool {
+        let k = self.groups.max(1);
+        let inner = self.inner();
+        let spare = |members: usize| members - inner.quorum_of(members).min(members);
+        let (small, large) = (n / k, n.div_ceil(k));
+        let silent = missing / (spare(small).min(spare(large)) + 1);
+        silent + Committee::first(k).quorum() <= k
+    }
+
+    /// What groups that are dealt anew demand: key, whether it holds, and the rule.
+    fn regrouping_rules(&self) -> [(&'static str, bool, String); 3] {
+        let hashed = matches!(self.grouping, Grouping::ConsistentHash | Grouping::Kademlia);
+        [
+            (
+                "regroup_every_blocks",
+                !self.regroups() || hashed,
+                "needs a grouping by hashes: consistent_hash or kademlia".to_owned(),
+            ),
+            (
+                "regroup_every_blocks",
+                !self.regroups() || self.carries(),
+                "needs carry_commit_cert: who is behind has no leader to believe".to_owned(),
+            ),
+            (
+                "regroup_every_blocks",
+                self.regroup_every_blocks < self.committee.checkpoint_interval.max(1),
+                "must be less than the committee's checkpoint_interval: there is none in an epoch"
+                    .to_owned(),
+            ),
+        ]
     }
 
     /// What is wrong with it, for n replicas.
@@ -178,11 +269,6 @@ impl Config {
                 format!("has {NODES_MAX} nodes at most"),
             ),
             (
-                "grouping",
-                self.grouping != Grouping::Kmedoids,
-                "kmedoids needs the delays between nodes, which no replica measures".to_owned(),
-            ),
-            (
                 "council_refresh",
                 self.council_refresh > Span::ZERO,
                 "must be longer than no time".to_owned(),
@@ -203,7 +289,8 @@ impl Config {
                 "is worth nothing to members without carry_commit_cert".to_owned(),
             ),
         ];
-        let broken = rules.into_iter().filter(|(_, holds, _)| !holds);
+        let rules = rules.into_iter().chain(self.regrouping_rules());
+        let broken = rules.filter(|(_, holds, _)| !holds);
         let own = broken.map(|(key, _, rule)| Misfit { key, rule });
         let within = |key, misfits: Vec<Misfit>| {
             misfits.into_iter().map(move |misfit| Misfit {

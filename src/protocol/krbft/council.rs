@@ -24,12 +24,15 @@ pub(super) struct Holder {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Council {
     holders: Vec<Option<Holder>>,
+    /// No holder is of this term or one before.
+    floor: u64,
 }
 
 impl Council {
-    pub fn new(groups: usize) -> Self {
+    pub fn new(groups: usize, floor: u64) -> Self {
         Self {
             holders: vec![None; groups],
+            floor,
         }
     }
 
@@ -41,7 +44,7 @@ impl Council {
     /// In which term of the group.
     fn term(&self, group: usize) -> u64 {
         let holder = self.holders.get(group).and_then(Option::as_ref);
-        holder.map_or(0, |holder| holder.term)
+        holder.map_or(self.floor, |holder| holder.term)
     }
 
     /// Whether anybody has ever held the seat of a group.
@@ -101,7 +104,8 @@ impl Krbft {
 
     fn take_seat(&mut self, term: u64, cx: &mut Cx<'_>) {
         let again = self.volatile.seated.replace(term).is_some();
-        let fresh = cx.ledger().height() == 0 && !self.durable.council.was_held(self.mine);
+        let first = self.durable.epoch == 0 && cx.ledger().height() == 0;
+        let fresh = first && !self.durable.council.was_held(self.mine);
         let node = cx.me();
         self.durable
             .council
@@ -120,7 +124,7 @@ impl Krbft {
             let seat = self.new_seat();
             self.committee = Some(if fresh { seat } else { seat.succeeding() });
         }
-        if fresh || !self.config.certifies() {
+        if fresh || !(self.config.certifies() || self.is_short(cx)) {
             self.sit_down(&pbft::Legacy::default(), cx);
         } else {
             self.volatile.taking = Some(BTreeMap::new());
@@ -167,7 +171,7 @@ impl Krbft {
             height: cx.ledger().height(),
             view: self.volatile.view,
         };
-        let message = Message::CouncilUpdate(Box::new(update));
+        let message = self.bound(Message::CouncilUpdate(Box::new(update)));
         cx.broadcast(&self.setup.committee, message);
     }
 
@@ -187,7 +191,8 @@ impl Krbft {
         }
         // The members of a group know best who leads it.
         let concerns = update.group != self.mine || self.is_leader(from);
-        if update.term > known && concerns {
+        let own = self.config.terms(self.durable.epoch).contains(&update.term);
+        if update.term > known && own && concerns {
             let config = self.config.inner();
             let elected = iraft::verify_election(&update.election, group, &config, cx.keyring());
             if !self.believes(elected, from, update.term) {

@@ -5,6 +5,8 @@
 //! says where a replica would like to be, and if that group is full it goes to the next best one
 //! (consistent hashing with bounded loads; V. Mirrokni, M. Thorup, M. Zadimoghaddam, SODA 2018).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::crypto::{Digest, Hasher};
@@ -26,6 +28,29 @@ pub enum Grouping {
     /// Around the replicas that have the least delay to the others of their group (K-medoids; Chen,
     /// Li 2019 for K-PBFT).
     Kmedoids,
+}
+
+/// The usual delays between replicas, by position. Nobody has measured any: all are equally near.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Delays {
+    n: usize,
+    /// From whom to whom, row by row.
+    spans: Arc<[Span]>,
+}
+
+impl Delays {
+    /// The delays between n replicas.
+    pub fn new(n: usize, delay: impl Fn(usize, usize) -> Span) -> Self {
+        let spans = (0..n).flat_map(|from| (0..n).map(move |to| (from, to)));
+        let spans = spans.map(|(from, to)| delay(from, to)).collect();
+        Self { n, spans }
+    }
+
+    /// The delay from one to another.
+    pub fn between(&self, from: usize, to: usize) -> Span {
+        let known = self.spans.get(from * self.n + to);
+        known.copied().unwrap_or(Span::ZERO)
+    }
 }
 
 /// Points of one group on the ring.

@@ -51,6 +51,8 @@ pub struct Memory {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bench<'a> {
     pub law: Law<'a>,
+    /// The last place that the group decides in this epoch.
+    pub last: Height,
     /// The seat of the group.
     pub seat: NodeId,
     /// The member's own chain.
@@ -80,6 +82,18 @@ pub(super) fn statements(message: &Message) -> Vec<Digest> {
 }
 
 impl Memory {
+    /// A member of a group that has said nothing yet, and begins in this view.
+    pub(super) fn from(view: u64) -> Self {
+        Self {
+            left: view,
+            opened: Opened {
+                view,
+                ..Opened::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// Whether the group may say this; if so, it is remembered.
     pub(super) fn vouch(
         &mut self,
@@ -94,10 +108,12 @@ impl Memory {
                 vote.by() == bench.seat
                     && body.digest == batch.digest()
                     && bench.law.committee.leader(body.view) == bench.seat
+                    && body.height <= bench.last
                     && self.may_prepare(body)
             }
             Message::Prepare { vote, .. } => {
-                vote.by() == bench.seat && self.may_prepare(vote.body())
+                let near = vote.body().height <= bench.last;
+                vote.by() == bench.seat && near && self.may_prepare(vote.body())
             }
             Message::Commit { vote, .. } => {
                 vote.by() == bench.seat && self.may_commit(vote.body(), support, bench)
@@ -210,7 +226,7 @@ impl Memory {
             && self.is_current(vote)
             && same
             && current
-            && bench.law.is_proven(proof);
+            && bench.law.is_voted(proof);
         if may {
             let known = self.commits.get(&vote.height).map(Certificate::body);
             let better = known.is_none_or(|known| {
@@ -265,7 +281,7 @@ fn is_true(checkpoint: &Checkpoint, ledger: &Ledger) -> bool {
 pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legacy {
     let mut proofs: BTreeMap<Height, Certificate<Vote>> = BTreeMap::new();
     let shown = memories.iter().flat_map(|memory| memory.commits.values());
-    for proof in shown.filter(|proof| law.is_proven(proof)) {
+    for proof in shown.filter(|proof| law.is_voted(proof)) {
         let body = proof.body();
         let known = proofs.get(&body.height).map(Certificate::body);
         let better = known.is_none_or(|known| {
@@ -279,6 +295,10 @@ pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legac
         .iter()
         .filter_map(|memory| memory.new_view.as_ref());
     let genuine = views.filter(|view| view.verify(law.keyring));
+    let new_view = genuine.max_by_key(|view| view.body().view).cloned();
+    let view = new_view
+        .as_ref()
+        .map_or(law.views.first, |view| view.body().view);
     let stable = memories.iter().filter_map(|memory| memory.stable.as_ref());
     let stable = stable.filter(|stable| law.is_proven(*stable));
     // More than the liars say at least so much: an honest one does.
@@ -286,9 +306,13 @@ pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legac
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         numbers.get(liars).copied().unwrap_or(0)
     };
-    let top = |memory: &&Memory| memory.prepares.keys().map(|(place, _)| *place).max();
+    // What was said in earlier views binds nobody in this one.
+    let top = |memory: &&Memory| {
+        let here = memory.prepares.keys().filter(|(_, said)| *said == view);
+        here.map(|(place, _)| *place).max()
+    };
     Legacy {
-        new_view: genuine.max_by_key(|view| view.body().view).cloned(),
+        new_view,
         stable: stable.max_by_key(|stable| stable.body().height).cloned(),
         proofs: proofs.into_values().collect(),
         wanted: honest(memories.iter().map(|memory| memory.left).collect()),

@@ -137,6 +137,61 @@ pub enum Message {
     HandOver,
     /// What a member remembers.
     HandOverReply(Box<Memory>),
+    /// The groups are others already.
+    Regrouped,
+    /// What is said in an epoch after the first.
+    Later {
+        /// The epoch.
+        epoch: u64,
+        /// What is said.
+        message: Box<Message>,
+    },
+}
+
+impl Message {
+    /// What is said, and in which epoch.
+    pub(super) fn opened(&self) -> (u64, &Self) {
+        match self {
+            Self::Later { epoch, message } => (*epoch, message),
+            Self::Group(_)
+            | Self::Committee { .. }
+            | Self::Request(_)
+            | Self::GroupBlock(_)
+            | Self::GroupAck { .. }
+            | Self::GroupCommit { .. }
+            | Self::GroupFetch { .. }
+            | Self::GroupBlocks { .. }
+            | Self::CouncilUpdate(_)
+            | Self::Voice { .. }
+            | Self::VoiceShare { .. }
+            | Self::Finding(_)
+            | Self::HandOver
+            | Self::HandOverReply(_)
+            | Self::Regrouped => (0, self),
+        }
+    }
+
+    /// Whether it means nothing in another epoch. What concerns a block names its height.
+    pub(super) fn is_bound(&self) -> bool {
+        match self {
+            Self::Group(_)
+            | Self::Committee { .. }
+            | Self::GroupBlock(_)
+            | Self::CouncilUpdate(_)
+            | Self::Voice { .. }
+            | Self::VoiceShare { .. }
+            | Self::Finding(_)
+            | Self::HandOver
+            | Self::HandOverReply(_)
+            | Self::Regrouped
+            | Self::Later { .. } => true,
+            Self::Request(_)
+            | Self::GroupAck { .. }
+            | Self::GroupCommit { .. }
+            | Self::GroupFetch { .. }
+            | Self::GroupBlocks { .. } => false,
+        }
+    }
 }
 
 /// Bytes of a message without content: frame, addresses, and two numbers.
@@ -178,6 +233,8 @@ impl Wire for Message {
             Self::Finding(_) => "finding",
             Self::HandOver => "hand-over",
             Self::HandOverReply(_) => "hand-over-reply",
+            Self::Regrouped => "regrouped",
+            Self::Later { message, .. } => message.kind(),
         }
     }
 
@@ -204,7 +261,8 @@ impl Wire for Message {
             Self::Finding(finding) => {
                 count(finding.true_words.len() + 1) * (18 + DIGEST_BYTES + SIGNATURE_BYTES)
             }
-            Self::HandOver => 0,
+            Self::HandOver | Self::Regrouped => 0,
+            Self::Later { message, .. } => return message.size().saturating_add(8),
             Self::HandOverReply(memory) => memory.size(),
         };
         HEADER_BYTES.saturating_add(content)
@@ -218,7 +276,9 @@ impl Wire for Message {
             | Self::GroupFetch { .. }
             | Self::GroupAck { .. }
             | Self::GroupCommit { .. }
-            | Self::HandOver => 0,
+            | Self::HandOver
+            | Self::Regrouped => 0,
+            Self::Later { message, .. } => message.signatures(),
             Self::GroupBlock(block) => 1 + block.block.signatures(),
             Self::GroupBlocks { blocks, .. } => blocks.iter().map(Proven::signatures).sum(),
             Self::CouncilUpdate(update) => count(update.election.certificate.signers()),
@@ -285,7 +345,12 @@ impl Wire for Message {
             | Self::VoiceShare { .. }
             | Self::Finding(_)
             | Self::HandOver
-            | Self::HandOverReply(_) => None,
+            | Self::HandOverReply(_)
+            | Self::Regrouped => None,
+            Self::Later { epoch, message } => Some(Self::Later {
+                epoch: *epoch,
+                message: Box::new(message.contradict(liar)?),
+            }),
         }
     }
 }

@@ -42,8 +42,21 @@
 //! all of them. Upon one leader against `f₂ + 1` others on one height: FINDING to everybody, which
 //! convicts it; its group elects another one. A supervisor that spoke is known, and replaced.
 //!
-//! Durable: what the group and the seat keep, who holds the seats, what was vouched for, and the
-//! certificates of blocks.
+//! With `regroup_every_blocks: N` the groups are dealt anew after each `N` blocks, which are an
+//! *epoch*:
+//!
+//! - Upon execution of the last block of an epoch: leave group and seat, write the number of the
+//!   next one to disk, and begin there as at the very start, without a leader. The committee puts
+//!   nothing behind that block, and the old leader still counts who has it.
+//! - Terms and views of an epoch carry its number above their 24 low bits, so that no statement
+//!   counts in two of them; a block is judged by the seats of the epoch that its height belongs to.
+//! - Upon a message from a later epoch: ask its sender for the blocks. Upon one from an earlier
+//!   epoch: REGROUPED to its sender, who will ask. A leader that learns blocks in this way has its
+//!   seat begin again with them.
+//! - A new leader always asks what the group remembers: nobody knows of a first one.
+//!
+//! Durable: the epoch, what the group and the seat keep, who holds the seats, what was vouched for,
+//! and the certificates of blocks.
 //!
 //! What it withstands:
 //!
@@ -73,6 +86,13 @@
 //!   groups are half as hasty as in RAFT, since verifying that keeps a leader from its heartbeats.
 //! - In `paper` a new leader knows nothing of what its predecessor has said, as published. Its
 //!   seat may contradict itself, which counts as a fault of the seat and accuses nobody.
+//! - Groups around medoids rest on delays that were measured before the start, and do not follow
+//!   the network; so they and those in the order of the nodes are never dealt anew.
+//! - Epochs take the place of the committee's checkpoints. What a group has proven against a member
+//!   stays with that group: in the next one it begins without it, unless supervisors have found it.
+//! - Members keep the digests of what they vouch for, not the batches: if every holder that has
+//!   seen a batch is replaced before it is executed, the committee waits for one to return.
+//! - Members have no reputation: there are proofs, and complaints that replace a leader.
 //!
 //! # Messages
 //!
@@ -88,6 +108,7 @@ pub mod grouping;
 mod memory;
 mod message;
 mod patience;
+mod regroup;
 mod spread;
 mod supervise;
 #[cfg(test)]
@@ -110,6 +131,7 @@ use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Height, Transaction};
 use council::Council;
+use grouping::{Delays, Grouping};
 use iraft::Iraft;
 use pbft::Pbft;
 use spread::{Spread, Stored};
@@ -144,6 +166,8 @@ type Cx<'a> = Context<'a, Message, Timer>;
 /// What survives a crash, besides what survives in the group and in the seat.
 #[derive(Clone, Debug, Default)]
 struct Durable {
+    /// How often the groups were dealt anew.
+    epoch: u64,
     council: Council,
     /// Supervisors that have shown what they found, and are none any more.
     exposed: Vec<NodeId>,
@@ -198,6 +222,10 @@ struct Volatile {
     fetching: bool,
     /// Whom to ask next.
     turn: usize,
+    /// Whether somebody has spoken from a later epoch.
+    overtaken: bool,
+    /// Who was told when that this replica is in a later epoch.
+    hinted: BTreeMap<NodeId, Time>,
 }
 
 /// One replica.
@@ -241,7 +269,8 @@ impl Protocol for Krbft {
         let group = Iraft::liveness_bound(&config.inner(), n, delay);
         let committee = Pbft::liveness_bound(&config.committee, config.groups, delay);
         let spread = config.council_refresh * 3 + config.fetch_timeout * 2 + delay * 6;
-        (group + committee) * 2 + spread
+        let again = if config.regroups() { 3 } else { 2 };
+        (group + committee) * again + spread
     }
 
     fn tolerates(config: &Config, n: usize) -> usize {
@@ -252,6 +281,9 @@ impl Protocol for Krbft {
         let all = Committee::first(n);
         let seats = config.seats(&all, 0);
         let inner = config.inner();
+        if config.regroups() {
+            return config.bears(n, missing.len()) && liars.len() <= config.tolerated(n);
+        }
         let alive = |group: &&Committee| {
             let there = |node: &&NodeId| !missing.contains(node.index());
             let there = group.members().iter().filter(there).count();
@@ -263,31 +295,28 @@ impl Protocol for Krbft {
         enough && liars.len() <= config.tolerated(n)
     }
 
+    fn survey(config: &mut Config, n: usize, delay: &dyn Fn(usize, usize) -> Span) {
+        if config.grouping == Grouping::Kmedoids {
+            config.delays = Delays::new(n, delay);
+        }
+    }
+
     fn new(config: &Config, setup: Setup) -> Self {
-        let seats = Arc::new(config.seats(&setup.committee, 0));
-        let mut groups = seats.groups().iter();
-        let mine = groups.position(|group| group.contains(setup.me));
-        let mine = mine.expect("everybody is in a group");
-        let members = seats.groups()[mine].clone();
-        let position = members.position(setup.me);
-        let inner = Setup {
-            committee: members.clone(),
-            ..setup.clone()
-        };
+        let place = regroup::Place::of(config, &setup, 0);
         let mut replica = Self {
-            group: Iraft::nested(&config.inner(), inner),
+            group: place.group,
             committee: None,
             durable: Durable {
-                council: Council::new(config.groups),
+                council: Council::new(config.groups, 0),
                 ..Durable::default()
             },
             volatile: Volatile::default(),
-            position: position.expect("this replica is in its group"),
-            audience: members,
+            position: place.position,
+            audience: place.seats.groups()[place.mine].clone(),
             config: config.clone(),
             setup,
-            seats,
-            mine,
+            seats: place.seats,
+            mine: place.mine,
         };
         replica.audience = replica.find_audience();
         replica
@@ -296,8 +325,12 @@ impl Protocol for Krbft {
     fn step(&mut self, input: Input<'_, Message, Timer>, cx: &mut Cx<'_>) {
         match input {
             Input::Start => {
-                self.volatile = Volatile::default();
+                self.volatile = Volatile {
+                    view: self.views().first,
+                    ..Volatile::default()
+                };
                 self.run_group(Input::Start, cx);
+                self.return_to_epoch(cx);
             }
             Input::Deliver { from, message } => self.on_message(from, message, cx),
             Input::Timeout(Timer::Group(timer)) => self.run_group(Input::Timeout(timer), cx),
@@ -313,6 +346,7 @@ impl Protocol for Krbft {
                 self.on_submit(transaction, cx);
             }
         }
+        self.regroup_when_due(cx);
     }
 
     /// A replica leads if it leads the committee.
@@ -330,6 +364,11 @@ impl Protocol for Krbft {
 
 impl Krbft {
     fn on_message(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
+        let (epoch, message) = message.opened();
+        if message.is_bound() && epoch != self.durable.epoch {
+            self.on_other_epoch(from, epoch, cx);
+            return;
+        }
         match message {
             Message::Group(message) => self.run_group(Input::Deliver { from, message }, cx),
             Message::Committee { seat, message } => {
@@ -361,6 +400,8 @@ impl Krbft {
             Message::HandOver => self.on_hand_over(from, cx),
             Message::HandOverReply(memory) => self.on_hand_over_reply(from, memory, cx),
             Message::CouncilUpdate(update) => self.on_council_update(from, update, cx),
+            // It is known already; and nobody wraps twice what is said once.
+            Message::Regrouped | Message::Later { .. } => {}
         }
     }
 
@@ -375,7 +416,8 @@ impl Krbft {
         run: impl FnOnce(&mut Iraft, &mut Context<'_, iraft::Message, iraft::Timer>),
         cx: &mut Cx<'_>,
     ) {
-        let message = |message| Message::Group(Box::new(message));
+        let epoch = self.durable.epoch;
+        let message = |message| regroup::bound(epoch, Message::Group(Box::new(message)));
         cx.nest_reporting(message, Timer::Group, report, |cx| run(&mut self.group, cx));
         self.follow_group(cx);
     }

@@ -7,15 +7,17 @@ use super::config::Mutant;
 use super::message::{Delivery, GroupBlock, Message, Proven};
 use super::{Cx, Krbft, Timer};
 use crate::base::crypto::{Certificate, Digest};
-use crate::base::node::{NodeId, PositionSet};
+use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::chain::{Batch, Height};
-use crate::protocol::{Decision, Protocol, Report, pbft};
+use crate::protocol::{Decision, Input, Protocol, Report, pbft};
 
 /// A block on its way to the members.
 #[derive(Clone, Debug)]
 pub(super) struct Spread {
     batch: Batch,
-    /// Who has it on disk, by position in the group.
+    /// Whose majority is to have it.
+    members: Committee,
+    /// Who has it on disk, by position among them.
     holds: PositionSet,
 }
 
@@ -41,7 +43,8 @@ impl Krbft {
         proof: Option<Certificate<pbft::Vote>>,
         cx: &mut Cx<'_>,
     ) {
-        let Decision { height, batch } = decision;
+        let batch = &decision.batch;
+        let height = &self.base().saturating_add(decision.height);
         let digest = batch.digest();
         let block = Proven {
             batch: batch.clone(),
@@ -53,18 +56,20 @@ impl Krbft {
             height: *height,
             digest,
         });
-        let message = Message::GroupBlock(Box::new(GroupBlock {
+        let message = self.bound(Message::GroupBlock(Box::new(GroupBlock {
             statement,
             view: self.volatile.view,
             block,
-        }));
+        })));
         cx.broadcast(&self.audience, message);
         let mut holds = PositionSet::new();
         holds.insert(self.position);
-        let batch = batch.clone();
-        self.volatile
-            .spreads
-            .insert(*height, Spread { batch, holds });
+        let spread = Spread {
+            batch: batch.clone(),
+            members: self.members().clone(),
+            holds,
+        };
+        self.volatile.spreads.insert(*height, spread);
         if self.volatile.spreads.len() > STORED_MAX {
             self.volatile.spreads.pop_first();
         }
@@ -89,11 +94,15 @@ impl Krbft {
         if !self.config.carries() || self.config.broken(Mutant::FollowersTrustLeader) {
             return self.is_leader(from);
         }
-        let keyring = self.seat_keys(cx);
-        let committee = self.seats.committee();
+        let epoch = self.config.epoch_of(height);
+        let seats = self.seats_of(epoch);
+        let keyring = cx.keyring().with_seats(seats.clone());
+        let committee = seats.committee();
+        let place = height.saturating_sub(self.config.base(epoch));
         block.proof.as_ref().is_some_and(|proof| {
-            pbft::verify_decision(proof, &committee, &keyring)
-                == Some((height, block.batch.digest()))
+            self.config.views(epoch).contains(proof.body().view)
+                && pbft::verify_decision(proof, &committee, &keyring)
+                    == Some((place, block.batch.digest()))
         })
     }
 
@@ -137,11 +146,12 @@ impl Krbft {
         (height, digest): (Height, Digest),
         cx: &mut Cx<'_>,
     ) {
-        let members = self.members();
+        let Some(spread) = self.volatile.spreads.get_mut(&height) else {
+            return;
+        };
+        let members = spread.members.clone();
         let (majority, position) = (members.majority(), members.position(from));
-        let members = members.clone();
-        let (Some(position), Some(spread)) = (position, self.volatile.spreads.get_mut(&height))
-        else {
+        let Some(position) = position else {
             return;
         };
         if spread.batch.digest() != digest || !spread.holds.insert(position) {
@@ -181,6 +191,9 @@ impl Krbft {
     fn apply_committed(&mut self, cx: &mut Cx<'_>) {
         loop {
             let next = Self::height(cx) + 1;
+            if self.config.epoch_of(next) > self.durable.epoch {
+                break;
+            }
             let ready = self.volatile.stored.get(&next);
             let Some(block) = ready.filter(|s| s.committed).map(|s| s.block.clone()) else {
                 break;
@@ -202,8 +215,9 @@ impl Krbft {
     /// Nobody answered, or not with what was asked for: somebody else is asked.
     pub(super) fn on_fetch_timeout(&mut self, cx: &mut Cx<'_>) {
         self.volatile.fetching = false;
-        let behind = self.volatile.heard > Self::height(cx);
-        if behind && self.volatile.seated.is_none() && self.config.carries() {
+        let overtaken = std::mem::take(&mut self.volatile.overtaken) || self.is_short(cx);
+        let behind = self.volatile.heard > Self::height(cx) && self.volatile.seated.is_none();
+        if (behind || overtaken) && self.config.carries() {
             let all = self.setup.committee.members();
             let others: Vec<NodeId> = all.iter().copied().filter(|n| *n != cx.me()).collect();
             self.volatile.turn += 1;
@@ -239,7 +253,8 @@ impl Krbft {
         (above, last, blocks): (Height, Height, &[Proven]),
         cx: &mut Cx<'_>,
     ) {
-        if self.volatile.seated.is_some() {
+        let seated = self.volatile.seated.is_some();
+        if seated && !(self.config.regroups() && self.volatile.fetching) {
             return;
         }
         let before = Self::height(cx);
@@ -247,6 +262,10 @@ impl Krbft {
             let height = above.saturating_add(place);
             if height != Self::height(cx) + 1 {
                 continue;
+            }
+            // The next epoch begins before its first block.
+            if self.config.epoch_of(height) > self.durable.epoch {
+                break;
             }
             if !self.is_proven(height, block, from, cx) {
                 cx.report(Report::Reached("refuses an uncertified block"));
@@ -263,6 +282,9 @@ impl Krbft {
             cx.cancel_timer(Timer::Fetch);
             if last > Self::height(cx) {
                 self.fetch(from, cx);
+            }
+            if seated {
+                self.run_committee(Input::Start, cx);
             }
         }
     }

@@ -36,7 +36,8 @@ impl Krbft {
         if !self.config.supervision {
             return Vec::new();
         }
-        supervisors(self.seats.groups(), 0, &self.durable.exposed)
+        let epoch = self.durable.epoch;
+        supervisors(self.seats.groups(), epoch, &self.durable.exposed)
     }
 
     /// Whom the leader of this replica's group hands its blocks to: the members, and whoever
@@ -79,7 +80,8 @@ impl Krbft {
             self.volatile.watch.words.remove(&body.height);
             cx.report(Report::Reached("a supervisor finds a liar"));
             let all = self.setup.committee.clone();
-            cx.broadcast(&all, Message::Finding(Box::new(finding.clone())));
+            let told = self.bound(Message::Finding(Box::new(finding.clone())));
+            cx.broadcast(&all, told);
             let me = cx.me();
             self.on_finding(me, &finding, cx);
         }

@@ -55,11 +55,11 @@ impl Krbft {
         let statements = statements(&message);
         let number = self.volatile.drafted;
         self.volatile.drafted += 1;
-        let ask = Message::Voice {
+        let ask = self.bound(Message::Voice {
             number,
             message: message.clone(),
             support: Box::new(support.clone()),
-        };
+        });
         cx.persist();
         let members = self.members().clone();
         cx.broadcast(&members, ask);
@@ -139,7 +139,9 @@ impl Krbft {
                 config: &self.config.committee,
                 committee: &committee,
                 keyring: &keyring,
+                views: self.views(),
             },
+            last: self.config.places(),
             seat: self.seat(),
             ledger: cx.ledger(),
         };
@@ -169,7 +171,7 @@ impl Krbft {
         cx.perform(Effect::Sign(
             u32::try_from(voices.len()).unwrap_or(u32::MAX),
         ));
-        cx.send(from, Message::VoiceShare { number, voices });
+        cx.send(from, self.bound(Message::VoiceShare { number, voices }));
     }
 
     /// A member lends its voice.
@@ -238,11 +240,11 @@ impl Krbft {
             };
             let silent = self.members().members().iter().copied();
             let silent = silent.filter(|n| *n != cx.me() && !draft.voices.contains_key(n));
-            let ask = Message::Voice {
+            let ask = self.bound(Message::Voice {
                 number: *number,
                 message: draft.message.clone(),
                 support: Box::new(support),
-            };
+            });
             cx.broadcast(&Committee::new(silent.collect()), ask);
         }
         if !numbers.is_empty() {
@@ -253,7 +255,7 @@ impl Krbft {
     /// A new leader asks what the group has said so far.
     pub(super) fn ask_for_memories(&mut self, cx: &mut Cx<'_>) {
         let members = self.members().clone();
-        cx.broadcast(&members, Message::HandOver);
+        cx.broadcast(&members, self.bound(Message::HandOver));
         cx.set_timer(Timer::Voice, self.config.voice_retry);
     }
 
@@ -261,13 +263,13 @@ impl Krbft {
     pub(super) fn on_hand_over(&self, from: NodeId, cx: &mut Cx<'_>) {
         if self.is_leader(from) {
             let memory = Box::new(self.durable.memory.clone());
-            cx.send(from, Message::HandOverReply(memory));
+            cx.send(from, self.bound(Message::HandOverReply(memory)));
         }
     }
 
     /// A member says what it remembers.
     pub(super) fn on_hand_over_reply(&mut self, from: NodeId, memory: &Memory, cx: &mut Cx<'_>) {
-        if !self.members().contains(from) {
+        if !self.members().contains(from) || self.is_short(cx) {
             return;
         }
         let needed = self.seats.voices(self.mine);
@@ -288,6 +290,7 @@ impl Krbft {
             config: &self.config.committee,
             committee: &committee,
             keyring: &keyring,
+            views: self.views(),
         };
         let liars = self.members().faulty_max();
         let legacy = legacy(&memories, liars, &law);

@@ -8,6 +8,7 @@ use crate::base::node::Committee;
 use crate::chain::{Batch, Height};
 
 use super::message::{Checkpoint, Phase, ViewChange, Vote};
+use super::nested::Views;
 
 /// What follows from a quorum of view changes.
 #[derive(Clone, PartialEq, Debug)]
@@ -83,6 +84,7 @@ pub(super) struct Rules<'a> {
     pub phases: [usize; 2],
     pub interval: u64,
     pub window: u64,
+    pub views: Views,
 }
 
 /// Whether every certificate in a request is whole and in its place: ascending, above the
@@ -104,10 +106,12 @@ pub(super) fn is_sound(change: &ViewChange, rules: &Rules<'_>) -> bool {
         };
         ascends
             && vote.view < change.view
+            && rules.views.contains(vote.view)
             && certificate.verify(rules.committee, quorum, rules.keyring)
     });
     let near = last.saturating_sub(low) <= rules.window;
-    stable && prepared && near && change.accepted.len() as u64 <= rules.window
+    let own = rules.views.contains(change.view);
+    own && stable && prepared && near && change.accepted.len() as u64 <= rules.window
 }
 
 #[cfg(test)]
@@ -195,6 +199,7 @@ mod tests {
                     phases: [3, 3],
                     interval: 100,
                     window: 200,
+                    views: Views::ALL,
                 },
             )
         };

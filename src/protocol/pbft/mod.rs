@@ -112,7 +112,7 @@ use log::{Ballot, Places, Record};
 pub use message::{
     Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, ViewChange, Vote, opposite,
 };
-pub use nested::{Law, Legacy, extend_chain, verify_decision};
+pub use nested::{Law, Legacy, Views, extend_chain, verify_decision};
 
 /// What a scenario may say about PBFT.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -306,6 +306,10 @@ pub struct Pbft {
     setup: Setup,
     /// The height of the ledger at which the places of this instance begin.
     base: Height,
+    /// The last place of this instance.
+    last: Height,
+    /// The views that are this instance's own; it begins in the first.
+    views: Views,
     /// Whether a parent takes the decisions.
     nested: bool,
     /// Whether the parent returns what this replica says once it counts, and not before.
@@ -392,6 +396,8 @@ impl Protocol for Pbft {
             commit_quorum: 0,
             quorum: committee.quorum(),
             base: 0,
+            last: Height::MAX,
+            views: Views::ALL,
             nested: false,
             voiced: false,
             setup,
@@ -525,7 +531,7 @@ impl Pbft {
     fn in_window(&self, height: Height) -> bool {
         // The ballots begin where the records do.
         let low = self.volatile.ballots.low();
-        height > low && height - low <= self.config.window
+        height > low && height - low <= self.config.window && height <= self.last
     }
 
     /// Names a liar, once.

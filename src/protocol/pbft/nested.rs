@@ -23,6 +23,31 @@ pub struct Law<'a> {
     pub committee: &'a Committee,
     /// Verifies for everybody.
     pub keyring: &'a Keyring,
+    /// The views of the instance.
+    pub views: Views,
+}
+
+/// The views of an instance. Whoever has other ones has said nothing in it: for members who
+/// belong to one committee after another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Views {
+    /// In which it begins.
+    pub first: u64,
+    /// The first that is none of them.
+    pub end: u64,
+}
+
+impl Views {
+    /// Of an instance that is alone.
+    pub const ALL: Self = Self {
+        first: 0,
+        end: u64::MAX,
+    };
+
+    /// Whether a view is one of them.
+    pub const fn contains(self, view: u64) -> bool {
+        self.first <= view && view < self.end
+    }
 }
 
 impl Law<'_> {
@@ -35,12 +60,18 @@ impl Law<'_> {
             phases: [quorum; 2],
             interval: self.config.checkpoint_interval,
             window: self.config.window,
+            views: self.views,
         }
     }
 
     /// Whether a quorum has signed a statement.
     pub fn is_proven<B: Body>(&self, proof: &Certificate<B>) -> bool {
         proof.verify(self.committee, self.committee.quorum(), self.keyring)
+    }
+
+    /// Whether a quorum has voted so in a view of the instance.
+    pub fn is_voted(&self, proof: &Certificate<Vote>) -> bool {
+        self.views.contains(proof.body().view) && self.is_proven(proof)
     }
 
     /// Whether everything in a request for a view is proven.
@@ -80,7 +111,7 @@ pub struct Legacy {
     pub proofs: Vec<Certificate<Vote>>,
     /// The highest view that it has asked for.
     pub wanted: u64,
-    /// The highest place for which it has voted.
+    /// The highest place for which it has voted in that view.
     pub top: Height,
 }
 
@@ -105,6 +136,15 @@ impl Pbft {
             nested: true,
             ..Self::new(config, setup)
         }
+    }
+
+    /// The same with views of its own, and up to a last place.
+    #[must_use]
+    pub fn within(mut self, views: Views, last: Height) -> Self {
+        self.views = views;
+        self.last = last;
+        self.durable.view = views.first;
+        self
     }
 
     /// The same, in the place of a replica that has been there and of which nothing is known: it
@@ -157,7 +197,10 @@ impl Pbft {
         if let Some(proof) = &legacy.new_view {
             self.on_new_view(proof, cx);
         }
-        self.volatile.next = self.volatile.next.max(legacy.top + 1);
+        let known = legacy.new_view.as_ref();
+        if self.durable.view == known.map_or(self.views.first, |proof| proof.body().view) {
+            self.volatile.next = self.volatile.next.max(legacy.top + 1);
+        }
         if legacy.wanted > self.durable.view {
             self.leave(legacy.wanted + 1, cx);
         }

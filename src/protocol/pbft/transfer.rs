@@ -101,7 +101,7 @@ impl Pbft {
     /// The last view this replica entered, which it can prove.
     fn known_view(&self) -> u64 {
         let proof = self.durable.new_view.as_ref();
-        proof.map_or(0, |proof| proof.body().view)
+        proof.map_or(self.views.first, |proof| proof.body().view)
     }
 
     /// Whether the others are certainly further: a certificate says so, or so many that one of
@@ -372,6 +372,7 @@ impl Pbft {
             let fits = body.phase == Phase::Commit
                 && body.height == height
                 && body.digest == block.batch.digest()
+                && self.views.contains(body.view)
                 && self.in_window(height);
             if !fits || !proof.verify(&self.setup.committee, self.commit_quorum, cx.keyring()) {
                 return;

@@ -331,6 +331,7 @@ impl Pbft {
             phases: [self.prepare_quorum, self.commit_quorum],
             interval: self.config.checkpoint_interval,
             window: self.config.window,
+            views: self.views,
         };
         is_sound(change.body(), &rules) && change.verify(cx.keyring())
     }

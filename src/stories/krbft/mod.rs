@@ -1,5 +1,7 @@
 //! The stories of K-RBFT, and K-RBFT in rough weather among liars.
 
+mod regroup;
+
 use super::stage::Post;
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather};
 use crate::base::node::NodeId;
