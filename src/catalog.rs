@@ -3,6 +3,7 @@
 use crate::experiment::reproduce::{Target, huang2021};
 use crate::figure::{FIGURES, Figure};
 use crate::protocol::iraft::Iraft;
+use crate::protocol::layers::Layers;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
 use crate::scenario::run::Entry;
@@ -13,6 +14,7 @@ pub const PROTOCOLS: &[Entry] = &[
     Entry::of::<Raft>(),
     Entry::of::<Iraft>(),
     Entry::of::<Pbft>(),
+    Entry::of::<Layers>(),
 ];
 
 /// The publications whose measurements are reproduced.

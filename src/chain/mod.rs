@@ -8,6 +8,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod validation_tests;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -119,6 +120,18 @@ impl Transaction {
     }
 }
 
+/// What a protocol of several layers writes into the chain beside transactions: where they come
+/// from, and what its replicas derive their own duties from.
+pub trait Annex: Any + fmt::Debug + Send + Sync {
+    /// The digest of all of it.
+    fn digest(&self) -> Digest;
+    /// Bytes on the wire.
+    fn size(&self) -> u32;
+    /// Whether those who made it answer for the signatures of the transaction at this position,
+    /// so that whoever executes it need not verify them.
+    fn vouches(&self, position: usize) -> bool;
+}
+
 /// Transactions in an order, proposed together. Cheap to clone; the digest is made once, when
 /// the batch is, because it is a pure function of the content.
 #[derive(Clone)]
@@ -127,6 +140,7 @@ pub struct Batch(Arc<BatchBody>);
 #[derive(Debug)]
 struct BatchBody {
     transactions: Vec<Arc<Transaction>>,
+    annex: Option<Arc<dyn Annex>>,
     digest: Digest,
     size: u32,
     signatures: u32,
@@ -136,19 +150,50 @@ struct BatchBody {
 impl Batch {
     /// A batch of these transactions in this order.
     pub fn new(transactions: Vec<Arc<Transaction>>) -> Self {
-        let mut hasher = Hasher::new("batch");
-        for transaction in &transactions {
-            hasher = hasher.digest(&transaction.digest);
+        Self::made(transactions, None)
+    }
+
+    /// A batch of these transactions in this order, with what the protocol writes beside them.
+    pub fn with_annex(transactions: Vec<Arc<Transaction>>, annex: Arc<dyn Annex>) -> Self {
+        Self::made(transactions, Some(annex))
+    }
+
+    /// The digest of a batch of transactions with these digests and an annex with this one.
+    pub fn digest_of<'d>(
+        transactions: impl Iterator<Item = &'d Digest>,
+        annex: Option<&Digest>,
+    ) -> Digest {
+        let hasher = transactions.fold(Hasher::new("batch"), Hasher::digest);
+        match annex {
+            Some(annex) => hasher.part(b"annex").digest(annex).finish(),
+            None => hasher.finish(),
         }
-        let size = transactions
+    }
+
+    /// The same with these transactions in the place of its own.
+    pub fn remade(&self, transactions: Vec<Arc<Transaction>>) -> Self {
+        Self::made(transactions, self.0.annex.clone())
+    }
+
+    fn made(transactions: Vec<Arc<Transaction>>, annex: Option<Arc<dyn Annex>>) -> Self {
+        let written = annex.as_ref().map(|annex| annex.digest());
+        let digest = Self::digest_of(transactions.iter().map(|t| &t.digest), written.as_ref());
+        let bodies: u32 = transactions
             .iter()
             .map(|transaction| transaction.size())
             .sum();
-        let signatures = transactions.iter().map(|t| t.signatures()).sum();
+        let size = bodies + annex.as_ref().map_or(0, |annex| annex.size());
+        let vouched = |position| annex.as_ref().is_some_and(|a| a.vouches(position));
+        let signatures = transactions.iter().enumerate();
+        let signatures = signatures
+            .filter(|(position, _)| !vouched(*position))
+            .map(|(_, transaction)| transaction.signatures())
+            .sum();
         let executions = transactions.iter().filter(|t| t.is_executed()).count() as u32;
         Self(Arc::new(BatchBody {
             transactions,
-            digest: hasher.finish(),
+            annex,
+            digest,
             size,
             signatures,
             executions,
@@ -163,6 +208,18 @@ impl Batch {
     /// The transactions in order.
     pub fn transactions(&self) -> &[Arc<Transaction>] {
         &self.0.transactions
+    }
+
+    /// What the protocol wrote beside the transactions, if it is of this type.
+    pub fn annex<A: Annex>(&self) -> Option<&A> {
+        let annex: &dyn Any = self.0.annex.as_deref()?;
+        annex.downcast_ref()
+    }
+
+    /// Whether somebody answers for the signatures of the transaction at this position.
+    pub fn vouches(&self, position: usize) -> bool {
+        let annex = self.0.annex.as_ref();
+        annex.is_some_and(|annex| annex.vouches(position))
     }
 
     /// How many transactions there are.

@@ -340,6 +340,21 @@ impl Call {
         }
     }
 
+    /// Whose affairs the call concerns, as far as it says so itself: a pseudonym, or else whoever
+    /// asks. Nothing for what concerns the register of identities.
+    pub fn subject(&self) -> Option<Digest> {
+        match self {
+            Self::Submit(draft) | Self::Propose(draft) => Some(draft.content().pid.0),
+            Self::Confirm { pid, .. } => Some(pid.0),
+            Self::Order(order) => match order.terms.by {
+                Party::Authority(_) => None,
+                by @ (Party::Patient(_) | Party::Hospital(_) | Party::Doctor(_)) => {
+                    Some(*by.parts().1)
+                }
+            },
+        }
+    }
+
     /// The messages to be signed.
     fn messages(&self) -> [Option<Digest>; 2] {
         match self {

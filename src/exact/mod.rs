@@ -12,10 +12,12 @@ mod elections;
 mod endorsed;
 mod iraft;
 mod latency;
+mod layers;
 pub(crate) mod oracle;
 mod population;
 
 use crate::protocol::iraft::Iraft;
+use crate::protocol::layers::Layers;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
 use crate::scenario::run::{Outcome, run};
@@ -27,6 +29,7 @@ const PROTOCOLS: &[ProtocolSpec] = &[
     ProtocolSpec::of::<Raft>(),
     ProtocolSpec::of::<Iraft>(),
     ProtocolSpec::of::<Pbft>(),
+    ProtocolSpec::of::<Layers>(),
 ];
 
 const KNOWN: Known<'static> = Known {
@@ -71,6 +74,7 @@ fn outcome(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>
         "raft" => run::<Raft>(scenario, kernel, guest),
         "iraft" => run::<Iraft>(scenario, kernel, guest),
         "pbft" => run::<Pbft>(scenario, kernel, guest),
+        "layers" => run::<Layers>(scenario, kernel, guest),
         other => panic!("no test runs {other}"),
     }
 }

@@ -3,6 +3,7 @@
 //! except by nesting.
 
 pub mod iraft;
+pub mod layers;
 pub mod mempool;
 pub mod pbft;
 pub mod raft;
@@ -15,11 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::crypto::{Body, Digest, Keyring, Signed, Signer};
-use crate::base::node::{Committee, NodeId};
+use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::random::Random;
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger, Snapshot};
-use crate::chain::{Batch, Block, Height, Transaction};
+use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use mempool::BatchRule;
 
 /// What a replica can learn.
@@ -73,6 +74,8 @@ pub enum Effect<M, T> {
     },
     /// So many signatures were made.
     Sign(u32),
+    /// So many signatures were verified that no arriving message has paid for.
+    Verify(u32),
     /// Durable state changed; what follows waits until it is on disk.
     Persist,
     /// A block was decided and executed.
@@ -143,6 +146,8 @@ pub enum Report {
     },
     /// A rare situation was reached, so that tests can show that they reach it.
     Reached(&'static str),
+    /// Who is to keep which record, and who does.
+    Shared(Box<layers::Fact>),
 }
 
 /// What one replica can prove or suspect of another.
@@ -279,6 +284,27 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     /// The longest it takes, after all faults have ended and with every message delivered within
     /// `delay`, until a pending transaction is decided everywhere.
     fn liveness_bound(config: &Self::Config, n: usize, delay: Span) -> Span;
+    /// Whether a network of n nodes still decides without these, and survives these that lie.
+    fn recovers(_: &Self::Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
+        let committee = Committee::first(n);
+        let (quorum, survived) = match Self::FAULTS {
+            FaultModel::Crash => (committee.majority(), true),
+            FaultModel::Byzantine => {
+                let most = committee.faulty_max();
+                (committee.quorum(), liars.len() <= most)
+            }
+        };
+        survived && missing.len() + quorum <= n
+    }
+    /// The chain that a node keeps, of those of a network of n nodes; nothing for a node that keeps
+    /// none. Chains are numbered from 0, and nodes of different ones are not compared.
+    fn chain_of(_: &Self::Config, _: usize, _: NodeId) -> Option<usize> {
+        Some(0)
+    }
+    /// How many nodes execute what one client asks for, of whom so many have to answer.
+    fn answering(_: &Self::Config, n: usize) -> usize {
+        n
+    }
     /// A replica before its first start.
     fn new(config: &Self::Config, setup: Setup) -> Self;
     /// Takes one input; everything it does is in the context.
@@ -393,6 +419,13 @@ impl<'a, M, T> Context<'a, M, T> {
         self.around.signer.sign(body)
     }
 
+    /// Verifies so many signatures of clients, besides those that messages are priced with.
+    pub fn verified(&mut self, signatures: u32) {
+        if signatures > 0 {
+            self.effects.push(Effect::Verify(signatures));
+        }
+    }
+
     /// What verifies signatures.
     pub fn keyring(&self) -> &Keyring {
         self.around.keyring
@@ -406,6 +439,11 @@ impl<'a, M, T> Context<'a, M, T> {
     /// This node's chain.
     pub fn ledger(&self) -> &Ledger {
         self.around.ledger
+    }
+
+    /// Whether a transaction stands in this node's chain.
+    pub fn includes(&self, id: TransactionId) -> bool {
+        self.around.ledger.find(id, self.around.executor).is_some()
     }
 
     /// Fixes a batch as the next block, executes it, and returns the digest of the block. In a
@@ -460,6 +498,17 @@ impl<'a, M, T> Context<'a, M, T> {
         timer: impl Fn(T2) -> T,
         run: impl FnOnce(&mut Context<'_, M2, T2>),
     ) -> Vec<Decision> {
+        self.nest_reporting(message, timer, Some, run)
+    }
+
+    /// Runs a sub-protocol, and passes on of its reports what `report` makes of them.
+    pub fn nest_reporting<M2, T2>(
+        &mut self,
+        message: impl Fn(M2) -> M,
+        timer: impl Fn(T2) -> T,
+        report: impl Fn(Report) -> Option<Report>,
+        run: impl FnOnce(&mut Context<'_, M2, T2>),
+    ) -> Vec<Decision> {
         let mut effects = Vec::new();
         let around = Surroundings {
             signer: self.around.signer,
@@ -481,27 +530,30 @@ impl<'a, M, T> Context<'a, M, T> {
             .take()
             .expect("a nested context collects decisions");
         self.effects
-            .extend(effects.into_iter().map(|effect| match effect {
-                Effect::Send { to, message: inner } => Effect::Send {
-                    to,
-                    message: message(inner),
-                },
-                Effect::SetTimer {
-                    timer: inner,
-                    after,
-                } => Effect::SetTimer {
-                    timer: timer(inner),
-                    after,
-                },
-                Effect::CancelTimer { timer: inner } => Effect::CancelTimer {
-                    timer: timer(inner),
-                },
-                Effect::Sign(count) => Effect::Sign(count),
-                Effect::Persist => Effect::Persist,
-                Effect::Execute(block) => Effect::Execute(block),
-                Effect::Install(block) => Effect::Install(block),
-                Effect::Answer(transaction) => Effect::Answer(transaction),
-                Effect::Report(report) => Effect::Report(report),
+            .extend(effects.into_iter().filter_map(|effect| {
+                Some(match effect {
+                    Effect::Send { to, message: inner } => Effect::Send {
+                        to,
+                        message: message(inner),
+                    },
+                    Effect::SetTimer {
+                        timer: inner,
+                        after,
+                    } => Effect::SetTimer {
+                        timer: timer(inner),
+                        after,
+                    },
+                    Effect::CancelTimer { timer: inner } => Effect::CancelTimer {
+                        timer: timer(inner),
+                    },
+                    Effect::Sign(count) => Effect::Sign(count),
+                    Effect::Verify(count) => Effect::Verify(count),
+                    Effect::Persist => Effect::Persist,
+                    Effect::Execute(block) => Effect::Execute(block),
+                    Effect::Install(block) => Effect::Install(block),
+                    Effect::Answer(transaction) => Effect::Answer(transaction),
+                    Effect::Report(inner) => Effect::Report(report(inner)?),
+                })
             }));
         decisions
     }

@@ -2,7 +2,7 @@
 //! on, and how soon.
 
 use super::schema::{Disk, Fault, Scenario, Victims};
-use crate::base::node::{Committee, PositionSet};
+use crate::base::node::PositionSet;
 use crate::base::time::{Span, Time, Window};
 use crate::protocol::{FaultModel, Protocol};
 use crate::sim::adversary;
@@ -20,10 +20,9 @@ impl Outlook {
     /// What a scenario leaves a protocol to promise.
     pub fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
         let n = scenario.nodes;
-        let committee = Committee::first(n);
-        let quorum = quorum(P::FAULTS, &committee);
         let mut missing = PositionSet::new();
         let mut troubled = PositionSet::new();
+        let mut lying = PositionSet::new();
         let mut recoverable = true;
         let mut healed_at = Time::ZERO;
         let mut extra = Span::ZERO;
@@ -58,14 +57,14 @@ impl Outlook {
         for liar in &plan.liars {
             missing.insert(liar.node.index());
             troubled.insert(liar.node.index());
+            lying.insert(liar.node.index());
             for act in &liar.acts {
                 let lies = matches!(act.behaviour, adversary::Behaviour::Equivocate);
                 recoverable &= !(lies && P::FAULTS == FaultModel::Crash);
                 passes(&act.during);
             }
         }
-        let survived = P::FAULTS == FaultModel::Crash || plan.liars.len() <= committee.faulty_max();
-        recoverable &= survived && missing.len() + quorum <= n;
+        recoverable &= P::recovers(config, n, &missing, &lying);
         recoverable &= may_endorse(plan, &missing);
         let delay = Self::delay(scenario, plan) + extra;
         // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
@@ -120,14 +119,6 @@ fn count(positions: &mut PositionSet, victims: &Victims, leader: Option<usize>) 
     };
     for place in places {
         positions.insert(place);
-    }
-}
-
-/// How many nodes decide.
-fn quorum(faults: FaultModel, committee: &Committee) -> usize {
-    match faults {
-        FaultModel::Crash => committee.majority(),
-        FaultModel::Byzantine => committee.quorum(),
     }
 }
 

@@ -100,9 +100,14 @@ pub fn run<P: Protocol>(
     );
     let config: P::Config = serde_json::from_value(scenario.protocol.config.clone())
         .expect("a validated configuration is readable");
-    let plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    let mut plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    // Of those who execute what one client asks for; everybody, in a network without parts.
+    let answering = P::answering(&config, scenario.nodes);
+    plan.workload.replies = replies(scenario.workload.replies, answering);
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
     let (until, nodes) = (plan.until, scenario.nodes);
+    let chains = (0..nodes).map(|at| P::chain_of(&config, nodes, NodeId::at(at)));
+    let chains = chains.collect();
     let mut dishonest = PositionSet::new();
     for liar in &plan.liars {
         dishonest.insert(liar.node.index());
@@ -128,6 +133,7 @@ pub fn run<P: Protocol>(
             dishonest,
             flat: true,
         })
+        .along(chains)
         .replaying(&simulation.executor()),
         fingerprint: Fingerprint::new(),
         guest,
@@ -180,12 +186,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
                 Load::Open { rate, even } => Arrivals::Open { rate, even },
                 Load::Closed { clients, think } => Arrivals::Closed { clients, think },
             },
-            replies: match workload.replies {
-                Replies::One => 1,
-                Replies::OneHonest => committee.one_honest(),
-                Replies::Quorum => committee.quorum(),
-                Replies::All => committee.n(),
-            },
+            replies: replies(workload.replies, scenario.nodes),
             retry: workload.retry,
             gateways,
             author: author(scenario),
@@ -204,6 +205,17 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         until: Time::ZERO + scenario.duration,
         trace,
     })
+}
+
+/// How many of so many nodes that execute a call have to answer.
+fn replies(replies: Replies, answering: usize) -> usize {
+    let committee = Committee::first(answering);
+    match replies {
+        Replies::One => 1,
+        Replies::OneHonest => committee.one_honest(),
+        Replies::Quorum => committee.quorum(),
+        Replies::All => committee.n(),
+    }
 }
 
 fn execution(execution: &Execution) -> sim::Execution {

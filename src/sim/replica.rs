@@ -354,6 +354,7 @@ impl<P: Protocol> ReplicaHost<P> {
         let machine = &world.machine;
         let cost = match effect {
             Effect::Sign(count) => machine.sign * u64::from(*count),
+            Effect::Verify(count) => machine.verify * u64::from(*count),
             Effect::Persist | Effect::Install(_) => machine.sync,
             Effect::Execute(block) => {
                 machine.execute * u64::from(block.batch.executions())
@@ -389,6 +390,11 @@ impl<P: Protocol> ReplicaHost<P> {
             Effect::Sign(count) => {
                 if now >= desk.world.warmup {
                     self.counters.signatures += u64::from(count);
+                }
+            }
+            Effect::Verify(count) => {
+                if now >= desk.world.warmup {
+                    self.counters.verifications += u64::from(count);
                 }
             }
             Effect::Persist => self.synced = self.executed,

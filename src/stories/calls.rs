@@ -2,27 +2,50 @@
 
 use std::sync::LazyLock;
 
+use super::stage::Stage;
+use crate::base::node::NodeId;
 use crate::contract::access::Purpose;
 use crate::contract::call::{Act, Terms};
 use crate::contract::identity::Party;
 use crate::contract::search::Query;
 use crate::contract::{Population, Rules, SignedCall, State};
+use crate::protocol::Protocol;
 
-/// Those who sign the samples: a hospital with a doctor, and two patients.
-static PEOPLE: LazyLock<Population> = LazyLock::new(|| Population::new(1, 1, 2));
+/// Those who sign the samples: a hospital with a doctor, and patients, of whom nearly all stories
+/// know only the second.
+static PEOPLE: LazyLock<Population> = LazyLock::new(|| Population::new(1, 1, PATIENTS));
+
+/// How many patients there are.
+pub const PATIENTS: u32 = 256;
 
 /// The state that every node of a stage starts from.
 pub fn genesis() -> State {
     State::genesis(&PEOPLE, Rules::default())
 }
 
-/// A record that enters the chain; different numbers differ.
-pub fn submission(number: u64) -> SignedCall {
-    SignedCall::sample(number)
+impl<P: Protocol> Stage<P> {
+    /// A client asks a node for a fresh transaction: a record of the one patient of most stories.
+    pub fn submit(&mut self, node: NodeId) {
+        self.request(node, SignedCall::sample);
+    }
+
+    /// A client asks a node for a fresh transaction: a record of another patient.
+    pub fn submit_of(&mut self, node: NodeId, patient: u32) {
+        let record = |number| {
+            let content = PEOPLE.content(0, patient, number);
+            PEOPLE.submission(content, 0, patient)
+        };
+        self.request(node, record);
+    }
+
+    /// A client asks a node to search, which only reads.
+    pub fn submit_read(&mut self, node: NodeId) {
+        self.request(node, search);
+    }
 }
 
 /// A search, which only reads.
-pub fn search(number: u64) -> SignedCall {
+fn search(number: u64) -> SignedCall {
     let doctor = PEOPLE.doctor(0);
     let query = Query {
         conditions: Vec::new(),

@@ -269,22 +269,12 @@ impl<P: Protocol> Stage<P> {
         self.say(Volume::Silent, line);
     }
 
-    /// A client asks a node for a fresh transaction.
-    pub fn submit(&mut self, node: NodeId) {
-        let number = self.transactions.len() as u64;
-        self.request(node, calls::submission(number));
-    }
-
-    /// A client asks a node to search, which only reads.
-    pub fn submit_read(&mut self, node: NodeId) {
-        let number = self.transactions.len() as u64;
-        self.request(node, calls::search(number));
-    }
-
-    fn request(&mut self, node: NodeId, call: SignedCall) {
+    /// A client asks a node for a fresh transaction, made from its number.
+    pub(super) fn request(&mut self, node: NodeId, make: impl FnOnce(u64) -> SignedCall) {
         let number = self.transactions.len();
         let id = TransactionId::new(NodeId::at(self.n()), number as u64);
-        self.transactions.push(Transaction::new(id, call));
+        self.transactions
+            .push(Transaction::new(id, make(number as u64)));
         self.retry(node, number);
     }
 
@@ -507,7 +497,7 @@ impl<P: Protocol> Stage<P> {
             Effect::CancelTimer { timer } => {
                 self.actors[node.index()].timers.remove(&timer);
             }
-            Effect::Sign(_) | Effect::Persist => {}
+            Effect::Sign(_) | Effect::Verify(_) | Effect::Persist => {}
             Effect::Execute(block) => {
                 let line = format!("{node} decides height {}: {}", block.height, show(&block));
                 self.say(Volume::Quiet, &line);
@@ -577,6 +567,7 @@ impl<P: Protocol> Stage<P> {
                     self.violation.get_or_insert(text);
                 }
             }
+            Report::Shared(fact) => self.say(Volume::Plain, &format!("{node}: {fact}")),
             Report::Prepared { .. } => {}
         }
     }

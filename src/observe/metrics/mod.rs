@@ -239,7 +239,8 @@ impl Metrics {
             Report::Prepared { .. }
             | Report::Logged { .. }
             | Report::Restarted { .. }
-            | Report::Reached(_) => {}
+            | Report::Reached(_)
+            | Report::Shared(_) => {}
         }
     }
 

@@ -83,6 +83,7 @@ mod early;
 mod justify;
 mod log;
 mod message;
+mod nested;
 mod ordering;
 mod restart;
 mod transfer;
@@ -99,7 +100,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::crypto::{Certificate, Digest, Signed};
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::Span;
-use crate::chain::Height;
+use crate::chain::{Block, Height};
 use crate::protocol::mempool::Mempool;
 use crate::protocol::tally::Tally;
 use crate::protocol::{
@@ -111,6 +112,7 @@ use log::{Ballot, Places, Record};
 pub use message::{
     Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, ViewChange, Vote, opposite,
 };
+pub use nested::verify_decision;
 
 /// What a scenario may say about PBFT.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -271,6 +273,8 @@ struct Volatile {
     level: PositionSet,
     /// Members this replica has accused.
     accused: PositionSet,
+    /// Whether a parent waits for a decision.
+    awaited: bool,
     /// Whether something was committed in this step.
     ready: bool,
     /// Whether the durable part has changed in this step.
@@ -296,6 +300,8 @@ enum Ripeness {
 pub struct Pbft {
     config: Config,
     setup: Setup,
+    /// The height of the ledger at which the places of this instance begin.
+    base: Height,
     /// Votes that make a prepared certificate.
     prepare_quorum: usize,
     /// Votes that make a commit certificate.
@@ -377,6 +383,7 @@ impl Protocol for Pbft {
             prepare_quorum: 0,
             commit_quorum: 0,
             quorum: committee.quorum(),
+            base: 0,
             setup,
             durable: Durable::default(),
             volatile: Volatile::default(),
@@ -400,13 +407,7 @@ impl Protocol for Pbft {
             Input::Timeout(Timer::Status) => self.on_status_due(cx),
             Input::Start => self.on_start(cx),
         }
-        self.flush(cx);
-        while std::mem::take(&mut self.volatile.ready) {
-            // What our own commit completes is executed after that commit is on disk.
-            self.advance(cx);
-            self.flush(cx);
-        }
-        self.invariants();
+        self.finish(cx);
     }
 
     fn status(&self) -> Status {
@@ -453,6 +454,22 @@ impl Pbft {
         } else {
             cx.report(Report::Enters { view });
         }
+    }
+
+    /// Ends a step: says and does what follows from it.
+    fn finish(&mut self, cx: &mut Cx<'_>) {
+        self.flush(cx);
+        while std::mem::take(&mut self.volatile.ready) {
+            // What our own commit completes is executed after that commit is on disk.
+            self.advance(cx);
+            self.flush(cx);
+        }
+        self.invariants();
+    }
+
+    /// The block of the ledger at a place of this instance.
+    fn block_at<'c>(&self, height: Height, cx: &'c Cx<'_>) -> Option<&'c Arc<Block>> {
+        cx.ledger().block(self.base.saturating_add(height))
     }
 
     /// Sends what this step says, after what it depends on is on disk.

@@ -89,7 +89,7 @@ impl Pbft {
 
     /// Cuts and proposes as many batches as are due and allowed.
     pub(super) fn propose(&mut self, cx: &mut Cx<'_>) {
-        while self.may_propose() {
+        while !self.volatile.mempool.is_empty() && self.may_propose() {
             let rule = self.setup.batch;
             let ripe = self.volatile.ripe == Ripeness::Ripe || rule.wait == Span::ZERO;
             if !ripe && !self.volatile.mempool.is_full(&rule) {
@@ -114,15 +114,15 @@ impl Pbft {
 
     /// Whether the leader may put a batch at the next height: everything proposed again by its
     /// view is executed, not too much is in progress, and the watermark is not reached.
-    fn may_propose(&self) -> bool {
+    pub(super) fn may_propose(&self) -> bool {
         let state = &self.volatile;
         let settled = state.executed >= self.durable.floor;
         let in_progress = state.next.saturating_sub(state.executed + 1);
         let room = in_progress < self.config.pipeline && self.in_window(state.next);
-        self.leads() && settled && room && !state.mempool.is_empty()
+        self.leads() && settled && room
     }
 
-    fn pre_prepare(&mut self, batch: &Batch, cx: &mut Cx<'_>) {
+    pub(super) fn pre_prepare(&mut self, batch: &Batch, cx: &mut Cx<'_>) {
         let height = self.volatile.next;
         self.volatile.next += 1;
         let vote = cx.sign(Vote {
@@ -182,7 +182,7 @@ impl Pbft {
         if body.height <= self.durable.floor {
             return false;
         }
-        if let Some(block) = cx.ledger().block(body.height)
+        if let Some(block) = self.block_at(body.height, cx)
             && body.height <= self.volatile.executed
             && block.batch.digest() != body.digest
         {
@@ -451,7 +451,8 @@ impl Pbft {
             return;
         }
         let state = &mut self.volatile;
-        let pending = state.mempool.has_unsettled() || state.accepted > state.executed;
+        let pending =
+            state.awaited || state.mempool.has_unsettled() || state.accepted > state.executed;
         let idle = state.patience == Patience::Idle;
         if pending && (anew || idle) {
             state.patience = Patience::FirstHalf;

@@ -13,12 +13,12 @@ impl Pbft {
     /// Boot, or return from a crash: everything volatile is made from what is durable.
     pub(super) fn on_start(&mut self, cx: &mut Cx<'_>) {
         let low = self.durable.records.low();
-        let executed = cx.ledger().height();
+        let executed = cx.ledger().height().saturating_sub(self.base);
         let mut stable = self.durable.stable.iter().map(Certificate::body);
         let from = stable.rfind(|checkpoint| checkpoint.height <= executed);
         let mut chain = from.map_or(Digest::ZERO, |checkpoint| checkpoint.chain);
         for height in from.map_or(1, |checkpoint| checkpoint.height + 1)..=executed {
-            let block = cx.ledger().block(height).expect("the ledger has no gap");
+            let block = self.block_at(height, cx).expect("the ledger has no gap");
             chain = extend_chain(&chain, &block.batch.digest());
         }
         self.volatile = Volatile {

@@ -235,7 +235,7 @@ impl Pbft {
             .filter_map(|(height, digest)| {
                 let record = self.durable.records.get(*height);
                 let kept = record.and_then(|record| record.batch(digest)).cloned();
-                let block = cx.ledger().block(*height);
+                let block = self.block_at(*height, cx);
                 let executed = block.map(|block| block.batch.clone());
                 let executed = executed.filter(|batch| batch.digest() == *digest);
                 Some((*height, kept.or(executed)?))
@@ -260,7 +260,7 @@ impl Pbft {
         for height in above.saturating_add(1)..=last {
             let record = self.durable.records.get(height);
             let proof = record.and_then(|record| record.decided()).cloned();
-            let Some(block) = cx.ledger().block(height) else {
+            let Some(block) = self.block_at(height, cx) else {
                 break;
             };
             if proof.is_none() && checkpoint.is_none() {

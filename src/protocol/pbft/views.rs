@@ -403,7 +403,7 @@ impl Pbft {
         }
         let contradicts = |digest: Digest| digest != body.digest;
         let executed = body.height <= self.volatile.executed;
-        let block = cx.ledger().block(body.height).filter(|_| executed);
+        let block = self.block_at(body.height, cx).filter(|_| executed);
         if block.is_some_and(|block| contradicts(block.batch.digest()))
             && !self.mutant(Mutant::NoNewViewVerify)
             && !self.mutant(Mutant::NewViewIgnoresPrepared)
