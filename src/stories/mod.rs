@@ -24,6 +24,7 @@ mod calls;
 mod chaos;
 mod conspiracy;
 mod iraft;
+mod layers;
 mod pbft;
 mod print;
 mod raft;

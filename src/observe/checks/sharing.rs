@@ -36,6 +36,7 @@ struct Listing {
 #[derive(Clone, Debug)]
 struct Registration {
     time: Time,
+    since: Height,
     /// Whether nobody else of the network had the patient.
     first: bool,
     moved: bool,
@@ -47,6 +48,8 @@ struct Registration {
 pub(super) struct Sharing {
     listed: BTreeMap<(Net, RecordId), Listing>,
     registered: BTreeMap<(Net, Digest, NodeId), Registration>,
+    /// Who was sent records of a patient, first by whom.
+    handed: BTreeMap<(Digest, NodeId), (Time, NodeId)>,
     known: BTreeSet<(Digest, Net)>,
     kept: BTreeMap<(NodeId, RecordId), (Time, Digest, Digest, bool)>,
     lost: BTreeSet<(NodeId, RecordId)>,
@@ -67,19 +70,23 @@ impl Sharing {
             Fact::Listed { .. } => self.list((time, node), fact, out),
             Fact::Registered {
                 net,
+                height,
                 user,
                 node,
                 first,
-                ..
             } => {
                 let registration = Registration {
                     time,
+                    since: *height,
                     first: *first,
                     moved: false,
                     closed: None,
                 };
                 let key = (*net, *user, *node);
-                self.registered.entry(key).or_insert(registration);
+                let known = self.registered.get(&key);
+                if known.is_none_or(|known| known.since < *height) {
+                    self.registered.insert(key, registration);
+                }
             }
             Fact::Closed {
                 net,
@@ -88,7 +95,9 @@ impl Sharing {
                 node,
             } => {
                 if let Some(known) = self.registered.get_mut(&(*net, *user, *node)) {
-                    known.closed.get_or_insert(*height);
+                    if known.since < *height {
+                        known.closed.get_or_insert(*height);
+                    }
                 }
             }
             Fact::Moved { net, user, node } => {
@@ -128,7 +137,10 @@ impl Sharing {
                 self.kept
                     .insert((node, *rid), (time, *user, *body, *entered));
             }
-            Fact::Handed { .. } | Fact::Overflow { .. } => {}
+            Fact::Handed { user, to } => {
+                self.handed.entry((*user, *to)).or_insert((time, node));
+            }
+            Fact::Overflow { .. } => {}
         }
     }
 
@@ -254,6 +266,20 @@ impl Sharing {
         }
         let registered = self.registered.keys();
         let registered: BTreeSet<_> = registered.map(|(_, user, node)| (*user, *node)).collect();
+        let listed = self.listed.values();
+        let listed = listed.flat_map(|l| l.nodes.iter().map(|node| (l.user, *node)));
+        let entitled: BTreeSet<_> = listed.chain(registered.iter().copied()).collect();
+        for ((user, to), (time, by)) in &self.handed {
+            if !entitled.contains(&(*user, *to)) {
+                out.add(Violation {
+                    time: *time,
+                    property: Property::Sharing,
+                    nodes: vec![*by, *to],
+                    height: None,
+                    detail: format!("{by} sends {to} the records of a patient it has not"),
+                });
+            }
+        }
         for ((node, rid), (time, user, body, entered)) in &self.kept {
             let mut theirs = *entered || registered.contains(&(*user, *node));
             let mut genuine = true;

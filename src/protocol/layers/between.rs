@@ -194,10 +194,8 @@ impl Layers {
 
     /// Whether a record from another network is what that network has decided.
     fn is_sound(&self, item: &Item, cx: &Cx<'_>) -> bool {
-        let proven = match &item.header {
-            Some(header) => self.is_foreign_proof(item, header, cx),
-            None => self.mutant(Mutant::NoForeignProof),
-        };
+        let header = item.header.as_ref();
+        let proven = header.is_some_and(|header| self.is_foreign_proof(item, header, cx));
         let body = content(&item.transaction.0).map(|content| content.payload_hash);
         proven && (body == Some(item.body.digest) || self.mutant(Mutant::NoBodyCheck))
     }

@@ -8,8 +8,8 @@ use super::config::{Mutant, Presence};
 use super::fact::Fact;
 use super::header::{Header, Note, Notes};
 use super::inner::Word;
-use super::message::{Body, Item, TransactionRef};
-use super::table::{Change, Meaning, Sum, Table};
+use super::message::{Body, Item};
+use super::table::{Change, Meaning, Table};
 use super::topology::Net;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
@@ -32,10 +32,20 @@ pub struct Ask {
 
 /// A delivery that was not acknowledged.
 #[derive(Clone, Debug)]
-struct Unacked {
-    height: Height,
-    tries: u32,
+pub(super) struct Unacked {
+    pub(super) height: Height,
+    pub(super) tries: u32,
 }
+
+/// What arrived before the request it belongs to.
+#[derive(Clone, Debug, Default)]
+struct Early {
+    answers: Vec<(NodeId, (bool, bool))>,
+    body: Option<Body>,
+}
+
+/// Requests of which something came early, at most.
+const EARLY_MAX: usize = 1_000;
 
 /// What a consensus node remembers until it crashes.
 #[derive(Clone, Debug)]
@@ -43,6 +53,7 @@ pub struct Desk {
     /// What follows from the chain.
     pub table: Table,
     asks: BTreeMap<TransactionId, Ask>,
+    early: BTreeMap<TransactionId, Early>,
     /// What is ready to be decided, and from which network it comes.
     queue: VecDeque<(Arc<Transaction>, Option<Net>)>,
     notes: Vec<Note>,
@@ -51,8 +62,8 @@ pub struct Desk {
     /// Bodies that others still need from here.
     pub bodies: BTreeMap<RecordId, Body>,
     /// The last header that each record node was sent.
-    through: BTreeMap<NodeId, Height>,
-    unacked: BTreeMap<(RecordId, NodeId), Unacked>,
+    pub(super) through: BTreeMap<NodeId, Height>,
+    pub(super) unacked: BTreeMap<(RecordId, NodeId), Unacked>,
     /// Records on their way to the index, and how often they were sent.
     pub relays: VecDeque<(RecordId, u32)>,
     /// Who brought a record from another network.
@@ -61,12 +72,12 @@ pub struct Desk {
     announced: Option<u64>,
     ripe: bool,
     batching: bool,
-    acking: bool,
+    pub(super) acking: bool,
     awaited: bool,
     /// Who claimed a patient without being listed.
     accused: BTreeSet<NodeId>,
     /// Whose claim is believed, where nobody looks at the table.
-    trusted: BTreeSet<(NodeId, Digest)>,
+    pub(super) trusted: BTreeSet<(NodeId, Digest)>,
 }
 
 impl Desk {
@@ -75,6 +86,7 @@ impl Desk {
         Self {
             table,
             asks: BTreeMap::new(),
+            early: BTreeMap::new(),
             queue: VecDeque::new(),
             notes: Vec::new(),
             proposed: BTreeSet::new(),
@@ -98,7 +110,7 @@ impl Desk {
     }
 
     /// Forgets the body of a record that nobody needs from here any more.
-    fn forget_body(&mut self, rid: &RecordId) {
+    pub(super) fn forget_body(&mut self, rid: &RecordId) {
         let mut due = self
             .unacked
             .range((*rid, NodeId(0))..=(*rid, NodeId(u16::MAX)));
@@ -142,7 +154,23 @@ impl Layers {
             let after = self.config.presence_timeout;
             cx.set_timer(Timer::Presence(transaction.id), after);
         }
+        let early = self.desk().early.remove(&transaction.id);
+        let Early { answers, body } = early.unwrap_or_default();
+        for (from, said) in answers {
+            self.on_presence(from, transaction.id, said, cx);
+        }
+        if let Some(body) = body {
+            self.on_payload(transaction.id, body, cx);
+        }
         self.look_at(transaction.id, cx);
+    }
+
+    /// Keeps what belongs to a request that has not come yet, unless it is long over.
+    fn keep_early(&mut self, id: TransactionId, keep: impl FnOnce(&mut Early), cx: &Cx<'_>) {
+        let desk = self.desk();
+        if !cx.includes(id) && (desk.early.len() < EARLY_MAX || desk.early.contains_key(&id)) {
+            keep(desk.early.entry(id).or_default());
+        }
     }
 
     /// Somebody says whether it has the patient of a request. A hint only: the table decides.
@@ -157,6 +185,8 @@ impl Layers {
         let others = self.topology.edge(self.net).others.n();
         let desk = self.desk();
         let Some(ask) = desk.asks.get_mut(&id) else {
+            let said = (from, (present, remote));
+            self.keep_early(id, |early| early.answers.push(said), cx);
             return;
         };
         let Meaning::Record(content) = Meaning::of(&ask.transaction) else {
@@ -186,6 +216,7 @@ impl Layers {
     pub(super) fn on_payload(&mut self, id: TransactionId, body: Body, cx: &mut Cx<'_>) {
         let unchecked = self.mutant(Mutant::NoBodyCheck);
         let Some(ask) = self.desk().asks.get_mut(&id) else {
+            self.keep_early(id, |early| early.body = Some(body), cx);
             return;
         };
         let Meaning::Record(content) = Meaning::of(&ask.transaction) else {
@@ -348,6 +379,7 @@ impl Layers {
         let desk = self.desk();
         for transaction in block.batch.transactions() {
             desk.asks.remove(&transaction.id);
+            desk.early.remove(&transaction.id);
             desk.proposed.remove(&transaction.id);
             desk.queue.retain(|(queued, _)| queued.id != transaction.id);
         }
@@ -421,192 +453,6 @@ impl Layers {
         }
     }
 
-    /// Sends every record node the header, and the records that are for it.
-    fn deliver(&mut self, block: &Arc<Block>, changes: &[Change], cx: &mut Cx<'_>) {
-        let mut bare = Vec::new();
-        let records = self.topology.edge(self.net).records.clone();
-        for &node in records.members() {
-            let mut items = Vec::new();
-            let mut entered_there = false;
-            for change in changes {
-                if let Change::Record(rid) = change {
-                    let origin = self.is_origin(node, rid);
-                    entered_there |= origin;
-                    if self.is_for(rid, node) && !origin {
-                        items.extend(self.item(rid));
-                    }
-                }
-            }
-            if items.is_empty() {
-                // Who entered the record is told with the next block, or when it asks.
-                if !entered_there {
-                    bare.push(node);
-                }
-                continue;
-            }
-            let rids: Vec<RecordId> = items.iter().map(|item| item_rid(item)).collect();
-            self.owe_ack(node, &rids, block.height, cx);
-            let headers = self.headers_for(node, block.height, cx);
-            cx.send(node, Message::Deliver { headers, items });
-        }
-        for node in bare {
-            let headers = self.headers_for(node, block.height, cx);
-            if !headers.is_empty() {
-                cx.send(node, Message::Header(headers));
-            }
-        }
-    }
-
-    /// Whether a record is for a node.
-    fn is_for(&mut self, rid: &RecordId, node: NodeId) -> bool {
-        let desk = self.desk();
-        let Some(entry) = desk.table.record(rid) else {
-            return false;
-        };
-        let user = entry.content().pid.0;
-        entry.nodes.contains(&node) || desk.trusted.contains(&(node, user))
-    }
-
-    /// Whether a record was entered at a node.
-    fn is_origin(&mut self, node: NodeId, rid: &RecordId) -> bool {
-        let Some(entry) = self.desk().table.record(rid) else {
-            return false;
-        };
-        let user = entry.content().pid.0;
-        entry.from.is_none() && self.topology.origin(&user, &rid.0) == node
-    }
-
-    /// A record with its body, if it is here.
-    fn item(&mut self, rid: &RecordId) -> Option<Item> {
-        let net = self.net;
-        let desk = self.desk();
-        let entry = desk.table.record(rid)?;
-        Some(Item {
-            transaction: TransactionRef(entry.transaction.clone()),
-            body: *desk.bodies.get(rid)?,
-            place: (net, entry.height),
-            header: None,
-        })
-    }
-
-    fn owe_ack(&mut self, node: NodeId, rids: &[RecordId], height: Height, cx: &mut Cx<'_>) {
-        let after = self.config.ack_timeout;
-        let desk = self.desk();
-        for rid in rids {
-            let unacked = Unacked { height, tries: 0 };
-            desk.unacked.insert((*rid, node), unacked);
-        }
-        if !desk.acking {
-            desk.acking = true;
-            cx.set_timer(Timer::Ack, after);
-        }
-    }
-
-    /// The headers up to a height that a record node was not sent yet.
-    fn headers_for(&mut self, node: NodeId, to: Height, cx: &mut Cx<'_>) -> Vec<Arc<Header>> {
-        let from = self.desk().through.get(&node).copied().unwrap_or(to - 1);
-        self.desk().through.insert(node, to);
-        let heights = from + 1..=to;
-        heights
-            .filter_map(|height| self.header_at(height, cx))
-            .collect()
-    }
-
-    /// Sends a node of the network the headers up to now that it was not sent yet.
-    fn tell_headers(&mut self, node: NodeId, cx: &mut Cx<'_>) {
-        let top = cx.ledger().height();
-        if self.leads() && self.topology.edge(self.net).records.contains(node) {
-            let from = self.desk().through.get(&node).copied().unwrap_or(0);
-            self.desk()
-                .through
-                .insert(node, from.min(top.saturating_sub(1)));
-            let headers = self.headers_for(node, top, cx);
-            cx.send(node, Message::Header(headers));
-        }
-    }
-
-    /// Records have arrived at a record node, or at the index.
-    pub(super) fn on_ack_to_edge(&mut self, from: NodeId, rids: &[RecordId]) {
-        let index = self.topology.edge(self.net).index.contains(&from);
-        let desk = self.desk();
-        for rid in rids {
-            if index {
-                desk.relays.retain(|(waiting, _)| waiting != rid);
-            } else {
-                desk.unacked.remove(&(*rid, from));
-            }
-            desk.forget_body(rid);
-        }
-    }
-
-    /// Repeats deliveries, and leaves those repeated often enough to the receivers.
-    pub(super) fn on_ack_overdue(&mut self, cx: &mut Cx<'_>) {
-        let retries = self.config.ack_retries;
-        let never = self.mutant(Mutant::NeverRepeat);
-        let desk = self.desk();
-        desk.acking = false;
-        let mut again: BTreeMap<NodeId, Vec<(RecordId, Height)>> = BTreeMap::new();
-        for ((rid, node), unacked) in &mut desk.unacked {
-            unacked.tries += 1;
-            if unacked.tries <= retries && !never {
-                again.entry(*node).or_default().push((*rid, unacked.height));
-            }
-        }
-        desk.unacked
-            .retain(|_, unacked| unacked.tries <= retries && !never);
-        for (node, rids) in again {
-            let items: Vec<Item> = rids.iter().filter_map(|(rid, _)| self.item(rid)).collect();
-            let heights: BTreeSet<Height> = rids.iter().map(|(_, height)| *height).collect();
-            let mut headers = Vec::new();
-            for height in heights {
-                headers.extend(self.header_at(height, cx));
-            }
-            cx.send(node, Message::Deliver { headers, items });
-        }
-        let after = self.config.ack_timeout;
-        let desk = self.desk();
-        if !desk.unacked.is_empty() {
-            desk.acking = true;
-            cx.set_timer(Timer::Ack, after);
-        }
-    }
-
-    /// A record node says what it has; it is told what it lacks.
-    pub(super) fn on_compare(
-        &mut self,
-        from: NodeId,
-        (through, sum): (Height, Sum),
-        cx: &mut Cx<'_>,
-    ) {
-        let top = cx.ledger().height();
-        let desk = self.desk.as_ref().expect("only consensus nodes compare");
-        let (due, rids) = desk.table.due(from);
-        let rids = if due == sum { &[][..] } else { rids };
-        let others = |rid: &RecordId| {
-            let entry = desk.table.record(rid).expect("what is due is known");
-            let nodes = entry.nodes.iter().filter(|node| **node != from);
-            (*rid, nodes.copied().collect::<Vec<_>>())
-        };
-        let records: Vec<_> = rids.iter().map(others).collect();
-        let last = top.min(through + HEADERS_MAX);
-        let mut headers = Vec::new();
-        for height in through + 1..=last {
-            headers.extend(self.header_at(height, cx));
-        }
-        if !headers.is_empty() || !records.is_empty() {
-            cx.send(from, Message::Due { headers, records });
-        }
-    }
-
-    /// Somebody wants a body that this node may still have.
-    pub(super) fn on_fetch_from_edge(&mut self, from: NodeId, rid: &RecordId, cx: &mut Cx<'_>) {
-        let listed = self.desk().table.record(rid);
-        let listed = listed.is_some_and(|entry| entry.nodes.contains(&from));
-        if listed && let Some(item) = self.item(rid) {
-            cx.send(from, Message::Fetched(Box::new(item)));
-        }
-    }
-
     /// Tells the network who leads it, once for every view.
     pub(super) fn announce(&mut self, cx: &mut Cx<'_>) {
         let status = self.group_status();
@@ -639,9 +485,6 @@ impl Layers {
         }
     }
 }
-
-/// Headers in one answer at most.
-const HEADERS_MAX: Height = 256;
 
 /// The record of an item.
 pub(super) fn item_rid(item: &Item) -> RecordId {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::config::{Mutant, Route};
+use super::config::Route;
 use super::edge::item_rid;
 use super::fact::Fact;
 use super::header::Note;
@@ -298,7 +298,6 @@ impl Layers {
                 sound = false;
             }
         }
-        let early = self.mutant(Mutant::MigrateOnce);
         let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
             return;
         };
@@ -314,7 +313,7 @@ impl Layers {
         let (have, tried) = (wanted.have.clone(), wanted.tried.clone());
         if !sound {
             self.ask_for_records(auth, cx);
-        } else if chunk.last || early {
+        } else if chunk.last {
             let auth = auth.clone();
             self.tell_leader(Message::MigDone { auth, have, tried }, cx);
         }

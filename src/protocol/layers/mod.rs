@@ -92,6 +92,7 @@
 
 mod between;
 mod config;
+mod delivery;
 mod edge;
 mod fact;
 mod header;
@@ -203,7 +204,9 @@ impl Protocol for Layers {
 
     fn liveness_bound(config: &Config, n: usize, delay: Span) -> Span {
         let agreed = config.bound(config.edge_protocol, n.min(config.consensus), delay);
-        agreed * 2 + config.presence_timeout * 2 + config.relay_timeout * 4 + delay * 8
+        let asked = config.compare_every * 4 + config.migration_timeout * 8;
+        let told = config.presence_timeout * 2 + config.relay_timeout * 6;
+        agreed * 2 + asked + told + config.ack_timeout * 4 + delay * 8
     }
 
     /// Every network does without the crashed, and survives the liars, that its agreement allows.
@@ -304,9 +307,7 @@ impl Layers {
         self.volatile = Volatile::default();
         match self.role {
             Role::Consensus => {
-                let ignoring = self.mutant(Mutant::IgnoreRevocation);
-                let table = Table::new(self.net, &self.topology, self.config.min_copies);
-                let mut table = table.ignoring_revocations(ignoring);
+                let mut table = Table::new(self.net, &self.topology, self.config.min_copies);
                 for height in 1..=cx.ledger().height() {
                     table.apply(cx.ledger().block(height).expect("the chain has no gap"));
                 }

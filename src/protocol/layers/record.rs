@@ -324,10 +324,9 @@ impl Layers {
 
     /// Whether another network's header shows that it has decided a record.
     pub(super) fn is_foreign_proof(&self, item: &Item, header: &Header, cx: &Cx<'_>) -> bool {
-        self.mutant(Mutant::NoForeignProof)
-            || ((header.net, header.height) == item.place
-                && header.position(&item.transaction.0).is_some()
-                && header.verify(&self.topology, &self.config, cx.keyring()))
+        (header.net, header.height) == item.place
+            && header.position(&item.transaction.0).is_some()
+            && header.verify(&self.topology, &self.config, cx.keyring())
     }
 
     /// Records come from the leader.
@@ -406,8 +405,11 @@ impl Layers {
                 cx.send(to, Message::Fetch(*rid));
             }
         }
-        if !self.volatile.clerk.missing.is_empty() {
-            cx.set_timer(Timer::Missing, self.config.ack_timeout);
+        let turns = self.volatile.clerk.missing.values().map(|(_, turn)| *turn);
+        if let Some(turn) = turns.min() {
+            // Whoever has sent nothing good so often will hardly do so now.
+            let factor = 1_u64 << turn.min(8);
+            cx.set_timer(Timer::Missing, self.config.ack_timeout * factor);
         }
     }
 

@@ -192,7 +192,6 @@ pub struct Table {
     net: Net,
     topology: Arc<Topology>,
     min_copies: usize,
-    ignore_revocation: bool,
     rows: BTreeMap<Digest, BTreeMap<NodeId, Registration>>,
     records: BTreeMap<RecordId, Entry>,
     of: BTreeMap<Digest, Vec<RecordId>>,
@@ -212,7 +211,6 @@ impl Table {
             net,
             topology: topology.clone(),
             min_copies,
-            ignore_revocation: false,
             rows: BTreeMap::new(),
             records: BTreeMap::new(),
             of: BTreeMap::new(),
@@ -221,15 +219,6 @@ impl Table {
             lost: BTreeSet::new(),
             height: 0,
             root: 0,
-        }
-    }
-
-    /// The same table, in which revocations do nothing.
-    #[must_use]
-    pub fn ignoring_revocations(self, ignore_revocation: bool) -> Self {
-        Self {
-            ignore_revocation,
-            ..self
         }
     }
 
@@ -393,9 +382,6 @@ impl Table {
     }
 
     fn revoke(&mut self, auth: &Digest) -> Option<Change> {
-        if self.ignore_revocation {
-            return None;
-        }
         let rests = |registration: &Registration| {
             let grant = registration.auth.as_ref().map(|grant| Meaning::of(grant));
             matches!(grant, Some(Meaning::Registration { auth: named, .. }) if named == *auth)
