@@ -1,8 +1,12 @@
 //! The layers: messages for each record, exactly, and bytes on each node.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{FREE, ONE_BY_ONE, ONE_THREAD, constant, outcome, scenario, yaml};
+use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
+use crate::contract::message::RecordId;
 use crate::observe::checks::Word;
 use crate::protocol::Report;
 use crate::protocol::layers::Fact;
@@ -62,53 +66,81 @@ fn a_record_kept_in_one_network_costs_what_theory_says() {
 /// What everybody keeps, and what the networks have listed.
 #[derive(Default)]
 struct Keeping {
-    bytes: std::collections::BTreeMap<NodeId, u64>,
-    /// Listings of each network, by the number of nodes and whether the record came from another.
-    listed: std::collections::BTreeMap<(usize, bool), u64>,
-    seen: std::collections::BTreeSet<(u16, u64)>,
+    /// The bytes of each record at each node.
+    kept: BTreeMap<(NodeId, RecordId), u64>,
+    /// Who is to keep each record in each network, and which other network it comes from.
+    listed: BTreeMap<(u16, RecordId), (Vec<NodeId>, Option<u16>)>,
+    /// Registrations that networks have made.
+    registered: BTreeSet<(u16, NodeId, Digest)>,
     /// Migrations that networks have noted as over.
-    moved: std::collections::BTreeSet<(u16, NodeId, u64)>,
-    registered: std::collections::BTreeSet<(u16, NodeId, u64)>,
-    handed: u64,
-    reached: std::collections::BTreeMap<&'static str, u64>,
+    moved: BTreeSet<(u16, NodeId, Digest)>,
+    /// Registrations that networks have ended.
+    closed: BTreeSet<(u16, NodeId, Digest)>,
+    /// Records that networks have noted as lost.
+    lost: BTreeSet<(NodeId, RecordId)>,
+    /// Situations that nodes were in, and how often.
+    reached: BTreeMap<&'static str, u64>,
+}
+
+impl Keeping {
+    fn share(&mut self, node: NodeId, fact: &Fact) {
+        match fact {
+            Fact::Kept { rid, bytes, .. } => {
+                self.kept.insert((node, *rid), u64::from(*bytes));
+            }
+            Fact::Listed {
+                net,
+                rid,
+                nodes,
+                from,
+                ..
+            } => {
+                self.listed.insert((*net, *rid), (nodes.clone(), *from));
+            }
+            Fact::Moved { net, user, node } => {
+                self.moved.insert((*net, *node, *user));
+            }
+            Fact::Registered {
+                net, user, node, ..
+            } => {
+                self.registered.insert((*net, *node, *user));
+            }
+            Fact::Closed {
+                net, user, node, ..
+            } => {
+                self.closed.insert((*net, *node, *user));
+            }
+            Fact::Lost { node, rid } => {
+                self.lost.insert((*node, *rid));
+            }
+            Fact::Table { .. }
+            | Fact::Known { .. }
+            | Fact::Handed { .. }
+            | Fact::Overflow { .. } => {}
+        }
+    }
+
+    /// Records that somebody is to keep, once for each.
+    fn due(&self) -> BTreeSet<(NodeId, RecordId)> {
+        let listed = self.listed.iter();
+        let due = |((_, rid), (nodes, _)): (&(u16, RecordId), &(Vec<NodeId>, _))| {
+            let rid = *rid;
+            let each = nodes.iter().map(move |node| (*node, rid));
+            each.collect::<Vec<_>>()
+        };
+        listed.flat_map(due).collect()
+    }
 }
 
 impl Observer for Keeping {
     fn on_event(&mut self, _: Time, node: NodeId, event: &Event) {
-        let Event::Reported { report } = event else {
-            return;
-        };
-        match report {
-            Report::Shared(fact) => match &**fact {
-                Fact::Kept { bytes, .. } => {
-                    *self.bytes.entry(node).or_default() += u64::from(*bytes);
-                }
-                Fact::Listed {
-                    net,
-                    rid,
-                    nodes,
-                    from,
-                    ..
-                } => {
-                    if self.seen.insert((*net, rid.0.prefix())) {
-                        *self
-                            .listed
-                            .entry((nodes.len(), from.is_some()))
-                            .or_default() += 1;
-                    }
-                }
-                Fact::Moved { net, user, node } => {
-                    self.moved.insert((*net, *node, user.prefix()));
-                }
-                Fact::Registered {
-                    net, user, node, ..
-                } => {
-                    self.registered.insert((*net, *node, user.prefix()));
-                }
-                Fact::Handed { .. } => self.handed += 1,
-                _ => {}
-            },
-            Report::Reached(what) => *self.reached.entry(what).or_default() += 1,
+        match event {
+            Event::Reported {
+                report: Report::Shared(fact),
+            } => self.share(node, fact),
+            Event::Reported {
+                report: Report::Reached(what),
+            } => *self.reached.entry(what).or_default() += 1,
             _ => {}
         }
     }
@@ -131,11 +163,10 @@ fn a_record_for_two_networks_costs_three_messages_more_and_an_agreement() {
     let lines = [ONE_BY_ONE, FREE, &constant("1ms"), load];
     let text = yaml(2 * (c + i + r), &config, "5100ms", &lines);
     let (outcome, keeping) = watched(&text, 3);
-    println!("{:?}", outcome.totals.by_kind);
     assert_eq!(outcome.verdict.violations, []);
     let records = 21;
     let (c, i, r, k) = (c as u64, i as u64, r as u64, k as u64);
-    assert_eq!(keeping.listed.values().sum::<u64>(), 2 * records);
+    assert_eq!(keeping.listed.len() as u64, 2 * records);
     let index = 2 * i;
     let expected = [
         ("add-request", r - 1 + c + i),
@@ -171,27 +202,17 @@ fn only_the_hospitals_of_a_patient_store_the_patients_records() {
         ];
         let (outcome, keeping) = watched(&yaml(20, &config, "20s", &lines), 4);
         assert_eq!(outcome.verdict.violations, []);
-        let each: u64 = keeping
-            .listed
-            .iter()
-            .map(|((n, _), count)| *n as u64 * count)
-            .sum();
-        let stored: u64 = keeping.bytes.values().sum();
-        let own: u64 = keeping
-            .listed
-            .iter()
-            .filter(|((_, foreign), _)| !foreign)
-            .map(|(_, c)| c)
-            .sum();
-        // The body of a record is 4096 bytes. A few of the last are still on their way.
-        let missing = each - stored / 4096;
-        println!(
-            "{k} {copies}: {each} listed, {missing} on their way, {own} records, {:?}",
-            keeping.listed
-        );
-        assert!(stored % 4096 == 0 && missing < 12, "{missing} are missing");
-        let full = own * 10;
-        let share = each as f64 / full as f64;
+        let due = keeping.due();
+        let kept: BTreeSet<_> = keeping.kept.keys().copied().collect();
+        assert!(kept.is_subset(&due), "nobody keeps what is not for it");
+        let missing = due.len() - kept.len();
+        assert!(missing < 12, "{missing} are more than are on their way");
+        // The bytes of all records at all hospitals, against those that are there.
+        let sizes = keeping.kept.iter().map(|((_, rid), bytes)| (*rid, *bytes));
+        let sizes: BTreeMap<RecordId, u64> = sizes.collect();
+        let full = 10 * sizes.values().sum::<u64>();
+        let stored: u64 = keeping.kept.values().sum();
+        let share = stored as f64 / full as f64;
         let expected = 1.5 * k.max(copies) as f64 / 10.0;
         assert!((share - expected).abs() < 0.02, "{share} of {expected}");
     }
@@ -206,7 +227,8 @@ fn earlier_records_follow_a_patient_within_and_across_networks() {
     ] {
         let config = format!(
             "{{ layers: {{ edges: 2, consensus: 4, index: 2, hospitals: 1, remote: 0, \
-             route: {route}, edge_protocol: {agreement}, index_protocol: {agreement} }} }}"
+             route: {route}, compare_every: 1s, relay_timeout: 500ms, \
+             migration_timeout: 500ms, edge_protocol: {agreement}, index_protocol: {agreement} }} }}"
         );
         let load = "workload: { rate: 40/s, patients: 60, doctors: 40, \
                     mix: { submit: 10, grant: 4 } }";
@@ -217,14 +239,6 @@ fn earlier_records_follow_a_patient_within_and_across_networks() {
             load,
         ];
         let (outcome, keeping) = watched(&yaml(22, &config, "60s", &lines), 4);
-        println!("{route} {agreement} {:?}", outcome.totals.by_kind);
-        println!(
-            "{:?} {} {} {:?}",
-            keeping.reached,
-            keeping.registered.len(),
-            keeping.moved.len(),
-            outcome.verdict
-        );
         assert_eq!(outcome.verdict.violations, [], "{route}, {agreement}");
         assert!(keeping.registered.len() > 20);
         let open = keeping.registered.len() - keeping.moved.len();

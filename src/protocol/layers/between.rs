@@ -9,6 +9,7 @@ use super::edge::item_rid;
 use super::fact::Fact;
 use super::index::{Inter, Line, Lines};
 use super::message::{Item, Parcel, Ticket, TransactionRef};
+use super::patience::Waiting;
 use super::table::Meaning;
 use super::topology::Net;
 use super::{Cx, Layers, Message, Timer};
@@ -22,15 +23,14 @@ use crate::protocol::{Decision, Report};
 /// What an index node has on disk.
 #[derive(Clone, Debug, Default)]
 pub struct Depot {
-    /// Requests heard in the edge network, whose records other networks should have, and how
-    /// often they were missed.
-    heard: BTreeMap<RecordId, u32>,
-    /// On the way to another network, and how often they were sent.
-    leaving: BTreeMap<(RecordId, Net), (Parcel, u32)>,
+    /// Requests heard in the edge network, whose records other networks should have.
+    heard: BTreeMap<RecordId, Waiting>,
+    /// On the way to another network.
+    leaving: BTreeMap<(RecordId, Net), (Parcel, Waiting)>,
     /// For this network, until it has decided them.
-    arriving: BTreeMap<RecordId, Parcel>,
+    arriving: BTreeMap<RecordId, (Parcel, Waiting)>,
     /// Entries that are to be ordered.
-    lines: BTreeSet<Line>,
+    lines: BTreeMap<Line, Waiting>,
 }
 
 /// What an index node remembers until it crashes.
@@ -75,7 +75,7 @@ impl Layers {
     /// Sends a record that was just decided on its way to other networks, if there are any.
     pub(super) fn send_on(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
         let again = self.mutant(Mutant::RelayAgain);
-        let room = self.config.relay_queue;
+        let (room, now) = (self.config.relay_queue, cx.now());
         let desk = self.desk();
         let Some(entry) = desk.table.record(&rid) else {
             return;
@@ -87,7 +87,7 @@ impl Layers {
         if foreign || !remote || !has_body || known {
             return;
         }
-        desk.relays.push_back((rid, 0));
+        desk.relays.push_back((rid, Waiting::new(now)));
         if desk.relays.len() > room
             && let Some((rid, _)) = desk.relays.pop_front()
         {
@@ -122,20 +122,24 @@ impl Layers {
 
     /// The index has not confirmed some records: the next index node gets them.
     fn repeat_relays(&mut self, cx: &mut Cx<'_>) {
+        let (patience, now) = (self.config.relay_timeout, cx.now());
         let leads = self.leads();
         let desk = self.desk();
         if !leads {
             desk.relays.clear();
             return;
         }
-        for (_, attempt) in &mut desk.relays {
-            *attempt += 1;
+        let mut late = Vec::new();
+        for (rid, waiting) in &mut desk.relays {
+            if waiting.is_late(patience, now) {
+                late.push((*rid, waiting.tries));
+            }
         }
-        let waiting: Vec<_> = desk.relays.iter().copied().collect();
-        for (rid, attempt) in &waiting {
-            self.relay(*rid, *attempt, cx);
+        let waits = !desk.relays.is_empty();
+        for (rid, attempt) in late {
+            self.relay(rid, attempt, cx);
         }
-        if !waiting.is_empty() {
+        if waits {
             cx.set_timer(Timer::Relay, self.config.relay_timeout);
         }
     }
@@ -211,7 +215,8 @@ impl Layers {
         let (user, rid) = (content.pid.0, content.rid);
         let remote = self.elsewhere(&user);
         let remote = !remote.is_empty();
-        if remote && self.durable.depot.heard.insert(rid, 0).is_none() {
+        let heard = &mut self.durable.depot.heard;
+        if remote && heard.insert(rid, Waiting::new(cx.now())).is_none() {
             self.wait_for_relays(cx);
         }
         let known = self
@@ -282,7 +287,8 @@ impl Layers {
                 to,
             };
             let leaving = &mut self.durable.depot.leaving;
-            leaving.insert((rid, to), (parcel.clone(), 0));
+            let waiting = Waiting::new(cx.now());
+            leaving.insert((rid, to), (parcel.clone(), waiting));
             let node = self.topology.relay(to, &rid.0, 0);
             cx.send(node, Message::RelayIc(Box::new(parcel)));
         }
@@ -304,7 +310,8 @@ impl Layers {
             to: self.net,
         };
         let ordered = self.counter().inter.has(&line);
-        self.durable.depot.arriving.insert(rid, parcel.clone());
+        let arrived = (parcel.clone(), Waiting::new(cx.now()));
+        self.durable.depot.arriving.insert(rid, arrived);
         cx.persist();
         cx.send(from, Message::Ack(vec![rid]));
         if ordered {
@@ -316,7 +323,10 @@ impl Layers {
     }
 
     fn inject(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
-        if let Some(parcel) = self.durable.depot.arriving.get(&rid).cloned() {
+        if let Some((parcel, waiting)) = self.durable.depot.arriving.get_mut(&rid) {
+            // What waited for the index was not sent before.
+            *waiting = Waiting::new(cx.now());
+            let parcel = parcel.clone();
             self.tell_leader(Message::Inject(Box::new(parcel)), cx);
         }
     }
@@ -338,7 +348,8 @@ impl Layers {
         if self.counter().inter.has(&line) {
             return;
         }
-        self.durable.depot.lines.insert(line);
+        let waiting = Waiting::new(cx.now());
+        self.durable.depot.lines.entry(line).or_insert(waiting);
         let status = self.group_status();
         match status.leader {
             Some(leader) if leader != cx.me() => cx.send(leader, Message::Line(line)),
@@ -350,7 +361,8 @@ impl Layers {
     /// Somebody wants an entry ordered.
     pub(super) fn on_line(&mut self, line: Line, cx: &mut Cx<'_>) {
         if !self.counter().inter.has(&line) {
-            self.durable.depot.lines.insert(line);
+            let waiting = Waiting::new(cx.now());
+            self.durable.depot.lines.entry(line).or_insert(waiting);
             self.wait_for_relays(cx);
         }
     }
@@ -362,35 +374,45 @@ impl Layers {
             return;
         }
         self.counter().waiting = false;
+        let (patience, now) = (self.config.relay_timeout, cx.now());
+        let depot = &mut self.durable.depot;
         let mut remind = Vec::new();
-        self.durable.depot.heard.retain(|rid, missed| {
-            *missed += 1;
-            remind.push(*rid);
-            *missed < MISSED_MAX
+        depot.heard.retain(|rid, waiting| {
+            if waiting.is_late(patience, now) {
+                remind.push(*rid);
+            }
+            waiting.tries < MISSED_MAX
         });
+        let mut again = Vec::new();
+        for ((rid, to), (parcel, waiting)) in &mut depot.leaving {
+            if waiting.is_late(patience, now) {
+                let node = self.topology.relay(*to, &rid.0, waiting.tries);
+                again.push((node, parcel.clone()));
+            }
+        }
+        let arriving = depot.arriving.iter_mut();
+        let arriving =
+            arriving.filter_map(|(rid, (_, w))| w.is_late(patience, now).then_some(*rid));
+        let arriving: Vec<RecordId> = arriving.collect();
+        let lines = depot.lines.iter_mut();
+        let lines = lines.filter_map(|(line, w)| w.is_late(patience, now).then_some(*line));
+        let lines: Vec<Line> = lines.collect();
         for rid in remind {
             self.tell_leader(Message::Remind(rid), cx);
-        }
-        let mut again = Vec::new();
-        for ((rid, to), (parcel, attempt)) in &mut self.durable.depot.leaving {
-            *attempt += 1;
-            again.push((self.topology.relay(*to, &rid.0, *attempt), parcel.clone()));
         }
         for (node, parcel) in again {
             cx.send(node, Message::RelayIc(Box::new(parcel)));
         }
-        let lines: Vec<Line> = self.durable.depot.lines.iter().copied().collect();
-        for line in &lines {
+        for line in lines {
             // Everybody waits for it then, and replaces a leader that does nothing.
-            cx.broadcast(&self.topology.index().clone(), Message::Line(*line));
+            cx.broadcast(&self.topology.index().clone(), Message::Line(line));
         }
-        let arriving: Vec<RecordId> = self.durable.depot.arriving.keys().copied().collect();
-        for rid in &arriving {
-            self.inject(*rid, cx);
+        for rid in arriving {
+            self.inject(rid, cx);
         }
         let depot = &self.durable.depot;
         if !(depot.heard.is_empty() && depot.leaving.is_empty())
-            || !(lines.is_empty() && arriving.is_empty())
+            || !(depot.lines.is_empty() && depot.arriving.is_empty())
         {
             self.wait_for_relays(cx);
         }
@@ -405,7 +427,7 @@ impl Layers {
         if !leads {
             counter.proposed.clear();
         }
-        let fresh = depot.lines.iter().filter(|l| !counter.proposed.contains(l));
+        let fresh = depot.lines.keys().filter(|l| !counter.proposed.contains(l));
         let lines: Vec<Line> = fresh.take(rule.max).copied().collect();
         let ripe = counter.ripe || rule.wait == Span::ZERO || lines.len() >= rule.max;
         let waits = !depot.lines.is_empty();

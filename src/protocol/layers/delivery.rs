@@ -8,6 +8,7 @@ use super::edge::{Unacked, item_rid};
 use super::fact::Fact;
 use super::header::Header;
 use super::message::{Item, TransactionRef};
+use super::patience::Waiting;
 use super::table::{Change, Sum};
 use super::{Cx, Layers, Message, Timer};
 use crate::base::node::NodeId;
@@ -99,10 +100,13 @@ impl Layers {
     }
 
     fn owe_ack(&mut self, node: NodeId, rids: &[RecordId], height: Height, cx: &mut Cx<'_>) {
-        let after = self.config.ack_timeout;
+        let (after, now) = (self.config.ack_timeout, cx.now());
         let desk = self.desk();
         for rid in rids {
-            let unacked = Unacked { height, tries: 0 };
+            let unacked = Unacked {
+                height,
+                waiting: Waiting::new(now),
+            };
             desk.unacked.insert((*rid, node), unacked);
         }
         if !desk.acking {
@@ -151,16 +155,24 @@ impl Layers {
     /// Repeats deliveries, and leaves those repeated often enough to the receivers.
     pub(super) fn on_ack_overdue(&mut self, cx: &mut Cx<'_>) {
         let retries = self.config.ack_retries;
+        let (after, now) = (self.config.ack_timeout, cx.now());
         let desk = self.desk();
         desk.acking = false;
         let mut again: BTreeMap<NodeId, Vec<(RecordId, Height)>> = BTreeMap::new();
         for ((rid, node), unacked) in &mut desk.unacked {
-            unacked.tries += 1;
-            if unacked.tries <= retries {
+            if unacked.waiting.is_late(after, now) && unacked.waiting.tries <= retries {
                 again.entry(*node).or_default().push((*rid, unacked.height));
             }
         }
-        desk.unacked.retain(|_, unacked| unacked.tries <= retries);
+        let over = |unacked: &Unacked| unacked.waiting.tries > retries;
+        let given_up: Vec<RecordId> = desk
+            .unacked
+            .extract_if(.., |_, unacked| over(unacked))
+            .map(|((rid, _), _)| rid)
+            .collect();
+        for rid in &given_up {
+            desk.forget_body(rid);
+        }
         for (node, rids) in again {
             let items: Vec<Item> = rids.iter().filter_map(|(rid, _)| self.item(rid)).collect();
             let heights: BTreeSet<Height> = rids.iter().map(|(_, height)| *height).collect();
@@ -170,7 +182,6 @@ impl Layers {
             }
             cx.send(node, Message::Deliver { headers, items });
         }
-        let after = self.config.ack_timeout;
         let desk = self.desk();
         if !desk.unacked.is_empty() {
             desk.acking = true;

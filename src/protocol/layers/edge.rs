@@ -9,6 +9,7 @@ use super::fact::Fact;
 use super::header::{Header, Note, Notes};
 use super::inner::Word;
 use super::message::{Body, Item};
+use super::patience::Waiting;
 use super::table::{Change, Meaning, Table};
 use super::topology::Net;
 use super::{Cx, Layers, Message, Timer};
@@ -34,7 +35,7 @@ pub struct Ask {
 #[derive(Clone, Debug)]
 pub(super) struct Unacked {
     pub(super) height: Height,
-    pub(super) tries: u32,
+    pub(super) waiting: Waiting,
 }
 
 /// What arrived before the request it belongs to.
@@ -64,8 +65,8 @@ pub struct Desk {
     /// The last header that each record node was sent.
     pub(super) through: BTreeMap<NodeId, Height>,
     pub(super) unacked: BTreeMap<(RecordId, NodeId), Unacked>,
-    /// Records on their way to the index, and how often they were sent.
-    pub relays: VecDeque<(RecordId, u32)>,
+    /// Records on their way to the index.
+    pub relays: VecDeque<(RecordId, Waiting)>,
     /// Who brought a record from another network.
     pub injected: BTreeMap<RecordId, NodeId>,
     /// Whether the others know that this node leads.

@@ -100,6 +100,7 @@ mod index;
 mod inner;
 mod message;
 mod migrate;
+mod patience;
 mod record;
 mod table;
 mod topology;
