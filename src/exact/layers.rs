@@ -97,7 +97,9 @@ impl Keeping {
             } => {
                 self.listed.insert((*net, *rid), (nodes.clone(), *from));
             }
-            Fact::Moved { net, user, node } => {
+            Fact::Moved {
+                net, user, node, ..
+            } => {
                 self.moved.insert((*net, *node, *user));
             }
             Fact::Registered {

@@ -39,7 +39,8 @@ struct Registration {
     since: Height,
     /// Whether nobody else of the network had the patient.
     first: bool,
-    moved: bool,
+    /// The earlier records that it was said to have.
+    moved: Vec<RecordId>,
     closed: Option<Height>,
 }
 
@@ -79,7 +80,7 @@ impl Sharing {
                     time,
                     since: *height,
                     first: *first,
-                    moved: false,
+                    moved: Vec::new(),
                     closed: None,
                 };
                 let key = (*net, *user, *node);
@@ -100,9 +101,14 @@ impl Sharing {
                     }
                 }
             }
-            Fact::Moved { net, user, node } => {
+            Fact::Moved {
+                net,
+                user,
+                node,
+                records,
+            } => {
                 if let Some(known) = self.registered.get_mut(&(*net, *user, *node)) {
-                    known.moved = true;
+                    known.moved.clone_from(records);
                 }
             }
             Fact::Lost { node, rid } => {
@@ -235,25 +241,10 @@ impl Sharing {
                 let detail = format!("the index does not know of {node} in network {net}");
                 out.add(undelivered(detail, vec![*node]));
             }
-            if registration.moved && open {
-                self.judge_migration((*net, user, *node), &mut |detail| {
-                    out.add(undelivered(detail, vec![*node]));
-                });
-            }
-        }
-    }
-
-    /// A node that was said to have everything has what its network decided before.
-    fn judge_migration(
-        &self,
-        (net, user, node): (Net, &Digest, NodeId),
-        breach: &mut dyn FnMut(String),
-    ) {
-        for ((of, rid), listing) in &self.listed {
-            let due = *of == net && listing.user == *user && listing.nodes.contains(&node);
-            let key = (node, *rid);
-            if due && !self.kept.contains_key(&key) && !self.lost.contains(&key) {
-                breach(format!("{node} was said to have a record that it lacks"));
+            let lacks = |rid: &&RecordId| !self.kept.contains_key(&(*node, **rid));
+            if open && registration.moved.iter().any(|rid| lacks(&rid)) {
+                let detail = format!("{node} was said to have a record that it lacks");
+                out.add(undelivered(detail, vec![*node]));
             }
         }
     }

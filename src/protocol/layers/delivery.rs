@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::edge::{Unacked, item_rid};
 use super::fact::Fact;
 use super::header::Header;
-use super::message::{Item, TransactionRef};
+use super::message::{End, Item, TransactionRef};
 use super::patience::Waiting;
 use super::table::{Change, Sum};
 use super::{Cx, Layers, Message, Timer};
 use crate::base::node::NodeId;
-use crate::chain::{Block, Height};
+use crate::chain::{Block, Height, Transaction};
 use crate::contract::message::RecordId;
 use crate::protocol::Report;
 
@@ -189,6 +189,19 @@ impl Layers {
         }
     }
 
+    /// Tells a record node that a patient's authorisation has ended.
+    pub(super) fn tell_end(
+        &mut self,
+        node: NodeId,
+        (height, by): (Height, &Arc<Transaction>),
+        cx: &mut Cx<'_>,
+    ) {
+        if let Some(header) = self.header_at(height, cx) {
+            let by = TransactionRef(by.clone());
+            cx.send(node, Message::Erase(Box::new(End { by, header })));
+        }
+    }
+
     /// A record node says what it has; it is told what it lacks.
     pub(super) fn on_compare(
         &mut self,
@@ -199,7 +212,11 @@ impl Layers {
         let top = cx.ledger().height();
         let desk = self.desk.as_ref().expect("only consensus nodes compare");
         let (due, rids) = desk.table.due(from);
-        let rids = if due == sum { &[][..] } else { rids };
+        let (rids, ended) = if due == sum {
+            (&[][..], Vec::new())
+        } else {
+            (rids, desk.table.ended(from).to_vec())
+        };
         let others = |rid: &RecordId| {
             let entry = desk.table.record(rid).expect("what is due is known");
             let nodes = entry.nodes.iter().filter(|node| **node != from);
@@ -213,6 +230,9 @@ impl Layers {
         }
         if !headers.is_empty() || !records.is_empty() {
             cx.send(from, Message::Due { headers, records });
+        }
+        for (height, by) in &ended {
+            self.tell_end(from, (*height, by), cx);
         }
     }
 

@@ -417,15 +417,25 @@ impl Layers {
                     node: *node,
                     first: *first,
                 }),
-                Change::Closed { user, node } => facts.push(Fact::Closed {
+                Change::Closed { user, node, .. } => facts.push(Fact::Closed {
                     net,
                     height,
                     user: *user,
                     node: *node,
                 }),
-                Change::Moved { user, node, lost } => {
+                Change::Moved {
+                    user,
+                    node,
+                    records,
+                    lost,
+                } => {
                     let (user, node) = (*user, *node);
-                    facts.push(Fact::Moved { net, user, node });
+                    facts.push(Fact::Moved {
+                        net,
+                        user,
+                        node,
+                        records: records.clone(),
+                    });
                     let lost = lost.iter().map(|rid| Fact::Lost { node, rid: *rid });
                     facts.extend(lost);
                 }
@@ -448,7 +458,7 @@ impl Layers {
                         cx.send(by, Message::Ack(vec![*rid]));
                     }
                 }
-                Change::Closed { user, node } => cx.send(*node, Message::Erase(*user)),
+                Change::Closed { node, by, .. } => self.tell_end(*node, (block.height, by), cx),
                 Change::Registered { .. } | Change::Moved { .. } => {}
             }
         }

@@ -61,6 +61,8 @@ pub enum Fact {
         user: Digest,
         /// The record node.
         node: NodeId,
+        /// The records.
+        records: Vec<RecordId>,
     },
     /// A network has taken note that nobody has the body of a record any more for a node.
     Lost {
@@ -143,7 +145,16 @@ impl Fact {
                 user,
                 node,
             } => fold(&[3, u64::from(*net), *height, user.prefix(), of(node)]),
-            Self::Moved { net, user, node } => fold(&[4, u64::from(*net), user.prefix(), of(node)]),
+            Self::Moved {
+                net,
+                user,
+                node,
+                records,
+            } => {
+                let place = [4, u64::from(*net), user.prefix(), of(node)];
+                let marks = records.iter().map(|rid| rid.0.prefix());
+                marks.fold(fold(&place), mix)
+            }
             Self::Lost { node, rid } => fold(&[5, of(node), rid.0.prefix()]),
             Self::Table {
                 chain,
@@ -178,7 +189,9 @@ impl fmt::Display for Fact {
             Self::Closed {
                 net, user, node, ..
             } => write!(f, "network {net} closes {} at {node}", short(user)),
-            Self::Moved { net, user, node } => {
+            Self::Moved {
+                net, user, node, ..
+            } => {
                 write!(f, "network {net} has moved {} to {node}", short(user))
             }
             Self::Lost { node, rid } => write!(f, "lost for {node}: {}", short(&rid.0)),

@@ -95,6 +95,15 @@ pub struct Ticket {
     pub tried: Vec<NodeId>,
 }
 
+/// The end of a patient's authorisation, which anybody can check.
+#[derive(Clone, PartialEq, Debug)]
+pub struct End {
+    /// The revocation.
+    pub by: TransactionRef,
+    /// The header of the block that holds it.
+    pub header: Arc<Header>,
+}
+
 /// What a migration brings.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Chunk {
@@ -198,8 +207,10 @@ pub enum Message {
     Fetch(RecordId),
     /// A record that was asked for.
     Fetched(Box<Item>),
+    /// The registration by this grant is over, or there never was one.
+    MigRefuse(TransactionId),
     /// A patient's authorisation has ended: the receiver is to forget the records.
-    Erase(Digest),
+    Erase(Box<End>),
 }
 
 /// Bytes of every message besides its content.
@@ -247,6 +258,7 @@ impl Wire for Message {
             Self::Due { .. } => "due",
             Self::Fetch(_) => "record-fetch",
             Self::Fetched(_) => "record",
+            Self::MigRefuse(_) => "mig-refuse",
             Self::Erase(_) => "erase",
         }
     }
@@ -268,7 +280,9 @@ impl Wire for Message {
                 2 + parcel.item.size()
             }
             Self::Line(_) => 6 + DIGEST_BYTES,
-            Self::Remind(_) | Self::Fetch(_) | Self::Erase(_) => DIGEST_BYTES,
+            Self::Remind(_) | Self::Fetch(_) => DIGEST_BYTES,
+            Self::MigRefuse(_) => 8,
+            Self::Erase(end) => end.by.0.size() + end.header.size(),
             Self::MigRequest { auth, tried } => auth.size() + node_list(tried),
             Self::MigForward(ticket) => {
                 ticket.auth.0.size() + ticket.header.size() + node_list(&ticket.tried)
@@ -300,6 +314,7 @@ impl Wire for Message {
                 parcel.item.signatures()
             }
             Self::MigForward(ticket) => ticket.header.proof.signatures(),
+            Self::Erase(end) => end.header.proof.signatures(),
             Self::MigChunk(chunk) => chunk.items.iter().map(Item::signatures).sum(),
             Self::Fetched(item) => item.signatures(),
             Self::AddRequest(_) | Self::Presence { .. } | Self::Ack(_) | Self::Register(_) => 1,
@@ -311,8 +326,8 @@ impl Wire for Message {
             | Self::MigRequest { .. }
             | Self::MigDone { .. }
             | Self::Compare { .. }
-            | Self::Fetch(_)
-            | Self::Erase(_) => 0,
+            | Self::MigRefuse(_)
+            | Self::Fetch(_) => 0,
         }
     }
 
@@ -359,6 +374,7 @@ impl Wire for Message {
             | Self::Compare { .. }
             | Self::Due { .. }
             | Self::Fetch(_)
+            | Self::MigRefuse(_)
             | Self::Erase(_) => return None,
         })
     }

@@ -125,7 +125,7 @@ impl Layers {
             self.refuse_migration(from, auth, cx);
             return;
         };
-        if registration.stage != Stage::Pending {
+        if !registration.waits_by(auth) {
             self.refuse_migration(from, auth, cx);
             return;
         }
@@ -156,15 +156,7 @@ impl Layers {
     /// A registration that is over, or was never made, needs no records.
     fn refuse_migration(&mut self, to: NodeId, auth: &Arc<Transaction>, cx: &mut Cx<'_>) {
         if cx.includes(auth.id) {
-            let user = parties(auth).map_or(Digest::ZERO, |(user, _)| user);
-            let chunk = Chunk {
-                user,
-                node: to,
-                source: cx.me(),
-                items: Vec::new(),
-                last: true,
-            };
-            cx.send(to, Message::MigChunk(Box::new(chunk)));
+            cx.send(to, Message::MigRefuse(auth.id));
         }
     }
 
@@ -277,11 +269,6 @@ impl Layers {
     }
 
     fn take_chunk(&mut self, auth: &Arc<Transaction>, chunk: &Chunk, cx: &mut Cx<'_>) {
-        if self.topology.role(chunk.source) == Role::Consensus {
-            // There is nothing to migrate: the registration is over.
-            self.durable.store.registrations.remove(&auth.id);
-            return;
-        }
         let mut sound = true;
         let mut have = Vec::new();
         for item in &chunk.items {
@@ -331,15 +318,12 @@ impl Layers {
             return;
         };
         let desk = self.desk();
-        let pending = desk.table.row(&user);
-        let pending = pending
-            .get(&from)
-            .is_some_and(|r| r.stage == Stage::Pending);
-        if !pending {
+        let row = desk.table.row(&user);
+        let Some(registration) = row.get(&from).filter(|r| r.waits_by(auth)) else {
             self.refuse_migration(from, auth, cx);
             return;
-        }
-        let since = pending_since(&desk.table.row(&user), from);
+        };
+        let since = registration.since;
         let earlier = |rid: &RecordId| {
             let entry = desk.table.record(rid);
             entry.is_some_and(|entry| entry.height <= since)
@@ -349,7 +333,6 @@ impl Layers {
             .into_iter()
             .filter(|rid| earlier(rid) && !have.contains(rid))
             .collect();
-        let row = desk.table.row(&user);
         let untried = row
             .iter()
             .any(|(node, r)| *node != from && r.stage == Stage::Active && !tried.contains(node));
@@ -360,12 +343,4 @@ impl Layers {
         let node = from;
         self.note(Note::Moved { user, node, lost });
     }
-}
-
-/// Since when a registration has been there.
-fn pending_since(
-    row: &std::collections::BTreeMap<NodeId, super::table::Registration>,
-    node: NodeId,
-) -> u64 {
-    row.get(&node).map_or(0, |registration| registration.since)
 }

@@ -27,6 +27,8 @@
 //!   one. ACK; without it DELIVER again after `ack_timeout`, `ack_retries` times.
 //! - Every `compare_every` a record node tells a consensus node, each in turn, the last header and
 //!   the sum of the records it has. If they differ: DUE, and FETCH from those who have them.
+//! - What a client asks of a record node that has not seen to it after `relay_timeout` another one
+//!   enters where the patient is registered, and registrations a consensus node.
 //!
 //! Storage between networks:
 //!
@@ -122,6 +124,7 @@ use header::Header;
 use index::Inter;
 use inner::{Inner, InnerTimer};
 pub use message::Message;
+use patience::Waiting;
 use record::{Clerk, Store};
 use table::{Meaning, Table};
 pub use topology::{Net, Role, Topology};
@@ -169,6 +172,8 @@ struct Volatile {
     leader: Option<NodeId>,
     /// Of a record node.
     clerk: Clerk,
+    /// What clients have asked for that another node is to see to.
+    aside: BTreeMap<TransactionId, (Arc<Transaction>, Waiting)>,
 }
 
 /// One node.
@@ -227,8 +232,14 @@ impl Protocol for Layers {
         let net = |net| survives(&topology.edge(net).consensus, config.edge_protocol);
         (0..topology.edges() as Net).all(net)
             && survives(topology.index(), config.index_protocol)
-            && (0..n)
-                .all(|at| topology.role(NodeId::at(at)) != Role::Record || !missing.contains(at))
+            && (0..topology.edges() as Net).all(|net| {
+                // Of any patient one record node is there.
+                let records = topology.edge(net).records.members();
+                (0..records.len()).all(|first| {
+                    let row = (0..config.hospitals).map(|at| records[(first + at) % records.len()]);
+                    row.into_iter().any(|node| !missing.contains(node.index()))
+                })
+            })
     }
 
     fn chain_of(config: &Config, n: usize, node: NodeId) -> Option<usize> {
@@ -360,6 +371,7 @@ impl Layers {
             self.on_forward(transaction, cx);
         } else {
             cx.send(to, Message::Forward(transaction.clone()));
+            self.stand_by(transaction, cx);
         }
     }
 
@@ -368,14 +380,15 @@ impl Layers {
         match (self.role, Meaning::of(transaction)) {
             (Role::Record, Meaning::Record(_)) => self.enter_record(transaction, cx),
             (Role::Record, Meaning::Registration { .. }) => self.register(transaction, cx),
-            (Role::Consensus, Meaning::Revocation { .. } | Meaning::Nothing) => {
-                match self.group_status().leader {
-                    Some(leader) if leader != cx.me() => {
-                        cx.send(leader, Message::Forward(transaction.clone()));
-                    }
-                    Some(_) | None => self.enqueue(transaction.clone(), None, cx),
+            (
+                Role::Consensus,
+                Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing,
+            ) => match self.group_status().leader {
+                Some(leader) if leader != cx.me() => {
+                    cx.send(leader, Message::Forward(transaction.clone()));
                 }
-            }
+                Some(_) | None => self.enqueue(transaction.clone(), None, cx),
+            },
             (Role::Consensus | Role::Index | Role::Record, _) => {}
         }
     }
@@ -480,7 +493,8 @@ impl Layers {
             }
             Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
             Message::MigChunk(chunk) => self.on_mig_chunk(chunk, cx),
-            Message::Erase(user) => self.erase(user, cx),
+            Message::MigRefuse(id) => self.on_refuse(from, *id),
+            Message::Erase(end) => self.on_end(end, cx),
             _ => {}
         }
     }
@@ -503,7 +517,8 @@ impl Layers {
             Timer::Batch => self.on_batch_ripe(),
             Timer::Presence(id) => self.on_presence_over(id, cx),
             Timer::Ack => self.on_ack_overdue(cx),
-            Timer::Request => self.on_request_overdue(cx),
+            Timer::Request if self.role == Role::Record => self.on_request_overdue(cx),
+            Timer::Request => self.on_aside_overdue(cx),
             Timer::Compare => self.on_compare_due(cx),
             Timer::Missing => self.on_still_missing(cx),
             Timer::Relay => self.on_relay_overdue(cx),

@@ -8,9 +8,10 @@ use super::config::Mutant;
 use super::edge::item_rid;
 use super::fact::Fact;
 use super::header::{Header, Note};
-use super::message::{Body, Item, TransactionRef};
+use super::message::{Body, End, Item, TransactionRef};
+use super::patience::Waiting;
 use super::table::{Meaning, Sum};
-use super::topology::Net;
+use super::topology::{Net, Role};
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
@@ -32,6 +33,10 @@ pub struct Store {
     pub open: BTreeMap<TransactionId, (Arc<Transaction>, Body)>,
     /// Registrations that it has asked for: not decided yet, or without the earlier records.
     pub registrations: BTreeMap<TransactionId, Wanted>,
+    /// Grants by which patients register here, that have not ended, and whose they are.
+    pub grants: BTreeMap<Digest, Digest>,
+    /// Patients whose last grant has ended.
+    ended: BTreeSet<Digest>,
     /// The last header without a gap.
     pub through: Height,
 }
@@ -63,6 +68,14 @@ pub struct Clerk {
     requesting: bool,
     /// When each request was made last.
     asked_at: BTreeMap<TransactionId, Time>,
+}
+
+/// The name of a grant, and the patient.
+fn grant_of(transaction: &Transaction) -> Option<(Digest, Digest)> {
+    match Meaning::of(transaction) {
+        Meaning::Registration { auth, user, .. } => Some((auth, user)),
+        Meaning::Record(_) | Meaning::Revocation { .. } | Meaning::Nothing => None,
+    }
 }
 
 /// Whether a record or a registration is a patient's.
@@ -106,8 +119,46 @@ impl Layers {
         }
     }
 
+    /// Another node is to see to what a client asks for. If it does not, this one does: a record
+    /// is entered wherever its patient is registered, a registration goes to whoever leads.
+    pub(super) fn stand_by(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let can = match (self.role, Meaning::of(transaction)) {
+            (Role::Record, Meaning::Record(content)) => {
+                let user = content.pid.0;
+                let home = self.topology.home(&user) == self.net;
+                home && self.topology.row(&user, self.net).contains(&cx.me())
+            }
+            (Role::Consensus, Meaning::Registration { party, .. }) => {
+                self.topology.net_of(self.topology.serves(&party)) == self.net
+            }
+            (Role::Record | Role::Consensus | Role::Index, _) => false,
+        };
+        if can && !cx.includes(transaction.id) {
+            let aside = &mut self.volatile.aside;
+            let waits = (transaction.clone(), Waiting::new(cx.now()));
+            aside.entry(transaction.id).or_insert(waits);
+            self.watch_requests(cx);
+        }
+    }
+
+    /// Sees to what another node has not seen to.
+    pub(super) fn on_aside_overdue(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.clerk.requesting = false;
+        let (patience, now) = (self.config.relay_timeout, cx.now());
+        let aside = &mut self.volatile.aside;
+        let late = aside.extract_if(.., |_, (_, waiting)| waiting.is_late(patience, now));
+        let late: Vec<_> = late.map(|(_, (transaction, _))| transaction).collect();
+        for transaction in late {
+            if !cx.includes(transaction.id) {
+                self.on_forward(&transaction, cx);
+            }
+        }
+        self.watch_requests(cx);
+    }
+
     fn watch_requests(&mut self, cx: &mut Cx<'_>) {
-        let waits = !self.durable.store.open.is_empty()
+        let waits = !self.volatile.aside.is_empty()
+            || !self.durable.store.open.is_empty()
             || self
                 .durable
                 .store
@@ -136,7 +187,7 @@ impl Layers {
         for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
             self.tell_leader(Message::Register(wanted.auth), cx);
         }
-        self.watch_requests(cx);
+        self.on_aside_overdue(cx);
     }
 
     /// Somebody leads the network from now on: it needs the bodies of what is open.
@@ -226,6 +277,8 @@ impl Layers {
 
     /// What a block means for what was asked for here.
     fn follow(&mut self, header: &Arc<Header>, cx: &mut Cx<'_>) {
+        let aside = &mut self.volatile.aside;
+        aside.retain(|_, (transaction, _)| header.position(transaction).is_none());
         let open: Vec<_> = self.durable.store.open.values().cloned().collect();
         for (transaction, body) in open {
             if header.position(&transaction).is_none() {
@@ -244,6 +297,10 @@ impl Layers {
         let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
         for wanted in wanted {
             if !wanted.decided && header.position(&wanted.auth).is_some() {
+                if let Some((auth, user)) = grant_of(&wanted.auth) {
+                    self.durable.store.grants.insert(auth, user);
+                    self.durable.store.ended.remove(&user);
+                }
                 self.begin_migration(&wanted.auth, cx);
             }
         }
@@ -259,20 +316,53 @@ impl Layers {
     }
 
     /// A patient does not want this node to have the records any more: those that came by that
-    /// right are forgotten.
-    pub(super) fn erase(&mut self, user: &Digest, cx: &mut Cx<'_>) {
-        if self.topology.row(user, self.net).contains(&cx.me()) {
+    /// right are forgotten, and none is taken until there is a right again.
+    pub(super) fn on_end(&mut self, end: &End, cx: &mut Cx<'_>) {
+        let Meaning::Revocation { auth } = Meaning::of(&end.by.0) else {
+            return;
+        };
+        let proven = end.header.net == self.net
+            && end.header.position(&end.by.0).is_some()
+            && end
+                .header
+                .verify(&self.topology, &self.config, cx.keyring());
+        if !proven {
+            cx.report(Report::Reached("bad-end"));
             return;
         }
         let store = &mut self.durable.store;
+        let Some(user) = store.grants.remove(&auth) else {
+            return; // Another right's, or forgotten already.
+        };
+        let rests = |wanted: &Wanted| grant_of(&wanted.auth) == Some((auth, user));
+        store.registrations.retain(|_, wanted| !rests(wanted));
+        cx.persist();
+        let began = self.topology.row(&user, self.net).contains(&cx.me());
+        let store = &mut self.durable.store;
+        if began || store.grants.values().any(|of| *of == user) {
+            return;
+        }
+        store.ended.insert(user);
         store
             .records
-            .retain(|_, item| !is_of(&item.transaction.0, user));
+            .retain(|_, item| !is_of(&item.transaction.0, &user));
         let kept = &store.records;
         store.counted.retain(|rid| kept.contains_key(rid));
         store.sum = Sum::default();
         store.counted.iter().for_each(|rid| store.sum.add(rid));
-        cx.persist();
+    }
+
+    /// A registration is over, or never was.
+    pub(super) fn on_refuse(&mut self, from: NodeId, id: TransactionId) {
+        if !self.topology.edge(self.net).consensus.contains(from) {
+            return;
+        }
+        let store = &mut self.durable.store;
+        if let Some(wanted) = store.registrations.remove(&id)
+            && let Some((auth, _)) = grant_of(&wanted.auth)
+        {
+            store.grants.remove(&auth);
+        }
     }
 
     /// Keeps a record, the body of which is as the chain says.
@@ -306,6 +396,10 @@ impl Layers {
         };
         if item.body.digest != content.payload_hash && !self.mutant(Mutant::NoBodyCheck) {
             cx.report(Report::Reached("digest-mismatch"));
+            return false;
+        }
+        if self.durable.store.ended.contains(&content.pid.0) {
+            cx.report(Report::Reached("right-ended"));
             return false;
         }
         let own = self.durable.headers.get(&item.place);

@@ -94,6 +94,12 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// Whether it rests on this grant, and its earlier records are on their way.
+    pub fn waits_by(&self, grant: &Transaction) -> bool {
+        let by = self.auth.as_ref().map(|auth| auth.id);
+        self.stage == Stage::Pending && by == Some(grant.id)
+    }
+
     /// Whether a record may be given by this right at a height.
     fn covers(&self, rid: &RecordId, content: &Content, height: Height) -> bool {
         let Some(auth) = &self.auth else {
@@ -157,6 +163,8 @@ pub enum Change {
         user: Digest,
         /// The node.
         node: NodeId,
+        /// What ended it.
+        by: Arc<Transaction>,
     },
     /// A migration is over.
     Moved {
@@ -164,6 +172,8 @@ pub enum Change {
         user: Digest,
         /// The node.
         node: NodeId,
+        /// The earlier records that the node has.
+        records: Vec<RecordId>,
         /// What nobody has.
         lost: Vec<RecordId>,
     },
@@ -198,6 +208,7 @@ pub struct Table {
     due: BTreeMap<NodeId, (Sum, Vec<RecordId>)>,
     remote: BTreeSet<Digest>,
     lost: BTreeSet<(NodeId, RecordId)>,
+    ended: BTreeMap<NodeId, Vec<(Height, Arc<Transaction>)>>,
     /// The height up to which it follows the chain.
     pub height: Height,
     /// A digest of everything that ever changed.
@@ -217,6 +228,7 @@ impl Table {
             due: BTreeMap::new(),
             remote: BTreeSet::new(),
             lost: BTreeSet::new(),
+            ended: BTreeMap::new(),
             height: 0,
             root: 0,
         }
@@ -264,6 +276,11 @@ impl Table {
         due.map_or((Sum::default(), &[]), |(sum, rids)| (*sum, rids))
     }
 
+    /// What has ended registrations at a node, and where in the chain.
+    pub fn ended(&self, node: NodeId) -> &[(Height, Arc<Transaction>)] {
+        self.ended.get(&node).map_or(&[], Vec::as_slice)
+    }
+
     /// The records of a patient that a node is entitled to at this height.
     pub fn entitled(&self, user: &Digest, node: NodeId) -> Vec<RecordId> {
         let row = self.row(user);
@@ -301,7 +318,7 @@ impl Table {
                     let node = self.topology.serves(&party);
                     changes.extend(self.register(user, node, transaction));
                 }
-                Meaning::Revocation { auth } => changes.extend(self.revoke(&auth)),
+                Meaning::Revocation { auth } => changes.extend(self.revoke(&auth, transaction)),
                 Meaning::Nothing => {}
             }
         }
@@ -330,16 +347,19 @@ impl Table {
                 nodes.push(*node);
             }
         }
-        if self.rows.contains_key(&user) {
-            self.rows.insert(user, row);
-        }
         for custodian in self.topology.custodians(&rid.0, self.net) {
             if nodes.len() >= self.min_copies {
                 break;
             }
-            if !nodes.contains(&custodian) {
+            let closed = row
+                .get(&custodian)
+                .is_some_and(|r| r.stage == Stage::Closed);
+            if !closed && !nodes.contains(&custodian) {
                 nodes.push(custodian);
             }
+        }
+        if self.rows.contains_key(&user) {
+            self.rows.insert(user, row);
         }
         for node in &nodes {
             self.owe(*node, rid);
@@ -381,7 +401,7 @@ impl Table {
         Some(Change::Registered { user, node, first })
     }
 
-    fn revoke(&mut self, auth: &Digest) -> Option<Change> {
+    fn revoke(&mut self, auth: &Digest, by: &Arc<Transaction>) -> Option<Change> {
         let rests = |registration: &Registration| {
             let grant = registration.auth.as_ref().map(|grant| Meaning::of(grant));
             matches!(grant, Some(Meaning::Registration { auth: named, .. }) if named == *auth)
@@ -402,7 +422,10 @@ impl Table {
             let entry = records.get_mut(rid).expect("it is entered");
             entry.nodes.retain(|holder| *holder != node);
         }
-        Some(Change::Closed { user, node })
+        let ended = self.ended.entry(node).or_default();
+        ended.push((self.height, by.clone()));
+        let by = by.clone();
+        Some(Change::Closed { user, node, by })
     }
 
     fn moved(&mut self, user: Digest, node: NodeId, lost: &[RecordId]) -> Option<Change> {
@@ -416,9 +439,17 @@ impl Table {
         for rid in lost {
             self.lost.insert((node, *rid));
         }
+        let since = registration.since;
+        let mut records = Vec::new();
         for rid in entitled {
+            if lost.contains(&rid) {
+                continue;
+            }
+            if self.records[&rid].height <= since {
+                records.push(rid);
+            }
             let known = self.records[&rid].nodes.contains(&node);
-            if !known && !lost.contains(&rid) {
+            if !known {
                 self.owe(node, rid);
                 let entry = self.records.get_mut(&rid).expect("it is entered");
                 entry.nodes.push(node);
@@ -427,6 +458,7 @@ impl Table {
         Some(Change::Moved {
             user,
             node,
+            records,
             lost: lost.to_vec(),
         })
     }
