@@ -40,7 +40,7 @@ struct Registration {
     /// Whether nobody else of the network had the patient.
     first: bool,
     /// The earlier records that it was said to have.
-    moved: Vec<RecordId>,
+    moved: Option<Vec<RecordId>>,
     closed: Option<Height>,
 }
 
@@ -80,7 +80,7 @@ impl Sharing {
                     time,
                     since: *height,
                     first: *first,
-                    moved: Vec::new(),
+                    moved: None,
                     closed: None,
                 };
                 let key = (*net, *user, *node);
@@ -108,7 +108,7 @@ impl Sharing {
                 records,
             } => {
                 if let Some(known) = self.registered.get_mut(&(*net, *user, *node)) {
-                    known.moved.clone_from(records);
+                    known.moved = Some(records.clone());
                 }
             }
             Fact::Lost { node, rid } => {
@@ -229,7 +229,10 @@ impl Sharing {
                 let closed = closed.is_some_and(|r| r.closed.is_some());
                 let excused = closed || self.lost.contains(&key);
                 if early(listing.time) && !excused && !self.kept.contains_key(&key) {
-                    let detail = format!("{node} lacks a record of network {net} for long");
+                    let detail = format!(
+                        "{node} lacks a record that network {net} decided at {}",
+                        listing.height
+                    );
                     out.add(undelivered(detail, vec![*node]));
                 }
             }
@@ -242,7 +245,12 @@ impl Sharing {
                 out.add(undelivered(detail, vec![*node]));
             }
             let lacks = |rid: &&RecordId| !self.kept.contains_key(&(*node, **rid));
-            if open && registration.moved.iter().any(|rid| lacks(&rid)) {
+            if early(registration.time) && open && registration.moved.is_none() {
+                let detail = format!("{node} waits for a patient's earlier records for long");
+                out.add(undelivered(detail, vec![*node]));
+            }
+            let moved = registration.moved.iter().flatten();
+            if open && moved.into_iter().any(|rid| lacks(&rid)) {
                 let detail = format!("{node} was said to have a record that it lacks");
                 out.add(undelivered(detail, vec![*node]));
             }

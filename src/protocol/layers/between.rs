@@ -39,6 +39,8 @@ pub struct Counter {
     /// What follows from the index chain.
     pub inter: Inter,
     proposed: BTreeSet<Line>,
+    /// Tickets of patients whose network the index has not yet.
+    held: Vec<Ticket>,
     waiting: bool,
     ripe: bool,
     batching: bool,
@@ -51,6 +53,7 @@ impl Counter {
         Self {
             inter,
             proposed: BTreeSet::new(),
+            held: Vec::new(),
             waiting: false,
             ripe: false,
             batching: false,
@@ -61,6 +64,9 @@ impl Counter {
 
 /// Times that a request is missed before it is taken for refused.
 const MISSED_MAX: u32 = 5;
+
+/// Tickets that wait for the index, at most.
+const HELD_MAX: usize = 1_000;
 
 /// What a record is about.
 fn content(transaction: &Transaction) -> Option<&Content> {
@@ -81,7 +87,7 @@ impl Layers {
             return;
         };
         let foreign = entry.from.is_some() && !again;
-        let remote = desk.table.is_remote(&entry.content().pid.0);
+        let remote = !desk.table.elsewhere(&entry.content().pid.0).is_empty();
         let has_body = desk.bodies.contains_key(&rid);
         let known = desk.relays.iter().any(|(waiting, _)| *waiting == rid);
         if foreign || !remote || !has_body || known {
@@ -106,6 +112,8 @@ impl Layers {
             return;
         };
         let (transaction, height, body) = (entry.transaction.clone(), entry.height, *body);
+        let nets = desk.table.elsewhere(&entry.content().pid.0);
+        let nets = nets.into_iter().collect();
         let Some(header) = self.header_at(height, cx) else {
             return;
         };
@@ -116,7 +124,11 @@ impl Layers {
             header: Some(header),
         };
         let to = self.topology.relay(net, &rid.0, attempt);
-        let parcel = Parcel { item, to: net };
+        let parcel = Parcel {
+            item,
+            to: net,
+            nets,
+        };
         cx.send(to, Message::Relay(Box::new(parcel)));
     }
 
@@ -214,19 +226,15 @@ impl Layers {
         };
         let (user, rid) = (content.pid.0, content.rid);
         let remote = self.elsewhere(&user);
-        let remote = !remote.is_empty();
         let heard = &mut self.durable.depot.heard;
-        if remote && heard.insert(rid, Waiting::new(cx.now())).is_none() {
+        if !remote.is_empty() && heard.insert(rid, Waiting::new(cx.now())).is_none() {
             self.wait_for_relays(cx);
         }
-        let known = self
-            .topology
-            .homes(&user)
-            .iter()
-            .any(|net| *net != self.net);
+        let homes = self.topology.homes(&user);
+        let news = remote.iter().any(|net| !homes.contains(net));
         let polled = self.config.presence == super::config::Presence::Poll;
         // Where nobody is polled, only what the others cannot know is said.
-        if polled || (remote && !known) {
+        if polled || news {
             let answer = Message::Presence {
                 id: transaction.id,
                 present: false,
@@ -273,7 +281,12 @@ impl Layers {
             return;
         }
         self.durable.depot.heard.remove(&rid);
-        for to in self.elsewhere(&user) {
+        let mut nets = self.elsewhere(&user);
+        nets.extend(parcel.nets.iter().filter(|net| **net != self.net));
+        nets.sort_unstable();
+        nets.dedup();
+        nets.retain(|net| self.topology.find(*net).is_some());
+        for to in nets {
             let line = Line::Relay {
                 rid,
                 from: self.net,
@@ -285,6 +298,7 @@ impl Layers {
             let parcel = Parcel {
                 item: item.clone(),
                 to,
+                nets: Vec::new(),
             };
             let leaving = &mut self.durable.depot.leaving;
             let waiting = Waiting::new(cx.now());
@@ -304,6 +318,13 @@ impl Layers {
             return;
         }
         let rid = item_rid(&parcel.item);
+        let user = content(&parcel.item.transaction.0).map(|content| content.pid.0);
+        let inter = &self.counter().inter;
+        if !user.is_some_and(|user| inter.row(&user).contains(&parcel.to)) {
+            // It will come again, should the patient be registered here.
+            cx.report(Report::Reached("unknown-here"));
+            return;
+        }
         let line = Line::Relay {
             rid,
             from: parcel.item.place.0,
@@ -488,6 +509,10 @@ impl Layers {
                 match line {
                     Line::Add { user, net } => {
                         cx.report(Report::Shared(Box::new(Fact::Known { user, net })));
+                        let held = std::mem::take(&mut self.counter().held);
+                        for ticket in held {
+                            self.forward_ticket(&ticket, cx);
+                        }
                     }
                     Line::Relay { rid, to, .. } => {
                         self.durable.depot.heard.remove(&rid);
@@ -500,22 +525,32 @@ impl Layers {
         }
     }
 
-    /// A ticket on its way to another network, or from one.
+    /// A ticket on its way to another network, or from one. It goes on once the index has the
+    /// network that it comes from: all later records come by themselves then.
     pub(super) fn forward_ticket(&mut self, ticket: &Ticket, cx: &mut Cx<'_>) {
-        let home = self.topology.net_of(ticket.node);
+        let (user, home) = (ticket.user, self.topology.net_of(ticket.node));
+        let line = Line::Add { user, net: home };
+        if !self.counter().inter.has(&line) {
+            let held = &mut self.counter().held;
+            if held.len() < HELD_MAX {
+                held.push(ticket.clone());
+            }
+            if home == self.net {
+                self.order(line, cx);
+            }
+            return;
+        }
         if home != self.net {
             self.tell_leader(Message::MigForward(Box::new(ticket.clone())), cx);
             return;
         }
-        let others = self.elsewhere(&ticket.user);
-        let user = ticket.user;
-        self.order(Line::Add { user, net: home }, cx);
-        let turn = user.prefix().wrapping_add(ticket.tried.len() as u64);
+        let others = self.elsewhere(&user);
+        let turn = user.prefix().wrapping_add(u64::from(ticket.attempt));
         let Some(to) = others.get((turn % others.len().max(1) as u64) as usize) else {
             cx.report(Report::Reached("no-source"));
             return;
         };
-        let node = self.topology.relay(*to, &user, ticket.tried.len() as u32);
+        let node = self.topology.relay(*to, &user, ticket.attempt / 2);
         cx.send(node, Message::MigForward(Box::new(ticket.clone())));
     }
 }

@@ -228,8 +228,15 @@ impl Layers {
         for height in through + 1..=last {
             headers.extend(self.header_at(height, cx));
         }
-        if !headers.is_empty() || !records.is_empty() {
-            cx.send(from, Message::Due { headers, records });
+        let desk = self.desk();
+        let grants: Vec<_> = desk.table.pending(from).to_vec();
+        if !(headers.is_empty() && records.is_empty() && grants.is_empty()) {
+            let due = Message::Due {
+                headers,
+                records,
+                grants,
+            };
+            cx.send(from, due);
         }
         for (height, by) in &ended {
             self.tell_end(from, (*height, by), cx);

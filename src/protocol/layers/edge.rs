@@ -8,7 +8,7 @@ use super::config::{Mutant, Presence};
 use super::fact::Fact;
 use super::header::{Header, Note, Notes};
 use super::inner::Word;
-use super::message::{Body, Item};
+use super::message::{Body, Item, Ticket};
 use super::patience::Waiting;
 use super::table::{Change, Meaning, Table};
 use super::topology::Net;
@@ -41,7 +41,7 @@ pub(super) struct Unacked {
 /// What arrived before the request it belongs to.
 #[derive(Clone, Debug, Default)]
 struct Early {
-    answers: Vec<(NodeId, (bool, bool))>,
+    answers: Vec<(NodeId, (bool, Vec<Net>))>,
     body: Option<Body>,
 }
 
@@ -69,6 +69,8 @@ pub struct Desk {
     pub relays: VecDeque<(RecordId, Waiting)>,
     /// Who brought a record from another network.
     pub injected: BTreeMap<RecordId, NodeId>,
+    /// Tickets of other networks, until this one knows that its patients are there too.
+    pub held: Vec<Ticket>,
     /// Whether the others know that this node leads.
     announced: Option<u64>,
     ripe: bool,
@@ -96,6 +98,7 @@ impl Desk {
             unacked: BTreeMap::new(),
             relays: VecDeque::new(),
             injected: BTreeMap::new(),
+            held: Vec::new(),
             announced: None,
             ripe: false,
             batching: false,
@@ -157,8 +160,8 @@ impl Layers {
         }
         let early = self.desk().early.remove(&transaction.id);
         let Early { answers, body } = early.unwrap_or_default();
-        for (from, said) in answers {
-            self.on_presence(from, transaction.id, said, cx);
+        for (from, (present, remote)) in answers {
+            self.on_presence(from, transaction.id, (present, &remote), cx);
         }
         if let Some(body) = body {
             self.on_payload(transaction.id, body, cx);
@@ -179,14 +182,14 @@ impl Layers {
         &mut self,
         from: NodeId,
         id: TransactionId,
-        (present, remote): (bool, bool),
+        (present, remote): (bool, &[Net]),
         cx: &mut Cx<'_>,
     ) {
         let trust = self.mutant(Mutant::TrustPresence);
         let others = self.topology.edge(self.net).others.n();
         let desk = self.desk();
         let Some(ask) = desk.asks.get_mut(&id) else {
-            let said = (from, (present, remote));
+            let said = (from, (present, remote.to_vec()));
             self.keep_early(id, |early| early.answers.push(said), cx);
             return;
         };
@@ -207,8 +210,9 @@ impl Layers {
                 cx.report(Report::Reached("presence-without-registration"));
             }
         }
-        if remote && !desk.table.is_remote(&user) {
-            self.note(Note::Remote { user });
+        let known = desk.table.elsewhere(&user);
+        for net in remote.iter().filter(|net| !known.contains(net)) {
+            self.note(Note::Remote { user, net: *net });
         }
         self.look_at(id, cx);
     }
@@ -449,6 +453,10 @@ impl Layers {
     /// What the leader does about a block.
     fn act_on(&mut self, block: &Arc<Block>, changes: &[Change], cx: &mut Cx<'_>) {
         self.deliver(block, changes, cx);
+        let held = std::mem::take(&mut self.desk().held);
+        for ticket in held {
+            self.name_source(ticket, cx);
+        }
         for change in changes {
             match change {
                 Change::Record(rid) => {

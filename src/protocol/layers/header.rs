@@ -33,6 +33,8 @@ pub enum Note {
     Remote {
         /// The patient.
         user: Digest,
+        /// The network.
+        net: Net,
     },
 }
 
@@ -49,7 +51,7 @@ impl Note {
                 lost.iter()
                     .fold(hasher, |hasher, rid| hasher.digest(&rid.0))
             }
-            Self::Remote { user } => hasher.number(2).digest(user),
+            Self::Remote { user, net } => hasher.number(2).digest(user).number(u64::from(*net)),
         }
     }
 
@@ -57,7 +59,7 @@ impl Note {
         match self {
             Self::Foreign { .. } => 8,
             Self::Moved { lost, .. } => 8 + DIGEST_BYTES * (1 + lost.len() as u32),
-            Self::Remote { .. } => 2 + DIGEST_BYTES,
+            Self::Remote { .. } => 4 + DIGEST_BYTES,
         }
     }
 }

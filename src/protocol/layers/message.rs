@@ -78,6 +78,8 @@ pub struct Parcel {
     pub item: Item,
     /// Where it goes; of no meaning on the way to the index.
     pub to: Net,
+    /// The other networks of the patient that the first one knows of.
+    pub nets: Vec<Net>,
 }
 
 /// The right to be sent a patient's records, which anybody can check.
@@ -93,6 +95,10 @@ pub struct Ticket {
     pub header: Arc<Header>,
     /// Who has been asked in vain.
     pub tried: Vec<NodeId>,
+    /// How often it was asked for before: others are asked next.
+    pub attempt: u32,
+    /// What the network that has the records knows of; nothing before it is asked.
+    pub due: Vec<RecordId>,
 }
 
 /// The end of a patient's authorisation, which anybody can check.
@@ -115,6 +121,10 @@ pub struct Chunk {
     pub source: NodeId,
     /// Some of the records.
     pub items: Vec<Item>,
+    /// All that there should be, in the last part.
+    pub due: Vec<RecordId>,
+    /// The way they take back.
+    pub attempt: u32,
     /// Whether there are no more.
     pub last: bool,
 }
@@ -136,8 +146,8 @@ pub enum Message {
         id: TransactionId,
         /// Whether the sender has the patient.
         present: bool,
-        /// Whether another network has the patient.
-        remote: bool,
+        /// Which other networks have the patient.
+        remote: Vec<Net>,
     },
     /// The body of a record that is to be entered.
     Payload {
@@ -175,6 +185,8 @@ pub enum Message {
         auth: Arc<Transaction>,
         /// Who has been asked in vain.
         tried: Vec<NodeId>,
+        /// How often it was asked before.
+        attempt: u32,
     },
     /// On the way to somebody who has the records.
     MigForward(Box<Ticket>),
@@ -188,6 +200,8 @@ pub enum Message {
         have: Vec<RecordId>,
         /// Who has been asked.
         tried: Vec<NodeId>,
+        /// What nobody has sent for so long that it is given up; nothing before that.
+        lost: Option<Vec<RecordId>>,
     },
     /// What the sender has of the chain and of the records.
     Compare {
@@ -202,6 +216,8 @@ pub enum Message {
         headers: Vec<Arc<Header>>,
         /// Records, with who else has them.
         records: Vec<(RecordId, Vec<NodeId>)>,
+        /// Grants by which patients wait there for their records, and where the chain has them.
+        grants: Vec<(Height, TransactionRef)>,
     },
     /// The sender wants the body of a record.
     Fetch(RecordId),
@@ -271,32 +287,46 @@ impl Wire for Message {
             Self::Forward(transaction)
             | Self::AddRequest(transaction)
             | Self::Register(transaction) => transaction.size() + SIGNATURE_BYTES,
-            Self::Presence { .. } => 10 + SIGNATURE_BYTES,
+            Self::Presence { remote, .. } => 10 + 2 * count(remote.len()) + SIGNATURE_BYTES,
             Self::Payload { body, .. } => 8 + DIGEST_BYTES + body.bytes,
             Self::Deliver { headers, items } => headers_size(headers) + items_size(items),
             Self::Header(headers) => headers_size(headers),
             Self::Ack(rids) => DIGEST_BYTES * count(rids.len()) + SIGNATURE_BYTES,
             Self::Relay(parcel) | Self::RelayIc(parcel) | Self::Inject(parcel) => {
-                2 + parcel.item.size()
+                2 + 2 * count(parcel.nets.len()) + parcel.item.size()
             }
             Self::Line(_) => 6 + DIGEST_BYTES,
             Self::Remind(_) | Self::Fetch(_) => DIGEST_BYTES,
             Self::MigRefuse(_) => 8,
             Self::Erase(end) => end.by.0.size() + end.header.size(),
-            Self::MigRequest { auth, tried } => auth.size() + node_list(tried),
+            Self::MigRequest { auth, tried, .. } => 4 + auth.size() + node_list(tried),
             Self::MigForward(ticket) => {
-                ticket.auth.0.size() + ticket.header.size() + node_list(&ticket.tried)
+                let due = DIGEST_BYTES * count(ticket.due.len());
+                4 + due + ticket.auth.0.size() + ticket.header.size() + node_list(&ticket.tried)
             }
-            Self::MigChunk(chunk) => DIGEST_BYTES + 5 + items_size(&chunk.items),
-            Self::MigDone { auth, have, tried } => {
-                auth.size() + DIGEST_BYTES * count(have.len()) + node_list(tried)
+            Self::MigChunk(chunk) => {
+                DIGEST_BYTES * (1 + count(chunk.due.len())) + 9 + items_size(&chunk.items)
+            }
+            Self::MigDone {
+                auth,
+                have,
+                tried,
+                lost,
+            } => {
+                let lost = lost.as_ref().map_or(0, Vec::len);
+                auth.size() + DIGEST_BYTES * count(have.len() + lost) + node_list(tried)
             }
             Self::Compare { .. } => 24,
-            Self::Due { headers, records } => {
+            Self::Due {
+                headers,
+                records,
+                grants,
+            } => {
+                let granted = grants.iter().map(|(_, grant)| 8 + grant.0.size());
                 let each = records
                     .iter()
                     .map(|(_, nodes)| DIGEST_BYTES + node_list(nodes));
-                headers_size(headers) + each.sum::<u32>()
+                headers_size(headers) + each.sum::<u32>() + granted.sum::<u32>()
             }
             Self::Fetched(item) => item.size(),
         };
@@ -342,7 +372,7 @@ impl Wire for Message {
             } => Self::Presence {
                 id: *id,
                 present: !present,
-                remote: *remote,
+                remote: remote.clone(),
             },
             Self::Payload { id, body } => Self::Payload {
                 id: *id,

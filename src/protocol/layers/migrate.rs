@@ -1,6 +1,7 @@
 //! Migration: a patient registers at a further record node, which gets the earlier records from one
 //! that has them, in the same network or, through the index, in another one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::Route;
@@ -8,20 +9,87 @@ use super::edge::item_rid;
 use super::fact::Fact;
 use super::header::Note;
 use super::message::{Chunk, Ticket, TransactionRef};
-use super::record::Wanted;
-use super::table::{Meaning, Stage};
-use super::topology::Role;
+use super::record::{Wanted, grant_of};
+use super::table::{Meaning, Registration, Stage};
+use super::topology::{Net, Role};
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::random::mix;
-use crate::chain::Transaction;
+use crate::chain::{Height, Transaction};
 use crate::contract::access::Scope;
 use crate::contract::message::RecordId;
 use crate::protocol::Report;
 
 /// Times that records are asked for before those that nobody sends are given up.
-const ROUNDS_MAX: u32 = 6;
+const ROUNDS_MAX: u32 = 20;
+
+/// Who of a row is asked for a patient's records: the one that the patient's name, the receiver's
+/// number and the attempt choose, first of those who were not asked.
+fn source(row: &BTreeMap<NodeId, Registration>, ticket: &Ticket, attempt: u32) -> Option<NodeId> {
+    let able = row
+        .iter()
+        .filter(|(node, r)| **node != ticket.node && r.stage == Stage::Active)
+        .map(|(node, _)| *node);
+    let mut able: Vec<NodeId> = able.collect();
+    able.sort_by_key(|node| {
+        let order = mix(ticket.user.prefix(), u64::from(node.0));
+        (ticket.tried.contains(node), order)
+    });
+    let fresh = able.iter().filter(|node| !ticket.tried.contains(node));
+    let among = match fresh.count() {
+        0 => able.len(),
+        some => some,
+    };
+    able.get(attempt as usize % among.max(1)).copied()
+}
+
+impl Wanted {
+    /// A registration that somebody has asked for.
+    pub fn new(auth: &Arc<Transaction>) -> Self {
+        Self {
+            auth: auth.clone(),
+            decided: false,
+            tried: Vec::new(),
+            have: Vec::new(),
+            due: None,
+            rounds: 0,
+        }
+    }
+
+    /// What there should be and has not come; nothing as long as nobody has said what there is.
+    fn lacks(&self) -> Option<Vec<RecordId>> {
+        let lacks = self.due.as_ref()?.iter();
+        Some(
+            lacks
+                .filter(|rid| !self.have.contains(rid))
+                .copied()
+                .collect(),
+        )
+    }
+
+    /// What is said to whoever leads: that all is here, or that more should come.
+    fn next(&self, attempt: u32) -> Message {
+        let (auth, tried) = (self.auth.clone(), self.tried.clone());
+        let lacks = self.lacks();
+        let lost = lacks.clone().filter(|_| attempt >= ROUNDS_MAX);
+        if lost.is_some() || lacks.is_some_and(|lacks| lacks.is_empty()) {
+            let have = self.have.clone();
+            Message::MigDone {
+                auth,
+                have,
+                tried,
+                lost,
+            }
+        } else {
+            Message::MigRequest {
+                auth,
+                tried,
+                attempt,
+            }
+        }
+    }
+}
 
 /// The patient and the receiver of a grant.
 fn parties(auth: &Transaction) -> Option<(Digest, Digest)> {
@@ -53,19 +121,10 @@ impl Layers {
             return;
         };
         let began = self.topology.row(&user, self.net).contains(&cx.me());
-        let wanted = Wanted {
-            auth: auth.clone(),
-            decided: began,
-            tried: Vec::new(),
-            have: Vec::new(),
-            rounds: 0,
-        };
         if !began {
-            self.durable
-                .store
-                .registrations
-                .entry(auth.id)
-                .or_insert(wanted);
+            let registrations = &mut self.durable.store.registrations;
+            let wanted = || Wanted::new(auth);
+            registrations.entry(auth.id).or_insert_with(wanted);
             cx.persist();
         }
         self.tell_leader(Message::Register(auth.clone()), cx);
@@ -76,6 +135,10 @@ impl Layers {
     pub(super) fn begin_migration(&mut self, auth: &Arc<Transaction>, cx: &mut Cx<'_>) {
         if let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) {
             wanted.decided = true;
+            if let Some((grant, user)) = grant_of(auth) {
+                self.durable.store.grants.insert(grant, user);
+                self.durable.store.ended.remove(&user);
+            }
             cx.persist();
             self.ask_for_records(auth, cx);
         }
@@ -85,15 +148,9 @@ impl Layers {
         let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
             return;
         };
+        let attempt = wanted.rounds;
         wanted.rounds += 1;
-        let (tried, given_up) = (wanted.tried.clone(), wanted.rounds > ROUNDS_MAX);
-        let have = wanted.have.clone();
-        let auth = auth.clone();
-        let message = if given_up {
-            Message::MigDone { auth, have, tried }
-        } else {
-            Message::MigRequest { auth, tried }
-        };
+        let message = wanted.next(attempt);
         self.tell_leader(message, cx);
         cx.set_timer(Timer::Migrate, self.config.migration_timeout);
     }
@@ -102,7 +159,7 @@ impl Layers {
     pub(super) fn on_migration_overdue(&mut self, cx: &mut Cx<'_>) {
         let waiting = self.durable.store.registrations.values();
         let waiting: Vec<_> = waiting
-            .filter(|wanted| wanted.decided && wanted.rounds <= ROUNDS_MAX * 4)
+            .filter(|wanted| wanted.decided)
             .map(|wanted| wanted.auth.clone())
             .collect();
         for auth in waiting {
@@ -110,25 +167,38 @@ impl Layers {
         }
     }
 
+    /// A consensus node says by which grants patients wait here for their records: others may have
+    /// seen to the registration.
+    pub(super) fn on_granted(&mut self, grants: &[(Height, TransactionRef)], cx: &mut Cx<'_>) {
+        for (height, TransactionRef(auth)) in grants {
+            let header = self.durable.headers.get(&(self.net, *height));
+            let decided = header.is_some_and(|header| header.position(auth).is_some());
+            let known = self.durable.store.registrations.contains_key(&auth.id);
+            let here = parties(auth).is_some_and(|(_, at)| self.topology.serves(&at) == cx.me());
+            if decided && here && !known {
+                let wanted = Wanted::new(auth);
+                self.durable.store.registrations.insert(auth.id, wanted);
+                self.begin_migration(auth, cx);
+            }
+        }
+    }
+
     /// A record node wants the earlier records of a patient: whoever leads finds a source.
     pub(super) fn on_mig_request(
         &mut self,
         from: NodeId,
-        (auth, tried): (&Arc<Transaction>, &[NodeId]),
+        auth: &Arc<Transaction>,
+        (tried, attempt): (&[NodeId], u32),
         cx: &mut Cx<'_>,
     ) {
         let Some((user, _)) = parties(auth) else {
             return;
         };
         let row = self.desk().table.row(&user);
-        let Some(registration) = row.get(&from) else {
+        let Some(registration) = row.get(&from).filter(|r| r.waits_by(auth)) else {
             self.refuse_migration(from, auth, cx);
             return;
         };
-        if !registration.waits_by(auth) {
-            self.refuse_migration(from, auth, cx);
-            return;
-        }
         let Some(header) = self.header_at(registration.since, cx) else {
             return;
         };
@@ -138,19 +208,18 @@ impl Layers {
             auth: TransactionRef(auth.clone()),
             header,
             tried: tried.to_vec(),
+            attempt,
+            due: Vec::new(),
         };
-        if let Some(source) = self.source(&ticket) {
-            cx.send(source, Message::MigForward(Box::new(ticket)));
-            return;
-        }
         let others = row
             .iter()
             .any(|(n, r)| *n != from && r.stage == Stage::Active);
         if others || self.topology.edges() == 1 {
-            return; // All were asked; the node says what it has in the end.
+            self.name_source(ticket, cx);
+        } else {
+            let index = self.topology.relay(self.net, &user, attempt);
+            cx.send(index, Message::MigForward(Box::new(ticket)));
         }
-        let index = self.topology.relay(self.net, &user, tried.len() as u32);
-        cx.send(index, Message::MigForward(Box::new(ticket)));
     }
 
     /// A registration that is over, or was never made, needs no records.
@@ -160,17 +229,36 @@ impl Layers {
         }
     }
 
-    /// Who of this network is asked for a patient's records: the one that the patient's name and
-    /// the receiver's number choose, of those who were not asked.
-    fn source(&mut self, ticket: &Ticket) -> Option<NodeId> {
-        let row = self.desk().table.row(&ticket.user);
-        let able = row
-            .iter()
-            .filter(|(node, r)| **node != ticket.node && r.stage == Stage::Active)
-            .map(|(node, _)| *node)
-            .filter(|node| !ticket.tried.contains(node));
-        let order = |node: &NodeId| mix(ticket.user.prefix(), u64::from(node.0));
-        able.min_by_key(order)
+    /// Sends a ticket to whoever of this network is asked for a patient's records, with a list of
+    /// what there should be. Another network's waits until this one knows that the patient is there
+    /// too: what is decided later is relayed then, and what was decided before is in the list.
+    pub(super) fn name_source(&mut self, mut ticket: Ticket, cx: &mut Cx<'_>) {
+        let net = self.topology.net_of(ticket.node);
+        let (user, attempt) = (ticket.user, ticket.attempt);
+        if !self.knows(&user, net) {
+            self.note(Note::Remote { user, net });
+            let held = &mut self.desk().held;
+            held.retain(|other| other.auth != ticket.auth);
+            held.push(ticket);
+            return;
+        }
+        let desk = self.desk();
+        let row = desk.table.row(&user);
+        let due = desk.table.records_of(&user).iter().filter(|rid| {
+            let entry = desk.table.record(rid);
+            entry.is_some_and(|entry| covers(&ticket.auth.0, &entry.transaction))
+        });
+        ticket.due = due.copied().collect();
+        let Some(source) = source(&row, &ticket, attempt) else {
+            cx.report(Report::Reached("no-source"));
+            return;
+        };
+        cx.send(source, Message::MigForward(Box::new(ticket)));
+    }
+
+    /// Whether this network knows that a patient is registered in a network.
+    fn knows(&mut self, user: &Digest, net: Net) -> bool {
+        net == self.net || self.desk().table.elsewhere(user).contains(&net)
     }
 
     /// Whether a ticket gives its holder the right to a patient's records.
@@ -198,13 +286,7 @@ impl Layers {
         match self.role {
             Role::Record => self.hand_over(from, ticket, cx),
             Role::Index => self.forward_ticket(ticket, cx),
-            Role::Consensus => {
-                if let Some(source) = self.source(ticket) {
-                    cx.send(source, Message::MigForward(Box::new(ticket.clone())));
-                } else {
-                    cx.report(Report::Reached("no-source"));
-                }
-            }
+            Role::Consensus => self.name_source(ticket.clone(), cx),
         }
     }
 
@@ -227,7 +309,7 @@ impl Layers {
         let (user, node) = (ticket.user, ticket.node);
         cx.report(Report::Shared(Box::new(Fact::Handed { user, to: node })));
         let to = match self.config.route {
-            Route::ViaIndex if abroad => self.topology.relay(self.net, &user, 0),
+            Route::ViaIndex if abroad => self.topology.relay(self.net, &user, ticket.attempt / 2),
             Route::ViaIndex | Route::Direct => node,
         };
         let parts = items.chunks(self.config.chunk).collect::<Vec<_>>();
@@ -238,6 +320,12 @@ impl Layers {
                 node,
                 source: cx.me(),
                 items: parts.get(at).map_or(Vec::new(), |items| items.to_vec()),
+                due: if at + 1 == count {
+                    ticket.due.clone()
+                } else {
+                    Vec::new()
+                },
+                attempt: ticket.attempt,
                 last: at + 1 == count,
             };
             cx.send(to, Message::MigChunk(Box::new(chunk)));
@@ -251,7 +339,7 @@ impl Layers {
             let next = if net == self.net {
                 chunk.node
             } else {
-                self.topology.relay(net, &chunk.user, 0)
+                self.topology.relay(net, &chunk.user, chunk.attempt)
             };
             cx.send(next, Message::MigChunk(Box::new(chunk.clone())));
             return;
@@ -293,25 +381,31 @@ impl Layers {
                 wanted.have.push(rid);
             }
         }
-        let known = wanted.tried.contains(&chunk.source);
-        if !known && (chunk.last || !sound) {
+        if chunk.last {
+            let due = wanted.due.get_or_insert_default();
+            let news = chunk.due.iter().filter(|rid| !due.contains(rid));
+            let news: Vec<RecordId> = news.copied().collect();
+            due.extend(news);
+        }
+        let complete = wanted.lacks().is_some_and(|lacks| lacks.is_empty());
+        let over = chunk.last || !sound;
+        if over && !wanted.tried.contains(&chunk.source) {
             wanted.tried.push(chunk.source);
         }
-        let (have, tried) = (wanted.have.clone(), wanted.tried.clone());
-        if !sound {
+        if complete {
+            let message = wanted.next(wanted.rounds);
+            self.tell_leader(message, cx);
+        } else if !sound {
             self.ask_for_records(auth, cx);
-        } else if chunk.last {
-            let auth = auth.clone();
-            self.tell_leader(Message::MigDone { auth, have, tried }, cx);
         }
     }
 
-    /// A record node has everything that it could get.
+    /// A record node has everything, or gives up what it could not get.
     pub(super) fn on_mig_done(
         &mut self,
         from: NodeId,
         auth: &Arc<Transaction>,
-        (have, tried): (&[RecordId], &[NodeId]),
+        (have, tried, lost): (&[RecordId], &[NodeId], Option<&[RecordId]>),
         cx: &mut Cx<'_>,
     ) {
         let Some((user, _)) = parties(auth) else {
@@ -328,19 +422,27 @@ impl Layers {
             let entry = desk.table.record(rid);
             entry.is_some_and(|entry| entry.height <= since)
         };
-        let entitled = desk.table.entitled(&user, from);
-        let lost: Vec<RecordId> = entitled
-            .into_iter()
+        let entitled = desk.table.entitled(&user, from).into_iter();
+        let lacks: Vec<RecordId> = entitled
             .filter(|rid| earlier(rid) && !have.contains(rid))
             .collect();
-        let untried = row
-            .iter()
-            .any(|(node, r)| *node != from && r.stage == Stage::Active && !tried.contains(node));
-        if !lost.is_empty() && untried {
-            self.on_mig_request(from, (auth, tried), cx);
+        let Some(lost) = lost else {
+            if lacks.is_empty() {
+                let (node, lost) = (from, Vec::new());
+                self.note(Note::Moved { user, node, lost });
+            } else {
+                self.on_mig_request(from, auth, (tried, 0), cx);
+            }
             return;
-        }
-        let node = from;
-        self.note(Note::Moved { user, node, lost });
+        };
+        let mut lost = lost.to_vec();
+        let more = lacks.into_iter().filter(|rid| !lost.contains(rid));
+        let more: Vec<RecordId> = more.collect();
+        lost.extend(more);
+        self.note(Note::Moved {
+            user,
+            node: from,
+            lost,
+        });
     }
 }

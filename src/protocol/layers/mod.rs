@@ -444,17 +444,24 @@ impl Layers {
                 id,
                 present,
                 remote,
-            } => self.on_presence(from, *id, (*present, *remote), cx),
+            } => self.on_presence(from, *id, (*present, remote), cx),
             Message::Payload { id, body } => self.on_payload(*id, *body, cx),
             Message::Ack(rids) => self.on_ack_to_edge(from, rids),
             Message::Inject(parcel) => self.on_inject(from, parcel, cx),
             Message::Remind(rid) => self.on_remind(*rid, cx),
             Message::Register(auth) => self.enqueue(auth.clone(), None, cx),
-            Message::MigRequest { auth, tried } => self.on_mig_request(from, (auth, tried), cx),
+            Message::MigRequest {
+                auth,
+                tried,
+                attempt,
+            } => self.on_mig_request(from, auth, (tried, *attempt), cx),
             Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
-            Message::MigDone { auth, have, tried } => {
-                self.on_mig_done(from, auth, (have, tried), cx);
-            }
+            Message::MigDone {
+                auth,
+                have,
+                tried,
+                lost,
+            } => self.on_mig_done(from, auth, (have, tried, lost.as_deref()), cx),
             Message::Fetched(item) => self.on_fetched_at_edge(item, cx),
             _ => {}
         }
@@ -486,7 +493,14 @@ impl Layers {
                 self.on_headers(headers, cx);
             }
             Message::Deliver { headers, items } => self.on_deliver(from, (headers, items), cx),
-            Message::Due { headers, records } => self.on_due(from, headers, records, cx),
+            Message::Due {
+                headers,
+                records,
+                grants,
+            } => {
+                self.on_due(from, headers, records, cx);
+                self.on_granted(grants, cx);
+            }
             Message::Fetch(rid) => self.on_fetch_from_store(from, rid, cx),
             Message::Fetched(item) => {
                 self.accept(item, cx);

@@ -36,7 +36,7 @@ pub struct Store {
     /// Grants by which patients register here, that have not ended, and whose they are.
     pub grants: BTreeMap<Digest, Digest>,
     /// Patients whose last grant has ended.
-    ended: BTreeSet<Digest>,
+    pub ended: BTreeSet<Digest>,
     /// The last header without a gap.
     pub through: Height,
 }
@@ -50,6 +50,8 @@ pub struct Wanted {
     pub decided: bool,
     /// Who has been asked for records in vain.
     pub tried: Vec<NodeId>,
+    /// What there should be, as far as sources have said.
+    pub due: Option<Vec<RecordId>>,
     /// What has come of them.
     pub have: Vec<RecordId>,
     /// Times that the records were asked for.
@@ -71,7 +73,7 @@ pub struct Clerk {
 }
 
 /// The name of a grant, and the patient.
-fn grant_of(transaction: &Transaction) -> Option<(Digest, Digest)> {
+pub(super) fn grant_of(transaction: &Transaction) -> Option<(Digest, Digest)> {
     match Meaning::of(transaction) {
         Meaning::Registration { auth, user, .. } => Some((auth, user)),
         Meaning::Record(_) | Meaning::Revocation { .. } | Meaning::Nothing => None,
@@ -219,7 +221,7 @@ impl Layers {
         let answer = Message::Presence {
             id,
             present,
-            remote: false,
+            remote: Vec::new(),
         };
         self.tell_leader(answer, cx);
     }
@@ -297,10 +299,6 @@ impl Layers {
         let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
         for wanted in wanted {
             if !wanted.decided && header.position(&wanted.auth).is_some() {
-                if let Some((auth, user)) = grant_of(&wanted.auth) {
-                    self.durable.store.grants.insert(auth, user);
-                    self.durable.store.ended.remove(&user);
-                }
                 self.begin_migration(&wanted.auth, cx);
             }
         }

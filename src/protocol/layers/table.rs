@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::header::{Note, Notes};
+use super::message::TransactionRef;
 use super::topology::{Net, Topology};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
@@ -206,9 +207,10 @@ pub struct Table {
     records: BTreeMap<RecordId, Entry>,
     of: BTreeMap<Digest, Vec<RecordId>>,
     due: BTreeMap<NodeId, (Sum, Vec<RecordId>)>,
-    remote: BTreeSet<Digest>,
+    remote: BTreeMap<Digest, BTreeSet<Net>>,
     lost: BTreeSet<(NodeId, RecordId)>,
     ended: BTreeMap<NodeId, Vec<(Height, Arc<Transaction>)>>,
+    pending: BTreeMap<NodeId, Vec<(Height, TransactionRef)>>,
     /// The height up to which it follows the chain.
     pub height: Height,
     /// A digest of everything that ever changed.
@@ -226,9 +228,10 @@ impl Table {
             records: BTreeMap::new(),
             of: BTreeMap::new(),
             due: BTreeMap::new(),
-            remote: BTreeSet::new(),
+            remote: BTreeMap::new(),
             lost: BTreeSet::new(),
             ended: BTreeMap::new(),
+            pending: BTreeMap::new(),
             height: 0,
             root: 0,
         }
@@ -255,9 +258,11 @@ impl Table {
         row.get(&node).is_some_and(|r| r.stage != Stage::Closed)
     }
 
-    /// Whether a patient is registered in another network too, as far as this one knows.
-    pub fn is_remote(&self, user: &Digest) -> bool {
-        self.remote.contains(user) || self.topology.homes(user).iter().any(|net| *net != self.net)
+    /// The other networks in which a patient is registered, as far as this one knows.
+    pub fn elsewhere(&self, user: &Digest) -> BTreeSet<Net> {
+        let homes = self.topology.homes(user).into_iter();
+        let noted = self.remote.get(user).into_iter().flatten().copied();
+        homes.chain(noted).filter(|net| *net != self.net).collect()
     }
 
     /// A record that the network has decided.
@@ -274,6 +279,11 @@ impl Table {
     pub fn due(&self, node: NodeId) -> (Sum, &[RecordId]) {
         let due = self.due.get(&node);
         due.map_or((Sum::default(), &[]), |(sum, rids)| (*sum, rids))
+    }
+
+    /// Grants by which patients wait at a node for their earlier records.
+    pub fn pending(&self, node: NodeId) -> &[(Height, TransactionRef)] {
+        self.pending.get(&node).map_or(&[], Vec::as_slice)
     }
 
     /// What has ended registrations at a node, and where in the chain.
@@ -328,8 +338,8 @@ impl Table {
                 Note::Moved { user, node, lost } => {
                     changes.extend(self.moved(*user, *node, lost));
                 }
-                Note::Remote { user } => {
-                    self.remote.insert(*user);
+                Note::Remote { user, net } => {
+                    self.remote.entry(*user).or_default().insert(*net);
                 }
             }
         }
@@ -396,6 +406,8 @@ impl Table {
             uses: 0,
         };
         row.insert(node, registration);
+        let waits = (self.height, TransactionRef(auth.clone()));
+        self.pending.entry(node).or_default().push(waits);
         self.rows.insert(user, row);
         self.root = mix(self.root, user.prefix() ^ u64::from(node.0));
         Some(Change::Registered { user, node, first })
@@ -409,9 +421,11 @@ impl Table {
         let found = self.rows.iter_mut().find_map(|(user, row)| {
             let (node, registration) = row.iter_mut().find(|(_, r)| rests(r))?;
             registration.stage = Stage::Closed;
-            Some((*user, *node))
+            let since = registration.since;
+            Some((*user, *node, since))
         });
-        let (user, node) = found?;
+        let (user, node, since) = found?;
+        self.stop_waiting(node, &user, since);
         self.root = mix(self.root, !user.prefix());
         let (sum, rids) = self.due.entry(node).or_default();
         let records = &mut self.records;
@@ -428,6 +442,18 @@ impl Table {
         Some(Change::Closed { user, node, by })
     }
 
+    /// A registration waits for nothing any more.
+    fn stop_waiting(&mut self, node: NodeId, user: &Digest, since: Height) {
+        let waiting = self.pending.entry(node).or_default();
+        waiting.retain(|(height, grant)| {
+            let of = match Meaning::of(&grant.0) {
+                Meaning::Registration { user, .. } => Some(user),
+                Meaning::Record(_) | Meaning::Revocation { .. } | Meaning::Nothing => None,
+            };
+            *height != since || of != Some(*user)
+        });
+    }
+
     fn moved(&mut self, user: Digest, node: NodeId, lost: &[RecordId]) -> Option<Change> {
         let entitled = self.entitled(&user, node);
         let registration = self.rows.get_mut(&user)?.get_mut(&node)?;
@@ -435,11 +461,12 @@ impl Table {
             return None;
         }
         registration.stage = Stage::Active;
+        let since = registration.since;
+        self.stop_waiting(node, &user, since);
         self.root = mix(self.root, u64::from(node.0) ^ 1);
         for rid in lost {
             self.lost.insert((node, *rid));
         }
-        let since = registration.since;
         let mut records = Vec::new();
         for rid in entitled {
             if lost.contains(&rid) {
