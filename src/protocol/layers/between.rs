@@ -192,10 +192,6 @@ impl Layers {
     pub(super) fn on_inject(&mut self, from: NodeId, parcel: &Parcel, cx: &mut Cx<'_>) {
         let item = &parcel.item;
         let rid = item_rid(item);
-        if self.desk().table.record(&rid).is_some() {
-            cx.send(from, Message::Ack(vec![rid]));
-            return;
-        }
         if !self.is_sound(item, cx) {
             cx.report(Report::Reached("bad-foreign-cert"));
             return;
@@ -203,9 +199,30 @@ impl Layers {
         let body = item.body;
         let desk = self.desk();
         desk.injected.insert(rid, from);
-        desk.bodies.insert(rid, body);
+        let known = desk.bodies.insert(rid, body).is_some();
+        if desk.table.record(&rid).is_some() {
+            // It may never have arrived, if another one led then.
+            if !known {
+                self.deliver_again(&rid, cx);
+            }
+            self.confirm_unkept(&rid, cx);
+            return;
+        }
         let transaction = item.transaction.0.clone();
         self.enqueue(transaction, Some(item.place.0), cx);
+    }
+
+    /// A record of another network that nobody is to keep here is confirmed at once; others are
+    /// when somebody has them.
+    pub(super) fn confirm_unkept(&mut self, rid: &RecordId, cx: &mut Cx<'_>) {
+        let desk = self.desk();
+        let entry = desk.table.record(rid);
+        if entry.is_some_and(|entry| entry.nodes.is_empty()) {
+            if let Some(by) = desk.injected.remove(rid) {
+                cx.send(by, Message::Ack(vec![*rid]));
+            }
+            desk.forget_body(rid);
+        }
     }
 
     /// Whether a record from another network is what that network has decided.

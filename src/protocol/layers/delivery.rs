@@ -11,6 +11,7 @@ use super::message::{End, Item, TransactionRef};
 use super::patience::Waiting;
 use super::table::{Change, Sum};
 use super::{Cx, Layers, Message, Timer};
+use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::chain::{Block, Height, Transaction};
 use crate::contract::message::RecordId;
@@ -139,15 +140,65 @@ impl Layers {
     }
 
     /// Records have arrived at a record node, or at the index.
-    pub(super) fn on_ack_to_edge(&mut self, from: NodeId, rids: &[RecordId]) {
+    pub(super) fn on_ack_to_edge(&mut self, from: NodeId, rids: &[RecordId], cx: &mut Cx<'_>) {
         let index = self.topology.edge(self.net).index.contains(&from);
         let desk = self.desk();
+        let mut safe = Vec::new();
         for rid in rids {
             if index {
                 desk.relays.retain(|(waiting, _)| waiting != rid);
             } else {
                 desk.unacked.remove(&(*rid, from));
+                // Somebody here has it on disk: the index node need not keep it.
+                safe.extend(desk.injected.remove(rid).map(|by| (by, *rid)));
             }
+            desk.forget_body(rid);
+        }
+        for (by, rid) in safe {
+            cx.send(by, Message::Ack(vec![rid]));
+        }
+    }
+
+    /// Sends a record that was decided before to those who are to keep it.
+    pub(super) fn deliver_again(&mut self, rid: &RecordId, cx: &mut Cx<'_>) {
+        let Some(item) = self.item(rid) else {
+            return;
+        };
+        let Some(header) = self.header_at(item.place.1, cx) else {
+            return;
+        };
+        let nodes = match self.desk().table.record(rid) {
+            Some(entry) => entry.nodes.clone(),
+            None => Vec::new(),
+        };
+        for node in nodes {
+            self.owe_ack(node, &[*rid], item.place.1, cx);
+            let (headers, items) = (vec![header.clone()], vec![item.clone()]);
+            cx.send(node, Message::Deliver { headers, items });
+        }
+    }
+
+    /// A record node has all that it should have.
+    fn settle(&mut self, node: NodeId, cx: &mut Cx<'_>) {
+        let desk = self.desk();
+        let settled = desk.unacked.extract_if(.., |(_, to), _| *to == node);
+        let settled: Vec<RecordId> = settled.map(|((rid, _), _)| rid).collect();
+        let mut safe = Vec::new();
+        for rid in &settled {
+            safe.extend(desk.injected.remove(rid).map(|by| (by, *rid)));
+            desk.forget_body(rid);
+        }
+        for (by, rid) in safe {
+            cx.send(by, Message::Ack(vec![rid]));
+        }
+    }
+
+    /// A registration has ended: what was on its way to the node is not sent again.
+    pub(super) fn recall(&mut self, user: &Digest, node: NodeId) {
+        let desk = self.desk();
+        let rids = desk.table.records_of(user).to_vec();
+        for rid in &rids {
+            desk.unacked.remove(&(*rid, node));
             desk.forget_body(rid);
         }
     }
@@ -164,15 +215,6 @@ impl Layers {
                 again.entry(*node).or_default().push((*rid, unacked.height));
             }
         }
-        let over = |unacked: &Unacked| unacked.waiting.tries > retries;
-        let given_up: Vec<RecordId> = desk
-            .unacked
-            .extract_if(.., |_, unacked| over(unacked))
-            .map(|((rid, _), _)| rid)
-            .collect();
-        for rid in &given_up {
-            desk.forget_body(rid);
-        }
         for (node, rids) in again {
             let items: Vec<Item> = rids.iter().filter_map(|(rid, _)| self.item(rid)).collect();
             let heights: BTreeSet<Height> = rids.iter().map(|(_, height)| *height).collect();
@@ -183,7 +225,8 @@ impl Layers {
             cx.send(node, Message::Deliver { headers, items });
         }
         let desk = self.desk();
-        if !desk.unacked.is_empty() {
+        let mut repeated = desk.unacked.values();
+        if repeated.any(|unacked| unacked.waiting.tries <= retries) {
             desk.acking = true;
             cx.set_timer(Timer::Ack, after);
         }
@@ -212,7 +255,8 @@ impl Layers {
         let top = cx.ledger().height();
         let desk = self.desk.as_ref().expect("only consensus nodes compare");
         let (due, rids) = desk.table.due(from);
-        let (rids, ended) = if due == sum {
+        let settled = due == sum;
+        let (rids, ended) = if settled {
             (&[][..], Vec::new())
         } else {
             (rids, desk.table.ended(from).to_vec())
@@ -227,6 +271,9 @@ impl Layers {
         let mut headers = Vec::new();
         for height in through + 1..=last {
             headers.extend(self.header_at(height, cx));
+        }
+        if settled {
+            self.settle(from, cx);
         }
         let desk = self.desk();
         let grants: Vec<_> = desk.table.pending(from).to_vec();

@@ -462,11 +462,12 @@ impl Layers {
                 Change::Record(rid) => {
                     self.send_on(*rid, cx);
                     self.desk().forget_body(rid);
-                    if let Some(by) = self.desk().injected.remove(rid) {
-                        cx.send(by, Message::Ack(vec![*rid]));
-                    }
+                    self.confirm_unkept(rid, cx);
                 }
-                Change::Closed { node, by, .. } => self.tell_end(*node, (block.height, by), cx),
+                Change::Closed { user, node, by } => {
+                    self.recall(user, *node);
+                    self.tell_end(*node, (block.height, by), cx);
+                }
                 Change::Registered { .. } | Change::Moved { .. } => {}
             }
         }

@@ -195,8 +195,11 @@ impl Layers {
             return;
         };
         let row = self.desk().table.row(&user);
-        let Some(registration) = row.get(&from).filter(|r| r.waits_by(auth)) else {
-            self.refuse_migration(from, auth, cx);
+        let registration = row.get(&from);
+        let Some(registration) = registration.filter(|r| r.waits_by(auth)) else {
+            if !registration.is_some_and(|r| r.is_open_by(auth)) {
+                self.refuse_migration(from, auth, cx);
+            }
             return;
         };
         let Some(header) = self.header_at(registration.since, cx) else {
@@ -413,8 +416,11 @@ impl Layers {
         };
         let desk = self.desk();
         let row = desk.table.row(&user);
-        let Some(registration) = row.get(&from).filter(|r| r.waits_by(auth)) else {
-            self.refuse_migration(from, auth, cx);
+        let registration = row.get(&from);
+        let Some(registration) = registration.filter(|r| r.waits_by(auth)) else {
+            if !registration.is_some_and(|r| r.is_open_by(auth)) {
+                self.refuse_migration(from, auth, cx);
+            }
             return;
         };
         let since = registration.since;

@@ -446,7 +446,7 @@ impl Layers {
                 remote,
             } => self.on_presence(from, *id, (*present, remote), cx),
             Message::Payload { id, body } => self.on_payload(*id, *body, cx),
-            Message::Ack(rids) => self.on_ack_to_edge(from, rids),
+            Message::Ack(rids) => self.on_ack_to_edge(from, rids, cx),
             Message::Inject(parcel) => self.on_inject(from, parcel, cx),
             Message::Remind(rid) => self.on_remind(*rid, cx),
             Message::Register(auth) => self.enqueue(auth.clone(), None, cx),

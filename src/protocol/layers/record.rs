@@ -226,11 +226,13 @@ impl Layers {
         self.tell_leader(answer, cx);
     }
 
-    /// Sends to whoever leads the network, if that is known.
+    /// Sends to whoever leads the network, as far as is known.
     pub(super) fn tell_leader(&mut self, message: Message, cx: &mut Cx<'_>) {
-        if let Some(leader) = self.volatile.leader {
-            cx.send(leader, message);
-        }
+        let consensus = &self.topology.edge(self.net).consensus;
+        // After a crash any of them says who leads.
+        let guess = || consensus.leader(cx.now().nanos() / 1_000_000_000);
+        let leader = self.volatile.leader.unwrap_or_else(guess);
+        cx.send(leader, message);
     }
 
     /// Headers of this network's blocks.
@@ -474,7 +476,13 @@ impl Layers {
         let mut fresh = false;
         for (rid, nodes) in records {
             let missing = &mut self.volatile.clerk.missing;
-            if self.durable.store.records.contains_key(rid) || missing.contains_key(rid) {
+            if self.durable.store.records.contains_key(rid) {
+                continue;
+            }
+            if let Some((holders, _)) = missing.get_mut(rid) {
+                if !holders.contains(&from) {
+                    holders.push(from);
+                }
                 continue;
             }
             // Whoever says so may have it too.

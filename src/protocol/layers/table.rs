@@ -95,6 +95,12 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// Whether it rests on this grant, and has not ended.
+    pub fn is_open_by(&self, grant: &Transaction) -> bool {
+        let by = self.auth.as_ref().map(|auth| auth.id);
+        self.stage != Stage::Closed && by == Some(grant.id)
+    }
+
     /// Whether it rests on this grant, and its earlier records are on their way.
     pub fn waits_by(&self, grant: &Transaction) -> bool {
         let by = self.auth.as_ref().map(|auth| auth.id);
