@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FREE, ONE_BY_ONE, ONE_THREAD, constant, outcome, scenario, yaml};
 use crate::base::crypto::Digest;
-use crate::base::node::NodeId;
-use crate::base::time::Time;
+use crate::base::node::{NodeId, PositionSet};
+use crate::base::time::{Span, Time};
 use crate::contract::message::RecordId;
-use crate::observe::checks::Word;
-use crate::protocol::Report;
-use crate::protocol::layers::Fact;
-use crate::scenario::run::Outcome;
+use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Word};
+use crate::protocol::layers::{Config, Fact, Layers, Mutant};
+use crate::protocol::{Protocol, Report};
+use crate::scenario::run::{Outcome, plan};
 use crate::sim::event::{Event, Observer};
+use crate::sim::{Kernel, Simulation};
 
 /// A calm run in which every record is a block of its own, and ends at rest.
 fn calm(nodes: usize, config: &str, seed: u64) -> Outcome {
@@ -285,4 +286,64 @@ fn every_case_of_trouble_ends_as_its_scenario_says() {
         }
     }
     assert_eq!(wrong, [""; 0]);
+}
+
+/// Whether a scenario that comes with the project breaks something where a guard is left out, if it
+/// is `judged` also something that is to happen in the end.
+fn breaks(path: &str, mutant: Option<Mutant>, judged: bool) -> bool {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let scenario = scenario(&std::fs::read_to_string(root.join(path)).unwrap(), 1);
+    let config: Config = serde_json::from_value(scenario.protocol.config.clone()).unwrap();
+    let plan = plan(&scenario, false).unwrap();
+    let mut dishonest = PositionSet::new();
+    for liar in &plan.liars {
+        dishonest.insert(liar.node.index());
+    }
+    let (until, nodes) = (plan.until, plan.nodes);
+    let checks = Checks::new(CheckSetup {
+        nodes,
+        dishonest,
+        flat: true,
+    });
+    let chains = (0..nodes).map(|at| Layers::chain_of(&config, nodes, NodeId::at(at)));
+    let mut checks = checks.along(chains.collect());
+    let config = Config { mutant, ..config };
+    let ended = Simulation::<Layers>::new(plan, config).run(Kernel::Heap, &mut checks);
+    let judge = LivenessJudge {
+        healed_at: Time::ZERO + Span::from_secs(30),
+        bound: Span::from_secs(60),
+        recoverable: judged,
+    };
+    let verdict = checks.finish(until, &judge, &ended.totals);
+    !verdict.violations.is_empty()
+}
+
+#[test]
+fn whatever_guard_is_left_out_somebody_notices() {
+    for (path, mutant, judged) in [
+        (
+            "byzantine/layers-false-presence.yaml",
+            Mutant::TrustPresence,
+            false,
+        ),
+        (
+            "byzantine/layers-lying-leader.yaml",
+            Mutant::NoBodyCheck,
+            false,
+        ),
+        ("weather/layers-cut-off.yaml", Mutant::NeverCompare, true),
+    ] {
+        assert!(!breaks(path, None, judged), "{path} is clean");
+        let noticed = breaks(path, Some(mutant), judged);
+        assert!(noticed, "{path} shows {mutant:?}");
+    }
+}
+
+#[test]
+fn a_record_from_elsewhere_is_not_sent_on() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let text = std::fs::read_to_string(root.join("calm/layers.yaml")).unwrap();
+    let (outcome, keeping) = watched(&text, 1);
+    let arrived = keeping.listed.values().filter(|(_, from)| from.is_some());
+    assert_eq!(copies(&outcome, "relay"), arrived.count() as u64);
 }

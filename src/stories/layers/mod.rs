@@ -1,5 +1,6 @@
 //! The stories of one network of the layers: four consensus nodes n0 to n3, an index node n4, and
-//! record nodes n5 to n7. The patient is registered at two of these.
+//! record nodes n5 to n7. The patient is registered at n5 and n6, or at n5 alone; the doctor to whom
+//! grants are made works at n6.
 
 use super::check;
 use crate::protocol::layers::{Config, Layers, Mutant};
@@ -11,6 +12,14 @@ fn alone() -> Config {
         index: 1,
         remote: 0,
         ..Config::default()
+    }
+}
+
+/// The same, with each patient at one hospital.
+fn single() -> Config {
+    Config {
+        hospitals: 1,
+        ..alone()
     }
 }
 
@@ -46,6 +55,31 @@ fn false_presence_believed() {
 #[test]
 fn lost_delivery() {
     tell(alone(), "lost-delivery");
+}
+
+#[test]
+fn migration() {
+    tell(single(), "migration");
+}
+
+#[test]
+fn altered_migration() {
+    tell(single(), "altered-migration");
+}
+
+#[test]
+fn stalled_migration() {
+    tell(single(), "stalled-migration");
+}
+
+#[test]
+fn two_grants() {
+    tell(single(), "two-grants");
+}
+
+#[test]
+fn ended() {
+    tell(single(), "ended");
 }
 
 #[test]
