@@ -107,7 +107,6 @@ pub fn run<P: Protocol>(
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
     let (until, nodes) = (plan.until, scenario.nodes);
     let chains = (0..nodes).map(|at| P::chain_of(&config, nodes, NodeId::at(at)));
-    let chains = chains.collect();
     let mut dishonest = PositionSet::new();
     for liar in &plan.liars {
         dishonest.insert(liar.node.index());
@@ -133,7 +132,7 @@ pub fn run<P: Protocol>(
             dishonest,
             flat: true,
         })
-        .along(chains)
+        .along(chains.collect())
         .replaying(&simulation.executor()),
         fingerprint: Fingerprint::new(),
         guest,

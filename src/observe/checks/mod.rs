@@ -411,7 +411,7 @@ impl Checks {
         let all = self.all_honest().filter(|node| self.up[node.index()]);
         let present = all.collect();
         self.sharing
-            .finish((end, judge, judged), present, &mut self.findings);
+            .finish((end, judge, judged), &present, &mut self.findings);
         if judged {
             self.add_stalls(judge.bound, &stalls);
             self.add_lagging(end, judge.bound);

@@ -69,47 +69,8 @@ impl Sharing {
         };
         match fact {
             Fact::Listed { .. } => self.list((time, node), fact, out),
-            Fact::Registered {
-                net,
-                height,
-                user,
-                node,
-                first,
-            } => {
-                let registration = Registration {
-                    time,
-                    since: *height,
-                    first: *first,
-                    moved: None,
-                    closed: None,
-                };
-                let key = (*net, *user, *node);
-                let known = self.registered.get(&key);
-                if known.is_none_or(|known| known.since < *height) {
-                    self.registered.insert(key, registration);
-                }
-            }
-            Fact::Closed {
-                net,
-                height,
-                user,
-                node,
-            } => {
-                if let Some(known) = self.registered.get_mut(&(*net, *user, *node)) {
-                    if known.since < *height {
-                        known.closed.get_or_insert(*height);
-                    }
-                }
-            }
-            Fact::Moved {
-                net,
-                user,
-                node,
-                records,
-            } => {
-                if let Some(known) = self.registered.get_mut(&(*net, *user, *node)) {
-                    known.moved = Some(records.clone());
-                }
+            Fact::Registered { .. } | Fact::Closed { .. } | Fact::Moved { .. } => {
+                self.register(time, fact);
             }
             Fact::Lost { node, rid } => {
                 self.lost.insert((*node, *rid));
@@ -147,6 +108,61 @@ impl Sharing {
                 self.handed.entry((*user, *to)).or_insert((time, node));
             }
             Fact::Overflow { .. } => {}
+        }
+    }
+
+    /// A network has changed a registration.
+    fn register(&mut self, time: Time, fact: &Fact) {
+        match fact {
+            Fact::Registered {
+                net,
+                height,
+                user,
+                node,
+                first,
+            } => {
+                let registration = Registration {
+                    time,
+                    since: *height,
+                    first: *first,
+                    moved: None,
+                    closed: None,
+                };
+                let key = (*net, *user, *node);
+                let known = self.registered.get(&key);
+                if known.is_none_or(|known| known.since < *height) {
+                    self.registered.insert(key, registration);
+                }
+            }
+            Fact::Closed {
+                net,
+                height,
+                user,
+                node,
+            } => {
+                if let Some(known) = self.registered.get_mut(&(*net, *user, *node))
+                    && known.since < *height
+                {
+                    known.closed.get_or_insert(*height);
+                }
+            }
+            Fact::Moved {
+                net,
+                user,
+                node,
+                records,
+            } => {
+                if let Some(known) = self.registered.get_mut(&(*net, *user, *node)) {
+                    known.moved = Some(records.clone());
+                }
+            }
+            Fact::Listed { .. }
+            | Fact::Lost { .. }
+            | Fact::Table { .. }
+            | Fact::Known { .. }
+            | Fact::Kept { .. }
+            | Fact::Handed { .. }
+            | Fact::Overflow { .. } => unreachable!("these change no registration"),
         }
     }
 
@@ -207,7 +223,7 @@ impl Sharing {
     pub fn finish(
         &self,
         (end, judge, judged): (Time, &LivenessJudge, bool),
-        present: BTreeSet<NodeId>,
+        present: &BTreeSet<NodeId>,
         out: &mut Findings,
     ) {
         self.judge_keeping(out);

@@ -449,9 +449,8 @@ impl Layers {
             self.inject(rid, cx);
         }
         let depot = &self.durable.depot;
-        if !(depot.heard.is_empty() && depot.leaving.is_empty())
-            || !(depot.lines.is_empty() && depot.arriving.is_empty())
-        {
+        let rest = depot.heard.is_empty() && depot.leaving.is_empty();
+        if !(rest && depot.lines.is_empty() && depot.arriving.is_empty()) {
             self.wait_for_relays(cx);
         }
     }

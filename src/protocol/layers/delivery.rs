@@ -47,7 +47,7 @@ impl Layers {
             for item in &items {
                 self.report_handed(item, node, cx);
             }
-            let rids: Vec<RecordId> = items.iter().map(|item| item_rid(item)).collect();
+            let rids: Vec<RecordId> = items.iter().map(item_rid).collect();
             self.owe_ack(node, &rids, block.height, cx);
             let headers = self.headers_for(node, block.height, cx);
             cx.send(node, Message::Deliver { headers, items });
@@ -181,8 +181,9 @@ impl Layers {
     /// A record node has all that it should have.
     fn settle(&mut self, node: NodeId, cx: &mut Cx<'_>) {
         let desk = self.desk();
-        let settled = desk.unacked.extract_if(.., |(_, to), _| *to == node);
-        let settled: Vec<RecordId> = settled.map(|((rid, _), _)| rid).collect();
+        let settled = desk.unacked.keys().filter(|(_, to)| *to == node);
+        let settled: Vec<RecordId> = settled.map(|(rid, _)| *rid).collect();
+        desk.unacked.retain(|(_, to), _| *to != node);
         let mut safe = Vec::new();
         for rid in &settled {
             safe.extend(desk.injected.remove(rid).map(|by| (by, *rid)));

@@ -283,7 +283,7 @@ impl Wire for Message {
         let node_list = |nodes: &[NodeId]| 2 * count(nodes.len());
         let content = match self {
             Self::Group(message) => return message.size(),
-            Self::Leader(_) => 8,
+            Self::Leader(_) | Self::MigRefuse(_) => 8,
             Self::Forward(transaction)
             | Self::AddRequest(transaction)
             | Self::Register(transaction) => transaction.size() + SIGNATURE_BYTES,
@@ -297,7 +297,6 @@ impl Wire for Message {
             }
             Self::Line(_) => 6 + DIGEST_BYTES,
             Self::Remind(_) | Self::Fetch(_) => DIGEST_BYTES,
-            Self::MigRefuse(_) => 8,
             Self::Erase(end) => end.by.0.size() + end.header.size(),
             Self::MigRequest { auth, tried, .. } => 4 + auth.size() + node_list(tried),
             Self::MigForward(ticket) => {

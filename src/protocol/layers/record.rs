@@ -148,8 +148,14 @@ impl Layers {
         self.volatile.clerk.requesting = false;
         let (patience, now) = (self.config.relay_timeout, cx.now());
         let aside = &mut self.volatile.aside;
-        let late = aside.extract_if(.., |_, (_, waiting)| waiting.is_late(patience, now));
-        let late: Vec<_> = late.map(|(_, (transaction, _))| transaction).collect();
+        let mut late = Vec::new();
+        aside.retain(|_, (transaction, waiting)| {
+            let is_late = waiting.is_late(patience, now);
+            if is_late {
+                late.push(transaction.clone());
+            }
+            !is_late
+        });
         for transaction in late {
             if !cx.includes(transaction.id) {
                 self.on_forward(&transaction, cx);
