@@ -106,17 +106,14 @@ pub fn run<P: Protocol>(
     plan.workload.replies = replies(scenario.workload.replies, answering);
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
     let (until, nodes) = (plan.until, scenario.nodes);
-    let chains = (0..nodes).map(|at| P::chain_of(&config, nodes, NodeId::at(at)));
+    let chain_of = |at| P::chain_of(&config, nodes, NodeId::at(at));
+    let chains: Vec<_> = (0..nodes).map(chain_of).collect();
     let mut dishonest = PositionSet::new();
     for liar in &plan.liars {
         dishonest.insert(liar.node.index());
     }
-    let begins = plan
-        .liars
-        .iter()
-        .flat_map(|liar| &liar.acts)
-        .map(|act| act.during.from)
-        .min();
+    let acts = plan.liars.iter().flat_map(|liar| &liar.acts);
+    let begins = acts.map(|act| act.during.from).min();
     let measured = Measured {
         nodes,
         dishonest: dishonest.clone(),
@@ -132,7 +129,7 @@ pub fn run<P: Protocol>(
             dishonest,
             flat: true,
         })
-        .along(chains.collect())
+        .along(chains)
         .replaying(&simulation.executor()),
         fingerprint: Fingerprint::new(),
         guest,
