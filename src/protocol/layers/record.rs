@@ -451,6 +451,9 @@ impl Layers {
 
     /// Tells one consensus node after the other what is here.
     pub(super) fn compare(&mut self, cx: &mut Cx<'_>) {
+        if self.mutant(Mutant::NeverCompare) {
+            return;
+        }
         let consensus = &self.topology.edge(self.net).consensus;
         let clerk = &mut self.volatile.clerk;
         let to = consensus.leader(clerk.turn as u64);
@@ -463,10 +466,8 @@ impl Layers {
     pub(super) fn on_compare_due(&mut self, cx: &mut Cx<'_>) {
         cx.set_timer(Timer::Compare, self.config.compare_every);
         self.volatile.clerk.asked = false;
-        if !self.mutant(Mutant::NeverCompare) {
-            self.compare(cx);
-            self.fetch_missing(cx);
-        }
+        self.compare(cx);
+        self.fetch_missing(cx);
     }
 
     /// A consensus node says what should be here.
