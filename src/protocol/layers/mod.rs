@@ -37,7 +37,8 @@
 //! - The index node sends RELAY-IC to an index node of each other network, which has the relay
 //!   ordered: each record goes to each network once. Then INJECT to the leader there, which checks
 //!   the proof against the consensus nodes of the first network and has its own network decide the
-//!   record. What came from elsewhere is never relayed.
+//!   record. What came from elsewhere is never relayed. INJECT is acknowledged once a record node
+//!   of the network has the record, or nobody there is to keep it.
 //! - Index nodes hear every ADD-REQUEST and REMIND of a record that does not come.
 //!
 //! Migration:
@@ -46,11 +47,14 @@
 //!   themselves. MIG-REQUEST: the leader sends MIG-FORWARD, with header and proof of the grant as
 //!   the ticket, to a record node of the row; that one checks it and sends MIG-CHUNKs of `chunk`
 //!   records. Each is checked against the headers. MIG-DONE; the network notes it.
-//! - If nobody else of the network has the patient: the ticket goes to an index node, which enters
-//!   the network in the index, to an index node of another network of the patient, to the leader
-//!   there, and to a record node. The records come back the same way, or straight (`route`).
-//! - Upon a bad record, or silence for `migration_timeout`: the next source. What nobody has is
-//!   noted as lost.
+//! - If nobody else of the network has the patient: the ticket goes to an index node, which has the
+//!   network entered in the index first, to an index node of another network of the patient, to the leader
+//!   there, which has its network note that the patient is elsewhere too, so that what it decides
+//!   later is relayed, and to a record node with a list of what was decided before. The records come back the same way, or straight (`route`).
+//! - Upon a bad record, or silence for `migration_timeout`: the next source. What nobody has sent
+//!   after many rounds is noted as lost. MIG-REFUSE ends what rests on no grant that counts.
+//! - Upon a decided revocation: ERASE with its proof. The record node forgets what it had by that
+//!   grant, and takes nothing more; that it really forgets nobody can know.
 //!
 //! Durable: the chain and the agreement of consensus and index nodes, headers, the bodies kept, and
 //! what waits to be entered, registered, relayed or injected.
@@ -68,6 +72,9 @@
 //! - The article's migration across networks ends where the request reaches the other network.
 //! - A ticket is the decided grant itself, and not a separate statement of f + 1 nodes.
 //! - Headers prove inclusion by listing the digests of their transactions.
+//! - A header does not say whether the contract refused a call: a ticket on a refused grant is
+//!   stopped by the network that has the registration, and not by its proof.
+//! - The word of one consensus node is enough for MIG-REFUSE.
 //! - Nobody signs a message of his own here; the channel names the sender, and what is shown to
 //!   others carries the proof of the network that decided it.
 //! - A call that names neither patient nor party of a network is ordered by one of them.
