@@ -48,9 +48,10 @@
 //!   the ticket, to a record node of the row; that one checks it and sends MIG-CHUNKs of `chunk`
 //!   records. Each is checked against the headers. MIG-DONE; the network notes it.
 //! - If nobody else of the network has the patient: the ticket goes to an index node, which has the
-//!   network entered in the index first, to an index node of another network of the patient, to the leader
-//!   there, which has its network note that the patient is elsewhere too, so that what it decides
-//!   later is relayed, and to a record node with a list of what was decided before. The records come back the same way, or straight (`route`).
+//!   network entered in the index first, to an index node of another network of the patient, to the
+//!   leader there, which has its network note that the patient is elsewhere too, so that what it decides
+//!   later is relayed, and to a record node with a list of what was decided before. The records
+//!   come back the same way, or straight (`route`).
 //! - Upon a bad record, or silence for `migration_timeout`: the next source. What nobody has sent
 //!   after many rounds is noted as lost. MIG-REFUSE ends what rests on no grant that counts.
 //! - Upon a decided revocation: ERASE with its proof. The record node forgets what it had by that
