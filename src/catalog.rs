@@ -3,7 +3,9 @@
 use crate::experiment::reproduce::{Target, huang2021};
 use crate::figure::{FIGURES, Figure};
 use crate::protocol::iraft::Iraft;
+use crate::protocol::krbft::Krbft;
 use crate::protocol::layers::Layers;
+use crate::protocol::mbft::Mbft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
 use crate::scenario::run::Entry;
@@ -14,6 +16,8 @@ pub const PROTOCOLS: &[Entry] = &[
     Entry::of::<Raft>(),
     Entry::of::<Iraft>(),
     Entry::of::<Pbft>(),
+    Entry::of::<Mbft>(),
+    Entry::of::<Krbft>(),
     Entry::of::<Layers>(),
 ];
 

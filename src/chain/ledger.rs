@@ -23,6 +23,9 @@ pub struct World {
     versions: Versions<Key>,
 }
 
+/// How ordered transactions take effect, and the state in which the chain began.
+type Law<'a> = (&'a Execution, &'a State);
+
 /// A point in the chain with the state there, which a node that is behind can adopt.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -88,6 +91,13 @@ impl Executor {
         (&self.genesis.state, &self.execution)
     }
 
+    /// Whether the signatures of a transaction are those of whom it names, by the keys with which
+    /// the chain began. Whoever answers for that spares the others from looking; what was endorsed
+    /// everybody looks at.
+    pub fn vouches(&self, transaction: &Transaction) -> bool {
+        transaction.endorsement.is_none() && self.genesis.state.vouches(&transaction.call)
+    }
+
     /// The block that `batch` makes after `parent` (nothing: the genesis) at `height`.
     fn block(&mut self, parent: Option<&Arc<Block>>, height: Height, batch: &Batch) -> Arc<Block> {
         let before = parent.map_or(Digest::ZERO, |block| block.digest);
@@ -95,8 +105,9 @@ impl Executor {
             return block.clone();
         }
         let tip = self.tip_after(before);
+        let law = (&self.execution, &self.genesis.state);
         let world = &mut self.tips[tip].1;
-        let executed = world.execute(height, batch, &self.execution);
+        let executed = world.execute(height, batch, law);
         let state = world.state.root();
         let digest = Hasher::new("block")
             .number(height)
@@ -144,9 +155,8 @@ impl Executor {
             at = block.parent;
         };
         let mut world = World::clone(base);
-        path.iter()
-            .rev()
-            .for_each(|block| world.replay(block, &self.execution));
+        let law = (&self.execution, &self.genesis.state);
+        path.iter().rev().for_each(|block| world.replay(block, law));
         if self.tips.len() == TIPS_MAX {
             self.tips.remove(0);
         }
@@ -172,7 +182,8 @@ impl Executor {
 
 impl World {
     /// Executes a batch in order; what was executed before is passed over.
-    fn execute(&mut self, height: Height, batch: &Batch, execution: &Execution) -> Vec<Executed> {
+    fn execute(&mut self, height: Height, batch: &Batch, law: Law<'_>) -> Vec<Executed> {
+        let (execution, genesis) = law;
         let mut each = |(position, transaction): (usize, &Arc<Transaction>)| {
             if !self.executed.insert(transaction.id) {
                 return Executed::Before;
@@ -182,6 +193,9 @@ impl World {
                 position: position as u32,
             };
             Executed::Now(match execution {
+                Execution::OrderExecute if batch.vouches(position) => {
+                    self.state.apply_vouched(height, &transaction.call, genesis)
+                }
                 Execution::OrderExecute => self.state.apply(height, &transaction.call),
                 Execution::Validate { policy, keyring } => execution::validate(
                     transaction,
@@ -200,9 +214,9 @@ impl World {
 
     /// Executes the block after the last one executed here. What was endorsed need not be
     /// validated again: the block says what was valid.
-    fn replay(&mut self, block: &Block, execution: &Execution) {
-        let Execution::Validate { .. } = execution else {
-            self.execute(block.height, &block.batch, execution);
+    fn replay(&mut self, block: &Block, law: Law<'_>) {
+        let Execution::Validate { .. } = law.0 else {
+            self.execute(block.height, &block.batch, law);
             return;
         };
         for (at, transaction, endorsement) in outcomes(block) {
@@ -325,7 +339,7 @@ impl Peer {
         let (mut height, mut digest, mut world) =
             kept.unwrap_or_else(|| (base.0, base.1, executor.world_after(base.1).clone()));
         while let Some(block) = ledger.block(height + 1) {
-            world.replay(block, &executor.execution);
+            world.replay(block, (&executor.execution, &executor.genesis.state));
             (height, digest) = (block.height, block.digest);
         }
         &self.at.insert((height, digest, world)).2

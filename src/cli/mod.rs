@@ -241,8 +241,8 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Merge { shards, out } => sweep::merge(&shards, &out),
         Command::Plot { dir, figure } => {
             let names = (!figure.is_empty()).then_some(&figure[..]);
-            if study::is_study(&dir) {
-                return study::redraw(&dir, names);
+            if let Some(part) = study::held(&dir) {
+                return study::redraw(part, &dir, names);
             }
             let written = match crate::figure::redraw_reproduction(&dir, catalog::TARGETS, names)? {
                 Some(written) => written,

@@ -7,74 +7,156 @@ use super::{Failure, clock, results, run};
 use crate::experiment::manifest::{self, Manifest};
 use crate::experiment::store;
 use crate::figure;
-use crate::study::search::{self, Method, Plan, Study, files};
+use crate::study::rbraft;
+use crate::study::search::{self, Method, Study};
+use crate::study::tolerance::{self, Placement, Row, Scheme};
 
 /// Which part is studied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Part {
     /// How long searches take, how much they find, and how many are refused.
     Search,
+    /// How many Byzantine nodes groups survive, by chance and in the worst case.
+    Tolerance,
+    /// What altered entries and calls for elections come to, as RB-Raft was tried.
+    RbRaft,
 }
 
-/// Studies a part, prints a line for each kind of question, and writes the files.
+/// What a study leaves behind.
+struct Published {
+    name: &'static str,
+    about: &'static str,
+    figures: Vec<String>,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+/// Studies a part, prints what comes out, and writes the files.
 pub fn study(part: Part, out: Option<&Path>, fast: bool, quiet: bool) -> Result<(), Failure> {
-    match part {
-        Part::Search => {
-            let mut plan = Plan::default();
-            if fast {
-                plan.records.retain(|records| *records <= 100_000);
-                plan.questions /= 4;
-            }
-            let tell = |what: &str| {
-                if !quiet {
-                    note(format_args!("{what}"));
-                }
-            };
-            let stopwatch = |run: &mut dyn FnMut()| clock::stopwatch(run).1;
-            let study = search::study(&plan, &stopwatch, &tell);
-            print(&study);
-            out.map_or(Ok(()), |out| publish(out, &study, fast))
-        }
-    }
+    let published = match part {
+        Part::Search => study_searches(fast, quiet)?,
+        Part::Tolerance => study_tolerance(fast)?,
+        Part::RbRaft => study_rbraft(fast, quiet)?,
+    };
+    out.map_or(Ok(()), |out| publish(out, published, fast))
 }
 
-/// Whether a folder holds a study rather than runs.
-pub fn is_study(dir: &Path) -> bool {
-    dir.join(files::FINDINGS).exists()
+fn study_searches(fast: bool, quiet: bool) -> Result<Published, Failure> {
+    let mut plan = search::Plan::default();
+    if fast {
+        plan.records.retain(|records| *records <= 100_000);
+        plan.questions /= 4;
+    }
+    let tell = |what: &str| {
+        if !quiet {
+            note(format_args!("{what}"));
+        }
+    };
+    let stopwatch = |run: &mut dyn FnMut()| clock::stopwatch(run).1;
+    let study = search::study(&plan, &stopwatch, &tell);
+    print_searches(&study);
+    let mut files = study.files();
+    files.extend(figure::study::search::files(&study, None)?);
+    Ok(Published {
+        name: "search",
+        about: search::ABOUT,
+        figures: figure::study::search::NAMES.map(str::to_owned).to_vec(),
+        files,
+    })
+}
+
+fn study_tolerance(fast: bool) -> Result<Published, Failure> {
+    let mut plan = tolerance::Plan::default();
+    if fast {
+        plan.trials /= 10;
+    }
+    let rows = tolerance::study(&plan);
+    print_tolerance(&rows);
+    let mut files = tolerance::files::files(&rows);
+    files.extend(figure::study::tolerance::files(&rows, None)?);
+    Ok(Published {
+        name: "tolerance",
+        about: tolerance::ABOUT,
+        figures: figure::study::tolerance::names(&rows),
+        files,
+    })
+}
+
+fn study_rbraft(fast: bool, quiet: bool) -> Result<Published, Failure> {
+    let mut plan = rbraft::Plan::default();
+    if fast {
+        plan.seeds = 1;
+    }
+    let tell = |what: &str| {
+        if !quiet {
+            note(format_args!("{what}"));
+        }
+    };
+    let study = rbraft::study(&plan, &tell);
+    print_rbraft(&study);
+    let mut files = study.files();
+    files.extend(figure::study::rbraft::files(&study, None)?);
+    Ok(Published {
+        name: "rb-raft",
+        about: rbraft::ABOUT,
+        figures: figure::study::rbraft::NAMES.map(str::to_owned).to_vec(),
+        files,
+    })
+}
+
+/// The study that a folder holds, if it holds one rather than runs.
+pub fn held(dir: &Path) -> Option<Part> {
+    let parts = [
+        (search::files::FINDINGS, Part::Search),
+        (tolerance::files::ROWS, Part::Tolerance),
+        (rbraft::TAMPERING, Part::RbRaft),
+    ];
+    let found = parts.into_iter().find(|(file, _)| dir.join(file).exists());
+    found.map(|(_, part)| part)
 }
 
 /// Draws the figures of a study again from its CSV files alone.
-pub fn redraw(dir: &Path, names: Option<&[String]>) -> Result<(), Failure> {
+pub fn redraw(part: Part, dir: &Path, names: Option<&[String]>) -> Result<(), Failure> {
     let read = |name: &str| store::get(&dir.join(name));
-    let (findings, floors) = (read(files::FINDINGS)?, read(files::FLOORS)?);
-    let speeds = read(files::SPEEDS)?;
-    let study = Study::read(|name| match name {
-        files::FINDINGS => findings.clone(),
-        files::FLOORS => floors.clone(),
-        _ => speeds.clone(),
-    });
-    let study = study.map_err(|why| Failure::Usage(format!("{}: {why}", dir.display())))?;
-    let drawn = figure::study::files(&study, names)?;
+    let wrong = |why: String| Failure::Usage(format!("{}: {why}", dir.display()));
+    let drawn = match part {
+        Part::Search => {
+            use search::files::{FINDINGS, FLOORS, SPEEDS};
+            let (findings, floors, speeds) = (read(FINDINGS)?, read(FLOORS)?, read(SPEEDS)?);
+            let study = Study::read(|name| match name {
+                FINDINGS => findings.clone(),
+                FLOORS => floors.clone(),
+                _ => speeds.clone(),
+            });
+            figure::study::search::files(&study.map_err(wrong)?, names)?
+        }
+        Part::Tolerance => {
+            let rows = tolerance::files::read(read(tolerance::files::ROWS)?);
+            figure::study::tolerance::files(&rows.map_err(wrong)?, names)?
+        }
+        Part::RbRaft => {
+            use rbraft::{AUDIT, BALLOTS, TAMPERING};
+            let study = rbraft::Study::read([read(TAMPERING)?, read(BALLOTS)?, read(AUDIT)?]);
+            figure::study::rbraft::files(&study.map_err(wrong)?, names)?
+        }
+    };
     results::print_written(dir, &store::put(dir, &drawn)?);
     Ok(())
 }
 
-fn publish(out: &Path, study: &Study, fast: bool) -> Result<(), Failure> {
-    let drawn = figure::study::files(study, None)?;
+fn publish(out: &Path, published: Published, fast: bool) -> Result<(), Failure> {
     store::remove(&out.join(manifest::FILE))?;
-    let mut all = study.files();
-    all.extend(drawn);
-    let written: Vec<PathBuf> = store::put(out, &all)?;
+    let written: Vec<PathBuf> = store::put(out, &published.files)?;
+    let name = published.name;
     let manifest = Manifest {
         command: format!(
-            "consilium study search{}",
+            "consilium study {name}{}",
             if fast { " --fast" } else { "" }
         ),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: run::commit(),
-        experiment: "search".to_owned(),
-        about: search::ABOUT.to_owned(),
-        figures: figure::study::NAMES.map(str::to_owned).to_vec(),
+        experiment: name.to_owned(),
+        about: published.about.to_owned(),
+        figures: published.figures,
         ..Manifest::default()
     };
     manifest.write_dir(out)?;
@@ -82,8 +164,70 @@ fn publish(out: &Path, study: &Study, fast: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints what came of each attack, with what was published.
+fn print_rbraft(study: &rbraft::Study) {
+    let known = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
+    for row in &study.tampering {
+        say(format_args!(
+            "{:>6}: {:>2} of {} altered entries found ({:?}); published {}; accepted {}",
+            row.protocol,
+            row.found,
+            row.altered,
+            row.alteration,
+            known(row.published_found),
+            row.accepted,
+        ));
+    }
+    for row in study.ballots.iter().filter(|row| row.seed == 1) {
+        say(format_args!(
+            "{:>22}, {} nodes: {} votes (published {}), {} shares (published {}){}",
+            row.protocol,
+            row.nodes,
+            row.votes,
+            known(row.published_votes),
+            row.shares,
+            known(row.published_shares),
+            if row.elected { "; elected" } else { "" },
+        ));
+    }
+    for row in &study.audit {
+        let (round, honest, liar) = (row.round, row.honest, row.liar);
+        say(format_args!(
+            "round {round:>2}: T = {honest} of an honest leader, {liar} of a liar"
+        ));
+    }
+}
+
+/// Prints a line for every tenth number of Byzantine nodes.
+fn print_tolerance(rows: &[Row]) {
+    say(format_args!(
+        "{:>8} {:>10} {:>12} {:>10} {:>9} {:>10}",
+        "groups", "scheme", "placement", "byzantine", "exact", "simulated"
+    ));
+    for row in rows.iter().filter(|row| row.byzantine % 10 == 0) {
+        let scheme = match row.scheme {
+            Scheme::Flat => "flat",
+            Scheme::Leaders => "leaders",
+            Scheme::Certified => "certified",
+        };
+        let placement = match row.placement {
+            Placement::Random => "random",
+            Placement::Adversarial => "adversarial",
+        };
+        say(format_args!(
+            "{:>8} {:>10} {:>12} {:>10} {:>8.2}% {:>9.2}%",
+            format!("{}x{}", row.groups, row.size),
+            scheme,
+            placement,
+            row.byzantine,
+            100.0 * row.exact,
+            100.0 * row.simulated,
+        ));
+    }
+}
+
 /// Prints a line for each kind of question: the registers of one size together.
-fn print(study: &Study) {
+fn print_searches(study: &Study) {
     say(format_args!(
         "{:>9} {:>10} {:>6} {:>9} {:>10} {:>12} {:>12} {:>12} {:>12}",
         "records",

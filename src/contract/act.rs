@@ -147,6 +147,35 @@ impl Manner {
 }
 
 impl Act {
+    /// The record whose life it is about.
+    pub(super) fn record(&self) -> Option<RecordId> {
+        match self {
+            Self::Reject(rid)
+            | Self::Withdraw(rid)
+            | Self::Hide(rid)
+            | Self::Unhide(rid)
+            | Self::Dispute(rid)
+            | Self::Resolve { rid, .. } => Some(*rid),
+            Self::Enrol(_)
+            | Self::SetStanding(..)
+            | Self::Grant(_)
+            | Self::Delegate(..)
+            | Self::Revoke(_)
+            | Self::Access(..)
+            | Self::Emergency { .. }
+            | Self::RequestShare(_)
+            | Self::ApproveShare(_)
+            | Self::DenyShare(_)
+            | Self::DeliverShare(..)
+            | Self::ConfirmShare(..)
+            | Self::Search(_)
+            | Self::AuditedSearch(_)
+            | Self::Suggest(_)
+            | Self::AskContact { .. }
+            | Self::Affair(_) => None,
+        }
+    }
+
     /// In which manner it is asked for.
     pub(super) fn manner(&self) -> Manner {
         match self {

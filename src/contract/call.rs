@@ -340,17 +340,17 @@ impl Call {
         }
     }
 
-    /// Whose affairs the call concerns, as far as it says so itself: a pseudonym, or else whoever
-    /// asks. Nothing for what concerns the register of identities.
+    /// Whose affairs the call concerns, as far as it says so itself: a pseudonym, or else a record
+    /// or whoever asks. Nothing for what concerns the register of identities.
     pub fn subject(&self) -> Option<Digest> {
         match self {
             Self::Submit(draft) | Self::Propose(draft) => Some(draft.content().pid.0),
             Self::Confirm { pid, .. } => Some(pid.0),
-            Self::Order(order) => match order.terms.by {
-                Party::Authority(_) => None,
-                by @ (Party::Patient(_) | Party::Hospital(_) | Party::Doctor(_)) => {
-                    Some(*by.parts().1)
-                }
+            Self::Order(order) => match (&order.terms.by, order.terms.act.record()) {
+                (Party::Authority(_), _) => None,
+                (Party::Patient(pid), _) => Some(pid.0),
+                (Party::Hospital(_) | Party::Doctor(_), Some(rid)) => Some(rid.0),
+                (by, None) => Some(*by.parts().1),
             },
         }
     }

@@ -326,6 +326,16 @@ impl Directory {
         &self.patients[at as usize].who
     }
 
+    /// The key of whoever stands at a place, if anybody does.
+    pub(super) fn key_at(&self, place: Place) -> Option<&PublicKey> {
+        match place {
+            Place::Authority(at) => Some(&self.offices.get(at as usize)?.who.key),
+            Place::Hospital(at) => Some(&self.hospitals.get(at as usize)?.who.key),
+            Place::Doctor(at) => Some(&self.doctors.get(at as usize)?.who.key),
+            Place::Patient(at) => Some(&self.patients.get(at as usize)?.who.key),
+        }
+    }
+
     /// The name of the patient at a place.
     pub(super) fn pid_at(&self, at: u32) -> &PatientId {
         &self.patients[at as usize].id

@@ -43,6 +43,7 @@ mod table;
 mod tests;
 pub mod tree;
 pub mod view;
+mod vouch;
 pub mod wire;
 pub mod write;
 
@@ -142,8 +143,14 @@ impl State {
 
     /// Executes one call at a height. Total: any answer is a receipt.
     pub fn apply(&mut self, height: u64, call: &SignedCall) -> Receipt {
+        self.apply_after(height, call, None)
+    }
+
+    /// Executes one call; where there is a genesis, signatures by its keys are trusted.
+    fn apply_after(&mut self, height: u64, call: &SignedCall, genesis: Option<&Self>) -> Receipt {
         let memory = std::mem::take(&mut self.writes);
-        let mut view = View::new(self, height, memory);
+        let trusted = genesis.map(|genesis| &*genesis.directory);
+        let mut view = View::new(self, height, memory).trust(trusted);
         let receipt = view.plan(call);
         let mut writes = view.into_writes();
         self.commit(height, &writes);

@@ -333,7 +333,7 @@ impl View<'_> {
             Place::Hospital(_) | Place::Authority(_) => (Code::WrongSigner, Code::WrongSigner),
         };
         let proof = proof.ok_or(missing)?;
-        if proof.verifies(self.key_of(by), message) {
+        if self.is_signed(by, proof, message) {
             return Ok(());
         }
         Err(invalid)

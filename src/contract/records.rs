@@ -348,8 +348,7 @@ impl<'s> View<'s> {
         proof: Option<&Proof>,
     ) -> Result<Signature, Code> {
         let proof = proof.ok_or(Code::DoctorSignatureMissing)?;
-        let key = self.key_of(Place::Doctor(parties.doctor));
-        if !proof.verifies(key, &draft.for_doctor()) {
+        if !self.is_signed(Place::Doctor(parties.doctor), proof, &draft.for_doctor()) {
             return Err(Code::DoctorSignatureInvalid);
         }
         Ok(*proof.signature())

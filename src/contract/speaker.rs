@@ -84,8 +84,8 @@ impl View<'_> {
         };
         let proof = proof.ok_or(Code::PatientSignatureMissing)?;
         let by = signer.custodian.unwrap_or(signer.patient);
-        let verifies = proof.verifies(self.key_of(Place::Patient(by)), message);
-        if !verifies && !self.lacks(Mutant::PatientUnchecked) {
+        let signed = self.is_signed(Place::Patient(by), proof, message);
+        if !signed && !self.lacks(Mutant::PatientUnchecked) {
             return Err(Code::PatientSignatureInvalid);
         }
         Ok(*proof.signature())

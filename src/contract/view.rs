@@ -183,6 +183,8 @@ pub(super) struct View<'s> {
     writes: Vec<Write>,
     /// The custodian who signs for the patient that the call is by.
     speaker: Option<PatientId>,
+    /// The identities whose signatures somebody answers for.
+    trusted: Option<&'s Directory>,
 }
 
 impl<'s> View<'s> {
@@ -194,6 +196,7 @@ impl<'s> View<'s> {
             reads: None,
             writes,
             speaker: None,
+            trusted: None,
         }
     }
 
@@ -203,6 +206,16 @@ impl<'s> View<'s> {
             reads: Some(Reads::default()),
             ..Self::new(state, height, Vec::new())
         }
+    }
+
+    /// The same view, in which signatures by the keys of these identities are trusted.
+    pub(super) fn trust(self, trusted: Option<&'s Directory>) -> Self {
+        Self { trusted, ..self }
+    }
+
+    /// The identities whose signatures somebody answers for.
+    pub(super) fn trusted(&self) -> Option<&'s Directory> {
+        self.trusted
     }
 
     /// The writes, of an accepted call.

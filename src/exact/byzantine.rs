@@ -99,3 +99,27 @@ fn two_liars_of_five_cannot_split_pbft() {
         assert_eq!(violated(&outcome), BTreeSet::new(), "seed {seed}");
     }
 }
+
+/// Whoever leads when the window opens is the one meant, whatever the seed, and the run up to there
+/// is the run without.
+#[test]
+fn a_leader_that_is_to_lie_is_the_one_that_leads() {
+    for protocol in ["raft", "iraft", "pbft"] {
+        for seed in 0..6 {
+            for count in [1, 2] {
+                let silent = format!(
+                    "adversaries:\n  - silent: {{ nodes: {{ leader: {count} }}, during: [3s] }}"
+                );
+                let text = yaml(7, protocol, "6s", &[LOAD, &silent]);
+                let scenario = scenario(&text, seed);
+                assert_eq!(scenario.dishonest_count(), count);
+                let outcome = outcome(&scenario, ONE_THREAD, None);
+                let what = format!("{protocol}, seed {seed}");
+                let leaders = outcome.summary.timeline.iter();
+                let leaders: Vec<_> = leaders.map(|second| second.leader).collect();
+                assert!(leaders[1].is_some() && leaders[1] == leaders[2], "{what}");
+                assert_ne!(leaders[1], leaders[5], "{what}: it fell silent");
+            }
+        }
+    }
+}

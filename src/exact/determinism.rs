@@ -32,7 +32,13 @@ fn composed() -> Vec<(String, Scenario)> {
     let forgers = "adversaries:\n  - forge-endorsement: { nodes: [1], during: [500ms, 2s] }\n  \
                    - late: { nodes: [2], by: 20ms }";
     let mut all = Vec::new();
-    for (protocol, nodes) in [("raft", 5), ("iraft", 7), ("pbft", 7)] {
+    for (protocol, nodes) in [
+        ("raft", 5),
+        ("iraft", 7),
+        ("pbft", 7),
+        ("krbft", 16),
+        ("mbft", 14),
+    ] {
         for (name, lines) in [
             ("calm", &[closed][..]),
             ("sites", &[sites, open]),

@@ -11,13 +11,17 @@ mod determinism;
 mod elections;
 mod endorsed;
 mod iraft;
+mod krbft;
 mod latency;
 mod layers;
+mod mbft;
 pub(crate) mod oracle;
 mod population;
 
 use crate::protocol::iraft::Iraft;
+use crate::protocol::krbft::Krbft;
 use crate::protocol::layers::Layers;
+use crate::protocol::mbft::Mbft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
 use crate::scenario::run::{Outcome, run};
@@ -29,6 +33,8 @@ const PROTOCOLS: &[ProtocolSpec] = &[
     ProtocolSpec::of::<Raft>(),
     ProtocolSpec::of::<Iraft>(),
     ProtocolSpec::of::<Pbft>(),
+    ProtocolSpec::of::<Mbft>(),
+    ProtocolSpec::of::<Krbft>(),
     ProtocolSpec::of::<Layers>(),
 ];
 
@@ -73,7 +79,9 @@ fn outcome(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>
     match scenario.protocol.name.as_str() {
         "raft" => run::<Raft>(scenario, kernel, guest),
         "iraft" => run::<Iraft>(scenario, kernel, guest),
+        "krbft" => run::<Krbft>(scenario, kernel, guest),
         "pbft" => run::<Pbft>(scenario, kernel, guest),
+        "mbft" => run::<Mbft>(scenario, kernel, guest),
         "layers" => run::<Layers>(scenario, kernel, guest),
         other => panic!("no test runs {other}"),
     }

@@ -96,14 +96,6 @@ fn refusals(kind: &KindSummary) -> impl Iterator<Item = RefusalRow> + '_ {
 
 fn row(label: &Label, scenario: &Scenario, outcome: &Outcome) -> Row {
     let summary = &outcome.summary;
-    let mut byzantine: Vec<u16> = scenario
-        .adversaries
-        .iter()
-        .flat_map(|a| &a.nodes)
-        .map(|node| node.0)
-        .collect();
-    byzantine.sort_unstable();
-    byzantine.dedup();
     Row {
         experiment: label.experiment.clone(),
         point: label.point,
@@ -134,7 +126,7 @@ fn row(label: &Label, scenario: &Scenario, outcome: &Outcome) -> Row {
         verifications: summary.verifications,
         leader_changes: summary.leader_changes,
         violations: outcome.verdict.total,
-        byzantine: byzantine.len() as u64,
+        byzantine: scenario.dishonest_count() as u64,
         convicted: summary.convicted,
         convicted_wrongly: summary.convicted_wrongly,
         identified_after_ms: summary.identified_after_ms,
@@ -150,6 +142,8 @@ fn row(label: &Label, scenario: &Scenario, outcome: &Outcome) -> Row {
         contact_latency_mean_ms: summary.contacts.mean_ms,
         contact_latency_p50_ms: summary.contacts.p50_ms,
         contact_latency_p99_ms: summary.contacts.p99_ms,
+        identified_by_all_ms: summary.identified_by_all_ms,
+        misapplied: summary.misapplied,
         swept: label.swept.clone(),
     }
 }

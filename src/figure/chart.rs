@@ -22,6 +22,7 @@ pub(super) struct Chart {
 
 /// One line of measurements.
 pub(super) struct Series {
+    /// Its name in the legend; empty if another series stands for it there.
     pub(super) label: String,
     pub(super) style: Style,
     pub(super) points: Vec<Point>,
@@ -136,14 +137,14 @@ impl Chart {
 
     pub(super) fn legend_width(&self) -> f64 {
         let widths = self.legend_labels().map(|label| LEGEND.width(label) + 76.0);
-        widths.fold(120.0, f64::max).min(520.0)
+        widths.fold(120.0, f64::max).min(640.0)
     }
 
     fn legend_labels(&self) -> impl Iterator<Item = &str> {
         let series = self.series.iter().map(|series| series.label.as_str());
         let theory = self.theory.iter().map(|theory| theory.label.as_str());
-        let theory = theory.filter(|label| !label.is_empty());
-        series.chain(theory).chain(self.marks.as_deref())
+        let named = series.chain(theory).filter(|label| !label.is_empty());
+        named.chain(self.marks.as_deref())
     }
 
     fn place(&self, frame: Frame, x: f64, y: f64) -> Place {
@@ -287,7 +288,7 @@ impl Chart {
             y += step;
             sample
         };
-        for series in &self.series {
+        for series in self.series.iter().filter(|series| !series.label.is_empty()) {
             let sample = entry(canvas, &series.label);
             if series.joined {
                 canvas.line(&sample, series.style.colour, 5, 1.0);

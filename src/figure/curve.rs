@@ -1,10 +1,8 @@
 //! Measures along a swept key: one line for each protocol, medians with bands over seeds.
 
-use std::collections::BTreeSet;
-
 use crate::experiment::table::{RunRecord, Tables};
 
-use super::axis::Axis;
+use super::axis::{Axis, Tick};
 use super::chart::{Chart, Point, Series, Theory};
 use super::series::{self, Group};
 use super::theme::SOFT_INK;
@@ -31,6 +29,8 @@ pub(super) enum Along {
     Load,
     Delay,
     Batch,
+    /// How many nodes are adversaries.
+    Byzantine,
     /// Not a key but a measure: the throughput reached, along the load offered.
     Throughput,
     /// Any other key.
@@ -57,6 +57,8 @@ pub(super) enum YAxis {
     Zero,
     /// By ratios.
     Log,
+    /// By ratios, with a place for nothing at the foot.
+    LogOrNone,
     /// By ratios if the values differ by more than a factor of twenty-five, else from zero.
     Fit,
 }
@@ -76,9 +78,12 @@ impl Along {
             Self::Load | Self::Throughput => key.ends_with(".rate") || key.ends_with(".clients"),
             Self::Delay => key.ends_with("latency") || key.contains("delay"),
             Self::Batch => key == "batch.max" || key == "batch",
+            Self::Byzantine => key == "byzantine",
             Self::Key(wanted) => key.ends_with(wanted.ends),
         };
-        let keys = std::iter::once("nodes").chain(tables.swept_keys());
+        let keys = ["nodes", "byzantine"]
+            .into_iter()
+            .chain(tables.swept_keys());
         let mut fitting = keys.filter(|key| fits(key) && series::distinct(tables, key) > 1);
         fitting.next().map(str::to_owned)
     }
@@ -97,6 +102,7 @@ impl Along {
             Self::Load => "offered load (transactions/s)",
             Self::Delay => "one-way delay (ms)",
             Self::Batch => "largest batch (transactions)",
+            Self::Byzantine => "Byzantine nodes, the leader first",
             Self::Throughput => "throughput (transactions/s)",
             Self::Key(wanted) => wanted.label,
         }
@@ -104,11 +110,11 @@ impl Along {
 
     /// The axis that holds these values; where they are sizes, they are the ticks themselves.
     pub(super) fn axis(self, key: &str, values: &[f64]) -> Axis {
-        if let Self::Key(Key { steps: true, .. }) = self {
+        if let Self::Byzantine | Self::Key(Key { steps: true, .. }) = self {
             return Axis::at_steps(self.label(key), values);
         }
         let chosen = match self {
-            Self::Nodes | Self::Batch | Self::Delay | Self::Key(_) => true,
+            Self::Nodes | Self::Batch | Self::Delay | Self::Byzantine | Self::Key(_) => true,
             Self::Load => key.ends_with(".clients"),
             Self::Throughput => false,
         };
@@ -127,9 +133,11 @@ impl Curve {
         let (groups, shown) = series::few_groups(tables, Some(&key));
         let mut series = Vec::new();
         let mut theory = Vec::new();
+        let mut without = Vec::new();
         for group in &groups {
             let points = self.points(group, &key);
             if points.is_empty() {
+                without.push(group.label());
                 continue;
             }
             theory.extend((self.theory)(&Line {
@@ -148,29 +156,23 @@ impl Curve {
         }
         let xs = series.iter().flat_map(|series| &series.points).map(|p| p.x);
         let xs: Vec<f64> = xs.collect();
-        if xs
-            .iter()
-            .map(|x| x.to_bits())
-            .collect::<BTreeSet<_>>()
-            .len()
-            < 2
-        {
+        if xs.iter().all(|x| *x == xs[0]) {
             return None;
         }
         dedup(&mut theory);
-        let note = if matches!(self.along, Along::Throughput) {
-            "Medians over seeds; the load offered grows along each line.".to_owned()
-        } else {
-            series::about_seeds(groups.into_iter().map(|group| group.runs))
+        let none = match self.y_axis {
+            YAxis::LogOrNone => Some(lift(&mut series)?),
+            YAxis::Zero | YAxis::Log | YAxis::Fit => None,
         };
-        let note = format!("{note} {shown}").trim().to_owned();
+        let seeds = series::about_seeds(groups.into_iter().map(|group| group.runs));
+        let note = self.note(&[&seeds, &shown, &never(&without)]);
         let explains = if theory.is_empty() { "" } else { self.explains };
         let chart = Chart {
             title: self.title.to_owned(),
             subtitle: context.manifest.about.clone(),
             note: note.clone(),
             x: self.along.axis(&key, &xs),
-            y: self.y_axis(&series, &theory),
+            y: self.y_axis(&series, &theory, none),
             series,
             theory,
             shades: Vec::new(),
@@ -178,6 +180,22 @@ impl Curve {
         };
         let caption = format!("{}: {note} {explains}", self.title);
         Some(Picture::new(chart.paint(), &caption))
+    }
+
+    /// What the lines and bands are, from what is known of the seeds and of what is shown.
+    fn note(&self, [seeds, shown, never]: &[&str; 3]) -> String {
+        let seeds = match self.along {
+            Along::Throughput => "Medians over seeds; the load offered grows along each line.",
+            Along::Nodes
+            | Along::Load
+            | Along::Delay
+            | Along::Batch
+            | Along::Byzantine
+            | Along::Key(_) => seeds,
+        };
+        let parts = [seeds, shown, never].into_iter();
+        let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        parts.join(" ")
     }
 
     fn points(&self, group: &Group<'_>, key: &str) -> Vec<Point> {
@@ -205,13 +223,13 @@ impl Curve {
         points
     }
 
-    fn y_axis(&self, series: &[Series], theory: &[Theory]) -> Axis {
+    fn y_axis(&self, series: &[Series], theory: &[Theory], none: Option<f64>) -> Axis {
         let points = series.iter().flat_map(|series| &series.points);
         let mut values: Vec<f64> = points.flat_map(|p| [p.low, p.y, p.high]).collect();
         let (least, greatest) = super::axis::extent(&values);
         let log = match self.y_axis {
             YAxis::Zero => false,
-            YAxis::Log => true,
+            YAxis::Log | YAxis::LogOrNone => true,
             YAxis::Fit => least > 0.0 && greatest / least > 25.0,
         };
         // Theory may leave the chart, where it says what cannot be reached.
@@ -220,12 +238,45 @@ impl Curve {
             .flat_map(|theory| &theory.points)
             .map(|(_, y)| *y);
         values.extend(near.filter(|y| *y <= greatest * 1.3 && (!log || *y >= least / 2.0)));
+        if let Some(none) = none {
+            values.retain(|value| *value > none);
+            let mut axis = Axis::log(self.y, &values);
+            axis.ticks.retain(|tick| tick.at > none * 1.5);
+            axis.ticks.push(Tick {
+                at: none,
+                name: Some("none".to_owned()),
+            });
+            axis.from = none / 1.3;
+            return axis;
+        }
         if log {
             Axis::log(self.y, &values)
         } else {
             Axis::from_zero(self.y, &values, 1.04)
         }
     }
+}
+
+/// Names the lines that have no point.
+fn never(labels: &[String]) -> String {
+    match labels {
+        [] => String::new(),
+        labels => format!("Never: {}.", labels.join("; ")),
+    }
+}
+
+/// Lifts what is zero to a place below all that is not, and tells it; nothing if all is zero.
+fn lift(series: &mut [Series]) -> Option<f64> {
+    let points = || series.iter().flat_map(|series| &series.points);
+    let values = points().flat_map(|point| [point.low, point.y, point.high]);
+    let least = values.filter(|value| *value > 0.0).fold(f64::MAX, f64::min);
+    let floor = (least < f64::MAX).then_some(least / 3.0)?;
+    for point in series.iter_mut().flat_map(|series| &mut series.points) {
+        for value in [&mut point.low, &mut point.y, &mut point.high] {
+            *value = value.max(floor);
+        }
+    }
+    Some(floor)
 }
 
 /// Leaves one of several equal dashed lines.
@@ -268,8 +319,91 @@ pub(super) fn messages(line: &Line<'_>) -> Vec<Theory> {
     match line.group.protocol {
         "raft" => formula(line, "Raft: 2(n \u{2212} 1)", |n| 2.0 * (n - 1.0)),
         "pbft" => formula(line, "PBFT: 2n(n \u{2212} 1)", |n| 2.0 * n * (n - 1.0)),
+        "iraft" => improved(line),
+        "krbft" => grouped(line),
         _ => Vec::new(),
     }
+}
+
+/// The messages of the improved Raft: so many for each follower, and copies for monitors.
+fn improved(line: &Line<'_>) -> Vec<Theory> {
+    let runs = &line.group.runs;
+    let config = runs.first().and_then(|run| run.row.swept("protocol.value"));
+    let config = config.unwrap_or_default().replace(' ', "");
+    let each = match (
+        config.contains("paper"),
+        config.contains("commit_notice:true"),
+    ) {
+        (true, false) => 2.0,
+        (true, true) => 3.0,
+        (false, _) => 5.0,
+    };
+    // What is counted otherwise has no line.
+    if config.contains("sync") || config.contains("monitors:all") {
+        return Vec::new();
+    }
+    let copied = !config.contains("monitors:none");
+    let copies = if copied { " + copies" } else { "" };
+    let label = format!("Improved Raft: {each}(n \u{2212} 1){copies}");
+    formula(line, &label, |n| {
+        let monitors = libm::floor((n - 1.0) / 3.0) + 1.0;
+        each * (n - 1.0) + if copied { monitors * (n - 2.0) } else { 0.0 }
+    })
+}
+
+/// Groups unless the scenario names another number.
+const GROUPS: f64 = 4.0;
+
+/// The messages of K-RBFT, along the number of nodes or of groups: the committee's, those that
+/// hand a block to the groups, and the voices behind two votes of each leader.
+fn grouped(line: &Line<'_>) -> Vec<Theory> {
+    let runs = &line.group.runs;
+    let Some(first) = runs.first() else {
+        return Vec::new();
+    };
+    let config = first.row.swept("protocol.value").unwrap_or_default();
+    let config = config.replace(' ', "");
+    // What is counted otherwise has no line.
+    let counted = !["groups:", "supervision:true", "_cert", "_certified"]
+        .iter()
+        .any(|key| config.contains(key));
+    if !counted {
+        return Vec::new();
+    }
+    let each = if config.contains("paper") { 3.0 } else { 7.0 };
+    let count = |k: f64, n: f64| 2.0 * k * (k - 1.0) + each * (n - k);
+    let label = format!("K-RBFT: 2k(k \u{2212} 1) + {each}(n \u{2212} k)");
+    if line.key.ends_with("groups") {
+        let n = first.row.nodes as f64;
+        formula(line, &label, |k| count(k, n))
+    } else {
+        formula(line, &label, |n| count(GROUPS, n))
+    }
+}
+
+/// Two delays after a lie somebody holds a proof.
+pub(super) fn first_proof(line: &Line<'_>) -> Vec<Theory> {
+    after_delays(line, 2.0)
+}
+
+/// Three delays after a lie everybody does.
+pub(super) fn last_proof(line: &Line<'_>) -> Vec<Theory> {
+    after_delays(line, 3.0)
+}
+
+/// So many delays of the network, if the experiment names the one it has.
+fn after_delays(line: &Line<'_>, count: f64) -> Vec<Theory> {
+    let delay = line.group.runs.first().and_then(|run| {
+        let mut swept = run.row.swept.iter();
+        let (key, _) = swept.find(|(key, _)| key.ends_with("latency"))?;
+        series::coordinate(run, key)
+    });
+    let Some(delay) = delay else {
+        return Vec::new();
+    };
+    let mut level = formula(line, &format!("{count} message delays"), |_| count * delay);
+    level.iter_mut().for_each(|line| line.colour = SOFT_INK);
+    level
 }
 
 /// Delays that an answer takes at the least, the client's two included.
@@ -337,10 +471,26 @@ const UPKEEP: &[&str] = &[
     "forward",
 ];
 
+/// Messages of K-RBFT that its groups elect their leaders with, which log nothing but that a term
+/// has begun, and that tell of these.
+const COUNCIL: &[&str] = &[
+    "vote",
+    "vote-reply",
+    "append",
+    "append-reply",
+    "prepared",
+    "commit-vote",
+    "committed",
+    "council-update",
+    "hand-over",
+    "hand-over-reply",
+];
+
 /// Whether a message keeps the committee together. A vote is for a block everywhere but in Raft,
-/// where it is for a leader.
+/// where it is for a leader, unless it says otherwise.
 fn is_upkeep(protocol: &str, kind: &str) -> bool {
-    let elects = protocol.ends_with("raft") && kind.contains("vote");
+    let raft = protocol.ends_with("raft") && kind.contains("vote") && kind != "commit-vote";
+    let elects = raft || (protocol == "krbft" && COUNCIL.contains(&kind));
     elects || UPKEEP.iter().any(|part| kind.contains(part))
 }
 

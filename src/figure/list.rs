@@ -32,6 +32,31 @@ pub const FIGURES: &[Figure] = &[
         draw: |tables, context| IDENTIFICATION_BY_NODES.draw(tables, context),
     },
     Figure {
+        name: "identification-by-all-by-nodes",
+        about: "How long it takes until all know a Byzantine node, along the number of nodes.",
+        draw: |tables, context| IDENTIFICATION_BY_ALL.draw(tables, context),
+    },
+    Figure {
+        name: "damage-by-nodes",
+        about: "Transactions executed in a forked block, along the number of nodes.",
+        draw: |tables, context| DAMAGE_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "throughput-by-byzantine",
+        about: "Committed transactions per second along the number of Byzantine nodes.",
+        draw: |tables, context| THROUGHPUT_BY_BYZANTINE.draw(tables, context),
+    },
+    Figure {
+        name: "tail-latency-by-byzantine",
+        about: "99th percentile of latency along the number of Byzantine nodes.",
+        draw: |tables, context| TAIL_LATENCY_BY_BYZANTINE.draw(tables, context),
+    },
+    Figure {
+        name: "damage-by-byzantine",
+        about: "Transactions executed in a forked block, along the number of Byzantine nodes.",
+        draw: |tables, context| DAMAGE_BY_BYZANTINE.draw(tables, context),
+    },
+    Figure {
         name: "throughput-by-rate",
         about: "Committed transactions per second along the load, against what is offered.",
         draw: |tables, context| THROUGHPUT_BY_RATE.draw(tables, context),
@@ -117,6 +142,21 @@ pub const FIGURES: &[Figure] = &[
         draw: |tables, context| LATENCY_BY_ENDORSERS.draw(tables, context),
     },
     Figure {
+        name: "throughput-by-groups",
+        about: "Committed transactions per second along the number of groups.",
+        draw: |tables, context| THROUGHPUT_BY_GROUPS.draw(tables, context),
+    },
+    Figure {
+        name: "latency-by-groups",
+        about: "Median latency along the number of groups.",
+        draw: |tables, context| LATENCY_BY_GROUPS.draw(tables, context),
+    },
+    Figure {
+        name: "messages-by-groups",
+        about: "Messages for each block along the number of groups, against the formulas.",
+        draw: |tables, context| MESSAGES_BY_GROUPS.draw(tables, context),
+    },
+    Figure {
         name: "throughput-by-verify",
         about: "Committed transactions per second along the time to verify a signature.",
         draw: |tables, context| THROUGHPUT_BY_VERIFY.draw(tables, context),
@@ -165,13 +205,50 @@ const MESSAGES_BY_NODES: Curve = Curve {
 };
 
 const IDENTIFICATION_BY_NODES: Curve = Curve {
-    title: "Identification of Byzantine nodes",
+    title: "Time to the first proof against a lying leader",
     along: Along::Nodes,
-    y: "time until named (ms)",
+    y: "time until the first honest node holds a proof (ms)",
     y_axis: YAxis::Fit,
     measure: |run| run.row.identified_after_ms,
+    theory: curve::first_proof,
+    explains: "Dashed: the delays of two messages.",
+};
+
+const IDENTIFICATION_BY_ALL: Curve = Curve {
+    title: "Time until all honest nodes know a lying leader",
+    y: "time until all honest nodes hold a proof (ms)",
+    measure: |run| run.row.identified_by_all_ms,
+    theory: curve::last_proof,
+    explains: "Dashed: the delays of three messages.",
+    ..IDENTIFICATION_BY_NODES
+};
+
+const DAMAGE_BY_NODES: Curve = Curve {
+    title: "Damage done by a lying leader",
+    along: Along::Nodes,
+    y: "transactions executed in forked blocks",
+    y_axis: YAxis::LogOrNone,
+    measure: |run| Some(run.row.misapplied as f64),
     theory: curve::none,
     explains: "",
+};
+
+const THROUGHPUT_BY_BYZANTINE: Curve = Curve {
+    title: "Throughput by number of Byzantine nodes",
+    along: Along::Byzantine,
+    ..THROUGHPUT_BY_NODES
+};
+
+const TAIL_LATENCY_BY_BYZANTINE: Curve = Curve {
+    title: "Tail latency by number of Byzantine nodes",
+    along: Along::Byzantine,
+    ..TAIL_LATENCY_BY_NODES
+};
+
+const DAMAGE_BY_BYZANTINE: Curve = Curve {
+    title: "Damage by number of Byzantine nodes",
+    along: Along::Byzantine,
+    ..DAMAGE_BY_NODES
 };
 
 const THROUGHPUT_BY_RATE: Curve = Curve {
@@ -287,6 +364,32 @@ const LATENCY_BY_ENDORSERS: Curve = Curve {
     along: ENDORSERS,
     y_axis: YAxis::Zero,
     ..LATENCY_BY_NODES
+};
+
+const GROUPS: Along = Along::Key(Key {
+    ends: "groups",
+    label: "groups",
+    scale: 1.0,
+    steps: false,
+});
+
+const THROUGHPUT_BY_GROUPS: Curve = Curve {
+    title: "Throughput by number of groups",
+    along: GROUPS,
+    ..THROUGHPUT_BY_NODES
+};
+
+const LATENCY_BY_GROUPS: Curve = Curve {
+    title: "Latency by number of groups",
+    along: GROUPS,
+    ..LATENCY_BY_NODES
+};
+
+const MESSAGES_BY_GROUPS: Curve = Curve {
+    title: "Messages by number of groups",
+    along: GROUPS,
+    y_axis: YAxis::Zero,
+    ..MESSAGES_BY_NODES
 };
 
 const THROUGHPUT_BY_VERIFY: Curve = Curve {

@@ -191,6 +191,7 @@ fn text(run: &RunRecord, key: &str) -> String {
     match key {
         "experiment" => run.row.experiment.clone(),
         "nodes" => run.row.nodes.to_string(),
+        "byzantine" => run.row.byzantine.to_string(),
         key => run.row.swept(key).unwrap_or("-").to_owned(),
     }
 }
@@ -248,15 +249,35 @@ fn said(key: &str, value: &str) -> String {
     match key {
         "contract.authentication" | "batch.wait" => value.to_owned(),
         "execution" => said_execution(value),
+        "adversaries" => said_adversaries(value),
         _ if key.ends_with(".policy") && ["and", "or"].contains(&value) => value.to_uppercase(),
         // A protocol with settings: those alone, without the name.
         "protocol.value" => {
             let plain = value.replace(['{', '}'], "");
             let settings = plain.split_once(':').map_or("", |(_, settings)| settings);
-            settings.replace(':', " ").trim().to_owned()
+            // A profile speaks for itself.
+            let settings = settings.replace("profile:", "").replace(';', ", ");
+            let words = settings.replace(':', " ");
+            let words = words.split_whitespace().collect::<Vec<_>>();
+            let words = words.join(" ").replace(" ,", ",");
+            let words = words.replace("monitors none", "no monitors");
+            words.replace("commit_notice true", "notices")
         }
         _ => format!("{} {value}", short(key)),
     }
+}
+
+/// How many nodes do what, of one behaviour.
+fn said_adversaries(value: &str) -> String {
+    let mut words = value.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    let Some(behaviour) = words.find(|word| !word.is_empty()) else {
+        return "all honest".to_owned();
+    };
+    // One of them, if no number is told.
+    let count = words.skip_while(|word| !["leader", "random"].contains(word));
+    let mut count = count.skip(1).skip_while(|word| word.is_empty());
+    let count = count.next().and_then(|word| word.parse::<u32>().ok());
+    format!("{} {behaviour}", count.unwrap_or(1))
 }
 
 /// An execution model with those of its settings that are not about whom to ask.
@@ -294,7 +315,11 @@ fn rank(protocol: &str) -> (usize, &str) {
 /// negative ascend with the number.
 fn ascending(variant: &[(&str, String)]) -> Vec<(u64, String)> {
     let order = variant.iter().map(|(_, value)| {
-        let number = quantity(value).unwrap_or(f64::MAX);
+        // An empty list is the least of lists.
+        let number = match value.as_str() {
+            "[]" => 0.0,
+            value => quantity(value).unwrap_or(f64::MAX),
+        };
         (number.max(0.0).to_bits(), value.clone())
     });
     order.collect()
@@ -355,6 +380,20 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(quantity(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn adversaries_are_said_in_two_words() {
+        for (value, words) in [
+            ("[]", "all honest"),
+            (
+                "[{equivocate: {nodes: leader; during: [5s]}}]",
+                "1 equivocate",
+            ),
+            ("[{silent: {nodes: {random: 3}}}]", "3 silent"),
+        ] {
+            assert_eq!(said("adversaries", value), words);
         }
     }
 

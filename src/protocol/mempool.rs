@@ -147,6 +147,16 @@ impl Mempool {
         });
     }
 
+    /// Takes out everything that waits to be proposed, and forgets it.
+    pub fn drain(&mut self) -> Vec<Arc<Transaction>> {
+        self.bytes = 0;
+        let waiting: Vec<_> = self.queue.drain(..).collect();
+        for transaction in &waiting {
+            self.known.remove(&transaction.id);
+        }
+        waiting
+    }
+
     /// Puts transactions that were proposed in vain back to the front, in their order.
     pub fn restore(&mut self, batch: &Batch) {
         for transaction in batch.transactions().iter().rev() {

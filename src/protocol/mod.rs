@@ -3,8 +3,11 @@
 //! except by nesting.
 
 pub mod iraft;
+pub mod krbft;
 pub mod layers;
+pub mod mbft;
 pub mod mempool;
+mod nesting;
 pub mod pbft;
 pub mod raft;
 pub mod tally;
@@ -22,6 +25,7 @@ use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger, Snapshot};
 use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use mempool::BatchRule;
+pub use nesting::{Guise, Inside};
 
 /// What a replica can learn.
 #[derive(Debug)]
@@ -284,6 +288,12 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     /// The longest it takes, after all faults have ended and with every message delivered within
     /// `delay`, until a pending transaction is decided everywhere.
     fn liveness_bound(config: &Self::Config, n: usize, delay: Span) -> Span;
+    /// How many of those who answer a client may lie, in a network of n nodes, wherever they are:
+    /// one more answers honestly, so that clients who want an honest answer wait for so many and
+    /// one more.
+    fn tolerates(config: &Self::Config, n: usize) -> usize {
+        Committee::first(Self::answering(config, n)).faulty_max()
+    }
     /// Whether a network of n nodes still decides without these, and survives these that lie.
     fn recovers(_: &Self::Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
         let committee = Committee::first(n);
@@ -295,6 +305,11 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
             }
         };
         survived && missing.len() + quorum <= n
+    }
+    /// Who looks at what this protocol writes into the chain beside transactions, in a network of
+    /// n nodes that starts like this executor; nobody, if it writes nothing.
+    fn inspector(_: &Self::Config, _: usize, _: Executor) -> Option<Box<dyn Inspector>> {
+        None
     }
     /// The chain that a node keeps, of those of a network of n nodes; nothing for a node that keeps
     /// none. Chains are numbered from 0, and nodes of different ones are not compared.
@@ -317,6 +332,15 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     fn status(&self) -> Status;
 }
 
+/// Looks at the blocks of a chain in their order, as somebody who knows the rules of its protocol
+/// and believes nobody.
+pub trait Inspector: Debug + Send {
+    /// The height of the last block that was looked at.
+    fn height(&self) -> Height;
+    /// Looks at the next block; what is wrong with it, in a sentence each.
+    fn inspect(&mut self, block: &Block) -> Vec<String>;
+}
+
 /// What surrounds a replica: chance, keys, and its ledger with the execution behind it.
 #[derive(Debug)]
 pub struct Surroundings<'a> {
@@ -330,6 +354,8 @@ pub struct Surroundings<'a> {
     pub ledger: &'a mut Ledger,
     /// Executes what is decided.
     pub executor: &'a mut Executor,
+    /// Whether this node is dishonest and answers for signatures without looking.
+    pub careless: bool,
 }
 
 /// Everything outside the replica, for the length of one step.
@@ -436,6 +462,11 @@ impl<'a, M, T> Context<'a, M, T> {
         self.around.random.between(low, high)
     }
 
+    /// Sixty-four fair bits from this replica's own stream.
+    pub fn bits(&mut self) -> u64 {
+        self.around.random.bits()
+    }
+
     /// This node's chain.
     pub fn ledger(&self) -> &Ledger {
         self.around.ledger
@@ -444,6 +475,12 @@ impl<'a, M, T> Context<'a, M, T> {
     /// Whether a transaction stands in this node's chain.
     pub fn includes(&self, id: TransactionId) -> bool {
         self.around.ledger.find(id, self.around.executor).is_some()
+    }
+
+    /// Whether the signatures of a transaction are those of whom it names, by the keys with which
+    /// the chain began: what a node may answer for in the others' name.
+    pub fn vouches(&self, transaction: &Transaction) -> bool {
+        self.around.careless || self.around.executor.vouches(transaction)
     }
 
     /// Fixes a batch as the next block, executes it, and returns the digest of the block. In a
@@ -488,73 +525,5 @@ impl<'a, M, T> Context<'a, M, T> {
             "only reads are answered without a decision"
         );
         self.effects.push(Effect::Answer(transaction));
-    }
-
-    /// Runs a sub-protocol: its messages and timers travel inside ours, its decisions come back
-    /// to us.
-    pub fn nest<M2, T2>(
-        &mut self,
-        message: impl Fn(M2) -> M,
-        timer: impl Fn(T2) -> T,
-        run: impl FnOnce(&mut Context<'_, M2, T2>),
-    ) -> Vec<Decision> {
-        self.nest_reporting(message, timer, Some, run)
-    }
-
-    /// Runs a sub-protocol, and passes on of its reports what `report` makes of them.
-    pub fn nest_reporting<M2, T2>(
-        &mut self,
-        message: impl Fn(M2) -> M,
-        timer: impl Fn(T2) -> T,
-        report: impl Fn(Report) -> Option<Report>,
-        run: impl FnOnce(&mut Context<'_, M2, T2>),
-    ) -> Vec<Decision> {
-        let mut effects = Vec::new();
-        let around = Surroundings {
-            signer: self.around.signer,
-            keyring: self.around.keyring,
-            random: self.around.random,
-            ledger: self.around.ledger,
-            executor: self.around.executor,
-        };
-        let mut inner = Context {
-            me: self.me,
-            now: self.now,
-            around,
-            effects: &mut effects,
-            nested: Some(Vec::new()),
-        };
-        run(&mut inner);
-        let decisions = inner
-            .nested
-            .take()
-            .expect("a nested context collects decisions");
-        self.effects
-            .extend(effects.into_iter().filter_map(|effect| {
-                Some(match effect {
-                    Effect::Send { to, message: inner } => Effect::Send {
-                        to,
-                        message: message(inner),
-                    },
-                    Effect::SetTimer {
-                        timer: inner,
-                        after,
-                    } => Effect::SetTimer {
-                        timer: timer(inner),
-                        after,
-                    },
-                    Effect::CancelTimer { timer: inner } => Effect::CancelTimer {
-                        timer: timer(inner),
-                    },
-                    Effect::Sign(count) => Effect::Sign(count),
-                    Effect::Verify(count) => Effect::Verify(count),
-                    Effect::Persist => Effect::Persist,
-                    Effect::Execute(block) => Effect::Execute(block),
-                    Effect::Install(block) => Effect::Install(block),
-                    Effect::Answer(transaction) => Effect::Answer(transaction),
-                    Effect::Report(inner) => Effect::Report(report(inner)?),
-                })
-            }));
-        decisions
     }
 }

@@ -135,12 +135,15 @@ pub fn beyond_model(scenario: &Scenario, byzantine: bool) -> Option<String> {
     if !byzantine {
         let mut adversaries = scenario.adversaries.iter();
         let liar = adversaries.find(|adversary| adversary.behaviour == Behaviour::Equivocate)?;
-        let node = liar.nodes.first()?.0;
+        let who = match liar.nodes.first() {
+            Some(node) => format!("node {}", node.0),
+            None => "the leader".to_owned(),
+        };
         return Some(format!(
-            "node {node} equivocates, and {name} survives crashes only"
+            "{who} equivocates, and {name} survives crashes only"
         ));
     }
-    let (dishonest, bound) = (scenario.dishonest().len(), (scenario.nodes - 1) / 3);
+    let (dishonest, bound) = (scenario.dishonest_count(), (scenario.nodes - 1) / 3);
     (dishonest > bound).then(|| {
         format!(
             "{dishonest} of {} nodes are dishonest, and {name} survives at most {bound}",

@@ -3,6 +3,7 @@
 //! and whatever is wrong is refused together, each problem with its place.
 
 pub(crate) mod contract;
+mod draws;
 pub mod error;
 mod execution;
 pub(crate) mod expect;
@@ -14,6 +15,7 @@ pub(crate) mod predict;
 pub mod protocol;
 pub(crate) mod read;
 pub(crate) mod reader;
+mod rehearsal;
 pub mod run;
 pub mod schema;
 #[cfg(test)]
@@ -73,6 +75,8 @@ pub const COLUMNS: &[&str] = &[
     "contact_latency_mean_ms",
     "contact_latency_p50_ms",
     "contact_latency_p99_ms",
+    "identified_by_all_ms",
+    "misapplied",
 ];
 
 /// Values set from outside: dotted key and YAML text.

@@ -341,8 +341,10 @@ pub enum Disk {
 pub struct Adversary {
     /// What they do.
     pub behaviour: Behaviour,
-    /// Which nodes, at least one.
+    /// Which nodes, as far as they are known before the run.
     pub nodes: Vec<NodeId>,
+    /// How many more: whoever leads when the window opens, and others that chance chooses.
+    pub led: usize,
     /// When.
     pub during: Window,
     /// Whether they act on one plan.
@@ -370,6 +372,13 @@ pub enum Behaviour {
     Restless,
     /// Endorses results that are false.
     ForgeEndorsement,
+    /// Answers for signatures of clients without looking at them.
+    Careless,
+    /// Hears no messages of these kinds.
+    Deaf {
+        /// As in `messages.csv`, at least one.
+        kinds: Vec<String>,
+    },
 }
 
 /// What the run must show.
@@ -445,13 +454,15 @@ pub(crate) enum Target {
 
 impl Behaviour {
     /// As written in a scenario.
-    pub const NAMES: [&'static str; 6] = [
+    pub const NAMES: [&'static str; 8] = [
         "silent",
         "equivocate",
         "withhold",
         "late",
         "restless",
         "forge-endorsement",
+        "careless",
+        "deaf",
     ];
 
     /// As written in a scenario.
@@ -463,6 +474,8 @@ impl Behaviour {
             Self::Late { .. } => "late",
             Self::Restless => "restless",
             Self::ForgeEndorsement => "forge-endorsement",
+            Self::Careless => "careless",
+            Self::Deaf { .. } => "deaf",
         }
     }
 }
@@ -473,6 +486,14 @@ impl Serialize for Choice {
     }
 }
 
+/// Dishonest nodes as they are written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Named<'a> {
+    Nodes(&'a [NodeId]),
+    Leader { leader: usize },
+}
+
 impl Serialize for Adversary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -481,22 +502,26 @@ impl Serialize for Adversary {
             kinds: Option<&'a [String]>,
             #[serde(skip_serializing_if = "Option::is_none")]
             by: Option<Span>,
-            nodes: &'a [NodeId],
+            nodes: Named<'a>,
             during: Window,
             collude: bool,
         }
         let (kinds, by) = match &self.behaviour {
-            Behaviour::Withhold { kinds } => (Some(&kinds[..]), None),
+            Behaviour::Withhold { kinds } | Behaviour::Deaf { kinds } => (Some(&kinds[..]), None),
             Behaviour::Late { by } => (None, Some(*by)),
             Behaviour::Silent
             | Behaviour::Equivocate
             | Behaviour::Restless
-            | Behaviour::ForgeEndorsement => (None, None),
+            | Behaviour::ForgeEndorsement
+            | Behaviour::Careless => (None, None),
         };
         let terms = Terms {
             kinds,
             by,
-            nodes: &self.nodes,
+            nodes: match self.led {
+                0 => Named::Nodes(&self.nodes),
+                led => Named::Leader { leader: led },
+            },
             during: self.during,
             collude: self.collude,
         };

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::draws::{led, named};
 use super::network::pair_of_sites;
 use super::reader::{Fields, Reader};
-use super::schema::{Adversary, Behaviour, Disk, Draw, Fault, Network, Scenario, Target, Victims};
+use super::schema::{Adversary, Behaviour, Disk, Draw, Fault, Network, Target, Victims};
 use super::tree::{Node, Step, Value, shorten};
 use super::whole::{Around, during};
 use crate::base::node::NodeId;
-use crate::base::random::{Random, Stream};
 use crate::base::time::Window;
 use crate::base::units::Ratio;
 
@@ -34,13 +34,15 @@ pub const FAULTS: [(&str, &[&str]); 7] = [
     ("slow", &["nodes", "factor", "during"]),
 ];
 /// The keys of each behaviour.
-pub const BEHAVIOUR_KEYS: [&[&str]; 6] = [
+pub const BEHAVIOUR_KEYS: [&[&str]; 8] = [
     &["nodes", "during", "collude"],
     &["nodes", "during", "collude"],
     &["kinds", "nodes", "during", "collude"],
     &["by", "nodes", "during", "collude"],
     &["nodes", "during", "collude"],
     &["nodes", "during", "collude"],
+    &["nodes", "during", "collude"],
+    &["kinds", "nodes", "during", "collude"],
 ];
 /// Faults at most.
 const FAULTS_MAX: usize = 100_000;
@@ -51,7 +53,8 @@ const DRAWN_MAX: usize = 250_000;
 
 /// Which nodes something befalls.
 enum Chosen {
-    Leader,
+    /// Whoever leads, and others to make up so many.
+    Leader(usize),
     Nodes(Vec<NodeId>),
     Random(usize),
 }
@@ -238,9 +241,11 @@ fn failing<'t>(
         ("lost", Disk::Lost),
     ];
     let disk = reader.or(fields, "disk", Disk::Keep, |r, n| r.choice(n, &disks));
-    let chosen = reader.require(fields, "nodes", "[3]", |r, n| chosen(r, n, around, true));
+    let chosen = reader.require(fields, "nodes", "[3]", |r, n| {
+        chosen(r, n, around, Leaders::One)
+    });
     let (nodes, draw) = match chosen? {
-        Chosen::Leader => (Victims::Leader, None),
+        Chosen::Leader(_) => (Victims::Leader, None),
         Chosen::Nodes(nodes) => (Victims::Nodes(nodes), None),
         Chosen::Random(count) => (Victims::Nodes(Vec::new()), Some(count)),
     };
@@ -314,27 +319,52 @@ fn nodes_of<'t>(
     fields: Fields<'t>,
     around: Around,
 ) -> Option<(Vec<NodeId>, Option<usize>)> {
-    let chosen = reader.require(fields, "nodes", "[3]", |r, n| chosen(r, n, around, false));
+    let chosen = reader.require(fields, "nodes", "[3]", |r, n| {
+        chosen(r, n, around, Leaders::None)
+    });
     match chosen? {
         Chosen::Nodes(nodes) => Some((nodes, None)),
         Chosen::Random(count) => Some((Vec::new(), Some(count))),
-        Chosen::Leader => None,
+        Chosen::Leader(_) => None,
     }
 }
 
-/// Reads `[0, 3]`, `{ random: 2 }`, or, where it makes sense, `leader`.
+/// How leaders may be meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaders {
+    /// Not at all.
+    None,
+    /// Alone.
+    One,
+    /// Alone or among others.
+    AndOthers,
+}
+
+/// Reads `[0, 3]`, `{ random: 2 }`, or, where it makes sense, `leader` or `{ leader: 2 }`.
 fn chosen<'t>(
     reader: &mut Reader<'t>,
     node: &'t Node,
     around: Around,
-    leader: bool,
+    leaders: Leaders,
 ) -> Option<Chosen> {
-    let what = match leader {
-        true => "`leader`, a list of nodes like `[0, 3]`, or `{ random: 2 }`",
-        false => "a list of nodes like `[0, 3]`, or `{ random: 2 }`",
+    let (what, counted): (&str, &[&str]) = match leaders {
+        Leaders::None => (
+            "a list of nodes like `[0, 3]`, or `{ random: 2 }`",
+            &["random"],
+        ),
+        Leaders::One => (
+            "`leader`, a list of nodes like `[0, 3]`, or `{ random: 2 }`",
+            &["random"],
+        ),
+        Leaders::AndOthers => (
+            "`leader`, a list of nodes like `[0, 3]`, `{ random: 2 }`, or `{ leader: 2 }`",
+            &["random", "leader"],
+        ),
     };
     match &node.value {
-        Value::Scalar { text, .. } if leader && &**text == "leader" => Some(Chosen::Leader),
+        Value::Scalar { text, .. } if leaders != Leaders::None && &**text == "leader" => {
+            Some(Chosen::Leader(1))
+        }
         Value::Scalar { text, .. } if text.parse::<u16>().is_ok() => {
             let rule = format!("must be {what}, but here stands `{}`", shorten(text));
             reader.refuse_with(rule, format!("write `[{text}]`"));
@@ -345,12 +375,16 @@ fn chosen<'t>(
             None
         }
         Value::Map(_) => {
-            let (entry, _) = reader.tagged(node, &["random"])?;
+            let (entry, index) = reader.tagged(node, counted)?;
             let most = around.nodes.map_or(u64::MAX, |nodes| nodes as u64);
             let count = reader.inside(Step::Key(entry.key.clone()), |reader| {
                 reader.count(&entry.node, 1, most)
             })?;
-            Some(Chosen::Random(usize::try_from(count).ok()?))
+            let count = usize::try_from(count).ok()?;
+            Some(match index {
+                0 => Chosen::Random(count),
+                _ => Chosen::Leader(count),
+            })
         }
         Value::List(items) => {
             let mut seen = BTreeSet::new();
@@ -384,6 +418,11 @@ fn adversary<'t>(
             "equivocate" => Some(Behaviour::Equivocate),
             "restless" => Some(Behaviour::Restless),
             "forge-endorsement" => Some(Behaviour::ForgeEndorsement),
+            "careless" => Some(Behaviour::Careless),
+            "deaf" => {
+                let kinds = reader.require(fields, "kinds", "[forward]", kinds);
+                kinds.map(|kinds| Behaviour::Deaf { kinds })
+            }
             "late" => {
                 let by = reader.require(fields, "by", "200ms", Reader::positive);
                 by.map(|by| Behaviour::Late { by })
@@ -393,13 +432,20 @@ fn adversary<'t>(
                 kinds.map(|kinds| Behaviour::Withhold { kinds })
             }
         };
-        let nodes = nodes_of(reader, fields, around);
+        let nodes = reader.require(fields, "nodes", "[3]", |r, n| {
+            chosen(r, n, around, Leaders::AndOthers)
+        });
         let during = during(reader, fields, around);
         let collude = reader.or(fields, "collude", false, Reader::flag);
-        let (nodes, draw) = nodes?;
+        let (nodes, led, draw) = match nodes? {
+            Chosen::Nodes(nodes) => (nodes, 0, None),
+            Chosen::Random(count) => (Vec::new(), 0, Some(count)),
+            Chosen::Leader(count) => (Vec::new(), count, None),
+        };
         let adversary = Adversary {
             behaviour: behaviour?,
             nodes,
+            led,
             during,
             collude,
         };
@@ -439,11 +485,12 @@ fn contradictions(reader: &mut Reader<'_>, adversaries: &[Adversary], places: &[
     }
     for (adversary, place) in adversaries.iter().zip(places) {
         let name = match &adversary.behaviour {
-            Behaviour::Silent | Behaviour::Restless => continue,
+            Behaviour::Silent | Behaviour::Restless | Behaviour::Deaf { .. } => continue,
             Behaviour::Equivocate
             | Behaviour::Withhold { .. }
             | Behaviour::Late { .. }
-            | Behaviour::ForgeEndorsement => adversary.behaviour.name(),
+            | Behaviour::ForgeEndorsement
+            | Behaviour::Careless => adversary.behaviour.name(),
         };
         let contradicts = |node: &&NodeId| {
             let windows = silent.get(node).into_iter().flatten();
@@ -470,12 +517,13 @@ fn overlap(a: &Window, b: &Window) -> bool {
 
 /// Randomly chosen dishonest nodes are others than those named.
 fn enough_nodes(reader: &mut Reader<'_>, trouble: &Trouble, around: Around) -> Option<()> {
-    let named: BTreeSet<NodeId> = named(&trouble.adversaries);
+    let named = named(&trouble.adversaries);
     let drawn = trouble
         .draws
         .iter()
         .filter(|draw| matches!(draw.target, Target::Adversary(_)));
-    let wanted = named.len() + drawn.map(|draw| draw.count).sum::<usize>();
+    let drawn = drawn.map(|draw| draw.count).sum::<usize>();
+    let wanted = named.len() + drawn + led(&trouble.adversaries);
     let nodes = around.nodes?;
     if wanted > nodes {
         reader.refuse_with(
@@ -484,87 +532,4 @@ fn enough_nodes(reader: &mut Reader<'_>, trouble: &Trouble, around: Around) -> O
         );
     }
     Some(())
-}
-
-fn named(adversaries: &[Adversary]) -> BTreeSet<NodeId> {
-    let nodes = adversaries.iter().flat_map(|adversary| &adversary.nodes);
-    nodes.copied().collect()
-}
-
-impl Scenario {
-    /// The nodes that are dishonest at some time.
-    pub fn dishonest(&self) -> BTreeSet<NodeId> {
-        named(&self.adversaries)
-    }
-
-    /// The nodes that endorse false results at some time.
-    pub fn forgers(&self) -> BTreeSet<NodeId> {
-        let forging = |adversary: &&Adversary| adversary.behaviour == Behaviour::ForgeEndorsement;
-        let forgers = self.adversaries.iter().filter(forging);
-        forgers
-            .flat_map(|adversary| adversary.nodes.iter().copied())
-            .collect()
-    }
-
-    /// The scenario as it stands: nodes chosen by chance stay chosen, whatever the seed. For
-    /// whoever edits the lists of faults or adversaries.
-    #[must_use]
-    pub fn settled(mut self) -> Self {
-        self.draws.clear();
-        self
-    }
-
-    /// Makes the choices of nodes that are left to chance, from the seed.
-    pub(super) fn draw(&mut self) {
-        let mut random = Random::new(self.seed, Stream::Placement);
-        let draws = std::mem::take(&mut self.draws);
-        for draw in &draws {
-            if let Target::Adversary(index) = draw.target {
-                self.adversaries[index].nodes.clear();
-            }
-        }
-        let mut taken = self.dishonest();
-        for draw in &draws {
-            let everybody = (0..self.nodes).map(NodeId::at);
-            match draw.target {
-                Target::Fault(index) => {
-                    let chosen = choose(&mut random, everybody.collect(), draw.count);
-                    befall(&mut self.faults[index], chosen);
-                }
-                Target::Adversary(index) => {
-                    let honest = everybody.filter(|node| !taken.contains(node)).collect();
-                    let chosen = choose(&mut random, honest, draw.count);
-                    taken.extend(&chosen);
-                    self.adversaries[index].nodes = chosen;
-                }
-            }
-        }
-        self.draws = draws;
-    }
-}
-
-/// Puts the chosen nodes into a fault that names nodes.
-fn befall(fault: &mut Fault, chosen: Vec<NodeId>) {
-    match fault {
-        Fault::Crash { nodes, .. } => *nodes = Victims::Nodes(chosen),
-        Fault::Loss { nodes, .. } | Fault::Delay { nodes, .. } | Fault::Slow { nodes, .. } => {
-            *nodes = chosen;
-        }
-        Fault::Partition { .. } | Fault::Duplicate { .. } | Fault::Reorder { .. } => {
-            unreachable!("these name no nodes")
-        }
-    }
-}
-
-/// So many of the pool, or all of it, each set equally likely, in ascending order.
-fn choose(random: &mut Random, mut pool: Vec<NodeId>, count: usize) -> Vec<NodeId> {
-    let count = count.min(pool.len());
-    for place in 0..count {
-        let rest = (pool.len() - place) as u64;
-        let other = usize::try_from(random.below(rest)).expect("an index fits");
-        pool.swap(place, place + other);
-    }
-    pool.truncate(count);
-    pool.sort_unstable();
-    pool
 }

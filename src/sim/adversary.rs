@@ -29,6 +29,13 @@ pub enum Behaviour {
     Restless,
     /// Endorses that a call is accepted and leaves out what the call was made for.
     ForgeEndorsement,
+    /// Answers for signatures of clients without looking at them.
+    Careless,
+    /// Hears nothing of some kinds of messages.
+    Deaf {
+        /// The kinds, as messages name themselves.
+        kinds: Vec<String>,
+    },
 }
 
 /// One behaviour of one node for some time.
@@ -76,7 +83,9 @@ impl Adversary {
             | Behaviour::Withhold { .. }
             | Behaviour::Equivocate
             | Behaviour::Restless
-            | Behaviour::ForgeEndorsement => sum,
+            | Behaviour::ForgeEndorsement
+            | Behaviour::Careless
+            | Behaviour::Deaf { .. } => sum,
         })
     }
 
@@ -85,6 +94,28 @@ impl Adversary {
         self.acts
             .iter()
             .any(|act| act.behaviour == Behaviour::ForgeEndorsement && act.during.contains(now))
+    }
+
+    /// Whether the node answers for signatures without looking just now.
+    pub fn is_careless(&self, now: Time) -> bool {
+        self.acts
+            .iter()
+            .any(|act| act.behaviour == Behaviour::Careless && act.during.contains(now))
+    }
+
+    /// Whether the node does not hear messages of a kind just now.
+    pub fn is_deaf(&self, now: Time, kind: &str) -> bool {
+        let acts = self.acts.iter().filter(|act| act.during.contains(now));
+        acts.into_iter().any(|act| match &act.behaviour {
+            Behaviour::Deaf { kinds } => kinds.iter().any(|deaf| deaf == kind),
+            Behaviour::Silent
+            | Behaviour::Withhold { .. }
+            | Behaviour::Late { .. }
+            | Behaviour::Equivocate
+            | Behaviour::Restless
+            | Behaviour::ForgeEndorsement
+            | Behaviour::Careless => false,
+        })
     }
 
     /// Rewrites what the replica is about to do.
@@ -103,8 +134,11 @@ impl Adversary {
                     Effect::Send { message, .. } => !kinds.iter().any(|k| k == message.kind()),
                     _ => true,
                 }),
-                // Held back when it is sent; endorsements are no effects of the protocol.
-                Behaviour::Late { .. } | Behaviour::ForgeEndorsement => {}
+                // Held back when it is sent; the others change what the replica knows.
+                Behaviour::Late { .. }
+                | Behaviour::ForgeEndorsement
+                | Behaviour::Careless
+                | Behaviour::Deaf { .. } => {}
                 Behaviour::Equivocate => {
                     let honest = std::mem::take(effects);
                     for effect in honest {

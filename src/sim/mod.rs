@@ -9,6 +9,7 @@ pub mod client;
 pub mod contact;
 mod counters;
 pub mod event;
+pub mod lab;
 pub mod machine;
 pub mod message;
 pub mod reference;

@@ -236,6 +236,10 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         match &stored.payload {
             Payload::Protocol(message) => {
+                let adversary = self.adversary.as_ref();
+                if adversary.is_some_and(|adversary| adversary.is_deaf(now, message.kind())) {
+                    return;
+                }
                 let input = Input::Deliver { from, message };
                 self.step_on(core, now, input, desk);
             }
@@ -317,6 +321,7 @@ impl<P: Protocol> ReplicaHost<P> {
             random: &mut self.random,
             ledger: &mut self.ledger,
             executor: &mut desk.local.executor,
+            careless: self.adversary.as_ref().is_some_and(|a| a.is_careless(now)),
         };
         let mut cx = Context::new(self.id, now, around, &mut self.effects);
         self.protocol.step(input, &mut cx);

@@ -44,6 +44,15 @@ impl<P: Protocol> Stage<P> {
         self.request(node, |number| by_patient(Act::Revoke(grant), number));
     }
 
+    /// A client asks a node for a fresh transaction: a record of another patient.
+    pub fn submit_of(&mut self, node: NodeId, patient: u32) {
+        let record = |number| {
+            let content = PEOPLE.content(0, patient, number);
+            PEOPLE.submission(content, 0, patient)
+        };
+        self.request(node, record);
+    }
+
     /// A client asks a node to search, which only reads.
     pub fn submit_read(&mut self, node: NodeId) {
         self.request(node, search);

@@ -232,6 +232,12 @@ impl<P: Protocol> Stage<P> {
         std::mem::take(&mut self.sent)
     }
 
+    /// Puts a message of a script's own making on its way.
+    pub fn inject(&mut self, from: NodeId, to: NodeId, message: P::Message) {
+        let message = Arc::new(message);
+        self.letters.push(Letter { from, to, message });
+    }
+
     /// How many messages are on their way.
     pub fn pending(&self) -> usize {
         self.letters.len()
@@ -456,6 +462,7 @@ impl<P: Protocol> Stage<P> {
             random: &mut actor.random,
             ledger: &mut actor.ledger,
             executor: &mut self.executor,
+            careless: false,
         };
         let mut cx = Context::new(node, self.now, around, &mut effects);
         actor.replica.step(input, &mut cx);

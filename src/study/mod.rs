@@ -1,3 +1,6 @@
 //! L7: studies of single parts, without consensus around them.
 
+pub mod rbraft;
 pub mod search;
+mod table;
+pub mod tolerance;

@@ -146,6 +146,14 @@ pub(super) const RUNS: &[Column] = &[
         "contact_latency_p99_ms",
         "99 % of those who asked talked within this time.",
     ),
+    col(
+        "identified_by_all_ms",
+        "Time from the beginning of the misbehaviour until every honest node knew the culprit.",
+    ),
+    col(
+        "misapplied",
+        "Transactions that honest nodes executed in a forked block, or should have executed there.",
+    ),
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
@@ -219,6 +227,8 @@ impl Row {
             number(self.contact_latency_mean_ms),
             number(self.contact_latency_p50_ms),
             number(self.contact_latency_p99_ms),
+            number(self.identified_by_all_ms),
+            count(self.misapplied),
         ]
     }
 
@@ -271,6 +281,8 @@ impl Row {
             contact_latency_mean_ms: cells.number()?,
             contact_latency_p50_ms: cells.number()?,
             contact_latency_p99_ms: cells.number()?,
+            identified_by_all_ms: cells.number()?,
+            misapplied: cells.count()?,
             swept: Vec::new(),
         })
     }

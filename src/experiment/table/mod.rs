@@ -69,6 +69,8 @@ pub struct Row {
     pub contact_latency_mean_ms: Option<f64>,
     pub contact_latency_p50_ms: Option<f64>,
     pub contact_latency_p99_ms: Option<f64>,
+    pub identified_by_all_ms: Option<f64>,
+    pub misapplied: u64,
     /// The swept keys with their values as text, in the order of the experiment. Keys that are
     /// columns already (`protocol`, `nodes`, `seed`) are dropped when the row enters [`Tables`],
     /// unless they say more than the column does.

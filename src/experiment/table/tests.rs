@@ -167,6 +167,7 @@ fn the_columns_are_those_promised() {
          convicted,convicted_wrongly,identified_after_ms,simulated_s,client_messages,\
          client_bytes,events,endorsements,retries,conflicts,conflict_rate,contacts,\
          contact_latency_mean_ms,contact_latency_p50_ms,contact_latency_p99_ms,\
+         identified_by_all_ms,misapplied,\
          network.within.latency"
     );
     assert_eq!(

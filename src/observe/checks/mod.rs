@@ -51,7 +51,7 @@ use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Audit, Executor};
 use crate::chain::{Block, Executed, TransactionId};
-use crate::protocol::{Offence, Report};
+use crate::protocol::{Inspector, Offence, Report};
 use crate::sim::event::{Event, Observer, Totals};
 use chain::{Answered, Arrival, Chain};
 use logs::{Entry, Logs};
@@ -118,7 +118,7 @@ impl Verdict {
 }
 
 /// Watches a run for breaches of what was promised.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Checks {
     setup: CheckSetup,
     /// The dishonest, and those that came back without their disk.
@@ -131,6 +131,8 @@ pub struct Checks {
     sharing: Sharing,
     logs: Logs,
     progress: Progress,
+    /// Looks at what the protocol writes beside transactions, if it does; of the first chain.
+    inspector: Option<Box<dyn Inspector>>,
     accused: PositionSet,
     findings: Findings,
     /// The height at which forgetting is next worth its while.
@@ -200,6 +202,7 @@ impl Checks {
             sharing: Sharing::default(),
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
+            inspector: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
             forget_at: FORGET_EVERY,
@@ -215,6 +218,31 @@ impl Checks {
         self.setup.flat &= chains == 1;
         self.kept = kept;
         self
+    }
+
+    /// Looks at every block of the first chain as the protocol wants it looked at.
+    #[must_use]
+    pub fn inspecting(self, inspector: Option<Box<dyn Inspector>>) -> Self {
+        Self { inspector, ..self }
+    }
+
+    /// Looks at what is new of the canonical chain.
+    fn inspect(&mut self) {
+        let Some(inspector) = &mut self.inspector else {
+            return;
+        };
+        let chain = &self.strands[0].chain;
+        while let Some((time, node, block)) = chain.decided(inspector.height() + 1) {
+            for detail in inspector.inspect(block) {
+                self.findings.add(Violation {
+                    time,
+                    property: Property::Layers,
+                    nodes: vec![node],
+                    height: Some(block.height),
+                    detail,
+                });
+            }
+        }
     }
 
     /// Executes the chain once more from what this executor starts from, and judges every change.
@@ -262,11 +290,12 @@ impl Checks {
         if fresh {
             strand.follow(&mut self.findings);
             strand.audit(&mut self.findings);
+            self.inspect();
         }
         if fresh && !installed {
             self.logs.commit(node, block.height);
         }
-        let top = strand.chain.top();
+        let top = self.strands[kept].chain.top();
         if fresh && top >= self.forget_at && self.setup.flat {
             self.forget_at = top + FORGET_EVERY;
             let chain = &self.strands[kept].chain;

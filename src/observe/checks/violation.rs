@@ -28,6 +28,9 @@ pub enum Property {
     Contract(Invariant),
     /// What was endorsed and found valid is what the contract does at that place.
     Endorsement,
+    /// What the layers of a protocol write into the chain follows its rules, and nobody answers for
+    /// signatures that do not hold.
+    Layers,
     /// What a client is told is what the chain says.
     ClientView,
     /// A view or term has one leader.
@@ -66,6 +69,7 @@ impl Property {
             Self::Replay => "replay",
             Self::Contract(invariant) => invariant.name(),
             Self::Endorsement => "endorsement",
+            Self::Layers => "layers",
             Self::ClientView => "client-view",
             Self::ElectionSafety => "election-safety",
             Self::LogMatching => "log-matching",

@@ -4,6 +4,7 @@
 //! never from a histogram.
 
 mod contacts;
+mod deceit;
 mod kinds;
 mod leadership;
 mod summary;
@@ -12,15 +13,16 @@ mod summary;
 mod tests;
 
 use crate::base::node::{NodeId, PositionSet};
-use crate::base::time::{Span, Time};
+use crate::base::time::Time;
 use crate::chain::{Block, Executed, Transaction, TransactionId};
-use crate::protocol::{Offence, Report};
+use crate::protocol::Report;
 use crate::sim::event::{Event, Observer, Totals};
 
 use super::by_transaction::ByTransaction;
 use super::{Answer, is_conflict, verdict};
 pub use contacts::ContactSummary;
 use contacts::Contacts;
+use deceit::Deceit;
 pub use kinds::KindSummary;
 use kinds::{Kind, Kinds};
 pub use leadership::Election;
@@ -87,9 +89,7 @@ pub struct Metrics {
     /// The latencies of what was answered in the second that is going on.
     this_second: Vec<u64>,
     leadership: Leadership,
-    convicted: PositionSet,
-    convicted_wrongly: PositionSet,
-    identified: Option<Span>,
+    deceit: Deceit,
 }
 
 impl Metrics {
@@ -113,9 +113,7 @@ impl Metrics {
             rows: Vec::new(),
             this_second: Vec::new(),
             leadership: Leadership::default(),
-            convicted: PositionSet::new(),
-            convicted_wrongly: PositionSet::new(),
-            identified: None,
+            deceit: Deceit::default(),
         }
     }
 
@@ -202,6 +200,7 @@ impl Metrics {
     }
 
     fn decide(&mut self, now: Time, block: &Block) {
+        self.deceit.decide(block);
         let height = usize::try_from(block.height).expect("a chain fits into memory");
         if !self.decided.insert(height) {
             return;
@@ -235,23 +234,15 @@ impl Metrics {
         match report {
             Report::Leads { view } => self.leadership.leads(now, node, *view),
             Report::Enters { view } => self.leadership.enters(now, node, *view),
-            Report::Accuses { culprit, offence } => self.accuse(now, *culprit, *offence),
+            Report::Accuses { culprit, offence } => {
+                self.deceit
+                    .accuse(&self.measured, (now, node), (*culprit, *offence));
+            }
             Report::Prepared { .. }
             | Report::Logged { .. }
             | Report::Restarted { .. }
             | Report::Reached(_)
             | Report::Shared(_) => {}
-        }
-    }
-
-    fn accuse(&mut self, now: Time, culprit: NodeId, offence: Offence) {
-        if !offence.is_proof() {
-            return;
-        }
-        if !self.measured.dishonest.contains(culprit.index()) {
-            self.convicted_wrongly.insert(culprit.index());
-        } else if self.convicted.insert(culprit.index()) && self.identified.is_none() {
-            self.identified = Some(now.since(self.measured.misbehaving_from));
         }
     }
 }

@@ -76,6 +76,11 @@ pub struct Summary {
     pub convicted_wrongly: u64,
     /// From the beginning of the misbehaviour to the first right accusation.
     pub identified_after_ms: Option<f64>,
+    /// The same until every honest node had so accused one and the same dishonest node.
+    pub identified_by_all_ms: Option<f64>,
+    /// Transactions that honest nodes executed in other blocks than the first that was decided at
+    /// the same height, or should have executed there, each node for itself: what a fork damaged.
+    pub misapplied: u64,
     /// Transactions without an answer when the run ended.
     pub pending: u64,
     /// N: how many transactions were waiting for their answer, averaged over the window.
@@ -183,12 +188,9 @@ pub(super) fn summarise(metrics: Metrics, totals: &Totals) -> Summary {
     let measured = &metrics.measured;
     let window = measured.until.since(measured.warmup).nanos();
     let window_s = window as f64 / 1e9;
-    let per_second = |count: u64| {
-        if window == 0 {
-            0.0
-        } else {
-            count as f64 / window_s
-        }
+    let per_second = |count: u64| match window {
+        0 => 0.0,
+        _ => count as f64 / window_s,
     };
     let (accepted, refused) = (metrics.kinds.accepted(), metrics.kinds.refused());
     let committed = accepted + refused;
@@ -222,9 +224,11 @@ pub(super) fn summarise(metrics: Metrics, totals: &Totals) -> Summary {
         conflicts: metrics.conflicts,
         conflict_rate: mean(u128::from(metrics.conflicts), metrics.endorsements).unwrap_or(0.0),
         leader_changes: metrics.leadership.changes,
-        convicted: metrics.convicted.len() as u64,
-        convicted_wrongly: metrics.convicted_wrongly.len() as u64,
-        identified_after_ms: metrics.identified.map(|span| in_ms(span.nanos())),
+        convicted: metrics.deceit.convicted.len() as u64,
+        convicted_wrongly: metrics.deceit.convicted_wrongly.len() as u64,
+        identified_after_ms: metrics.deceit.first.map(|span| in_ms(span.nanos())),
+        identified_by_all_ms: metrics.deceit.all.map(|span| in_ms(span.nanos())),
+        misapplied: metrics.deceit.misapplied,
         pending: metrics.pending.len() as u64,
         in_system_mean: mean(metrics.area, window).unwrap_or(0.0),
         little_product: throughput_tps * residence_s,

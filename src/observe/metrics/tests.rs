@@ -10,6 +10,7 @@ use crate::contract::identity::Party;
 use crate::contract::message::RecordId;
 use crate::contract::{Code, Population, Receipt, SignedCall};
 use crate::observe::story::{CLIENT, Story, ms};
+use crate::protocol::Offence;
 use crate::sim::event::Volume;
 
 const ACCEPTED: Executed = Executed::Now(Receipt::Accepted);

@@ -10,7 +10,7 @@ use super::statement::Header;
 
 /// The interval and the credit behind it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Audit {
+pub struct Audit {
     /// T: entries from one look to the next.
     interval: u64,
     /// x, in tenths: one at first, a tenth less for each error, a tenth more for each success.
@@ -23,6 +23,7 @@ pub(super) struct Audit {
 }
 
 impl Audit {
+    /// Before the first look: the interval at first, and at most.
     pub fn new(start: u64, most: u64) -> Self {
         Self {
             interval: start,
@@ -31,6 +32,11 @@ impl Audit {
             entries: 0,
             error: false,
         }
+    }
+
+    /// T: entries from one look at the log to the next.
+    pub fn interval(&self) -> u64 {
+        self.interval
     }
 
     /// A look at the log that found it right or wrong. The interval is multiplied by 2^⌈log₂ x⌉

@@ -160,7 +160,7 @@ impl Config {
     }
 
     /// How many of `n` members are a quorum.
-    pub(super) fn quorum_of(&self, n: usize) -> usize {
+    pub(in crate::protocol) fn quorum_of(&self, n: usize) -> usize {
         let usual = match self.profile {
             Profile::Hardened => Quorum::Byzantine,
             Profile::Paper | Profile::Sync => Quorum::Majority,

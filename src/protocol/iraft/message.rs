@@ -274,7 +274,8 @@ fn count(number: usize) -> u32 {
 }
 
 impl<B: Body> Backed<B> {
-    fn size(&self) -> u32 {
+    /// Bytes on the wire.
+    pub fn size(&self) -> u32 {
         let evidence: u32 = self.evidence.iter().map(|evidence| evidence.size()).sum();
         certificate_size(&self.certificate) + evidence
     }

@@ -145,6 +145,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use audit::Audit;
 pub use config::{Config, Monitors, Mutant, Profile, Quorum};
 pub use content::{Content, Entry};
 pub use evidence::{Evidence, Witness, verify_evidence};
@@ -161,7 +162,6 @@ use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
 use crate::base::units::Bytes;
 use crate::chain::{Batch, Transaction};
-use audit::Audit;
 use state::{Durable, Role, Volatile};
 
 /// The timers of a replica.

@@ -10,6 +10,12 @@ use crate::base::time::Span;
 use crate::protocol::{Offence, Report};
 
 impl Iraft {
+    /// The parent has waited too long for the leader, or has seen it lie.
+    pub fn denounce(&mut self, cx: &mut Cx<'_>) {
+        self.complain(true, cx);
+        self.finish(cx);
+    }
+
     /// Notes that a member may be dishonest.
     pub(super) fn suspect(&mut self, member: NodeId, offence: Offence, cx: &mut Cx<'_>) {
         let offence = if self.broken(Mutant::ConvictOnSilence) {

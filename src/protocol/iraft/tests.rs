@@ -54,6 +54,7 @@ impl Node {
             random: &mut self.random,
             ledger: &mut self.ledger,
             executor: &mut self.executor,
+            careless: false,
         };
         let mut cx = Context::new(NodeId(1), self.now, around, &mut effects);
         self.replica.step(input, &mut cx);

@@ -171,7 +171,7 @@ impl Inner {
         match self {
             Self::Raft(m) => in_raft(cx, |cx| m.step(Input::Start, cx)),
             Self::Iraft(m) => in_iraft(cx, |cx| m.step(Input::Start, cx)),
-            Self::Pbft(m) => in_pbft(cx, |cx| m.step(Input::Start, cx)),
+            Self::Pbft(m) => in_pbft(m, cx, |m, cx| m.step(Input::Start, cx)),
         }
     }
 
@@ -185,7 +185,7 @@ impl Inner {
                 in_iraft(cx, |cx| m.step(Input::Deliver { from, message }, cx))
             }
             (Self::Pbft(m), Inside::Pbft(message)) => {
-                in_pbft(cx, |cx| m.step(Input::Deliver { from, message }, cx))
+                in_pbft(m, cx, |m, cx| m.step(Input::Deliver { from, message }, cx))
             }
             (Self::Raft(_) | Self::Iraft(_) | Self::Pbft(_), _) => Vec::new(),
         }
@@ -201,7 +201,7 @@ impl Inner {
                 in_iraft(cx, |cx| m.step(Input::Timeout(timer), cx))
             }
             (Self::Pbft(m), InnerTimer::Pbft(timer)) => {
-                in_pbft(cx, |cx| m.step(Input::Timeout(timer), cx))
+                in_pbft(m, cx, |m, cx| m.step(Input::Timeout(timer), cx))
             }
             (Self::Raft(_) | Self::Iraft(_) | Self::Pbft(_), _) => Vec::new(),
         }
@@ -213,7 +213,7 @@ impl Inner {
         let decisions = match self {
             Self::Raft(m) => in_raft(cx, |cx| taken = m.propose_batch(batch.clone(), cx)),
             Self::Iraft(m) => in_iraft(cx, |cx| taken = m.propose_batch(batch.clone(), cx)),
-            Self::Pbft(m) => in_pbft(cx, |cx| taken = m.propose_batch(batch, cx)),
+            Self::Pbft(m) => in_pbft(m, cx, |m, cx| taken = m.propose_batch(batch, cx)),
         };
         taken.then_some(decisions)
     }
@@ -223,7 +223,7 @@ impl Inner {
         match self {
             // Their leaders are missed as soon as they are silent.
             Self::Raft(_) | Self::Iraft(_) => Vec::new(),
-            Self::Pbft(m) => in_pbft(cx, |cx| m.await_decision(awaited, cx)),
+            Self::Pbft(m) => in_pbft(m, cx, |m, cx| m.await_decision(awaited, cx)),
         }
     }
 
@@ -272,9 +272,14 @@ fn in_iraft(
 }
 
 fn in_pbft(
+    member: &mut Pbft,
     cx: &mut Cx<'_>,
-    run: impl FnOnce(&mut Within<'_, pbft::Message, pbft::Timer>),
+    run: impl FnOnce(&mut Pbft, &mut Within<'_, pbft::Message, pbft::Timer>),
 ) -> Vec<Decision> {
     let message = |inner| Message::Group(Box::new(Inside::Pbft(inner)));
-    cx.nest_reporting(message, |t| Timer::Group(InnerTimer::Pbft(t)), pass, run)
+    let timer = |inner| Timer::Group(InnerTimer::Pbft(inner));
+    let decisions = cx.nest_reporting(message, timer, pass, |cx| run(member, cx));
+    // They are asked for by their places.
+    member.take_proofs();
+    decisions
 }

@@ -362,11 +362,7 @@ impl Layers {
             Meaning::Record(content) => self.topology.origin(&content.pid.0, &content.rid.0),
             Meaning::Registration { party, .. } => self.topology.serves(&party),
             Meaning::Revocation { .. } | Meaning::Nothing => {
-                let subject = transaction
-                    .call
-                    .call()
-                    .subject()
-                    .unwrap_or(transaction.digest);
+                let subject = table::asker(transaction).unwrap_or(transaction.digest);
                 let consensus = &self.topology.edge(self.topology.home(&subject)).consensus;
                 if consensus.contains(cx.me()) {
                     cx.me()

@@ -13,6 +13,7 @@ use crate::base::random::mix;
 use crate::chain::{Block, Height, Transaction};
 use crate::contract::access::{GrantTerms, Grantee, Scope};
 use crate::contract::call::{Act, Call};
+use crate::contract::identity::Party;
 use crate::contract::message::{Content, RecordId};
 
 /// What a transaction means to the sharing table.
@@ -67,6 +68,20 @@ impl<'a> Meaning<'a> {
                 _ => Self::Nothing,
             },
         }
+    }
+}
+
+/// The patient whom a call names, or whoever asks, who alone has a network to be found by. Nothing
+/// for what concerns the register of identities.
+pub fn asker(transaction: &Transaction) -> Option<Digest> {
+    match transaction.call.call() {
+        Call::Order(order) => match order.terms().by {
+            Party::Authority(_) => None,
+            Party::Hospital(id) => Some(id.0),
+            Party::Doctor(id) => Some(id.0),
+            Party::Patient(id) => Some(id.0),
+        },
+        call => call.subject(),
     }
 }
 

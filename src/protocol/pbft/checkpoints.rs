@@ -31,7 +31,9 @@ impl Pbft {
         let vote = cx.sign(checkpoint);
         self.volatile.outbox.push(Message::Checkpoint(vote.clone()));
         // Our own vote.
-        self.count_checkpoint(&vote, cx);
+        if !self.voiced {
+            self.count_checkpoint(&vote, cx);
+        }
     }
 
     /// Another replica has executed up to a checkpoint.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer,
 };
+use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
 use crate::protocol::Wire;
 
@@ -95,13 +96,10 @@ impl ViewChange {
     }
 
     fn signatures(&self) -> u32 {
-        let stable = self.stable.iter().map(Certificate::signers).sum::<usize>();
-        let prepared = self
-            .prepared
-            .iter()
-            .map(Certificate::signers)
-            .sum::<usize>();
-        1 + count(stable + prepared + self.accepted.len())
+        let stable = self.stable.iter().map(Certificate::signatures);
+        let prepared = self.prepared.iter().map(Certificate::signatures);
+        let accepted = self.accepted.iter().map(Signed::signatures);
+        1 + stable.chain(prepared).chain(accepted).sum::<u32>()
     }
 }
 
@@ -248,7 +246,7 @@ fn count(number: usize) -> u32 {
 
 /// A statement, and of each signer its name and signature.
 fn certificate_size<B: Body>(certificate: &Certificate<B>) -> u32 {
-    17 + DIGEST_BYTES + count(certificate.signers()) * (2 + SIGNATURE_BYTES)
+    17 + DIGEST_BYTES + certificate.signatures() * (2 + SIGNATURE_BYTES)
 }
 
 impl Blocks {
@@ -269,13 +267,13 @@ impl Blocks {
 
     fn signatures(&self) -> u32 {
         let proofs = self.blocks.iter().flat_map(|block| &block.proof);
-        let signers = proofs.map(Certificate::signers).sum::<usize>();
-        let checkpoint = self.checkpoint.iter().map(Certificate::signers);
+        let signers = proofs.map(Certificate::signatures).sum::<u32>();
+        let checkpoint = self.checkpoint.iter().map(Certificate::signatures);
         let views = self
             .new_view
             .iter()
             .map(|view| new_view_signatures(view.body()));
-        count(signers + checkpoint.sum::<usize>()) + views.sum::<u32>()
+        signers + checkpoint.sum::<u32>() + views.sum::<u32>()
     }
 }
 
@@ -286,7 +284,36 @@ fn new_view_size(view: &NewView) -> u32 {
 
 fn new_view_signatures(view: &NewView) -> u32 {
     let changes = view.changes.iter().map(|change| change.body().signatures());
-    1 + changes.sum::<u32>() + count(view.proposals.len())
+    let proposals = view.proposals.iter().map(Signed::signatures);
+    1 + changes.sum::<u32>() + proposals.sum::<u32>()
+}
+
+impl Message {
+    /// In whose name this states something, if it does.
+    pub fn speaker(&self) -> Option<NodeId> {
+        match self {
+            Self::PrePrepare { vote, .. }
+            | Self::Prepare { vote, .. }
+            | Self::Commit { vote, .. } => Some(vote.by()),
+            Self::Checkpoint(checkpoint) => Some(checkpoint.by()),
+            Self::ViewChange { change, .. } => Some(change.by()),
+            Self::NewView(view) => Some(view.by()),
+            Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) | Self::Blocks(_) => None,
+        }
+    }
+
+    /// Signatures under what this message states in its sender's name.
+    fn own_signatures(&self) -> u32 {
+        match self {
+            Self::PrePrepare { vote, .. }
+            | Self::Prepare { vote, .. }
+            | Self::Commit { vote, .. } => vote.signatures(),
+            Self::Checkpoint(checkpoint) => checkpoint.signatures(),
+            Self::ViewChange { change, .. } => change.signatures(),
+            Self::NewView(view) => view.signatures(),
+            Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) | Self::Blocks(_) => 0,
+        }
+    }
 }
 
 impl Wire for Message {
@@ -317,17 +344,19 @@ impl Wire for Message {
             Self::Fetch(fetch) => 16 + count(fetch.batches.len()) * (8 + DIGEST_BYTES),
             Self::Blocks(blocks) => blocks.size(),
         };
-        HEADER_BYTES.saturating_add(content)
+        // Whoever speaks for a group shows more signatures than the one that is counted in.
+        let more = self.own_signatures().saturating_sub(1) * (2 + SIGNATURE_BYTES);
+        HEADER_BYTES.saturating_add(content).saturating_add(more)
     }
 
     fn signatures(&self) -> u32 {
         match self {
-            Self::PrePrepare { .. }
-            | Self::Prepare { .. }
-            | Self::Commit { .. }
-            | Self::Checkpoint(_) => 1,
-            Self::ViewChange { change, .. } => change.body().signatures(),
-            Self::NewView(view) => new_view_signatures(view.body()),
+            Self::PrePrepare { vote, .. }
+            | Self::Prepare { vote, .. }
+            | Self::Commit { vote, .. } => vote.signatures(),
+            Self::Checkpoint(checkpoint) => checkpoint.signatures(),
+            Self::ViewChange { change, .. } => change.body().signatures() + change.signatures() - 1,
+            Self::NewView(view) => new_view_signatures(view.body()) + view.signatures() - 1,
             Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) => 0,
             Self::Blocks(blocks) => blocks.signatures(),
         }
@@ -422,7 +451,6 @@ fn unfounded(view: &NewView, liar: &Signer) -> Option<NewView> {
 mod tests {
     use super::*;
     use crate::base::crypto::Crypto;
-    use crate::base::node::NodeId;
     use crate::chain::TransactionId;
     use crate::contract::SignedCall;
 

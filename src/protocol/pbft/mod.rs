@@ -100,7 +100,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::crypto::{Certificate, Digest, Signed};
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::Span;
-use crate::chain::{Block, Height};
+use crate::chain::{Batch, Block, Height};
 use crate::protocol::mempool::Mempool;
 use crate::protocol::tally::Tally;
 use crate::protocol::{
@@ -112,7 +112,7 @@ use log::{Ballot, Places, Record};
 pub use message::{
     Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, ViewChange, Vote, opposite,
 };
-pub use nested::verify_decision;
+pub use nested::{Law, Legacy, extend_chain, verify_decision};
 
 /// What a scenario may say about PBFT.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -275,6 +275,10 @@ struct Volatile {
     accused: PositionSet,
     /// Whether a parent waits for a decision.
     awaited: bool,
+    /// Proofs of decisions that a parent has not taken.
+    proofs: Vec<Certificate<Vote>>,
+    /// Proposals of this replica that the parent has not returned.
+    drafts: Vec<Batch>,
     /// Whether something was committed in this step.
     ready: bool,
     /// Whether the durable part has changed in this step.
@@ -302,6 +306,10 @@ pub struct Pbft {
     setup: Setup,
     /// The height of the ledger at which the places of this instance begin.
     base: Height,
+    /// Whether a parent takes the decisions.
+    nested: bool,
+    /// Whether the parent returns what this replica says once it counts, and not before.
+    voiced: bool,
     /// Votes that make a prepared certificate.
     prepare_quorum: usize,
     /// Votes that make a commit certificate.
@@ -384,6 +392,8 @@ impl Protocol for Pbft {
             commit_quorum: 0,
             quorum: committee.quorum(),
             base: 0,
+            nested: false,
+            voiced: false,
             setup,
             durable: Durable::default(),
             volatile: Volatile::default(),

@@ -1,13 +1,88 @@
 //! PBFT inside another protocol, which proposes the batches, learns what was decided and shows the
 //! proof of it to others.
 
-use crate::base::crypto::{Certificate, Digest, Keyring};
-use crate::base::node::Committee;
+use std::sync::Arc;
+
+use crate::base::crypto::{Body, Certificate, Digest, Keyring, Signed};
+use crate::base::node::{Committee, PositionSet};
 use crate::chain::{Batch, Height};
 use crate::protocol::{Protocol, Setup};
 
-use super::message::{Phase, Vote};
+use super::justify::{Consequence, Rules, is_sound};
+use super::message::{Checkpoint, NewView, Phase, ViewChange, Vote};
 use super::{Config, Cx, Pbft};
+
+pub use super::ordering::extend_chain;
+
+/// What those can check who are no members of the committee.
+#[derive(Clone, Copy, Debug)]
+pub struct Law<'a> {
+    /// The committee's configuration.
+    pub config: &'a Config,
+    /// Its members.
+    pub committee: &'a Committee,
+    /// Verifies for everybody.
+    pub keyring: &'a Keyring,
+}
+
+impl Law<'_> {
+    fn rules(&self) -> Rules<'_> {
+        let quorum = self.committee.quorum();
+        Rules {
+            committee: self.committee,
+            keyring: self.keyring,
+            quorum,
+            phases: [quorum; 2],
+            interval: self.config.checkpoint_interval,
+            window: self.config.window,
+        }
+    }
+
+    /// Whether a quorum has signed a statement.
+    pub fn is_proven<B: Body>(&self, proof: &Certificate<B>) -> bool {
+        proof.verify(self.committee, self.committee.quorum(), self.keyring)
+    }
+
+    /// Whether everything in a request for a view is proven.
+    pub fn is_sound(&self, change: &ViewChange) -> bool {
+        is_sound(change, &self.rules())
+    }
+
+    /// What a view proposes again, if it may begin: the votes of its leader. Whether the leader
+    /// has signed them is not asked.
+    pub fn opens(&self, view: &NewView) -> Option<Vec<Vote>> {
+        let mut members = PositionSet::new();
+        let justified = view.changes.iter().all(|change| {
+            let position = self.committee.position(change.by());
+            position.is_some_and(|position| members.insert(position))
+                && change.body().view == view.view
+                && self.is_sound(change.body())
+                && change.verify(self.keyring)
+        });
+        let votes = Consequence::of(&view.changes).votes(view.view);
+        let follows = view
+            .proposals
+            .iter()
+            .map(|vote| *vote.body())
+            .eq(votes.iter().copied());
+        (justified && members.len() >= self.committee.quorum() && follows).then_some(votes)
+    }
+}
+
+/// What a replica finds that takes the place of another one.
+#[derive(Clone, Debug, Default)]
+pub struct Legacy {
+    /// The latest stable checkpoint that is known.
+    pub stable: Option<Certificate<Checkpoint>>,
+    /// The proof of the latest view that is known.
+    pub new_view: Option<Arc<Signed<NewView>>>,
+    /// What was prepared above the checkpoint, where the other one has voted to commit.
+    pub proofs: Vec<Certificate<Vote>>,
+    /// The highest view that it has asked for.
+    pub wanted: u64,
+    /// The highest place for which it has voted.
+    pub top: Height,
+}
 
 /// Which place a commit certificate settles with which batch, if a quorum of the committee signed:
 /// for those outside it.
@@ -27,8 +102,87 @@ impl Pbft {
     pub fn nested(config: &Config, setup: Setup, base: Height) -> Self {
         Self {
             base,
+            nested: true,
             ..Self::new(config, setup)
         }
+    }
+
+    /// The same, in the place of a replica that has been there and of which nothing is known: it
+    /// asks the others at its first start.
+    #[must_use]
+    pub fn succeeding(mut self) -> Self {
+        self.durable.booted = true;
+        self
+    }
+
+    /// The parent returns what this replica says once it counts: until then it does not count
+    /// here either.
+    #[must_use]
+    pub fn voiced(mut self, voiced: bool) -> Self {
+        self.voiced = voiced;
+        self
+    }
+
+    /// Takes over what is proven of a predecessor; before the start.
+    pub fn inherit(&mut self, legacy: &Legacy) {
+        let durable = &mut self.durable;
+        if let Some(stable) = &legacy.stable
+            && stable.body().height > durable.records.low()
+        {
+            let low = stable.body().height;
+            durable.records.forget(low);
+            durable.marks.retain(|mark| mark.height > low);
+            durable.stable.push(stable.clone());
+        }
+        let low = durable.records.low();
+        for proof in &legacy.proofs {
+            let vote = proof.body();
+            let near = vote.height > low && vote.height - low <= self.config.window;
+            if !near {
+                continue;
+            }
+            let record = durable.records.at(vote.height);
+            let known = record.proof.as_ref().map(Certificate::body);
+            let better =
+                known.is_none_or(|known| known.phase == Phase::Prepare && known.view < vote.view);
+            if better {
+                record.proof = Some(proof.clone());
+            }
+        }
+    }
+
+    /// Goes on where the predecessor has stopped; after the start. What the predecessor may have
+    /// said in a view that is not over is not contradicted.
+    pub fn go_on(&mut self, legacy: &Legacy, cx: &mut Cx<'_>) {
+        if let Some(proof) = &legacy.new_view {
+            self.on_new_view(proof, cx);
+        }
+        self.volatile.next = self.volatile.next.max(legacy.top + 1);
+        if legacy.wanted > self.durable.view {
+            self.leave(legacy.wanted + 1, cx);
+        }
+        self.finish(cx);
+    }
+
+    /// The proof of the view this replica has entered last.
+    pub fn new_view(&self) -> Option<&Arc<Signed<NewView>>> {
+        self.durable.new_view.as_ref()
+    }
+
+    /// The proof of the last stable checkpoint.
+    pub fn stable(&self) -> Option<&Certificate<Checkpoint>> {
+        self.durable.stable.last()
+    }
+
+    /// The best proof of what stands at a place above it.
+    pub fn best_proof(&self, height: Height) -> Option<&Certificate<Vote>> {
+        self.durable.records.get(height)?.proof.as_ref()
+    }
+
+    /// The proofs of what was decided since the last call, as far as there are any: of what a
+    /// checkpoint proves there is none.
+    pub fn take_proofs(&mut self) -> Vec<Certificate<Vote>> {
+        std::mem::take(&mut self.volatile.proofs)
     }
 
     /// Whether this replica leads and may put a batch at the next place.

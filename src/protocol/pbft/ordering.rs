@@ -14,7 +14,7 @@ use super::message::{Message, Phase, Vote};
 use super::{Cx, Mutant, Patience, Pbft, Ripeness, Timer};
 
 /// The hash over all batches of a chain, with one more.
-pub(super) fn extend_chain(chain: &Digest, batch: &Digest) -> Digest {
+pub fn extend_chain(chain: &Digest, batch: &Digest) -> Digest {
     Hasher::new("pbft chain")
         .digest(chain)
         .digest(batch)
@@ -137,6 +137,10 @@ impl Pbft {
             vote: vote.clone(),
             batch,
         });
+        if self.voiced {
+            self.volatile.drafts.push(shared);
+            return;
+        }
         // Our own vote.
         self.count_prepare(&vote, cx);
         self.accept(&vote, Some(&shared), cx);
@@ -163,6 +167,9 @@ impl Pbft {
             || !vote.verify(cx.keyring())
         {
             return;
+        }
+        if self.voiced && vote.by() == self.setup.me {
+            self.volatile.drafts.retain(|draft| draft != batch);
         }
         if self.count_prepare(vote, cx) == Counted::Conflict
             && self.mutant(Mutant::AcceptSecondPrePrepare)
@@ -209,7 +216,9 @@ impl Pbft {
         if vote.by() != self.setup.me {
             let vote = cx.sign(body);
             // Our own vote.
-            self.count_prepare(&vote, cx);
+            if !self.voiced {
+                self.count_prepare(&vote, cx);
+            }
             let batch = batch.cloned();
             self.volatile.outbox.push(Message::Prepare { vote, batch });
         }
@@ -367,7 +376,9 @@ impl Pbft {
             ..*prepared
         });
         // Our own vote.
-        self.count_commit(&vote, cx);
+        if !self.voiced {
+            self.count_commit(&vote, cx);
+        }
         let record = self.durable.records.get(prepared.height);
         let known = record.and_then(|record| record.batch(&prepared.digest));
         let batch = known.cloned();
@@ -423,6 +434,11 @@ impl Pbft {
     /// Executes the next batch.
     pub(super) fn execute(&mut self, batch: &Batch, cx: &mut Cx<'_>) {
         let height = self.volatile.executed + 1;
+        if self.nested
+            && let Some(proof) = self.durable.records.get(height).and_then(|r| r.decided())
+        {
+            self.volatile.proofs.push(proof.clone());
+        }
         let block = cx.decide(height, batch);
         self.volatile.executed = height;
         self.volatile.chain = extend_chain(&self.volatile.chain, &batch.digest());

@@ -92,7 +92,9 @@ impl Pbft {
             if accepted.by() != self.setup.me {
                 let vote = cx.sign(*accepted.body());
                 // Our own vote.
-                self.count_prepare(&vote, cx);
+                if !self.voiced {
+                    self.count_prepare(&vote, cx);
+                }
                 if height > self.volatile.executed {
                     self.volatile.outbox.push(Message::Prepare { vote, batch });
                 }

@@ -102,6 +102,7 @@ impl Signed4 {
             random: &mut self.random,
             ledger: &mut self.ledgers[node],
             executor: &mut self.executor,
+            careless: false,
         };
         let me = NodeId::at(node);
         let mut cx = Context::new(me, Time::ZERO, around, &mut effects);

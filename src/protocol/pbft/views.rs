@@ -60,7 +60,7 @@ impl Pbft {
     }
 
     /// Stops voting in the present view and asks for a higher one.
-    fn leave(&mut self, view: u64, cx: &mut Cx<'_>) {
+    pub(super) fn leave(&mut self, view: u64, cx: &mut Cx<'_>) {
         assert!(
             view > self.durable.view,
             "a view that was left is not entered again"
@@ -106,6 +106,9 @@ impl Pbft {
             cx.cancel_timer(Timer::Batch);
         }
         self.volatile.ripe = Ripeness::Idle;
+        for draft in std::mem::take(&mut self.volatile.drafts).iter().rev() {
+            self.volatile.mempool.restore(draft);
+        }
         let settled = self.durable.floor.max(self.volatile.executed);
         for (height, record) in self.durable.records.iter().rev() {
             let own = |vote: &&Signed<Vote>| vote.body().view == self.durable.view;
@@ -122,7 +125,9 @@ impl Pbft {
     pub(super) fn gather(&mut self, change: Arc<Signed<ViewChange>>, cx: &mut Cx<'_>) {
         self.volatile.patience = Patience::Gathering;
         cx.set_timer(Timer::View, self.config.view_timeout);
-        self.store_change(change);
+        if !self.voiced {
+            self.store_change(change);
+        }
         self.recount();
         self.join(cx);
         self.check_changes(cx);
@@ -246,6 +251,9 @@ impl Pbft {
         self.volatile
             .outbox
             .push(Message::NewView(new_view.clone()));
+        if self.voiced {
+            return;
+        }
         self.enter(&new_view, &consequence, cx);
     }
 

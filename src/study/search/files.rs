@@ -1,9 +1,7 @@
 //! The study as CSV files, to and from bytes.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::Study;
+use crate::study::table::{decode, encode};
 
 /// The file of findings; a folder that has it holds this study.
 pub const FINDINGS: &str = "search.csv";
@@ -33,19 +31,4 @@ impl Study {
             speeds: decode(SPEEDS, file(SPEEDS))?,
         })
     }
-}
-
-fn encode<T: Serialize>(rows: &[T]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row).expect("plain rows can be written");
-    }
-    writer.into_inner().expect("memory takes what is written")
-}
-
-fn decode<T: DeserializeOwned>(name: &str, bytes: Option<Vec<u8>>) -> Result<Vec<T>, String> {
-    let bytes = bytes.unwrap_or_default();
-    let rows = csv::Reader::from_reader(&bytes[..]).into_deserialize();
-    rows.collect::<Result<Vec<T>, _>>()
-        .map_err(|error| format!("{name}: {error}"))
 }

@@ -1,10 +1,11 @@
 //! The figures of the study of searches.
 
-use super::axis::{self, Axis, Spread, Tick};
-use super::chart::{Chart, Point, Series, Theory};
-use super::theme::{self, SOFT_INK, Style};
-use super::{Error, Picture, series};
+use super::{chart, line, values};
 use crate::contract::search::{CONDITIONS_MAX, MATCHES_MAX};
+use crate::figure::axis::{self, Axis, Spread, Tick};
+use crate::figure::chart::{Point, Series, Theory};
+use crate::figure::theme::{self, SOFT_INK, Style};
+use crate::figure::{Error, Picture, series};
 use crate::study::search::{ABOUT, FLOORS, Finding, Method, Speed, Study, TIMED_MAX};
 
 /// The figures, by the names of their files.
@@ -14,29 +15,13 @@ pub const NAMES: [&str; 3] = [
     "search-refused-by-conditions",
 ];
 
-/// Names and bytes of the figures, or of those with these names.
+/// The figures, or those of these names, as files.
 ///
 /// # Errors
 /// If a name is unknown, or a picture cannot be turned into an image.
 pub fn files(study: &Study, names: Option<&[String]>) -> Result<Vec<(String, Vec<u8>)>, Error> {
-    for name in names.unwrap_or_default() {
-        if !NAMES.contains(&name.as_str()) {
-            let (name, nearest) = (name.clone(), None);
-            return Err(Error::Unknown { name, nearest });
-        }
-    }
-    let wanted = |name: &str| names.is_none_or(|names| names.iter().any(|n| n == name));
     let drawn = [time(study), matches(study), refused(study)];
-    let mut files = Vec::new();
-    for (name, picture) in NAMES
-        .into_iter()
-        .zip(drawn)
-        .filter(|(name, _)| wanted(name))
-    {
-        files.push((format!("{name}.png"), picture.png()?));
-        files.push((format!("{name}.svg"), picture.svg.into_bytes()));
-    }
-    Ok(files)
+    super::files(NAMES.into_iter().zip(drawn).collect(), names)
 }
 
 /// What a line of the figure of times shows.
@@ -107,6 +92,7 @@ fn time(study: &Study) -> Picture {
     };
     let ys = values(&series, &theory);
     chart(
+        ABOUT,
         ("How long a search takes", what),
         records(&series),
         Axis::log("time of a search (µs)", &ys),
@@ -134,6 +120,7 @@ fn matches(study: &Study) -> Picture {
     let theory = vec![level("most for an answer, 500", MATCHES_MAX as f64)];
     let ys = values(&series, &theory);
     chart(
+        ABOUT,
         (
             "How much a search finds",
             "Records that match the median question; median of five registers, band from least \
@@ -165,42 +152,12 @@ fn refused(study: &Study) -> Picture {
         axis::show(f64::from(records))
     );
     chart(
+        ABOUT,
         ("How many searches are refused for too few patients", &note),
         counts("conditions in the query", CONDITIONS_MAX),
         Axis::share("refused searches"),
         (series, Vec::new()),
     )
-}
-
-fn chart(
-    (title, note): (&str, &str),
-    x: Axis,
-    y: Axis,
-    (series, theory): (Vec<Series>, Vec<Theory>),
-) -> Picture {
-    let chart = Chart {
-        title: title.to_owned(),
-        subtitle: ABOUT.to_owned(),
-        note: note.to_owned(),
-        x,
-        y,
-        series,
-        theory,
-        shades: Vec::new(),
-        marks: None,
-    };
-    Picture::new(chart.paint(), &format!("{title}. {note}"))
-}
-
-fn line(label: String, style: Style, points: Vec<Point>) -> Series {
-    Series {
-        label,
-        style,
-        joined: true,
-        points,
-        every: 1,
-        marks: Vec::new(),
-    }
 }
 
 fn dashed(style: Style, points: &[Point]) -> Theory {
@@ -242,13 +199,6 @@ fn records(series: &[Series]) -> Axis {
     let xs = series.iter().flat_map(|series| &series.points);
     let xs: Vec<f64> = xs.map(|point| point.x).collect();
     Axis::at_values("records on the chain", &xs)
-}
-
-fn values(series: &[Series], theory: &[Theory]) -> Vec<f64> {
-    let points = series.iter().flat_map(|series| &series.points);
-    let points = points.flat_map(|point| [point.low, point.y, point.high]);
-    let dashed = theory.iter().flat_map(|theory| &theory.points);
-    points.chain(dashed.map(|(_, y)| *y)).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! costs nothing but simulated time; in `ed25519` runs the value also carries a real signature,
 //! checked with real arithmetic. Doctors and patients always sign with real keys ([`KeyPair`]).
 
+mod seat;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use sha2::block_api::compress256;
 use sha2::{Digest as _, Sha256};
 
 use super::node::{Committee, NodeId, PositionSet};
+pub use seat::{Seats, Voice};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -191,7 +194,7 @@ pub enum Crypto {
 }
 
 /// What makes a signature count.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Proof {
     /// Made by the holder of the signer; nothing to compute.
     Modelled,
@@ -199,6 +202,19 @@ enum Proof {
     Garbage,
     /// A real signature.
     Ed25519(Signature),
+    /// Members of a group that speak for a seat.
+    Voices(Arc<[Voice]>),
+}
+
+impl Proof {
+    /// Whether there is something to compute.
+    fn is_real(&self) -> bool {
+        match self {
+            Self::Modelled | Self::Garbage => false,
+            Self::Ed25519(_) => true,
+            Self::Voices(voices) => voices.iter().all(Voice::is_real),
+        }
+    }
 }
 
 /// What signs for one node. Only the simulation and the test stage mint signers, one per node.
@@ -206,12 +222,15 @@ enum Proof {
 pub struct Signer {
     by: NodeId,
     key: Option<Arc<KeyPair>>,
+    /// The seat in whose name this node signs, if not in its own.
+    seat: Option<NodeId>,
 }
 
 /// What verifies the signatures of all nodes.
 #[derive(Clone, Debug)]
 pub struct Keyring {
     keys: Option<Arc<[PublicKey]>>,
+    seats: Option<Arc<Seats>>,
 }
 
 impl Signer {
@@ -231,13 +250,15 @@ impl Signer {
             .map(|node| Self {
                 by: NodeId::at(node),
                 key: pair(node),
+                seat: None,
             })
             .collect();
         let keys = signers
             .iter()
             .map(|signer| Some(signer.key.as_ref()?.public()))
             .collect();
-        (signers, Keyring { keys })
+        let seats = None;
+        (signers, Keyring { keys, seats })
     }
 
     /// Whose signatures these are.
@@ -247,6 +268,14 @@ impl Signer {
 
     /// Signs a statement.
     pub fn sign<B: Body>(&self, body: B) -> Signed<B> {
+        if let Some(seat) = self.seat {
+            let voice = self.voice(body.digest());
+            return Signed {
+                body,
+                by: seat,
+                proof: Proof::Voices([voice].into()),
+            };
+        }
         let proof = match &self.key {
             None => Proof::Modelled,
             Some(key) => Proof::Ed25519(key.sign(&body.digest().0)),
@@ -276,6 +305,7 @@ impl Keyring {
             (Proof::Ed25519(signature), Some(keys)) => keys
                 .get(by.index())
                 .is_some_and(|key| key.verify(&digest().0, signature)),
+            (Proof::Voices(voices), _) => self.speak_for(by, voices, digest),
             (Proof::Garbage, _) | (Proof::Modelled, Some(_)) | (Proof::Ed25519(_), None) => false,
         }
     }
@@ -306,7 +336,7 @@ impl<B: Body> Signed<B> {
     /// it tells any two signatures apart, because each has only one genuine signature.
     pub fn mark(&self) -> u64 {
         match self.proof {
-            Proof::Modelled | Proof::Ed25519(_) => 0,
+            Proof::Modelled | Proof::Ed25519(_) | Proof::Voices(_) => 0,
             Proof::Garbage => 1,
         }
     }
@@ -325,7 +355,9 @@ pub struct Certificate<B> {
     body: B,
     signers: PositionSet,
     /// Real signatures by position, in the order they came; empty in modelled runs.
-    proofs: Vec<(u16, Signature)>,
+    proofs: Vec<(u16, Proof)>,
+    /// How many signatures that are.
+    weight: u32,
 }
 
 impl<B: Body> Certificate<B> {
@@ -335,6 +367,7 @@ impl<B: Body> Certificate<B> {
             body,
             signers: PositionSet::new(),
             proofs: Vec::new(),
+            weight: 0,
         }
     }
 
@@ -348,8 +381,9 @@ impl<B: Body> Certificate<B> {
         if vote.body != self.body || !self.signers.insert(position) {
             return false;
         }
-        if let Proof::Ed25519(signature) = vote.proof {
-            self.proofs.push((position as u16, signature));
+        self.weight += vote.signatures();
+        if vote.proof.is_real() {
+            self.proofs.push((position as u16, vote.proof.clone()));
         }
         true
     }
@@ -363,6 +397,12 @@ impl<B: Body> Certificate<B> {
     #[inline]
     pub fn signers(&self) -> usize {
         self.signers.len()
+    }
+
+    /// How many signatures that takes: more than one of each signer that speaks for a group.
+    #[inline]
+    pub fn signatures(&self) -> u32 {
+        self.weight
     }
 
     /// The positions of the signers in the committee.
@@ -380,15 +420,11 @@ impl<B: Body> Certificate<B> {
         };
         let mut proven = PositionSet::new();
         let digest = self.body.digest();
-        self.proofs.iter().all(|(position, signature)| {
+        self.proofs.iter().all(|(position, proof)| {
             let position = usize::from(*position);
             self.signers.contains(position)
                 && proven.insert(position)
-                && keyring.accepts(
-                    committee.members()[position],
-                    || digest,
-                    &Proof::Ed25519(*signature),
-                )
+                && keyring.accepts(committee.members()[position], || digest, proof)
         }) && proven.len() == self.signers.len()
     }
 }

@@ -1,0 +1,196 @@
+//! The committee: PBFT among the seats, each spoken for by the leader of its group.
+
+use std::sync::Arc;
+
+use super::message::Message;
+use super::{Cx, Krbft, Timer};
+use crate::base::node::NodeId;
+use crate::chain::Transaction;
+use crate::protocol::{Effect, Guise, Input, Inside, Protocol, Report, Setup, To, pbft};
+
+impl Krbft {
+    /// The seat of this replica's group in the committee.
+    pub(super) fn new_seat(&self) -> pbft::Pbft {
+        let setup = Setup {
+            committee: self.seats.committee(),
+            me: self.seat(),
+            batch: self.setup.batch,
+        };
+        pbft::Pbft::nested(&self.config.committee, setup, 0).voiced(self.config.certifies())
+    }
+
+    /// A leader says something in the name of its group.
+    pub(super) fn on_committee(
+        &mut self,
+        from: NodeId,
+        (seat, message): (NodeId, &pbft::Message),
+        cx: &mut Cx<'_>,
+    ) {
+        // One voice for each group: the present leader's.
+        if self.holder_of(seat) == Some(from) && seat != self.seat() {
+            let from = seat;
+            self.run_committee(Input::Deliver { from, message }, cx);
+        }
+    }
+
+    /// Clients asked a member.
+    pub(super) fn on_request(&mut self, transactions: &[Arc<Transaction>], cx: &mut Cx<'_>) {
+        for transaction in transactions {
+            if !cx.includes(transaction.id) {
+                self.run_committee(Input::Submit(transaction.clone()), cx);
+            }
+        }
+    }
+
+    /// A client asked this replica.
+    pub(super) fn on_submit(&mut self, transaction: Arc<Transaction>, cx: &mut Cx<'_>) {
+        if self.volatile.seated.is_some() {
+            self.run_committee(Input::Submit(transaction), cx);
+            return;
+        }
+        match self.group.status().leader {
+            Some(leader) if leader != cx.me() => {
+                cx.send(leader, Message::Request(vec![transaction]));
+            }
+            // Kept until there is a leader.
+            Some(_) | None => self.keep_request(transaction),
+        }
+    }
+
+    /// Runs the seat, if this replica has it, and says what counts.
+    pub(super) fn run_committee(
+        &mut self,
+        input: Input<'_, pbft::Message, pbft::Timer>,
+        cx: &mut Cx<'_>,
+    ) {
+        if self.volatile.taking.is_some() {
+            // It is not known yet what the group has said before.
+            if let Input::Submit(transaction) = input {
+                self.keep_request(transaction);
+            }
+            return;
+        }
+        self.step_committee(input, cx);
+        self.say_what_counts(cx);
+    }
+
+    pub(super) fn keep_request(&mut self, transaction: Arc<Transaction>) {
+        if self.volatile.requests.len() < super::REQUESTS_MAX {
+            self.volatile.requests.push(transaction);
+        }
+    }
+
+    /// Runs the seat, if this replica has it.
+    pub(super) fn step_committee(
+        &mut self,
+        input: Input<'_, pbft::Message, pbft::Timer>,
+        cx: &mut Cx<'_>,
+    ) {
+        if self.volatile.seated.is_none() {
+            return;
+        }
+        let me = self.seat();
+        let keyring = self.seat_keys(cx);
+        let Some(committee) = &mut self.committee else {
+            return;
+        };
+        let guise = Guise {
+            me,
+            signer: &cx.signer().for_seat(me),
+            keyring: &keyring,
+        };
+        let inside = cx.nest_as(guise, |cx| committee.step(input, cx));
+        self.follow_committee(inside, cx);
+    }
+
+    /// Does what the seat wants done.
+    pub(super) fn follow_committee(
+        &mut self,
+        inside: Inside<pbft::Message, pbft::Timer>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(committee) = &mut self.committee else {
+            return;
+        };
+        let proofs = committee.take_proofs();
+        let term = self.volatile.seated.unwrap_or(0);
+        self.volatile.view = committee.status().view;
+        // A checkpoint is of a chain that this replica has only once it executes what is decided.
+        let (marks, others): (Vec<_>, Vec<_>) = inside.effects.into_iter().partition(is_checkpoint);
+        for effect in others {
+            match effect {
+                Effect::Send { to, message } => self.speak(to, message, cx),
+                other => {
+                    let report = |told| report(told, term);
+                    if let Some(effect) = other.without_message(Timer::Committee, report) {
+                        cx.perform(effect);
+                    }
+                }
+            }
+        }
+        let mut proofs = proofs.into_iter().peekable();
+        for decision in inside.decisions {
+            let proof = proofs.next_if(|proof| proof.body().height == decision.height);
+            self.decided(&decision, proof, cx);
+        }
+        for effect in marks {
+            if let Effect::Send { to, message } = effect {
+                self.speak(to, message, cx);
+            }
+        }
+    }
+
+    /// Says something in the committee, to whoever holds the seats just now.
+    pub(super) fn say(&mut self, to: &To, message: pbft::Message, cx: &mut Cx<'_>) {
+        let seat = self.seat();
+        let message = Message::Committee {
+            seat,
+            message: Box::new(message),
+        };
+        match to {
+            To::One(other) => {
+                if let Some(holder) = self.holder_of(*other).filter(|node| *node != cx.me()) {
+                    cx.send(holder, message);
+                }
+            }
+            To::All(_) => {
+                for group in self.durable.council.vacant() {
+                    if self.volatile.unsent.len() < super::UNSENT_MAX {
+                        self.volatile.unsent.push((group, message.clone()));
+                    }
+                }
+                if let Some(holders) = self.durable.council.committee() {
+                    cx.broadcast(&holders, message);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the seat wants to tell of a checkpoint.
+const fn is_checkpoint(effect: &Effect<pbft::Message, pbft::Timer>) -> bool {
+    let Effect::Send { message, .. } = effect else {
+        return false;
+    };
+    matches!(message, pbft::Message::Checkpoint(_))
+}
+
+/// What observers are told of the committee by the leader of a group's term. Whoever holds a seat
+/// may contradict whoever held it before, and neither lies: nobody is accused. A view is led by
+/// one leader after the other if their group elects again, each in a part of it.
+fn report(report: Report, term: u64) -> Option<Report> {
+    let part = |view: u64| (view << TERM_BITS) | (term & ((1 << TERM_BITS) - 1));
+    match report {
+        Report::Accuses { .. } => None,
+        Report::Leads { view } => Some(Report::Leads { view: part(view) }),
+        Report::Enters { view } => Some(Report::Enters { view: part(view) }),
+        Report::Prepared { .. }
+        | Report::Logged { .. }
+        | Report::Restarted { .. }
+        | Report::Reached(_)
+        | Report::Shared(_) => Some(report),
+    }
+}
+
+/// Bits of a view's number, as observers are told it, that count the terms of the group that leads.
+const TERM_BITS: u32 = 20;

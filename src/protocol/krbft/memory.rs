@@ -1,0 +1,333 @@
+//! What a group has said in the committee, as each of its members remembers it: a member lends its
+//! voice to nothing that contradicts it. Whoever leads the group next finds it here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::crypto::{Body, Certificate, Digest, Signed};
+use crate::base::node::NodeId;
+use crate::chain::Height;
+use crate::chain::ledger::Ledger;
+use crate::protocol::pbft::{
+    Checkpoint, Law, Legacy, Message, NewView, Phase, ViewChange, Vote, extend_chain,
+};
+
+/// What a leader shows to its members besides what it is about to say.
+#[derive(Clone, Debug, Default)]
+pub struct Support {
+    /// Why a place is prepared.
+    pub proof: Option<Certificate<Vote>>,
+    /// Why the view has begun.
+    pub view: Option<Arc<Signed<NewView>>>,
+    /// The latest stable checkpoint.
+    pub stable: Option<Certificate<Checkpoint>>,
+}
+
+/// What a view proposes again.
+#[derive(Clone, Debug, Default)]
+struct Opened {
+    view: u64,
+    /// The last place that it settles.
+    floor: Height,
+    digests: BTreeMap<Height, Digest>,
+}
+
+/// What a member remembers of what its group has said.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Below this view nothing is said any more.
+    left: u64,
+    /// The request for a view that was made last.
+    change: Option<(u64, Digest)>,
+    opened: Opened,
+    new_view: Option<Arc<Signed<NewView>>>,
+    prepares: BTreeMap<(Height, u64), Digest>,
+    /// Why the group has voted to commit, in the latest view in which it did.
+    commits: BTreeMap<Height, Certificate<Vote>>,
+    stable: Option<Certificate<Checkpoint>>,
+}
+
+/// What a member judges by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bench<'a> {
+    pub law: Law<'a>,
+    /// The seat of the group.
+    pub seat: NodeId,
+    /// The member's own chain.
+    pub ledger: &'a Ledger,
+}
+
+/// The statements in a message that a seat makes in its own name, by digest; nothing for messages
+/// that state nothing.
+pub(super) fn statements(message: &Message) -> Vec<Digest> {
+    match message {
+        Message::PrePrepare { vote, .. }
+        | Message::Prepare { vote, .. }
+        | Message::Commit { vote, .. } => vec![vote.body().digest()],
+        Message::Checkpoint(checkpoint) => vec![checkpoint.body().digest()],
+        Message::ViewChange { change, .. } => vec![change.body().digest()],
+        Message::NewView(view) => {
+            let proposals = view.body().proposals.iter();
+            let proposals = proposals.map(|vote| vote.body().digest());
+            std::iter::once(view.body().digest())
+                .chain(proposals)
+                .collect()
+        }
+        Message::Forward(_) | Message::Status { .. } | Message::Fetch(_) | Message::Blocks(_) => {
+            Vec::new()
+        }
+    }
+}
+
+impl Memory {
+    /// Whether the group may say this; if so, it is remembered.
+    pub(super) fn vouch(
+        &mut self,
+        message: &Message,
+        support: &Support,
+        bench: &Bench<'_>,
+    ) -> bool {
+        self.learn(support, bench);
+        match message {
+            Message::PrePrepare { vote, batch } => {
+                let body = vote.body();
+                vote.by() == bench.seat
+                    && body.digest == batch.digest()
+                    && bench.law.committee.leader(body.view) == bench.seat
+                    && self.may_prepare(body)
+            }
+            Message::Prepare { vote, .. } => {
+                vote.by() == bench.seat && self.may_prepare(vote.body())
+            }
+            Message::Commit { vote, .. } => {
+                vote.by() == bench.seat && self.may_commit(vote.body(), support, bench)
+            }
+            Message::Checkpoint(checkpoint) => {
+                checkpoint.by() == bench.seat && is_true(checkpoint.body(), bench.ledger)
+            }
+            Message::ViewChange { change, .. } => {
+                change.by() == bench.seat && self.may_leave(change.body(), bench)
+            }
+            Message::NewView(view) => {
+                view.by() == bench.seat
+                    && bench.law.committee.leader(view.body().view) == bench.seat
+                    && self.may_open(view, bench)
+            }
+            Message::Forward(_)
+            | Message::Status { .. }
+            | Message::Fetch(_)
+            | Message::Blocks(_) => false,
+        }
+    }
+
+    /// Takes note of what a leader shows.
+    fn learn(&mut self, support: &Support, bench: &Bench<'_>) {
+        if let Some(view) = &support.view
+            && view.body().view > self.opened.view
+            && view.verify(bench.law.keyring)
+            && let Some(votes) = bench.law.opens(view.body())
+        {
+            self.open(view, &votes);
+        }
+        if let Some(stable) = &support.stable {
+            let low = self.stable.as_ref().map_or(0, |known| known.body().height);
+            let height = stable.body().height;
+            if height > low && bench.law.is_proven(stable) {
+                self.stable = Some(stable.clone());
+                self.prepares.retain(|(place, _), _| *place > height);
+                self.commits.retain(|place, _| *place > height);
+            }
+        }
+    }
+
+    fn open(&mut self, view: &Arc<Signed<NewView>>, votes: &[Vote]) {
+        let body = view.body();
+        let low = body.changes.iter().map(|change| change.body().low()).max();
+        self.opened = Opened {
+            view: body.view,
+            floor: votes.last().map_or(low.unwrap_or(0), |vote| vote.height),
+            digests: votes
+                .iter()
+                .map(|vote| (vote.height, vote.digest))
+                .collect(),
+        };
+        self.left = self.left.max(body.view);
+        self.new_view = Some(view.clone());
+    }
+
+    fn may_open(&mut self, view: &Arc<Signed<NewView>>, bench: &Bench<'_>) -> bool {
+        let number = view.body().view;
+        if number < self.left || number < self.opened.view {
+            return false;
+        }
+        let Some(votes) = bench.law.opens(view.body()) else {
+            return false;
+        };
+        let known = self
+            .new_view
+            .as_ref()
+            .filter(|_| self.opened.view == number);
+        let same = known.is_none_or(|known| known.body().digest() == view.body().digest());
+        let fresh = votes.iter().all(|vote| {
+            let said = self.prepares.get(&(vote.height, vote.view));
+            said.is_none_or(|said| *said == vote.digest)
+        });
+        if same && fresh {
+            self.open(view, &votes);
+            for vote in &votes {
+                self.prepares.insert((vote.height, vote.view), vote.digest);
+            }
+        }
+        same && fresh
+    }
+
+    fn is_current(&self, vote: &Vote) -> bool {
+        vote.view == self.opened.view && vote.view >= self.left
+    }
+
+    fn may_prepare(&mut self, vote: &Vote) -> bool {
+        let settled = vote.height <= self.opened.floor;
+        let again = self.opened.digests.get(&vote.height) == Some(&vote.digest);
+        let said = self.prepares.get(&(vote.height, vote.view));
+        let may = vote.phase == Phase::Prepare
+            && self.is_current(vote)
+            && (!settled || again)
+            && said.is_none_or(|said| *said == vote.digest);
+        if may {
+            self.prepares.insert((vote.height, vote.view), vote.digest);
+        }
+        may
+    }
+
+    fn may_commit(&mut self, vote: &Vote, support: &Support, bench: &Bench<'_>) -> bool {
+        let Some(proof) = &support.proof else {
+            return false;
+        };
+        let proven = proof.body();
+        let same = (proven.height, proven.digest) == (vote.height, vote.digest);
+        let current = proven.view == vote.view || proven.phase == Phase::Commit;
+        let may = vote.phase == Phase::Commit
+            && self.is_current(vote)
+            && same
+            && current
+            && bench.law.is_proven(proof);
+        if may {
+            let known = self.commits.get(&vote.height).map(Certificate::body);
+            let better = known.is_none_or(|known| {
+                known.phase == Phase::Prepare
+                    && (proven.phase == Phase::Commit || proven.view > known.view)
+            });
+            if better {
+                self.commits.insert(vote.height, proof.clone());
+            }
+        }
+        may
+    }
+
+    /// A request for a view keeps nothing back that the group has voted to commit.
+    fn may_leave(&mut self, change: &ViewChange, bench: &Bench<'_>) -> bool {
+        let digest = change.digest();
+        let again = self.change == Some((change.view, digest));
+        let fresh = change.view > self.left;
+        let shows = |(height, ours): (&Height, &Certificate<Vote>)| {
+            let shown = change.prepared.iter().map(Certificate::body);
+            let mut here = shown.filter(|vote| vote.height == *height);
+            let ours = ours.body();
+            *height <= change.low()
+                || here.any(|vote| vote.phase == Phase::Commit || vote.view >= ours.view)
+        };
+        let may = again || (fresh && self.commits.iter().all(shows) && bench.law.is_sound(change));
+        if may {
+            self.left = self.left.max(change.view);
+            self.change = Some((change.view, digest));
+        }
+        may
+    }
+}
+
+/// Whether a checkpoint is that of a chain.
+fn is_true(checkpoint: &Checkpoint, ledger: &Ledger) -> bool {
+    let mut chain = Digest::ZERO;
+    let mut last = Digest::ZERO;
+    for height in 1..=checkpoint.height {
+        let Some(block) = ledger.block(height) else {
+            return false;
+        };
+        last = block.batch.digest();
+        chain = extend_chain(&chain, &last);
+    }
+    checkpoint.chain == chain && checkpoint.block == last
+}
+
+/// What a quorum of a group's members remembers of what the group has said, of which at most
+/// `liars` lie. Whatever counted in the committee was remembered by a quorum, and an honest one of
+/// them is here.
+pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legacy {
+    let mut proofs: BTreeMap<Height, Certificate<Vote>> = BTreeMap::new();
+    let shown = memories.iter().flat_map(|memory| memory.commits.values());
+    for proof in shown.filter(|proof| law.is_proven(proof)) {
+        let body = proof.body();
+        let known = proofs.get(&body.height).map(Certificate::body);
+        let better = known.is_none_or(|known| {
+            known.phase == Phase::Prepare && (body.phase == Phase::Commit || body.view > known.view)
+        });
+        if better {
+            proofs.insert(body.height, proof.clone());
+        }
+    }
+    let views = memories
+        .iter()
+        .filter_map(|memory| memory.new_view.as_ref());
+    let genuine = views.filter(|view| view.verify(law.keyring));
+    let stable = memories.iter().filter_map(|memory| memory.stable.as_ref());
+    let stable = stable.filter(|stable| law.is_proven(*stable));
+    // More than the liars say at least so much: an honest one does.
+    let honest = |mut numbers: Vec<u64>| {
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        numbers.get(liars).copied().unwrap_or(0)
+    };
+    let top = |memory: &&Memory| memory.prepares.keys().map(|(place, _)| *place).max();
+    Legacy {
+        new_view: genuine.max_by_key(|view| view.body().view).cloned(),
+        stable: stable.max_by_key(|stable| stable.body().height).cloned(),
+        proofs: proofs.into_values().collect(),
+        wanted: honest(memories.iter().map(|memory| memory.left).collect()),
+        top: honest(memories.iter().map(|m| top(m).unwrap_or(0)).collect()),
+    }
+}
+
+impl Memory {
+    /// Bytes on the wire, about.
+    pub fn size(&self) -> u32 {
+        let proof = |proof: &Certificate<Vote>| 49 + proof.signatures() * 66;
+        let proofs = self.commits.values().map(proof).sum::<u32>();
+        let said = u32::try_from(self.prepares.len()).unwrap_or(u32::MAX);
+        proofs
+            .saturating_add(said.saturating_mul(48))
+            .saturating_add(64)
+    }
+
+    /// Signatures to be verified.
+    pub fn signatures(&self) -> u32 {
+        self.commits.values().map(Certificate::signatures).sum()
+    }
+}
+
+impl Support {
+    /// Bytes on the wire, about.
+    pub fn size(&self) -> u32 {
+        let signatures = self.signatures();
+        signatures.saturating_mul(66).saturating_add(64)
+    }
+
+    /// Signatures to be verified.
+    pub fn signatures(&self) -> u32 {
+        let proof = self.proof.iter().map(Certificate::signatures);
+        let stable = self.stable.iter().map(Certificate::signatures);
+        let view = self.view.iter().map(|view| {
+            let changes = view.body().changes.iter().map(|change| change.signatures());
+            view.signatures() + changes.sum::<u32>()
+        });
+        proof.chain(stable).chain(view).sum()
+    }
+}

@@ -1,0 +1,291 @@
+//! What replicas say to one another, and what it weighs.
+
+use std::sync::Arc;
+
+use super::memory::{Memory, Support};
+use super::supervise::Finding;
+use crate::base::crypto::{
+    Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer, Voice,
+};
+use crate::base::node::NodeId;
+use crate::chain::{Batch, Height, Transaction};
+use crate::protocol::{Wire, iraft, pbft};
+
+/// A leader's word that the committee has decided a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// Which group it leads.
+    pub group: u64,
+    /// The place.
+    pub height: Height,
+    /// The batch.
+    pub digest: Digest,
+}
+
+impl Body for Delivery {
+    fn digest(&self) -> Digest {
+        Hasher::new("krbft delivery")
+            .number(self.group)
+            .number(self.height)
+            .digest(&self.digest)
+            .finish()
+    }
+}
+
+/// A decided batch with the committee's commit certificate, if there is one.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// What was decided.
+    pub batch: Batch,
+    /// Commits of a quorum of the committee.
+    pub proof: Option<Arc<Certificate<pbft::Vote>>>,
+}
+
+/// A leader hands a decided batch to its group.
+#[derive(Clone, Debug)]
+pub struct GroupBlock {
+    /// The leader's word.
+    pub statement: Signed<Delivery>,
+    /// The view of the committee, which tells who leads it.
+    pub view: u64,
+    /// The batch.
+    pub block: Proven,
+}
+
+/// A leader takes its group's place in the committee, or repeats that it has it.
+#[derive(Clone, Debug)]
+pub struct CouncilUpdate {
+    /// Which group it leads.
+    pub group: usize,
+    /// In which term of the group.
+    pub term: u64,
+    /// The votes of the group.
+    pub election: Arc<iraft::Election>,
+    /// How far its chain reaches.
+    pub height: Height,
+    /// The view of the committee, as far as it knows.
+    pub view: u64,
+}
+
+/// Every message of the protocol.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// Within a group.
+    Group(Box<iraft::Message>),
+    /// Among the leaders.
+    Committee {
+        /// Whose seat speaks.
+        seat: NodeId,
+        /// What it says.
+        message: Box<pbft::Message>,
+    },
+    /// Clients asked a member; its leader has a voice in the committee.
+    Request(Vec<Arc<Transaction>>),
+    /// The committee has decided this.
+    GroupBlock(Box<GroupBlock>),
+    /// A member has it on disk.
+    GroupAck {
+        /// The place.
+        height: Height,
+        /// The batch.
+        digest: Digest,
+    },
+    /// A majority of the group has it on disk.
+    GroupCommit {
+        /// The place.
+        height: Height,
+        /// The batch.
+        digest: Digest,
+        /// What stands there; not on the wire, and never read by a receiver: a liar needs it.
+        told: Batch,
+    },
+    /// A member that missed something asks.
+    GroupFetch {
+        /// How far its chain reaches.
+        above: Height,
+    },
+    /// And is answered.
+    GroupBlocks {
+        /// The height before the first one.
+        above: Height,
+        /// How far the sender's chain reaches.
+        height: Height,
+        /// In order.
+        blocks: Vec<Proven>,
+    },
+    /// I lead this group.
+    CouncilUpdate(Box<CouncilUpdate>),
+    /// A leader asks its members to lend their voices.
+    Voice {
+        /// Counts what this leader says.
+        number: u64,
+        /// What it wants to say in the committee.
+        message: Arc<pbft::Message>,
+        /// Why it may.
+        support: Box<Support>,
+    },
+    /// A member does.
+    VoiceShare {
+        /// To what.
+        number: u64,
+        /// One for each statement in it.
+        voices: Vec<Voice>,
+    },
+    /// A supervisor has found a liar.
+    Finding(Box<Finding>),
+    /// A new leader asks what the group has said.
+    HandOver,
+    /// What a member remembers.
+    HandOverReply(Box<Memory>),
+}
+
+/// Bytes of a message without content: frame, addresses, and two numbers.
+const HEADER_BYTES: u32 = 48;
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl Proven {
+    fn size(&self) -> u32 {
+        let proof = self.proof.as_ref().map_or(0, |proof| {
+            17 + DIGEST_BYTES + count(proof.signers()) * (2 + SIGNATURE_BYTES)
+        });
+        self.batch.size().saturating_add(proof)
+    }
+
+    fn signatures(&self) -> u32 {
+        self.proof
+            .as_ref()
+            .map_or(0, |proof| count(proof.signers()))
+    }
+}
+
+impl Wire for Message {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Group(message) => message.kind(),
+            Self::Committee { message, .. } => message.kind(),
+            Self::Request(_) => "forward",
+            Self::GroupBlock(_) => "group-block",
+            Self::GroupAck { .. } => "group-ack",
+            Self::GroupCommit { .. } => "group-commit",
+            Self::GroupFetch { .. } => "group-fetch",
+            Self::GroupBlocks { .. } => "group-blocks",
+            Self::CouncilUpdate(_) => "council-update",
+            Self::Voice { .. } => "voice",
+            Self::VoiceShare { .. } => "voice-share",
+            Self::Finding(_) => "finding",
+            Self::HandOver => "hand-over",
+            Self::HandOverReply(_) => "hand-over-reply",
+        }
+    }
+
+    fn size(&self) -> u32 {
+        let content = match self {
+            Self::Group(message) => return message.size(),
+            Self::Committee { message, .. } => return message.size().saturating_add(2),
+            Self::Request(transactions) => transactions.iter().map(|t| t.size()).sum(),
+            Self::GroupBlock(block) => {
+                (DIGEST_BYTES + SIGNATURE_BYTES + 26).saturating_add(block.block.size())
+            }
+            Self::GroupAck { .. } | Self::GroupCommit { .. } => DIGEST_BYTES + SIGNATURE_BYTES,
+            Self::GroupFetch { .. } => 8,
+            Self::GroupBlocks { blocks, .. } => blocks
+                .iter()
+                .fold(16, |sum: u32, block| sum.saturating_add(block.size())),
+            Self::CouncilUpdate(update) => 32 + update.election.size(),
+            Self::Voice {
+                message, support, ..
+            } => message.size().saturating_add(support.size()),
+            Self::VoiceShare { voices, .. } => {
+                8 + count(voices.len()) * (DIGEST_BYTES + SIGNATURE_BYTES)
+            }
+            Self::Finding(finding) => {
+                count(finding.true_words.len() + 1) * (18 + DIGEST_BYTES + SIGNATURE_BYTES)
+            }
+            Self::HandOver => 0,
+            Self::HandOverReply(memory) => memory.size(),
+        };
+        HEADER_BYTES.saturating_add(content)
+    }
+
+    fn signatures(&self) -> u32 {
+        match self {
+            Self::Group(message) => message.signatures(),
+            Self::Committee { message, .. } => message.signatures(),
+            Self::Request(_)
+            | Self::GroupFetch { .. }
+            | Self::GroupAck { .. }
+            | Self::GroupCommit { .. }
+            | Self::HandOver => 0,
+            Self::GroupBlock(block) => 1 + block.block.signatures(),
+            Self::GroupBlocks { blocks, .. } => blocks.iter().map(Proven::signatures).sum(),
+            Self::CouncilUpdate(update) => count(update.election.certificate.signers()),
+            Self::Voice {
+                message, support, ..
+            } => message.signatures().saturating_add(support.signatures()),
+            Self::VoiceShare { voices, .. } => count(voices.len()),
+            Self::Finding(finding) => count(finding.true_words.len() + 1),
+            Self::HandOverReply(memory) => memory.signatures(),
+        }
+    }
+
+    fn contradict(&self, liar: &Signer) -> Option<Self> {
+        match self {
+            Self::Group(message) => Some(Self::Group(Box::new(message.contradict(liar)?))),
+            Self::Committee { seat, message } => Some(Self::Committee {
+                seat: *seat,
+                message: Box::new(message.contradict(&liar.for_seat(*seat))?),
+            }),
+            Self::GroupBlock(told) => {
+                let batch = pbft::opposite(&told.block.batch)?;
+                let digest = batch.digest();
+                let statement = liar.sign(Delivery {
+                    digest,
+                    ..*told.statement.body()
+                });
+                let proof = told.block.proof.clone();
+                let block = Proven { batch, proof };
+                Some(Self::GroupBlock(Box::new(GroupBlock {
+                    statement,
+                    block,
+                    ..(**told).clone()
+                })))
+            }
+            // Each is told to apply what it was handed.
+            Self::GroupCommit { height, told, .. } => {
+                let told = pbft::opposite(told)?;
+                Some(Self::GroupCommit {
+                    height: *height,
+                    digest: told.digest(),
+                    told,
+                })
+            }
+            Self::Voice {
+                number,
+                message,
+                support,
+            } => Some(Self::Voice {
+                number: *number,
+                message: Arc::new(message.contradict(&liar.for_seat(message.speaker()?))?),
+                support: support.clone(),
+            }),
+            // Claims another group's seat in a term that nobody has come to.
+            Self::CouncilUpdate(update) => Some(Self::CouncilUpdate(Box::new(CouncilUpdate {
+                group: usize::from(update.group == 0),
+                term: update.term + 1_000,
+                ..(**update).clone()
+            }))),
+            // These state nothing that another of the kind contradicts.
+            Self::Request(_)
+            | Self::GroupAck { .. }
+            | Self::GroupFetch { .. }
+            | Self::GroupBlocks { .. }
+            | Self::VoiceShare { .. }
+            | Self::Finding(_)
+            | Self::HandOver
+            | Self::HandOverReply(_) => None,
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! K-RBFT: groups that elect leaders, and a committee of these leaders that decides.
+//!
+//! # Protocol
+//!
+//! `N` replicas in `k` groups of `m` (sizes differ by one at most), dealt by a rule that all
+//! compute ([`grouping`]). Each group runs the improved RAFT ([`super::iraft`]) for its elections
+//! and its evidence, and logs nothing else with it. Each group has a *seat* in a committee that
+//! runs PBFT ([`super::pbft`]), `f₂ = ⌊(k−1)/3⌋`, `q₂ = ⌈(k+f₂+1)/2⌉`; whoever leads the group
+//! holds the seat.
+//!
+//! - Upon winning its group's election for a term: COUNCIL-UPDATE(group, term, votes) to everybody,
+//!   and again every `council_refresh`, with its height. It is believed if the term is newer than
+//!   that of the known holder and, in `hardened`, the votes prove it.
+//! - Upon a client's transaction: hand it to the group's leader, who hands it to the primary. Upon
+//!   another leader of the group: hand it everything that waits.
+//! - The committee decides as PBFT does. Members of it are the seats; a message counts if it comes
+//!   from the present holder.
+//! - Upon a decision: the leader executes it and sends GROUP-BLOCK(height, batch, certificate) to
+//!   its members. Upon one from its leader, with `q₂` commits if `carry_commit_cert`: a member
+//!   writes it to disk and answers GROUP-ACK. Upon `⌊m/2⌋ + 1` copies, the own one among them: the
+//!   leader sends GROUP-COMMIT, upon which members execute.
+//! - A member that is behind what its leader has told twice in a row asks for the blocks;
+//!   with certificates anybody may answer.
+//! - Members whose clients wait for `progress_timeout` of the group give their leader up.
+//!
+//! With `group_certified_votes` a seat says nothing before `q₁ = ⌈(m+f₁+1)/2⌉` members,
+//! `f₁ = ⌊(m−1)/3⌋`, have signed it: the leader sends VOICE(statement, proofs) to its members; each
+//! writes it to disk and answers VOICE-SHARE, unless it contradicts what it remembers:
+//!
+//! - one proposal for a place in a view, and none in a view that the group has asked to leave;
+//! - in a later view only what its NEW-VIEW leaves open;
+//! - a COMMIT only with the `q₂` prepares behind it;
+//! - a VIEW-CHANGE only with everything that the group has voted to commit;
+//! - a CHECKPOINT only of the member's own chain.
+//!
+//! The signatures go with the statement and stand for the seat in every certificate. A new leader
+//! first asks its members what they remember (HAND-OVER); `q₁` of them know everything that ever
+//! counted, and it goes on from there. A lying leader of a group with at most `f₁` liars can
+//! be silent, and nothing else.
+//!
+//! With `supervision`, hidden members watch up to five groups each, and are handed the blocks of
+//! all of them. Upon one leader against `f₂ + 1` others on one height: FINDING to everybody, which
+//! convicts it; its group elects another one. A supervisor that spoke is known, and replaced.
+//!
+//! Durable: what the group and the seat keep, who holds the seats, what was vouched for, and the
+//! certificates of blocks.
+//!
+//! What it withstands:
+//!
+//! | switches | liars that no placement makes harmful |
+//! |---|---|
+//! | neither | 0: a lying leader forks its own group |
+//! | `carry_commit_cert` | `f₂`: the committee hears leaders only, and any liar may lead |
+//! | both | `(f₁+1)(f₂+1) − 1`: `f₂ + 1` groups with `f₁ + 1` liars each are needed |
+//!
+//! Clients wait for one answer more than that. (Answers of `f₂ + 1` groups are not enough: one liar
+//! in each of them suffices to give them.)
+//!
+//! # Source
+//!
+//! D. Huang, L. Li, B. Chen, B. Wang, "RBFT: a new Byzantine fault-tolerant consensus mechanism
+//! based on Raft cluster", Journal on Communications 42(3), 2021: groups by consistent hashing,
+//! leaders that run PBFT, supervision nodes. The certificates are Castro's and Liskov's, 1999.
+//!
+//! # Deviations
+//!
+//! - The published code has no change of view, no certificates, no rule for what supervision nodes
+//!   do, and quorums that are one short in places; `paper` has the quorums of the text.
+//! - A leader executes a block when the committee has decided it, not when its group has it: with
+//!   `f₂ + 1` honest leaders that have decided it, it is durable.
+//! - In `paper` a new leader knows nothing of what its predecessor has said, as published. Its
+//!   seat may contradict itself, which counts as a fault of the seat and accuses nobody.
+//!
+//! # Messages
+//!
+//! A block costs `2k(k−1)` in the committee and `3k(m−1)` in the groups: `pre-prepare`, `prepare`,
+//! `commit`; `group-block`, `group-ack`, `group-commit`. Certified votes add `4k(m−1)`: `voice` and
+//! `voice-share`, twice. Each supervisor adds one `group-block` for each group it watches from
+//! outside. Upkeep of an idle second: `council-update`, `k(N−1)`, and the groups' heartbeats.
+
+mod committee;
+mod config;
+mod council;
+pub mod grouping;
+mod memory;
+mod message;
+mod patience;
+mod spread;
+mod supervise;
+#[cfg(test)]
+mod tests;
+mod voice;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+pub use config::{Config, Mutant, Profile};
+pub use memory::{Memory, Support};
+pub use message::{CouncilUpdate, Delivery, GroupBlock, Message, Proven};
+pub use supervise::Finding;
+
+use super::mempool::Mempool;
+use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status, To};
+use super::{iraft, pbft};
+use crate::base::crypto::{Certificate, Seats};
+use crate::base::node::{Committee, NodeId, PositionSet};
+use crate::base::time::{Span, Time};
+use crate::chain::{Height, Transaction};
+use council::Council;
+use iraft::Iraft;
+use pbft::Pbft;
+use spread::{Spread, Stored};
+use supervise::Watch;
+use voice::Draft;
+
+/// Requests that wait for a leader, at most.
+const REQUESTS_MAX: usize = 1_024;
+
+/// Messages that wait for the first holder of a seat, at most.
+const UNSENT_MAX: usize = 1_024;
+
+/// The timers of a replica.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Timer {
+    /// Of the group.
+    Group(iraft::Timer),
+    /// Of the seat in the committee.
+    Committee(pbft::Timer),
+    /// Time to repeat who leads.
+    Council,
+    /// Somebody that was asked for blocks is overdue.
+    Fetch,
+    /// Requests have waited long.
+    Progress,
+    /// Members that were asked for their voices are overdue.
+    Voice,
+}
+
+type Cx<'a> = Context<'a, Message, Timer>;
+
+/// What survives a crash, besides what survives in the group and in the seat.
+#[derive(Clone, Debug, Default)]
+struct Durable {
+    council: Council,
+    /// Supervisors that have shown what they found, and are none any more.
+    exposed: Vec<NodeId>,
+    /// Leaders that a supervisor has convicted.
+    guilty: Vec<NodeId>,
+    /// What this member has lent its voice to.
+    memory: Memory,
+    /// Commit certificates of what was applied.
+    proofs: BTreeMap<Height, Arc<Certificate<pbft::Vote>>>,
+}
+
+/// What a crash erases.
+#[derive(Clone, Debug, Default)]
+struct Volatile {
+    /// The term of the group in which this replica leads it, and so has its seat.
+    seated: Option<u64>,
+    /// The view of the committee, as far as this replica knows.
+    view: u64,
+    /// Requests that wait until the group has a leader.
+    requests: Vec<Arc<Transaction>>,
+    /// The last leader that was told of them, and its term.
+    told: Option<(NodeId, u64)>,
+    /// What is to be said to seats that nobody has held yet, by group.
+    unsent: Vec<(usize, Message)>,
+    /// Blocks this leader has handed to its group.
+    spreads: BTreeMap<Height, Spread>,
+    /// Blocks this member was handed and has not applied.
+    stored: BTreeMap<Height, Stored>,
+    /// What this leader wants to say, by number.
+    drafts: BTreeMap<u64, Draft>,
+    /// The next number.
+    drafted: u64,
+    /// What counts and has not been said.
+    said: VecDeque<(To, pbft::Message)>,
+    /// The latest view and checkpoint that the members were shown the proofs of.
+    shown: (u64, Height),
+    /// What members remember, while a new leader asks them.
+    taking: Option<BTreeMap<NodeId, Memory>>,
+    /// What this supervisor was told.
+    watch: Watch,
+    /// What clients wait for.
+    pending: Mempool,
+    /// Whether the timer for that runs.
+    impatient: bool,
+    /// When the last block was applied.
+    progressed: Time,
+    /// How often in a row this member has given its leader up.
+    given_up: u32,
+    /// The highest height that a leader has told of.
+    heard: Height,
+    /// Whether somebody was asked for blocks.
+    fetching: bool,
+    /// Whom to ask next.
+    turn: usize,
+}
+
+/// One replica.
+#[derive(Clone, Debug)]
+pub struct Krbft {
+    config: Config,
+    setup: Setup,
+    /// The groups, and what it takes to speak for them.
+    seats: Arc<Seats>,
+    /// The number of this replica's group.
+    mine: usize,
+    /// This replica's position in it.
+    position: usize,
+    /// Whom a leader hands its blocks to.
+    audience: Committee,
+    /// This replica in its group.
+    group: Iraft,
+    /// This replica in the committee, since it first led its group.
+    committee: Option<Pbft>,
+    durable: Durable,
+    volatile: Volatile,
+}
+
+impl Protocol for Krbft {
+    const NAME: &'static str = "krbft";
+    const ABOUT: &'static str = "groups of improved RAFT whose leaders run PBFT: few messages, \
+                                 and with certified votes more liars than leaders";
+    const FAULTS: FaultModel = FaultModel::Byzantine;
+    const RETRY: Retry = Retry::All;
+    type Config = Config;
+    type Message = Message;
+    type Timer = Timer;
+
+    fn check(config: &Config, n: usize) -> Vec<Misfit> {
+        config.misfits(n)
+    }
+
+    /// A group finds a leader, then the committee decides, each as slowly as it may; both may
+    /// happen twice, since a leader may fail that has just been found.
+    fn liveness_bound(config: &Config, n: usize, delay: Span) -> Span {
+        let group = Iraft::liveness_bound(&config.inner(), n, delay);
+        let committee = Pbft::liveness_bound(&config.committee, config.groups, delay);
+        let spread = config.council_refresh * 3 + config.fetch_timeout * 2 + delay * 6;
+        (group + committee) * 2 + spread
+    }
+
+    fn tolerates(config: &Config, n: usize) -> usize {
+        config.tolerated(n)
+    }
+
+    fn recovers(config: &Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
+        let all = Committee::first(n);
+        let seats = config.seats(&all, 0);
+        let inner = config.inner();
+        let alive = |group: &&Committee| {
+            let there = |node: &&NodeId| !missing.contains(node.index());
+            let there = group.members().iter().filter(there).count();
+            there >= inner.quorum_of(group.n())
+        };
+        let groups = seats.groups();
+        let silent = groups.len() - groups.iter().filter(alive).count();
+        let enough = silent + seats.committee().quorum() <= groups.len();
+        enough && liars.len() <= config.tolerated(n)
+    }
+
+    fn new(config: &Config, setup: Setup) -> Self {
+        let seats = Arc::new(config.seats(&setup.committee, 0));
+        let mut groups = seats.groups().iter();
+        let mine = groups.position(|group| group.contains(setup.me));
+        let mine = mine.expect("everybody is in a group");
+        let members = seats.groups()[mine].clone();
+        let position = members.position(setup.me);
+        let inner = Setup {
+            committee: members.clone(),
+            ..setup.clone()
+        };
+        let mut replica = Self {
+            group: Iraft::nested(&config.inner(), inner),
+            committee: None,
+            durable: Durable {
+                council: Council::new(config.groups),
+                ..Durable::default()
+            },
+            volatile: Volatile::default(),
+            position: position.expect("this replica is in its group"),
+            audience: members,
+            config: config.clone(),
+            setup,
+            seats,
+            mine,
+        };
+        replica.audience = replica.find_audience();
+        replica
+    }
+
+    fn step(&mut self, input: Input<'_, Message, Timer>, cx: &mut Cx<'_>) {
+        match input {
+            Input::Start => {
+                self.volatile = Volatile::default();
+                self.run_group(Input::Start, cx);
+            }
+            Input::Deliver { from, message } => self.on_message(from, message, cx),
+            Input::Timeout(Timer::Group(timer)) => self.run_group(Input::Timeout(timer), cx),
+            Input::Timeout(Timer::Committee(timer)) => {
+                self.run_committee(Input::Timeout(timer), cx);
+            }
+            Input::Timeout(Timer::Council) => self.on_refresh(cx),
+            Input::Timeout(Timer::Progress) => self.on_progress_timeout(cx),
+            Input::Timeout(Timer::Voice) => self.on_voice_timeout(cx),
+            Input::Timeout(Timer::Fetch) => self.on_fetch_timeout(cx),
+            Input::Submit(transaction) => {
+                self.wait_for(transaction.clone(), cx);
+                self.on_submit(transaction, cx);
+            }
+        }
+    }
+
+    /// A replica leads if it leads the committee.
+    fn status(&self) -> Status {
+        let view = self.volatile.view;
+        let leader = self.primary();
+        let leads = self.volatile.seated.is_some() && leader == Some(self.setup.me);
+        Status {
+            view,
+            leader,
+            leads,
+        }
+    }
+}
+
+impl Krbft {
+    fn on_message(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
+        match message {
+            Message::Group(message) => self.run_group(Input::Deliver { from, message }, cx),
+            Message::Committee { seat, message } => {
+                self.on_committee(from, (*seat, message), cx);
+            }
+            Message::Request(transactions) => self.on_request(transactions, cx),
+            Message::GroupBlock(told) => self.on_group_block(from, told, cx),
+            Message::GroupAck { height, digest } => {
+                self.on_group_ack(from, (*height, *digest), cx);
+            }
+            Message::GroupCommit { height, digest, .. } => {
+                self.on_group_commit(from, (*height, *digest), cx);
+            }
+            Message::GroupFetch { above } => self.on_group_fetch(from, *above, cx),
+            Message::GroupBlocks {
+                above,
+                height,
+                blocks,
+            } => self.on_group_blocks(from, (*above, *height, blocks), cx),
+            Message::Voice {
+                number,
+                message,
+                support,
+            } => self.on_voice(from, *number, (message, support), cx),
+            Message::VoiceShare { number, voices } => {
+                self.on_voice_share(from, (*number, voices), cx);
+            }
+            Message::Finding(finding) => self.on_finding(from, finding, cx),
+            Message::HandOver => self.on_hand_over(from, cx),
+            Message::HandOverReply(memory) => self.on_hand_over_reply(from, memory, cx),
+            Message::CouncilUpdate(update) => self.on_council_update(from, update, cx),
+        }
+    }
+
+    /// Runs this replica in its group.
+    fn run_group(&mut self, input: Input<'_, iraft::Message, iraft::Timer>, cx: &mut Cx<'_>) {
+        self.nest_group(|group, cx| group.step(input, cx), cx);
+    }
+
+    /// Has the group do something. What it decides is only that a term has begun.
+    fn nest_group(
+        &mut self,
+        run: impl FnOnce(&mut Iraft, &mut Context<'_, iraft::Message, iraft::Timer>),
+        cx: &mut Cx<'_>,
+    ) {
+        let message = |message| Message::Group(Box::new(message));
+        cx.nest_reporting(message, Timer::Group, report, |cx| run(&mut self.group, cx));
+        self.follow_group(cx);
+    }
+
+    /// The members of this replica's group.
+    fn members(&self) -> &Committee {
+        &self.seats.groups()[self.mine]
+    }
+}
+
+/// What observers are told of a group. Its terms and its log are not those of the whole.
+fn report(report: Report) -> Option<Report> {
+    match report {
+        Report::Accuses { .. } | Report::Reached(_) => Some(report),
+        Report::Leads { .. }
+        | Report::Enters { .. }
+        | Report::Prepared { .. }
+        | Report::Logged { .. }
+        | Report::Restarted { .. }
+        | Report::Shared(_) => None,
+    }
+}

@@ -1,0 +1,156 @@
+//! Supervision: hidden members of several groups are handed the blocks of each, and compare what
+//! the leaders say. Whoever finds a leader alone against more leaders than lie shows it to all, is
+//! known from then on, and makes room for another one.
+
+use std::collections::BTreeMap;
+
+use super::grouping::{Supervisor, supervisors};
+use super::message::{Delivery, GroupBlock, Message};
+use super::{Cx, Krbft};
+use crate::base::crypto::Signed;
+use crate::base::node::{Committee, NodeId};
+use crate::chain::Height;
+use crate::protocol::{Offence, Protocol, Report};
+
+/// Leaders that say one thing, and one that says another.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The one.
+    pub false_word: Signed<Delivery>,
+    /// The others.
+    pub true_words: Vec<Signed<Delivery>>,
+}
+
+/// What leaders have said of the latest heights, one word for each group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watch {
+    words: BTreeMap<Height, BTreeMap<u64, Signed<Delivery>>>,
+}
+
+/// Heights that a supervisor remembers.
+const WATCHED_MAX: usize = 256;
+
+impl Krbft {
+    /// The supervisors of the present, by what is known of those before them.
+    fn supervisors(&self) -> Vec<Supervisor> {
+        if !self.config.supervision {
+            return Vec::new();
+        }
+        supervisors(self.seats.groups(), 0, &self.durable.exposed)
+    }
+
+    /// Whom the leader of this replica's group hands its blocks to: the members, and whoever
+    /// watches the group from another one.
+    pub(super) fn find_audience(&self) -> Committee {
+        let watching = self.supervisors().into_iter();
+        let watching = watching.filter(|supervisor| supervisor.watches.contains(&self.mine));
+        let outside = watching
+            .map(|supervisor| supervisor.node)
+            .filter(|node| !self.members().contains(*node));
+        let members = self.members().members().iter().copied();
+        Committee::new(members.chain(outside).collect())
+    }
+
+    /// Whether this replica watches a group.
+    fn watches(&self, group: usize) -> bool {
+        let mut all = self.supervisors().into_iter();
+        all.any(|watcher| watcher.node == self.setup.me && watcher.watches.contains(&group))
+    }
+
+    /// A leader has said something of a height: a supervisor compares.
+    pub(super) fn compare(&mut self, from: NodeId, told: &GroupBlock, cx: &mut Cx<'_>) {
+        let body = *told.statement.body();
+        let Ok(group) = usize::try_from(body.group) else {
+            return;
+        };
+        let leads = self.durable.council.holder(group) == Some(from)
+            || (group == self.mine && self.is_leader(from));
+        if !leads || !self.watches(group) {
+            return;
+        }
+        let words = &mut self.volatile.watch.words;
+        let here = words.entry(body.height).or_default();
+        here.insert(body.group, told.statement.clone());
+        let finding = find(here, self.seats.committee().one_honest());
+        if words.len() > WATCHED_MAX {
+            words.pop_first();
+        }
+        if let Some(finding) = finding {
+            self.volatile.watch.words.remove(&body.height);
+            cx.report(Report::Reached("a supervisor finds a liar"));
+            let all = self.setup.committee.clone();
+            cx.broadcast(&all, Message::Finding(Box::new(finding.clone())));
+            let me = cx.me();
+            self.on_finding(me, &finding, cx);
+        }
+    }
+
+    /// A supervisor shows what it has found, and is known from now on.
+    pub(super) fn on_finding(&mut self, from: NodeId, finding: &Finding, cx: &mut Cx<'_>) {
+        let culprit = finding.false_word.by();
+        let watcher = self
+            .supervisors()
+            .iter()
+            .any(|watcher| watcher.node == from);
+        if !watcher || !self.is_proof(finding, cx) {
+            return;
+        }
+        if !self.durable.exposed.contains(&from) {
+            cx.report(Report::Reached("a supervisor is exposed and replaced"));
+            self.durable.exposed.push(from);
+            self.audience = self.find_audience();
+            cx.persist();
+        }
+        if self.durable.guilty.contains(&culprit) {
+            return;
+        }
+        self.durable.guilty.push(culprit);
+        cx.persist();
+        let offence = Offence::InvalidProposal;
+        cx.report(Report::Accuses { culprit, offence });
+        if self.group.status().leader == Some(culprit) && culprit != cx.me() {
+            self.denounce(cx);
+        }
+    }
+
+    /// Whether so many leaders of other groups say another thing that an honest one does.
+    fn is_proof(&self, finding: &Finding, cx: &Cx<'_>) -> bool {
+        let accused = finding.false_word.body();
+        let mut groups = vec![accused.group];
+        let of = |word: &Signed<Delivery>| {
+            let group = usize::try_from(word.body().group).ok();
+            let group = group.and_then(|group| self.seats.groups().get(group));
+            group.is_some_and(|group| group.contains(word.by())) && word.verify(cx.keyring())
+        };
+        let first = finding.true_words.first().map(|word| word.body().digest);
+        let against = finding.true_words.iter().all(|word| {
+            let body = word.body();
+            let fresh = !groups.contains(&body.group);
+            groups.push(body.group);
+            fresh && body.height == accused.height && Some(body.digest) == first && of(word)
+        });
+        against
+            && of(&finding.false_word)
+            && first.is_some_and(|digest| digest != accused.digest)
+            && finding.true_words.len() >= self.seats.committee().one_honest()
+    }
+}
+
+/// Somebody that is alone against so many.
+fn find(words: &BTreeMap<u64, Signed<Delivery>>, enough: usize) -> Option<Finding> {
+    let agree = |word: &Signed<Delivery>| {
+        let same = |other: &&Signed<Delivery>| other.body().digest == word.body().digest;
+        words.values().filter(same).cloned().collect::<Vec<_>>()
+    };
+    let true_words = words
+        .values()
+        .map(agree)
+        .find(|same| same.len() >= enough)?;
+    let digest = true_words.first()?.body().digest;
+    let mut others = words.values().filter(|word| word.body().digest != digest);
+    let false_word = others.next()?.clone();
+    Some(Finding {
+        false_word,
+        true_words,
+    })
+}

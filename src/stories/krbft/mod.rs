@@ -1,0 +1,256 @@
+//! The stories of K-RBFT, and K-RBFT in rough weather among liars.
+
+use super::stage::Post;
+use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather};
+use crate::base::node::NodeId;
+use crate::protocol::krbft::grouping::Grouping;
+use crate::protocol::krbft::{Config, Krbft, Mutant, Profile};
+
+/// Groups in the order of the nodes: n0 to n3, n4 to n7, and so on.
+fn of(profile: Profile) -> Config {
+    Config {
+        profile,
+        grouping: Grouping::Static,
+        ..Config::default()
+    }
+}
+
+fn paper() -> Config {
+    of(Profile::Paper)
+}
+
+fn hardened() -> Config {
+    of(Profile::Hardened)
+}
+
+/// Rough weather in which liars lie a lot.
+const LYING: Weather = Weather {
+    deliver: 300,
+    overtake: 25,
+    lose: 4,
+    duplicate: 4,
+    lie: 40,
+    fire: 6,
+    fire_any: 1,
+    submit: 5,
+    crash: 0,
+    restart: 4,
+};
+
+fn among(liars: &[usize], n: usize, seed: u64) -> Chaos {
+    Chaos {
+        steps: 6_000,
+        weather: LYING,
+        liars: liars.iter().map(|node| NodeId::at(*node)).collect(),
+        ..Chaos::rough(n, seed)
+    }
+}
+
+/// Elects the first member of every group of m.
+fn settled(config: Config, k: usize, m: usize) -> Stage<Krbft> {
+    let mut stage: Stage<Krbft> = Stage::new(config, k * m, AT_ONCE);
+    for group in 0..k {
+        stage.fire_named(NodeId::at(group * m), "Group(Election");
+        stage.settle(&[]);
+    }
+    stage
+}
+
+#[test]
+fn everybody_executes_what_the_leaders_decide() {
+    for config in [paper(), hardened()] {
+        let mut stage = settled(config, 4, 4);
+        for _ in 0..3 {
+            stage.submit(NodeId(0));
+            stage.settle(&[]);
+        }
+        for node in 0..16 {
+            assert_eq!(stage.ledger(NodeId(node)).height(), 3, "n{node}");
+        }
+        assert_eq!(stage.violation(), None);
+    }
+}
+
+#[test]
+fn a_crashed_leader_is_replaced_and_its_group_goes_on_from_what_it_said() {
+    let mut stage = settled(hardened(), 4, 4);
+    stage.submit(NodeId(0));
+    stage.settle(&[]);
+    stage.crash(NodeId(4));
+    stage.fire_named(NodeId(5), "Group(Election");
+    stage.settle(&[]);
+    stage.submit(NodeId(0));
+    stage.settle(&[]);
+    for node in (0..16).filter(|node| *node != 4) {
+        assert_eq!(stage.ledger(NodeId(node)).height(), 2, "n{node}");
+    }
+    assert_eq!(stage.violation(), None);
+}
+
+#[test]
+fn no_schedule_forks_and_every_one_heals() {
+    for seed in 0..40 {
+        Chaos::rough(12, seed).survive::<Krbft>(hardened());
+        Chaos::rough(16, seed).survive::<Krbft>(hardened());
+    }
+}
+
+#[test]
+fn liars_in_three_of_four_groups_fork_nothing_certified() {
+    for seed in 0..30 {
+        let liars = [[0, 4, 8], [0, 1, 5], [1, 6, 11]][(seed % 3) as usize];
+        let stage = among(&liars, 16, seed).endure::<Krbft>(hardened());
+        assert_eq!(stage.violation(), None, "seed {seed}");
+    }
+}
+
+fn broken(mutant: Mutant) -> Config {
+    Config {
+        mutant: Some(mutant),
+        ..hardened()
+    }
+}
+
+/// Leaders are believed by one another, but not by their members.
+fn certified_blocks() -> Config {
+    Config {
+        carry_commit_cert: Some(true),
+        ..paper()
+    }
+}
+
+/// Delivers everything; what liars tell those who are to be fooled is a lie.
+fn deceive(stage: &mut Stage<Krbft>, liars: &[u16], fooled: impl Fn(u16) -> bool) {
+    for _ in 0..20_000 {
+        if stage.pending() == 0 {
+            return;
+        }
+        let lies = liars.contains(&stage.sender_at(0).0) && fooled(stage.receiver_at(0).0);
+        if lies {
+            stage.post_at(Post::Lie, 0);
+        }
+        let place = if lies { stage.pending() - 1 } else { 0 };
+        stage.post_at(Post::Deliver, place);
+    }
+    panic!("the replicas never fall silent");
+}
+
+/// Whether these leaders fork four groups of four by what they tell some of them.
+fn fork(config: Config, liars: &[u16], fooled: impl Fn(u16) -> bool) -> bool {
+    let mut stage = settled(config, 4, 4);
+    stage.submit(NodeId(0));
+    deceive(&mut stage, liars, fooled);
+    stage.violation().is_some()
+}
+
+#[test]
+fn two_captured_leaders_of_four_fork_the_committee_unless_groups_certify() {
+    let last_group = |node| node >= 12;
+    assert!(!fork(certified_blocks(), &[0], last_group), "one is borne");
+    assert!(fork(certified_blocks(), &[0, 4], last_group));
+    assert!(!fork(hardened(), &[0, 4], last_group));
+    assert!(!fork(hardened(), &[0, 4, 8], last_group));
+    assert!(fork(broken(Mutant::LoneVoice), &[0, 4], last_group));
+}
+
+#[test]
+fn a_leader_forks_its_own_group_unless_blocks_carry_certificates() {
+    let member = |node| node == 5;
+    assert!(fork(paper(), &[4], member));
+    assert!(!fork(certified_blocks(), &[4], member));
+    assert!(!fork(hardened(), &[4], member));
+    assert!(fork(broken(Mutant::FollowersTrustLeader), &[4], member));
+}
+
+#[test]
+fn a_seat_goes_to_whoever_shows_votes_for_it() {
+    let usurps = |config| {
+        let mut stage = settled(config, 4, 4);
+        stage.fire_named(NodeId(12), "Council");
+        deceive(&mut stage, &[12], |_| true);
+        assert_eq!(stage.status_of(NodeId(0)).leader, Some(NodeId(0)));
+        stage.status_of(NodeId(5)).leader == Some(NodeId(12))
+    };
+    assert!(usurps(paper()), "the first seat leads the committee");
+    assert!(!usurps(hardened()));
+    assert!(usurps(broken(Mutant::AnyoneLeads)));
+}
+
+#[test]
+fn a_supervisor_finds_who_feeds_its_group_another_block() {
+    let config = Config {
+        supervision: true,
+        ..paper()
+    };
+    let mut stage = settled(config, 4, 4);
+    stage.submit(NodeId(0));
+    // Enough members hear the truth, so that the one that does not is told to apply it.
+    deceive(&mut stage, &[4], |node| node != 6 && node != 7);
+    assert!(stage.violation().is_some(), "too late for its members");
+    let convicted = stage.convictions();
+    assert!(convicted.iter().any(|(_, culprit)| *culprit == NodeId(4)));
+    assert!(convicted.iter().all(|(_, culprit)| *culprit == NodeId(4)));
+}
+
+#[test]
+fn a_primary_without_successor_loses_its_view() {
+    for config in [paper(), hardened()] {
+        let mut stage = settled(config, 4, 4);
+        stage.crash(NodeId(0));
+        for node in [4, 8, 12] {
+            stage.submit(NodeId(node));
+        }
+        stage.settle(&[]);
+        for node in [4, 8, 12, 4, 8, 12] {
+            stage.fire_named(NodeId(node), "Committee(View");
+            stage.settle(&[]);
+        }
+        assert_eq!(stage.status_of(NodeId(8)).leader, Some(NodeId(4)));
+        for number in stage.unexecuted(NodeId(4)) {
+            stage.retry(NodeId(4), number);
+        }
+        stage.settle(&[]);
+        for node in 4..16 {
+            assert!(stage.ledger(NodeId(node)).height() > 0, "n{node}");
+            assert_eq!(stage.unexecuted(NodeId(node)), [0; 0], "n{node}");
+        }
+        assert_eq!(stage.violation(), None);
+    }
+}
+
+#[test]
+fn a_primary_that_crashes_with_a_proposal_on_its_way_is_not_contradicted() {
+    for delivered in [4, 8, 14, 20, 26, 32, 40, 60, 80] {
+        let mut stage = settled(hardened(), 4, 4);
+        stage.submit(NodeId(0));
+        for _ in 0..delivered {
+            if stage.pending() > 0 {
+                stage.post_at(Post::Deliver, 0);
+            }
+        }
+        stage.crash(NodeId(0));
+        stage.fire_named(NodeId(1), "Group(Election");
+        stage.settle(&[]);
+        stage.submit(NodeId(1));
+        stage.settle(&[]);
+        for _ in 0..4 {
+            for node in [1, 4, 8, 12] {
+                stage.fire_named(NodeId(node), "Committee(View");
+                stage.settle(&[]);
+            }
+        }
+        assert_eq!(stage.violation(), None, "after {delivered}");
+        for node in (1..16).filter(|node| *node != 0) {
+            let height = stage.ledger(NodeId(node)).height();
+            assert!(height >= 1, "n{node} after {delivered}");
+        }
+    }
+}
+
+#[test]
+fn conspirators_within_the_bound_fork_nothing() {
+    for seed in 0..20 {
+        let conspiracy = Conspiracy::<Krbft>::new(hardened(), 16, 3, seed);
+        assert_eq!(conspiracy.play(), None, "seed {seed}");
+    }
+}
