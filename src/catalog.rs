@@ -4,6 +4,7 @@ use crate::experiment::reproduce::{Target, huang2021};
 use crate::figure::{FIGURES, Figure};
 use crate::protocol::iraft::Iraft;
 use crate::protocol::krbft::Krbft;
+use crate::protocol::layers::Layers;
 use crate::protocol::mbft::Mbft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
@@ -17,6 +18,7 @@ pub const PROTOCOLS: &[Entry] = &[
     Entry::of::<Pbft>(),
     Entry::of::<Mbft>(),
     Entry::of::<Krbft>(),
+    Entry::of::<Layers>(),
 ];
 
 /// The publications whose measurements are reproduced.

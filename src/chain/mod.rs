@@ -158,14 +158,26 @@ impl Batch {
         Self::made(transactions, Some(annex))
     }
 
+    /// The digest of a batch of transactions with these digests and an annex with this one.
+    pub fn digest_of<'d>(
+        transactions: impl Iterator<Item = &'d Digest>,
+        annex: Option<&Digest>,
+    ) -> Digest {
+        let hasher = transactions.fold(Hasher::new("batch"), Hasher::digest);
+        match annex {
+            Some(annex) => hasher.part(b"annex").digest(annex).finish(),
+            None => hasher.finish(),
+        }
+    }
+
+    /// The same with these transactions in the place of its own.
+    pub fn remade(&self, transactions: Vec<Arc<Transaction>>) -> Self {
+        Self::made(transactions, self.0.annex.clone())
+    }
+
     fn made(transactions: Vec<Arc<Transaction>>, annex: Option<Arc<dyn Annex>>) -> Self {
-        let mut hasher = Hasher::new("batch");
-        for transaction in &transactions {
-            hasher = hasher.digest(&transaction.digest);
-        }
-        if let Some(annex) = &annex {
-            hasher = hasher.part(b"annex").digest(&annex.digest());
-        }
+        let written = annex.as_ref().map(|annex| annex.digest());
+        let digest = Self::digest_of(transactions.iter().map(|t| &t.digest), written.as_ref());
         let bodies: u32 = transactions
             .iter()
             .map(|transaction| transaction.size())
@@ -181,7 +193,7 @@ impl Batch {
         Self(Arc::new(BatchBody {
             transactions,
             annex,
-            digest: hasher.finish(),
+            digest,
             size,
             signatures,
             executions,

@@ -13,12 +13,14 @@ mod endorsed;
 mod iraft;
 mod krbft;
 mod latency;
+mod layers;
 mod mbft;
 pub(crate) mod oracle;
 mod population;
 
 use crate::protocol::iraft::Iraft;
 use crate::protocol::krbft::Krbft;
+use crate::protocol::layers::Layers;
 use crate::protocol::mbft::Mbft;
 use crate::protocol::pbft::Pbft;
 use crate::protocol::raft::Raft;
@@ -33,6 +35,7 @@ const PROTOCOLS: &[ProtocolSpec] = &[
     ProtocolSpec::of::<Pbft>(),
     ProtocolSpec::of::<Mbft>(),
     ProtocolSpec::of::<Krbft>(),
+    ProtocolSpec::of::<Layers>(),
 ];
 
 const KNOWN: Known<'static> = Known {
@@ -79,6 +82,7 @@ fn outcome(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>
         "krbft" => run::<Krbft>(scenario, kernel, guest),
         "pbft" => run::<Pbft>(scenario, kernel, guest),
         "mbft" => run::<Mbft>(scenario, kernel, guest),
+        "layers" => run::<Layers>(scenario, kernel, guest),
         other => panic!("no test runs {other}"),
     }
 }

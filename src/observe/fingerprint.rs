@@ -87,6 +87,7 @@ impl Fingerprint {
                 };
                 self.event(now, node, 21, &[u64::from(culprit.0), offence]);
             }
+            Report::Shared(fact) => self.event(now, node, 23, &[fact.mark()]),
             Report::Reached(situation) => {
                 self.event(now, node, 22, &[situation.len() as u64]);
                 for byte in situation.bytes() {

@@ -184,6 +184,7 @@ fn write_report(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
             write!(f, "accuses {culprit} of {offence}")
         }
         Report::Reached(situation) => write!(f, "reached {situation}"),
+        Report::Shared(fact) => write!(f, "{fact}"),
     }
 }
 

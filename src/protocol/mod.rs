@@ -4,6 +4,7 @@
 
 pub mod iraft;
 pub mod krbft;
+pub mod layers;
 pub mod mbft;
 pub mod mempool;
 mod nesting;
@@ -149,6 +150,8 @@ pub enum Report {
     },
     /// A rare situation was reached, so that tests can show that they reach it.
     Reached(&'static str),
+    /// Who is to keep which record, and who does.
+    Shared(Box<layers::Fact>),
 }
 
 /// What one replica can prove or suspect of another.
@@ -285,10 +288,11 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     /// The longest it takes, after all faults have ended and with every message delivered within
     /// `delay`, until a pending transaction is decided everywhere.
     fn liveness_bound(config: &Self::Config, n: usize, delay: Span) -> Span;
-    /// How many of n nodes may lie wherever they are: one more answers honestly, so that clients
-    /// who want an honest answer wait for so many and one more.
-    fn tolerates(_: &Self::Config, n: usize) -> usize {
-        Committee::first(n).faulty_max()
+    /// How many of those who answer a client may lie, in a network of n nodes, wherever they are:
+    /// one more answers honestly, so that clients who want an honest answer wait for so many and
+    /// one more.
+    fn tolerates(config: &Self::Config, n: usize) -> usize {
+        Committee::first(Self::answering(config, n)).faulty_max()
     }
     /// Whether a network of n nodes still decides without these, and survives these that lie.
     fn recovers(_: &Self::Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
@@ -310,6 +314,15 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     /// Tells a configuration what the operator of n nodes has measured before they start: the
     /// usual delay of a message between two of them, by position.
     fn survey(_: &mut Self::Config, _n: usize, _delay: &dyn Fn(usize, usize) -> Span) {}
+    /// The chain that a node keeps, of those of a network of n nodes; nothing for a node that keeps
+    /// none. Chains are numbered from 0, and nodes of different ones are not compared.
+    fn chain_of(_: &Self::Config, _: usize, _: NodeId) -> Option<usize> {
+        Some(0)
+    }
+    /// How many nodes execute what one client asks for, of whom so many have to answer.
+    fn answering(_: &Self::Config, n: usize) -> usize {
+        n
+    }
     /// A replica before its first start.
     fn new(config: &Self::Config, setup: Setup) -> Self;
     /// Takes one input; everything it does is in the context.

@@ -130,22 +130,23 @@ pub fn run_with<P: Protocol>(
 ) -> Outcome {
     let mut plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
     survey::<P>(&mut config, &plan);
-    if scenario.workload.replies == Replies::OneHonest {
+    // Of those who execute what one client asks for; everybody, in a network without parts.
+    let answering = P::answering(&config, scenario.nodes);
+    plan.workload.replies = match scenario.workload.replies {
         // Not every protocol survives a third.
-        plan.workload.replies = P::tolerates(&config, scenario.nodes) + 1;
-    }
+        Replies::OneHonest => P::tolerates(&config, scenario.nodes) + 1,
+        other => replies(other, answering),
+    };
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
     let (until, nodes) = (plan.until, scenario.nodes);
+    let chain_of = |at| P::chain_of(&config, nodes, NodeId::at(at));
+    let chains: Vec<_> = (0..nodes).map(chain_of).collect();
     let mut dishonest = PositionSet::new();
     for liar in &plan.liars {
         dishonest.insert(liar.node.index());
     }
-    let begins = plan
-        .liars
-        .iter()
-        .flat_map(|liar| &liar.acts)
-        .map(|act| act.during.from)
-        .min();
+    let acts = plan.liars.iter().flat_map(|liar| &liar.acts);
+    let begins = acts.map(|act| act.during.from).min();
     let measured = Measured {
         nodes,
         dishonest: dishonest.clone(),
@@ -162,6 +163,7 @@ pub fn run_with<P: Protocol>(
             dishonest,
             flat: true,
         })
+        .along(chains)
         .replaying(&simulation.executor())
         .inspecting(P::inspector(&inspected, nodes, simulation.executor())),
         fingerprint: Fingerprint::new(),
@@ -216,12 +218,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
                 Load::Open { rate, even } => Arrivals::Open { rate, even },
                 Load::Closed { clients, think } => Arrivals::Closed { clients, think },
             },
-            replies: match workload.replies {
-                Replies::One => 1,
-                Replies::OneHonest => committee.one_honest(),
-                Replies::Quorum => committee.quorum(),
-                Replies::All => committee.n(),
-            },
+            replies: replies(workload.replies, scenario.nodes),
             retry: workload.retry,
             gateways,
             author: author(scenario),
@@ -240,6 +237,17 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         until: Time::ZERO + scenario.duration,
         trace,
     })
+}
+
+/// How many of so many nodes that execute a call have to answer.
+fn replies(replies: Replies, answering: usize) -> usize {
+    let committee = Committee::first(answering);
+    match replies {
+        Replies::One => 1,
+        Replies::OneHonest => committee.one_honest(),
+        Replies::Quorum => committee.quorum(),
+        Replies::All => committee.n(),
+    }
 }
 
 fn execution(execution: &Execution) -> sim::Execution {

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use super::stage::Stage;
 use crate::base::node::NodeId;
-use crate::contract::access::Purpose;
-use crate::contract::call::{Act, Terms};
+use crate::contract::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
+use crate::contract::call::{Act, Call, Terms};
 use crate::contract::identity::Party;
 use crate::contract::search::Query;
 use crate::contract::{Population, Rules, SignedCall, State};
@@ -29,6 +29,21 @@ impl<P: Protocol> Stage<P> {
         self.request(node, SignedCall::sample);
     }
 
+    /// The one patient lets the doctor read everything.
+    pub fn submit_grant(&mut self, node: NodeId) {
+        self.request(node, |number| by_patient(Act::Grant(everything()), number));
+    }
+
+    /// The one patient takes the grant of that number back.
+    pub fn submit_revocation(&mut self, node: NodeId, grant: u64) {
+        let call = by_patient(Act::Grant(everything()), grant);
+        let Call::Order(order) = call.call() else {
+            unreachable!("a grant is an order")
+        };
+        let grant = GrantId(order.message());
+        self.request(node, |number| by_patient(Act::Revoke(grant), number));
+    }
+
     /// A client asks a node for a fresh transaction: a record of another patient.
     pub fn submit_of(&mut self, node: NodeId, patient: u32) {
         let record = |number| {
@@ -42,6 +57,32 @@ impl<P: Protocol> Stage<P> {
     pub fn submit_read(&mut self, node: NodeId) {
         self.request(node, search);
     }
+}
+
+/// The doctor, everything, for long.
+fn everything() -> GrantTerms {
+    GrantTerms {
+        grantee: Grantee::Doctor(PEOPLE.doctor(0).id),
+        scope: Scope::All,
+        purpose: Purpose::Care,
+        from: 0,
+        until: 1_000,
+        max_uses: None,
+        delegable: false,
+    }
+}
+
+/// What the one patient orders.
+fn by_patient(act: Act, nonce: u64) -> SignedCall {
+    let patient = PEOPLE.patient(1);
+    let terms = Terms {
+        chain: 1,
+        by: Party::Patient(patient.id),
+        act,
+        nonce,
+        valid_until: u64::MAX,
+    };
+    SignedCall::order(terms, &patient.keys)
 }
 
 /// A search, which only reads.

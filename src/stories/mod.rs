@@ -25,6 +25,7 @@ mod chaos;
 mod conspiracy;
 mod iraft;
 mod krbft;
+mod layers;
 mod mbft;
 mod pbft;
 mod print;

@@ -48,6 +48,8 @@ fn command<P: Protocol>(stage: &mut Stage<P>, line: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         ["submit", at] => stage.submit(node(at)),
+        ["grant", at] => stage.submit_grant(node(at)),
+        ["revoke", at, name] => stage.submit_revocation(node(at), number(name) as u64),
         ["submit-read", at] => stage.submit_read(node(at)),
         ["retry", at, name] => stage.retry(node(at), number(name)),
         ["deliver", rest @ ..] => stage.post(Post::Deliver, &which(rest)),

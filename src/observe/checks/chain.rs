@@ -212,6 +212,16 @@ impl Chain {
         self.canon.get(index)?.as_ref()
     }
 
+    /// Whether a transaction stands at a height of the canonical chain.
+    pub fn has(&self, height: Height, id: TransactionId) -> bool {
+        let at = self.branches[CANON].executed.get(id);
+        at.is_some_and(|(at, _)| at == height)
+            || self.canonical(height).is_some_and(|canonical| {
+                let mut transactions = canonical.block.batch.transactions().iter();
+                transactions.any(|transaction| transaction.id == id)
+            })
+    }
+
     /// The canonical block of a height, who decided it first, and when.
     pub fn decided(&self, height: Height) -> Option<(Time, NodeId, &Arc<Block>)> {
         let canonical = self.canonical(height)?;

@@ -39,6 +39,7 @@ mod chain;
 mod logs;
 mod progress;
 mod replay;
+mod sharing;
 mod violation;
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ use chain::{Answered, Arrival, Chain};
 use logs::{Entry, Logs};
 use progress::{Progress, Stall};
 use replay::Replay;
+use sharing::Sharing;
 use violation::Findings;
 
 pub use violation::{KEPT_MAX, Property, Violation, Word};
@@ -122,19 +124,64 @@ pub struct Checks {
     /// The dishonest, and those that came back without their disk.
     deviating: PositionSet,
     up: Vec<bool>,
-    chain: Chain,
+    /// One for each chain that nodes keep: nearly always there is one.
+    strands: Vec<Strand>,
+    /// Which of them each node keeps.
+    kept: Vec<Option<usize>>,
+    sharing: Sharing,
     logs: Logs,
     progress: Progress,
-    /// Executes the chain again, if it is told where to begin.
-    replay: Option<Box<Replay>>,
-    /// Simulates again what was endorsed, if anything is.
-    audit: Option<Box<Audit>>,
-    /// Looks at what the protocol writes beside transactions, if it does.
+    /// Looks at what the protocol writes beside transactions, if it does; of the first chain.
     inspector: Option<Box<dyn Inspector>>,
     accused: PositionSet,
     findings: Findings,
     /// The height at which forgetting is next worth its while.
     forget_at: u64,
+}
+
+/// One chain, and those who follow it.
+#[derive(Clone, Debug)]
+struct Strand {
+    chain: Chain,
+    /// Executes the chain again, if it is told where to begin.
+    replay: Option<Box<Replay>>,
+    /// Simulates again what was endorsed, if anything is.
+    audit: Option<Box<Audit>>,
+}
+
+impl Strand {
+    /// Simulates again what is new of the canonical chain and was endorsed.
+    fn audit(&mut self, findings: &mut Findings) {
+        let Some(audit) = &mut self.audit else {
+            return;
+        };
+        while let Some((time, node, block)) = self.chain.decided(audit.height() + 1) {
+            let Some(false_ones) = audit.follow(block) else {
+                return; // A fork, which is a violation of its own.
+            };
+            for id in false_ones {
+                findings.add(Violation {
+                    time,
+                    property: Property::Endorsement,
+                    nodes: vec![node],
+                    height: Some(block.height),
+                    detail: format!("{id:?} is valid but not what the contract does"),
+                });
+            }
+        }
+    }
+
+    /// Executes what is new of the canonical chain, as far as nothing is missing of it.
+    fn follow(&mut self, findings: &mut Findings) {
+        let Some(replay) = &mut self.replay else {
+            return;
+        };
+        while let Some(height) = replay.next()
+            && let Some((time, node, block)) = self.chain.decided(height)
+        {
+            replay.execute(block, (time, node), findings);
+        }
+    }
 }
 
 /// Blocks between two rounds of forgetting what every node has.
@@ -146,11 +193,15 @@ impl Checks {
         Self {
             deviating: setup.dishonest.clone(),
             up: vec![true; setup.nodes],
-            chain: Chain::new(setup.nodes),
+            strands: vec![Strand {
+                chain: Chain::new(setup.nodes),
+                replay: None,
+                audit: None,
+            }],
+            kept: vec![Some(0); setup.nodes],
+            sharing: Sharing::default(),
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
-            replay: None,
-            audit: None,
             inspector: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
@@ -159,7 +210,17 @@ impl Checks {
         }
     }
 
-    /// Looks at every block of the chain as the protocol wants it looked at.
+    /// Nodes that keep different chains, or none, are not compared. Comes before [`Self::replaying`].
+    #[must_use]
+    pub fn along(mut self, kept: Vec<Option<usize>>) -> Self {
+        let chains = kept.iter().flatten().max().map_or(1, |last| last + 1);
+        self.strands.resize(chains, self.strands[0].clone());
+        self.setup.flat &= chains == 1;
+        self.kept = kept;
+        self
+    }
+
+    /// Looks at every block of the first chain as the protocol wants it looked at.
     #[must_use]
     pub fn inspecting(self, inspector: Option<Box<dyn Inspector>>) -> Self {
         Self { inspector, ..self }
@@ -170,7 +231,8 @@ impl Checks {
         let Some(inspector) = &mut self.inspector else {
             return;
         };
-        while let Some((time, node, block)) = self.chain.decided(inspector.height() + 1) {
+        let chain = &self.strands[0].chain;
+        while let Some((time, node, block)) = chain.decided(inspector.height() + 1) {
             for detail in inspector.inspect(block) {
                 self.findings.add(Violation {
                     time,
@@ -186,42 +248,17 @@ impl Checks {
     /// Executes the chain once more from what this executor starts from, and judges every change.
     #[must_use]
     pub fn replaying(mut self, executor: &Executor) -> Self {
-        self.audit = Audit::new(executor).map(Box::new);
-        self.replay = Some(Box::new(Replay::new(executor)));
+        for strand in &mut self.strands {
+            strand.audit = Audit::new(executor).map(Box::new);
+            strand.replay = Some(Box::new(Replay::new(executor)));
+        }
         self
     }
 
-    /// Simulates again what is new of the canonical chain and was endorsed.
-    fn audit(&mut self) {
-        let Some(audit) = &mut self.audit else {
-            return;
-        };
-        while let Some((time, node, block)) = self.chain.decided(audit.height() + 1) {
-            let Some(false_ones) = audit.follow(block) else {
-                return; // A fork, which is a violation of its own.
-            };
-            for id in false_ones {
-                self.findings.add(Violation {
-                    time,
-                    property: Property::Endorsement,
-                    nodes: vec![node],
-                    height: Some(block.height),
-                    detail: format!("{id:?} is valid but not what the contract does"),
-                });
-            }
-        }
-    }
-
-    /// Executes what is new of the canonical chain, as far as nothing is missing of it.
-    fn follow(&mut self) {
-        let Some(replay) = &mut self.replay else {
-            return;
-        };
-        while let Some(height) = replay.next()
-            && let Some((time, node, block)) = self.chain.decided(height)
-        {
-            replay.execute(block, (time, node), &mut self.findings);
-        }
+    /// The chain of a node, if it keeps one.
+    fn strand_of(&self, node: NodeId) -> Option<&Strand> {
+        let kept = self.kept.get(node.index()).copied().flatten()?;
+        self.strands.get(kept)
     }
 
     fn honest(&self, node: NodeId) -> bool {
@@ -245,18 +282,24 @@ impl Checks {
             block,
             installed,
         };
-        let fresh = self.chain.arrive(&arrival, &mut self.findings);
+        let Some(kept) = self.kept[node.index()] else {
+            return;
+        };
+        let strand = &mut self.strands[kept];
+        let fresh = strand.chain.arrive(&arrival, &mut self.findings);
         if fresh {
-            self.follow();
-            self.audit();
+            strand.follow(&mut self.findings);
+            strand.audit(&mut self.findings);
             self.inspect();
         }
         if fresh && !installed {
             self.logs.commit(node, block.height);
         }
-        if fresh && self.chain.top() >= self.forget_at {
-            self.forget_at = self.chain.top() + FORGET_EVERY;
-            let heights = self.all_honest().map(|node| self.chain.height(node));
+        let top = self.strands[kept].chain.top();
+        if fresh && top >= self.forget_at && self.setup.flat {
+            self.forget_at = top + FORGET_EVERY;
+            let chain = &self.strands[kept].chain;
+            let heights = self.all_honest().map(|node| chain.height(node));
             let lowest = heights.min().unwrap_or(0);
             self.logs.forget_below(lowest);
         }
@@ -265,6 +308,10 @@ impl Checks {
     fn report(&mut self, now: Time, node: NodeId, report: &Report) {
         if let Report::Accuses { culprit, offence } = *report {
             self.accuse((now, node), culprit, offence);
+            return;
+        }
+        if let Report::Shared(fact) = report {
+            self.sharing.learn((now, node), fact, &mut self.findings);
             return;
         }
         if !self.setup.flat {
@@ -297,7 +344,7 @@ impl Checks {
                 let starts = matches!(report, Report::Restarted { .. });
                 self.logs.log((now, node), entry, starts, out);
             }
-            Report::Accuses { .. } | Report::Reached(_) => {}
+            Report::Accuses { .. } | Report::Reached(_) | Report::Shared(_) => {}
         }
     }
 
@@ -319,9 +366,12 @@ impl Checks {
             return;
         }
         self.up[node.index()] = true;
-        self.chain.restart(node, height);
+        if let Some(kept) = self.kept[node.index()] {
+            self.strands[kept].chain.restart(node, height);
+        }
         if amnesia {
             self.deviating.insert(node.index());
+            self.sharing.forget(node);
         }
     }
 
@@ -340,13 +390,24 @@ impl Checks {
             height,
             executed,
         };
-        self.chain.answer(&answered, &mut self.findings);
+        // Of several chains, the one that has the transaction there.
+        let has = |strand: &&mut Strand| strand.chain.has(height, transaction);
+        let several = self.strands.len() > 1;
+        let strand = self.strands.iter_mut().filter(|_| several).find(has);
+        if let Some(strand) = strand {
+            strand.chain.answer(&answered, &mut self.findings);
+        } else {
+            self.strands[0].chain.answer(&answered, &mut self.findings);
+        }
     }
 
     /// Looks at what a search told a client.
     fn told(&mut self, (time, client, id): (Time, NodeId, TransactionId), executed: &Executed) {
-        let replay = self.replay.as_mut();
-        let Some((invariant, detail)) = replay.and_then(|replay| replay.told(id, executed)) else {
+        let replays = self.strands.iter_mut().filter_map(|s| s.replay.as_mut());
+        let told = replays
+            .filter_map(|replay| replay.told(id, executed))
+            .next();
+        let Some((invariant, detail)) = told else {
             return;
         };
         self.findings.add(Violation {
@@ -360,7 +421,7 @@ impl Checks {
 
     /// The judgement. `end` is when the run ended, `totals` what its nodes counted.
     pub fn finish(mut self, end: Time, judge: &LivenessJudge, totals: &Totals) -> Verdict {
-        if let Some(replay) = &self.replay {
+        for replay in self.strands.iter().filter_map(|s| s.replay.as_ref()) {
             replay.finish(end, &mut self.findings);
         }
         for detail in miscounts(totals) {
@@ -369,11 +430,17 @@ impl Checks {
         let due = judge.healed_at + judge.bound;
         let judged = judge.recoverable && due <= end;
         if judged {
-            self.chain
-                .finish(before(end, judge.bound), &mut self.findings);
+            let settled = before(end, judge.bound);
+            for strand in &self.strands {
+                strand.chain.finish(settled, &mut self.findings);
+            }
         }
         let stalls = self.progress.finish(end, judge.healed_at, judge.bound);
         let stalled = !stalls.is_empty();
+        let all = self.all_honest().filter(|node| self.up[node.index()]);
+        let present = all.collect();
+        self.sharing
+            .finish((end, judge, judged), &present, &mut self.findings);
         if judged {
             self.add_stalls(judge.bound, &stalls);
             self.add_lagging(end, judge.bound);
@@ -427,14 +494,14 @@ impl Checks {
     /// Names the honest nodes that are up and lack what was decided a bound before the end. A node
     /// off the canonical chain has its own violation already.
     fn add_lagging(&mut self, end: Time, bound: Span) {
-        let due = self.chain.top_at(before(end, bound));
-        let lagging: Vec<NodeId> = self
-            .all_honest()
-            .filter(|node| self.up[node.index()] && self.chain.follows(*node))
-            .filter(|node| self.chain.height(*node) < due)
-            .collect();
-        for node in lagging {
-            let height = self.chain.height(node);
+        let lags = |node: &NodeId| {
+            let chain = &self.strand_of(*node)?.chain;
+            let (due, height) = (chain.top_at(before(end, bound)), chain.height(*node));
+            (chain.follows(*node) && height < due).then_some((*node, height, due))
+        };
+        let there = self.all_honest().filter(|node| self.up[node.index()]);
+        let lagging: Vec<_> = there.filter_map(|node| lags(&node)).collect();
+        for (node, height, due) in lagging {
             self.findings.add(Violation {
                 time: end,
                 property: Property::Lagging,
@@ -450,15 +517,22 @@ impl Observer for Checks {
     fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
         match event {
             Event::Submitted { transaction } => {
-                self.chain.submit(transaction);
-                if let Some(replay) = &mut self.replay {
-                    replay.asked(transaction);
+                for strand in &mut self.strands {
+                    strand.chain.submit(transaction);
+                    if let Some(replay) = &mut strand.replay {
+                        replay.asked(transaction);
+                    }
                 }
                 self.progress.submit(now, transaction.id);
             }
             Event::Endorsed {
                 transaction, of, ..
-            } => self.chain.endorse(transaction, *of),
+            } => {
+                let strands = &mut self.strands;
+                strands
+                    .iter_mut()
+                    .for_each(|s| s.chain.endorse(transaction, *of));
+            }
             Event::Answered {
                 transaction,
                 endorsed,

@@ -43,12 +43,17 @@ pub enum Property {
     PreparedUniqueness,
     /// Honest nodes are accused of nothing but silence.
     AccountabilitySoundness,
+    /// Records are kept where their patients are registered, and nowhere else; tables of one
+    /// chain are equal.
+    Sharing,
     /// Every message and every answer is counted once.
     Accounting,
     /// After healing, what clients ask for is answered within the bound.
     Stall,
     /// After healing, every honest node that is up has what was decided a bound ago.
     Lagging,
+    /// After healing, every record is where it is to be kept, or listed as lost.
+    Undelivered,
 }
 
 impl Property {
@@ -71,16 +76,18 @@ impl Property {
             Self::LeaderCompleteness => "leader-completeness",
             Self::PreparedUniqueness => "prepared-uniqueness",
             Self::AccountabilitySoundness => "accountability-soundness",
+            Self::Sharing => "sharing",
             Self::Accounting => "accounting",
             Self::Stall => "stall",
             Self::Lagging => "lagging",
+            Self::Undelivered => "undelivered",
         }
     }
 
     /// Whether it is about what must happen in the end; the others are about what must never
     /// happen.
     pub fn is_liveness(self) -> bool {
-        matches!(self, Self::Stall | Self::Lagging)
+        matches!(self, Self::Stall | Self::Lagging | Self::Undelivered)
     }
 }
 

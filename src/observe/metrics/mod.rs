@@ -241,7 +241,8 @@ impl Metrics {
             Report::Prepared { .. }
             | Report::Logged { .. }
             | Report::Restarted { .. }
-            | Report::Reached(_) => {}
+            | Report::Reached(_)
+            | Report::Shared(_) => {}
         }
     }
 }

@@ -46,7 +46,7 @@ impl Content {
     pub(super) fn digest_anew(&self) -> Digest {
         let transactions = self.batch.transactions().iter();
         let anew = transactions.map(|t| Transaction::new(t.id, t.call.clone()));
-        self.with_digest_of(Batch::new(anew.collect()).digest())
+        self.with_digest_of(self.batch.remade(anew.collect()).digest())
     }
 
     fn with_digest_of(&self, batch: Digest) -> Digest {

@@ -196,7 +196,10 @@ fn report(report: Report, term: u64, base: Height) -> Option<Report> {
             height: base.saturating_add(height),
             digest,
         }),
-        Report::Logged { .. } | Report::Restarted { .. } | Report::Reached(_) => Some(report),
+        Report::Logged { .. }
+        | Report::Restarted { .. }
+        | Report::Reached(_)
+        | Report::Shared(_) => Some(report),
     }
 }
 

@@ -436,6 +436,7 @@ fn report(report: Report) -> Option<Report> {
         | Report::Enters { .. }
         | Report::Prepared { .. }
         | Report::Logged { .. }
-        | Report::Restarted { .. } => None,
+        | Report::Restarted { .. }
+        | Report::Shared(_) => None,
     }
 }

@@ -515,6 +515,7 @@ fn placed(report: Report, epoch: u32, base: Height) -> Report {
         Report::Logged { .. }
         | Report::Restarted { .. }
         | Report::Accuses { .. }
-        | Report::Reached(_) => report,
+        | Report::Reached(_)
+        | Report::Shared(_) => report,
     }
 }

@@ -198,14 +198,14 @@ impl Raft {
     }
 
     /// Whether another batch may be proposed before an earlier one is committed.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let open = self.durable.log.last_index() - self.volatile.commit;
         open < self.config.uncommitted_max
     }
 
     /// Appends a batch, sends it and writes it to disk at the same time, and counts itself only
     /// after the write.
-    fn propose(&mut self, batch: Batch, cx: &mut Cx<'_>) {
+    pub(super) fn propose(&mut self, batch: Batch, cx: &mut Cx<'_>) {
         self.sync(cx);
         let term = self.durable.term;
         self.log_entry(Entry { term, batch }, cx);

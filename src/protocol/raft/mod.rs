@@ -224,6 +224,18 @@ impl Raft {
         }
     }
 
+    /// Has the group decide this batch, which is not taken from clients; false if this replica
+    /// does not lead or has as many batches in progress as it may.
+    pub fn propose_batch(&mut self, batch: Batch, cx: &mut Cx<'_>) -> bool {
+        let may = self.status().leads && self.has_room();
+        if may {
+            self.propose(batch, cx);
+            self.sync(cx);
+            self.invariants();
+        }
+        may
+    }
+
     /// Forgets what is not durable and waits for a leader.
     fn start(&mut self, cx: &mut Cx<'_>) {
         self.volatile = Volatile::default();

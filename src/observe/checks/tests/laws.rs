@@ -80,7 +80,7 @@ fn honest_runs_are_never_suspected() {
     for seed in 0..SEEDS {
         let story = wander(seed, &mut |_, _| None);
         let checks = watch(&story, setup(&[]));
-        decided += checks.chain.top();
+        decided += checks.strands[0].chain.top();
         let verdict = checks.finish(ms(story.clock), &judge(0, 10_000), &Totals::default());
         assert_eq!(verdict.violations, [], "seed {seed}");
     }

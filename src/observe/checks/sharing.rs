@@ -1,0 +1,317 @@
+//! Whether records are kept where the tables say, and nowhere else: for protocols whose nodes tell
+//! who is to keep what, and who does.
+//!
+//! | | what holds |
+//! |---|---|
+//! | J1 | a node keeps a record only if it entered it, or is or was listed for it |
+//! | J2 | after healing every listed node has every record, or it is listed as lost |
+//! | J3 | who was said to have a patient's earlier records has those of its network |
+//! | J4 | a network decides a record once |
+//! | J5 | the tables of one chain at one height are equal |
+//! | J6 | whose registration has ended is not listed for what is decided later |
+//! | J7 | the index knows, in the end, every network in which a patient is registered |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::LivenessJudge;
+use super::violation::{Findings, Property, Violation};
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::base::time::Time;
+use crate::chain::Height;
+use crate::contract::message::RecordId;
+use crate::protocol::layers::{Fact, Net};
+
+/// A record that a network has decided.
+#[derive(Clone, Debug)]
+struct Listing {
+    height: Height,
+    time: Time,
+    user: Digest,
+    body: Digest,
+    nodes: Vec<NodeId>,
+}
+
+/// A registration that a chain has made.
+#[derive(Clone, Debug)]
+struct Registration {
+    time: Time,
+    since: Height,
+    /// Whether nobody else of the network had the patient.
+    first: bool,
+    /// The earlier records that it was said to have.
+    moved: Option<Vec<RecordId>>,
+    closed: Option<Height>,
+}
+
+/// What is known of who shares what.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sharing {
+    listed: BTreeMap<(Net, RecordId), Listing>,
+    registered: BTreeMap<(Net, Digest, NodeId), Registration>,
+    /// Who was sent records of a patient, first by whom.
+    handed: BTreeMap<(Digest, NodeId), (Time, NodeId)>,
+    known: BTreeSet<(Digest, Net)>,
+    kept: BTreeMap<(NodeId, RecordId), (Time, Digest, Digest, bool)>,
+    lost: BTreeSet<(NodeId, RecordId)>,
+    tables: BTreeMap<(usize, Height), (u64, NodeId)>,
+}
+
+impl Sharing {
+    /// A node tells something.
+    pub fn learn(&mut self, (time, node): (Time, NodeId), fact: &Fact, out: &mut Findings) {
+        let breach = |detail: String| Violation {
+            time,
+            property: Property::Sharing,
+            nodes: vec![node],
+            height: None,
+            detail,
+        };
+        match fact {
+            Fact::Listed { .. } => self.list((time, node), fact, out),
+            Fact::Registered { .. } | Fact::Closed { .. } | Fact::Moved { .. } => {
+                self.register(time, fact);
+            }
+            Fact::Lost { node, rid } => {
+                self.lost.insert((*node, *rid));
+            }
+            Fact::Table {
+                chain,
+                height,
+                root,
+            } => {
+                let first = self
+                    .tables
+                    .entry((*chain, *height))
+                    .or_insert((*root, node));
+                if first.0 != *root {
+                    let other = first.1;
+                    out.add(breach(format!(
+                        "{node} and {other} have different tables of chain {chain} at {height}"
+                    )));
+                }
+            }
+            Fact::Known { user, net } => {
+                self.known.insert((*user, *net));
+            }
+            Fact::Kept {
+                user,
+                rid,
+                body,
+                entered,
+                ..
+            } => {
+                self.kept
+                    .insert((node, *rid), (time, *user, *body, *entered));
+            }
+            Fact::Handed { user, to } => {
+                self.handed.entry((*user, *to)).or_insert((time, node));
+            }
+            Fact::Overflow { .. } => {}
+        }
+    }
+
+    /// A network has changed a registration.
+    fn register(&mut self, time: Time, fact: &Fact) {
+        match fact {
+            Fact::Registered {
+                net,
+                height,
+                user,
+                node,
+                first,
+            } => {
+                let registration = Registration {
+                    time,
+                    since: *height,
+                    first: *first,
+                    moved: None,
+                    closed: None,
+                };
+                let key = (*net, *user, *node);
+                let known = self.registered.get(&key);
+                if known.is_none_or(|known| known.since < *height) {
+                    self.registered.insert(key, registration);
+                }
+            }
+            Fact::Closed {
+                net,
+                height,
+                user,
+                node,
+            } => {
+                if let Some(known) = self.registered.get_mut(&(*net, *user, *node))
+                    && known.since < *height
+                {
+                    known.closed.get_or_insert(*height);
+                }
+            }
+            Fact::Moved {
+                net,
+                user,
+                node,
+                records,
+            } => {
+                if let Some(known) = self.registered.get_mut(&(*net, *user, *node)) {
+                    known.moved = Some(records.clone());
+                }
+            }
+            Fact::Listed { .. }
+            | Fact::Lost { .. }
+            | Fact::Table { .. }
+            | Fact::Known { .. }
+            | Fact::Kept { .. }
+            | Fact::Handed { .. }
+            | Fact::Overflow { .. } => unreachable!("these change no registration"),
+        }
+    }
+
+    /// A network has decided a record.
+    fn list(&mut self, (time, node): (Time, NodeId), fact: &Fact, out: &mut Findings) {
+        let Fact::Listed {
+            net,
+            height,
+            user,
+            rid,
+            body,
+            nodes,
+            ..
+        } = fact
+        else {
+            return;
+        };
+        let mut breach = |detail: String| {
+            out.add(Violation {
+                time,
+                property: Property::Sharing,
+                nodes: vec![node],
+                height: Some(*height),
+                detail,
+            });
+        };
+        if let Some(known) = self.listed.get(&(*net, *rid)) {
+            if known.height != *height {
+                breach(format!("network {net} decides a record at two heights"));
+            }
+            return;
+        }
+        for listed in nodes {
+            let registration = self.registered.get(&(*net, *user, *listed));
+            if registration.is_some_and(|r| r.closed.is_some_and(|closed| closed < *height)) {
+                breach(format!(
+                    "{listed} is listed after its registration has ended"
+                ));
+            }
+        }
+        let listing = Listing {
+            height: *height,
+            time,
+            user: *user,
+            body: *body,
+            nodes: nodes.clone(),
+        };
+        self.listed.insert((*net, *rid), listing);
+    }
+
+    /// A node lost everything it kept.
+    pub fn forget(&mut self, node: NodeId) {
+        self.kept.retain(|(keeper, _), _| *keeper != node);
+    }
+
+    /// What is wrong in the end. Only those who are present and honest are held to what is to
+    /// happen in the end.
+    pub fn finish(
+        &self,
+        (end, judge, judged): (Time, &LivenessJudge, bool),
+        present: &BTreeSet<NodeId>,
+        out: &mut Findings,
+    ) {
+        self.judge_keeping(out);
+        if !judged {
+            return;
+        }
+        let early = |time: Time| time.max(judge.healed_at) + judge.bound <= end;
+        let undelivered = |detail: String, nodes: Vec<NodeId>| Violation {
+            time: end,
+            property: Property::Undelivered,
+            nodes,
+            height: None,
+            detail,
+        };
+        for ((net, rid), listing) in &self.listed {
+            for node in listing.nodes.iter().filter(|node| present.contains(*node)) {
+                let key = (*node, *rid);
+                let closed = self.registered.get(&(*net, listing.user, *node));
+                let closed = closed.is_some_and(|r| r.closed.is_some());
+                let excused = closed || self.lost.contains(&key);
+                if early(listing.time) && !excused && !self.kept.contains_key(&key) {
+                    let detail = format!(
+                        "{node} lacks a record that network {net} decided at {}",
+                        listing.height
+                    );
+                    out.add(undelivered(detail, vec![*node]));
+                }
+            }
+        }
+        for ((net, user, node), registration) in &self.registered {
+            let known = self.known.contains(&(*user, *net));
+            let open = registration.closed.is_none() && present.contains(node);
+            if early(registration.time) && open && registration.first && !known {
+                let detail = format!("the index does not know of {node} in network {net}");
+                out.add(undelivered(detail, vec![*node]));
+            }
+            let lacks = |rid: &&RecordId| !self.kept.contains_key(&(*node, **rid));
+            if early(registration.time) && open && registration.moved.is_none() {
+                let detail = format!("{node} waits for a patient's earlier records for long");
+                out.add(undelivered(detail, vec![*node]));
+            }
+            let moved = registration.moved.iter().flatten();
+            if open && moved.into_iter().any(|rid| lacks(&rid)) {
+                let detail = format!("{node} was said to have a record that it lacks");
+                out.add(undelivered(detail, vec![*node]));
+            }
+        }
+    }
+
+    /// Nobody keeps what is not for it, or other bytes than the chain says.
+    fn judge_keeping(&self, out: &mut Findings) {
+        let mut listings: BTreeMap<RecordId, Vec<&Listing>> = BTreeMap::new();
+        for ((_, rid), listing) in &self.listed {
+            listings.entry(*rid).or_default().push(listing);
+        }
+        let registered = self.registered.keys();
+        let registered: BTreeSet<_> = registered.map(|(_, user, node)| (*user, *node)).collect();
+        let listed = self.listed.values();
+        let listed = listed.flat_map(|l| l.nodes.iter().map(|node| (l.user, *node)));
+        let entitled: BTreeSet<_> = listed.chain(registered.iter().copied()).collect();
+        for ((user, to), (time, by)) in &self.handed {
+            if !entitled.contains(&(*user, *to)) {
+                out.add(Violation {
+                    time: *time,
+                    property: Property::Sharing,
+                    nodes: vec![*by, *to],
+                    height: None,
+                    detail: format!("{by} sends {to} the records of a patient it has not"),
+                });
+            }
+        }
+        for ((node, rid), (time, user, body, entered)) in &self.kept {
+            let mut theirs = *entered || registered.contains(&(*user, *node));
+            let mut genuine = true;
+            for listing in listings.get(rid).into_iter().flatten() {
+                theirs |= listing.nodes.contains(node);
+                genuine &= listing.body == *body;
+            }
+            if !theirs || !genuine {
+                let what = if theirs { "altered" } else { "not for it" };
+                out.add(Violation {
+                    time: *time,
+                    property: Property::Sharing,
+                    nodes: vec![*node],
+                    height: None,
+                    detail: format!("{node} keeps a record that is {what}"),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,572 @@
+//! Between networks: records whose patients are registered elsewhere too leave through the index
+//! nodes, are ordered once for each network, and are decided there anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::config::Mutant;
+use super::edge::item_rid;
+use super::fact::Fact;
+use super::index::{Inter, Line, Lines};
+use super::message::{Item, Parcel, Ticket, TransactionRef};
+use super::patience::Waiting;
+use super::table::Meaning;
+use super::topology::Net;
+use super::{Cx, Layers, Message, Timer};
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::base::time::Span;
+use crate::chain::{Batch, Transaction};
+use crate::contract::message::{Content, RecordId};
+use crate::protocol::{Decision, Report};
+
+/// What an index node has on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Depot {
+    /// Requests heard in the edge network, whose records other networks should have.
+    heard: BTreeMap<RecordId, Waiting>,
+    /// On the way to another network.
+    leaving: BTreeMap<(RecordId, Net), (Parcel, Waiting)>,
+    /// For this network, until it has decided them.
+    arriving: BTreeMap<RecordId, (Parcel, Waiting)>,
+    /// Entries that are to be ordered.
+    lines: BTreeMap<Line, Waiting>,
+}
+
+/// What an index node remembers until it crashes.
+#[derive(Clone, Debug)]
+pub struct Counter {
+    /// What follows from the index chain.
+    pub inter: Inter,
+    proposed: BTreeSet<Line>,
+    /// Tickets of patients whose network the index has not yet.
+    held: Vec<Ticket>,
+    waiting: bool,
+    ripe: bool,
+    batching: bool,
+    awaited: bool,
+}
+
+impl Counter {
+    /// Nothing has happened since the chain.
+    pub fn new(inter: Inter) -> Self {
+        Self {
+            inter,
+            proposed: BTreeSet::new(),
+            held: Vec::new(),
+            waiting: false,
+            ripe: false,
+            batching: false,
+            awaited: false,
+        }
+    }
+}
+
+/// Times that a request is missed before it is taken for refused.
+const MISSED_MAX: u32 = 5;
+
+/// Tickets that wait for the index, at most.
+const HELD_MAX: usize = 1_000;
+
+/// What a record is about.
+fn content(transaction: &Transaction) -> Option<&Content> {
+    match Meaning::of(transaction) {
+        Meaning::Record(content) => Some(content),
+        Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing => None,
+    }
+}
+
+/// The consensus nodes' part.
+impl Layers {
+    /// Sends a record that was just decided on its way to other networks, if there are any.
+    pub(super) fn send_on(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
+        let again = self.mutant(Mutant::RelayAgain);
+        let (room, now) = (self.config.relay_queue, cx.now());
+        let desk = self.desk();
+        let Some(entry) = desk.table.record(&rid) else {
+            return;
+        };
+        let foreign = entry.from.is_some() && !again;
+        let remote = !desk.table.elsewhere(&entry.content().pid.0).is_empty();
+        let has_body = desk.bodies.contains_key(&rid);
+        let known = desk.relays.iter().any(|(waiting, _)| *waiting == rid);
+        if foreign || !remote || !has_body || known {
+            return;
+        }
+        desk.relays.push_back((rid, Waiting::new(now)));
+        if desk.relays.len() > room
+            && let Some((rid, _)) = desk.relays.pop_front()
+        {
+            desk.bodies.remove(&rid);
+            cx.report(Report::Reached("relay-queue-full"));
+            cx.report(Report::Shared(Box::new(Fact::Overflow { rid })));
+        }
+        self.relay(rid, 0, cx);
+        cx.set_timer(Timer::Relay, self.config.relay_timeout);
+    }
+
+    fn relay(&mut self, rid: RecordId, attempt: u32, cx: &mut Cx<'_>) {
+        let net = self.net;
+        let desk = self.desk();
+        let (Some(entry), Some(body)) = (desk.table.record(&rid), desk.bodies.get(&rid)) else {
+            return;
+        };
+        let (transaction, height, body) = (entry.transaction.clone(), entry.height, *body);
+        let nets = desk.table.elsewhere(&entry.content().pid.0);
+        let nets = nets.into_iter().collect();
+        let Some(header) = self.header_at(height, cx) else {
+            return;
+        };
+        let item = Item {
+            transaction: TransactionRef(transaction),
+            body,
+            place: (net, height),
+            header: Some(header),
+        };
+        let to = self.topology.relay(net, &rid.0, attempt);
+        let parcel = Parcel {
+            item,
+            to: net,
+            nets,
+        };
+        cx.send(to, Message::Relay(Box::new(parcel)));
+    }
+
+    /// The index has not confirmed some records: the next index node gets them.
+    fn repeat_relays(&mut self, cx: &mut Cx<'_>) {
+        let (patience, now) = (self.config.relay_timeout, cx.now());
+        let leads = self.leads();
+        let desk = self.desk();
+        if !leads {
+            desk.relays.clear();
+            return;
+        }
+        let mut late = Vec::new();
+        for (rid, waiting) in &mut desk.relays {
+            if waiting.is_late(patience, now) {
+                late.push((*rid, waiting.tries));
+            }
+        }
+        let waits = !desk.relays.is_empty();
+        for (rid, attempt) in late {
+            self.relay(rid, attempt, cx);
+        }
+        if waits {
+            cx.set_timer(Timer::Relay, self.config.relay_timeout);
+        }
+    }
+
+    /// The index misses a record. Whoever leads now may have no body of it.
+    pub(super) fn on_remind(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
+        let desk = self.desk();
+        let Some(entry) = desk.table.record(&rid) else {
+            return;
+        };
+        if entry.from.is_some() {
+            return;
+        }
+        if desk.bodies.contains_key(&rid) {
+            self.send_on(rid, cx);
+        } else if !entry.nodes.is_empty() {
+            // Another one each second, because some may be down.
+            let turn = cx.now().nanos() / 1_000_000_000;
+            let holder = entry.nodes[(turn % entry.nodes.len() as u64) as usize];
+            cx.send(holder, Message::Fetch(rid));
+        }
+    }
+
+    /// A body that this node has asked for.
+    pub(super) fn on_fetched_at_edge(&mut self, item: &Item, cx: &mut Cx<'_>) {
+        let rid = item_rid(item);
+        let desk = self.desk();
+        let Some(entry) = desk.table.record(&rid) else {
+            return;
+        };
+        if entry.content().payload_hash == item.body.digest {
+            desk.bodies.insert(rid, item.body);
+            self.send_on(rid, cx);
+        }
+    }
+
+    /// A record comes from another network.
+    pub(super) fn on_inject(&mut self, from: NodeId, parcel: &Parcel, cx: &mut Cx<'_>) {
+        let item = &parcel.item;
+        let rid = item_rid(item);
+        if !self.is_sound(item, cx) {
+            cx.report(Report::Reached("bad-foreign-cert"));
+            return;
+        }
+        let body = item.body;
+        let desk = self.desk();
+        desk.injected.insert(rid, from);
+        let known = desk.bodies.insert(rid, body).is_some();
+        if desk.table.record(&rid).is_some() {
+            // It may never have arrived, if another one led then.
+            if !known {
+                self.deliver_again(&rid, cx);
+            }
+            self.confirm_unkept(&rid, cx);
+            return;
+        }
+        let transaction = item.transaction.0.clone();
+        self.enqueue(transaction, Some(item.place.0), cx);
+    }
+
+    /// A record of another network that nobody is to keep here is confirmed at once; others are
+    /// when somebody has them.
+    pub(super) fn confirm_unkept(&mut self, rid: &RecordId, cx: &mut Cx<'_>) {
+        let desk = self.desk();
+        let entry = desk.table.record(rid);
+        if entry.is_some_and(|entry| entry.nodes.is_empty()) {
+            if let Some(by) = desk.injected.remove(rid) {
+                cx.send(by, Message::Ack(vec![*rid]));
+            }
+            desk.forget_body(rid);
+        }
+    }
+
+    /// Whether a record from another network is what that network has decided.
+    fn is_sound(&self, item: &Item, cx: &Cx<'_>) -> bool {
+        let header = item.header.as_ref();
+        let proven = header.is_some_and(|header| self.is_foreign_proof(item, header, cx));
+        let body = content(&item.transaction.0).map(|content| content.payload_hash);
+        proven && (body == Some(item.body.digest) || self.mutant(Mutant::NoBodyCheck))
+    }
+}
+
+/// The index nodes' part.
+impl Layers {
+    /// A record is to be entered in the edge network.
+    pub(super) fn hear_request(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let Some(content) = content(transaction) else {
+            return;
+        };
+        let (user, rid) = (content.pid.0, content.rid);
+        let remote = self.elsewhere(&user);
+        let heard = &mut self.durable.depot.heard;
+        if !remote.is_empty() && heard.insert(rid, Waiting::new(cx.now())).is_none() {
+            self.wait_for_relays(cx);
+        }
+        let homes = self.topology.homes(&user);
+        let news = remote.iter().any(|net| !homes.contains(net));
+        let polled = self.config.presence == super::config::Presence::Poll;
+        // Where nobody is polled, only what the others cannot know is said.
+        if polled || news {
+            let answer = Message::Presence {
+                id: transaction.id,
+                present: false,
+                remote,
+            };
+            self.tell_leader(answer, cx);
+        }
+    }
+
+    /// The other networks in which a patient is registered.
+    fn elsewhere(&self, user: &Digest) -> Vec<Net> {
+        let Some(counter) = &self.counter else {
+            return Vec::new();
+        };
+        let row = counter.inter.row(user);
+        row.into_iter().filter(|net| *net != self.net).collect()
+    }
+
+    fn wait_for_relays(&mut self, cx: &mut Cx<'_>) {
+        let after = self.config.relay_timeout;
+        let counter = self.counter();
+        if !counter.waiting {
+            counter.waiting = true;
+            cx.set_timer(Timer::Relay, after);
+        }
+    }
+
+    /// A record leaves the edge network.
+    pub(super) fn on_relay(&mut self, from: NodeId, parcel: &Parcel, cx: &mut Cx<'_>) {
+        let item = &parcel.item;
+        let (Some(content), Some(header)) = (content(&item.transaction.0), &item.header) else {
+            return;
+        };
+        let (user, rid) = (content.pid.0, content.rid);
+        let position = header.position(&item.transaction.0).unwrap_or(usize::MAX);
+        let loops = header.foreign(position).is_some() && !self.mutant(Mutant::RelayAgain);
+        if !self.is_sound(item, cx) || loops {
+            let why = if loops {
+                "loop-rejected"
+            } else {
+                "bad-foreign-cert"
+            };
+            cx.report(Report::Reached(why));
+            return;
+        }
+        self.durable.depot.heard.remove(&rid);
+        let mut nets = self.elsewhere(&user);
+        nets.extend(parcel.nets.iter().filter(|net| **net != self.net));
+        nets.sort_unstable();
+        nets.dedup();
+        nets.retain(|net| self.topology.find(*net).is_some());
+        for to in nets {
+            let line = Line::Relay {
+                rid,
+                from: self.net,
+                to,
+            };
+            if self.counter().inter.has(&line) {
+                continue;
+            }
+            let parcel = Parcel {
+                item: item.clone(),
+                to,
+                nets: Vec::new(),
+            };
+            let leaving = &mut self.durable.depot.leaving;
+            let waiting = Waiting::new(cx.now());
+            leaving.insert((rid, to), (parcel.clone(), waiting));
+            let node = self.topology.relay(to, &rid.0, 0);
+            cx.send(node, Message::RelayIc(Box::new(parcel)));
+        }
+        cx.persist();
+        cx.send(from, Message::Ack(vec![rid]));
+        self.wait_for_relays(cx);
+    }
+
+    /// A record for this network comes from another one's index node.
+    pub(super) fn on_relay_ic(&mut self, from: NodeId, parcel: &Parcel, cx: &mut Cx<'_>) {
+        if parcel.to != self.net || !self.is_sound(&parcel.item, cx) {
+            cx.report(Report::Reached("bad-foreign-cert"));
+            return;
+        }
+        let rid = item_rid(&parcel.item);
+        let user = content(&parcel.item.transaction.0).map(|content| content.pid.0);
+        let inter = &self.counter().inter;
+        if !user.is_some_and(|user| inter.row(&user).contains(&parcel.to)) {
+            // It will come again, should the patient be registered here.
+            cx.report(Report::Reached("unknown-here"));
+            return;
+        }
+        let line = Line::Relay {
+            rid,
+            from: parcel.item.place.0,
+            to: self.net,
+        };
+        let ordered = self.counter().inter.has(&line);
+        let arrived = (parcel.clone(), Waiting::new(cx.now()));
+        self.durable.depot.arriving.insert(rid, arrived);
+        cx.persist();
+        cx.send(from, Message::Ack(vec![rid]));
+        if ordered {
+            self.inject(rid, cx);
+        } else {
+            self.order(line, cx);
+        }
+        self.wait_for_relays(cx);
+    }
+
+    fn inject(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
+        if let Some((parcel, waiting)) = self.durable.depot.arriving.get_mut(&rid) {
+            // What waited for the index was not sent before.
+            *waiting = Waiting::new(cx.now());
+            let parcel = parcel.clone();
+            self.tell_leader(Message::Inject(Box::new(parcel)), cx);
+        }
+    }
+
+    /// A record has arrived where it was sent.
+    pub(super) fn on_ack_to_index(&mut self, from: NodeId, rids: &[RecordId]) {
+        let net = self.topology.net_of(from);
+        for rid in rids {
+            if net == self.net {
+                self.durable.depot.arriving.remove(rid);
+            } else {
+                self.durable.depot.leaving.remove(&(*rid, net));
+            }
+        }
+    }
+
+    /// Has an entry ordered: by oneself, or by whoever leads the index.
+    pub(super) fn order(&mut self, line: Line, cx: &mut Cx<'_>) {
+        if self.counter().inter.has(&line) {
+            return;
+        }
+        let waiting = Waiting::new(cx.now());
+        self.durable.depot.lines.entry(line).or_insert(waiting);
+        let status = self.group_status();
+        match status.leader {
+            Some(leader) if leader != cx.me() => cx.send(leader, Message::Line(line)),
+            Some(_) | None => {}
+        }
+        self.wait_for_relays(cx);
+    }
+
+    /// Somebody wants an entry ordered.
+    pub(super) fn on_line(&mut self, line: Line, cx: &mut Cx<'_>) {
+        if !self.counter().inter.has(&line) {
+            let waiting = Waiting::new(cx.now());
+            self.durable.depot.lines.entry(line).or_insert(waiting);
+            self.wait_for_relays(cx);
+        }
+    }
+
+    /// What is still on its way is sent again.
+    pub(super) fn on_relay_overdue(&mut self, cx: &mut Cx<'_>) {
+        if self.desk.is_some() {
+            self.repeat_relays(cx);
+            return;
+        }
+        self.counter().waiting = false;
+        let (patience, now) = (self.config.relay_timeout, cx.now());
+        let depot = &mut self.durable.depot;
+        let mut remind = Vec::new();
+        depot.heard.retain(|rid, waiting| {
+            if waiting.is_late(patience, now) {
+                remind.push(*rid);
+            }
+            waiting.tries < MISSED_MAX
+        });
+        let mut again = Vec::new();
+        for ((rid, to), (parcel, waiting)) in &mut depot.leaving {
+            if waiting.is_late(patience, now) {
+                let node = self.topology.relay(*to, &rid.0, waiting.tries);
+                again.push((node, parcel.clone()));
+            }
+        }
+        let arriving = depot.arriving.iter_mut();
+        let arriving =
+            arriving.filter_map(|(rid, (_, w))| w.is_late(patience, now).then_some(*rid));
+        let arriving: Vec<RecordId> = arriving.collect();
+        let lines = depot.lines.iter_mut();
+        let lines = lines.filter_map(|(line, w)| w.is_late(patience, now).then_some(*line));
+        let lines: Vec<Line> = lines.collect();
+        for rid in remind {
+            self.tell_leader(Message::Remind(rid), cx);
+        }
+        for (node, parcel) in again {
+            cx.send(node, Message::RelayIc(Box::new(parcel)));
+        }
+        for line in lines {
+            // Everybody waits for it then, and replaces a leader that does nothing.
+            cx.broadcast(&self.topology.index().clone(), Message::Line(line));
+        }
+        for rid in arriving {
+            self.inject(rid, cx);
+        }
+        let depot = &self.durable.depot;
+        let rest = depot.heard.is_empty() && depot.leaving.is_empty();
+        if !(rest && depot.lines.is_empty() && depot.arriving.is_empty()) {
+            self.wait_for_relays(cx);
+        }
+    }
+
+    /// Proposes entries, if this node leads the index network.
+    pub(super) fn cut_lines(&mut self, cx: &mut Cx<'_>) {
+        let rule = self.setup.batch;
+        let leads = self.group_status().leads;
+        let depot = &self.durable.depot;
+        let counter = self.counter.as_mut().expect("it takes part in the index");
+        if !leads {
+            counter.proposed.clear();
+        }
+        let fresh = depot.lines.keys().filter(|l| !counter.proposed.contains(l));
+        let lines: Vec<Line> = fresh.take(rule.max).copied().collect();
+        let ripe = counter.ripe || rule.wait == Span::ZERO || lines.len() >= rule.max;
+        let waits = !depot.lines.is_empty();
+        if leads && !lines.is_empty() && ripe {
+            let batch = Batch::with_annex(Vec::new(), Arc::new(Lines(lines.clone())));
+            let group = self.durable.group.as_mut().expect("it takes part");
+            if let Some(decisions) = group.propose(&batch, cx) {
+                let counter = self.counter();
+                counter.ripe = false;
+                counter.proposed.extend(lines);
+                self.take(decisions, cx);
+            }
+        } else if leads && !lines.is_empty() && !counter.batching {
+            counter.batching = true;
+            cx.set_timer(Timer::Batch, rule.wait);
+        }
+        let counter = self.counter();
+        if counter.awaited != waits {
+            counter.awaited = waits;
+            let group = self.durable.group.as_mut().expect("it takes part");
+            let decisions = group.await_decision(waits, cx);
+            self.take(decisions, cx);
+        }
+    }
+
+    pub(super) fn on_lines_ripe(&mut self) {
+        let counter = self.counter();
+        counter.batching = false;
+        counter.ripe = true;
+    }
+
+    /// Follows decisions of the index network.
+    pub(super) fn take_lines(&mut self, decisions: Vec<Decision>, cx: &mut Cx<'_>) {
+        for Decision { height, batch } in decisions {
+            if height <= cx.ledger().height() {
+                continue; // Decided before a crash.
+            }
+            cx.decide(height, &batch);
+            let block = cx
+                .ledger()
+                .block(height)
+                .expect("it was just added")
+                .clone();
+            let fresh = self.counter().inter.apply(&block);
+            for line in batch.annex::<Lines>().map_or(&[][..], |lines| &lines.0) {
+                self.durable.depot.lines.remove(line);
+                self.counter().proposed.remove(line);
+            }
+            let root = self.counter().inter.root;
+            let chain = self.topology.edges();
+            let table = Fact::Table {
+                chain,
+                height,
+                root,
+            };
+            cx.report(Report::Shared(Box::new(table)));
+            for line in fresh {
+                match line {
+                    Line::Add { user, net } => {
+                        cx.report(Report::Shared(Box::new(Fact::Known { user, net })));
+                        let held = std::mem::take(&mut self.counter().held);
+                        for ticket in held {
+                            self.forward_ticket(&ticket, cx);
+                        }
+                    }
+                    Line::Relay { rid, to, .. } => {
+                        self.durable.depot.heard.remove(&rid);
+                        if to == self.net {
+                            self.inject(rid, cx);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A ticket on its way to another network, or from one. It goes on once the index has the
+    /// network that it comes from: all later records come by themselves then.
+    pub(super) fn forward_ticket(&mut self, ticket: &Ticket, cx: &mut Cx<'_>) {
+        let (user, home) = (ticket.user, self.topology.net_of(ticket.node));
+        let line = Line::Add { user, net: home };
+        if !self.counter().inter.has(&line) {
+            let held = &mut self.counter().held;
+            if held.len() < HELD_MAX {
+                held.push(ticket.clone());
+            }
+            if home == self.net {
+                self.order(line, cx);
+            }
+            return;
+        }
+        if home != self.net {
+            self.tell_leader(Message::MigForward(Box::new(ticket.clone())), cx);
+            return;
+        }
+        let others = self.elsewhere(&user);
+        let turn = user.prefix().wrapping_add(u64::from(ticket.attempt));
+        let Some(to) = others.get((turn % others.len().max(1) as u64) as usize) else {
+            cx.report(Report::Reached("no-source"));
+            return;
+        };
+        let node = self.topology.relay(*to, &user, ticket.attempt / 2);
+        cx.send(node, Message::MigForward(Box::new(ticket.clone())));
+    }
+}

@@ -1,0 +1,211 @@
+//! The keys of the layers in a scenario, and the guards that tests can break.
+
+use serde::{Deserialize, Serialize};
+
+use super::topology::Topology;
+use crate::base::time::Span;
+use crate::protocol::{Misfit, Protocol, iraft, pbft, raft};
+
+/// How a network agrees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agreement {
+    /// RAFT: survives crashes of a minority.
+    Raft,
+    /// The improved RAFT with two certificates: survives liars below a third.
+    Iraft,
+    /// PBFT: survives liars below a third.
+    #[default]
+    Pbft,
+}
+
+/// How it is found out who receives a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presence {
+    /// Every node is asked, and answers; the table decides all the same.
+    #[default]
+    Poll,
+    /// The table is looked up.
+    Table,
+}
+
+/// How migrated records come from another network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// Back through the index nodes of both networks, which hides the record nodes' addresses.
+    #[default]
+    ViaIndex,
+    /// From record node to record node.
+    Direct,
+}
+
+/// The keys of the layers in a scenario.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Edge networks.
+    pub edges: usize,
+    /// Consensus nodes of each.
+    pub consensus: usize,
+    /// Index nodes of each, which together are the index network.
+    pub index: usize,
+    /// How the consensus nodes of an edge network agree.
+    pub edge_protocol: Agreement,
+    /// How the index nodes agree.
+    pub index_protocol: Agreement,
+    /// Record nodes at which a patient is registered when the chain begins, in each network.
+    pub hospitals: usize,
+    /// Patients of a thousand who are registered in a second network when the chain begins.
+    pub remote: u64,
+    /// How it is found out who receives a record.
+    pub presence: Presence,
+    /// How long answers about presence are waited for.
+    pub presence_timeout: Span,
+    /// How long an acknowledgement of a delivery is waited for.
+    pub ack_timeout: Span,
+    /// How often a delivery is repeated before it is left to the comparison of what is held.
+    pub ack_retries: u32,
+    /// How often a record node compares what it holds with what it should.
+    pub compare_every: Span,
+    /// How long a relay between networks, or a request at its origin, waits before it is repeated.
+    pub relay_timeout: Span,
+    /// Records that wait to leave a network, at most; the oldest make room.
+    pub relay_queue: usize,
+    /// How long a migration waits for the next part.
+    pub migration_timeout: Span,
+    /// Records in one part of a migration.
+    pub chunk: usize,
+    /// Record nodes that keep each record at least; custodians keep ciphertext only.
+    pub min_copies: usize,
+    /// How migrated records come from another network.
+    pub route: Route,
+    /// The keys of RAFT.
+    pub raft: raft::Config,
+    /// The keys of the improved RAFT.
+    pub iraft: iraft::Config,
+    /// The keys of PBFT.
+    pub pbft: pbft::Config,
+    /// Which guard is broken.
+    #[cfg(any(test, feature = "mutants"))]
+    #[serde(skip)]
+    pub mutant: Option<Mutant>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            edges: 2,
+            consensus: 4,
+            index: 2,
+            edge_protocol: Agreement::Pbft,
+            index_protocol: Agreement::Pbft,
+            hospitals: 2,
+            remote: 200,
+            presence: Presence::Poll,
+            presence_timeout: Span::from_millis(200),
+            ack_timeout: Span::from_millis(500),
+            ack_retries: 5,
+            compare_every: Span::from_secs(10),
+            relay_timeout: Span::from_secs(2),
+            relay_queue: 1_000,
+            migration_timeout: Span::from_secs(2),
+            chunk: 64,
+            min_copies: 1,
+            route: Route::ViaIndex,
+            raft: raft::Config::default(),
+            iraft: iraft::Config::default(),
+            pbft: pbft::Config::default(),
+            #[cfg(any(test, feature = "mutants"))]
+            mutant: None,
+        }
+    }
+}
+
+/// A guard that can be broken, to show that stories and checks notice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// Whoever says that a patient is present is sent the patient's records.
+    TrustPresence,
+    /// What came from another network is sent on to others.
+    RelayAgain,
+    /// The body of a record is not compared with what the chain says of it.
+    NoBodyCheck,
+    /// Nobody compares what it holds with what it should.
+    NeverCompare,
+}
+
+impl Config {
+    /// What is wrong with it for n nodes.
+    pub(super) fn misfits(&self, n: usize) -> Vec<Misfit> {
+        let special = self.edges * (self.consensus + self.index);
+        let records = n.saturating_sub(special);
+        let each = records.checked_div(self.edges).unwrap_or(0);
+        let even = self.edges > 0 && n == special + each * self.edges;
+        let rules = [
+            (
+                "edges",
+                even && each >= 1,
+                "every edge network has as many nodes: its consensus nodes, its index nodes and \
+                 at least one record node",
+            ),
+            (
+                "consensus",
+                self.consensus >= 1,
+                "an edge network has a consensus node",
+            ),
+            (
+                "index",
+                self.index >= 1,
+                "an edge network has an index node",
+            ),
+            (
+                "hospitals",
+                (1..=each.max(1)).contains(&self.hospitals),
+                "a patient is registered at one record node at least, and at no more than there are",
+            ),
+            (
+                "remote",
+                self.remote <= 1_000 && (self.remote == 0 || self.edges > 1),
+                "so many of a thousand patients are registered in a second network, if there is one",
+            ),
+            (
+                "min_copies",
+                (1..=each.max(1)).contains(&self.min_copies),
+                "a record is kept once at least, and not more often than there are record nodes",
+            ),
+            (
+                "chunk",
+                self.chunk >= 1,
+                "a part of a migration has a record",
+            ),
+            (
+                "relay_queue",
+                self.relay_queue >= 1,
+                "there is room for one record that leaves the network",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(_, holds, _)| !holds);
+        broken
+            .map(|(key, _, rule)| Misfit {
+                key,
+                rule: rule.to_owned(),
+            })
+            .collect()
+    }
+
+    /// How the nodes are divided.
+    pub(super) fn topology(&self, n: usize) -> Topology {
+        Topology::new(self, n)
+    }
+
+    /// The longest a network of this kind and size takes for a decision.
+    pub(super) fn bound(&self, agreement: Agreement, size: usize, delay: Span) -> Span {
+        match agreement {
+            Agreement::Raft => raft::Raft::liveness_bound(&self.raft, size, delay),
+            Agreement::Iraft => iraft::Iraft::liveness_bound(&self.iraft, size, delay),
+            Agreement::Pbft => pbft::Pbft::liveness_bound(&self.pbft, size, delay),
+        }
+    }
+}

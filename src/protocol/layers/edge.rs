@@ -1,0 +1,532 @@
+//! The consensus nodes of an edge network: they ask who has a patient, decide records, deliver
+//! them, and lead migrations. Only their leader acts; the others know what it should do.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::config::{Mutant, Presence};
+use super::fact::Fact;
+use super::header::{Header, Note, Notes};
+use super::inner::Word;
+use super::message::{Body, Item, Ticket};
+use super::patience::Waiting;
+use super::table::{Change, Meaning, Table};
+use super::topology::Net;
+use super::{Cx, Layers, Message, Timer};
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
+use crate::contract::message::RecordId;
+use crate::protocol::{Decision, Report};
+
+/// A record that is to be entered.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    transaction: Arc<Transaction>,
+    body: Option<Body>,
+    /// Who has said whether it has the patient.
+    answers: BTreeSet<NodeId>,
+    /// Whether enough was heard, or waited.
+    polled: bool,
+    queued: bool,
+}
+
+/// A delivery that was not acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct Unacked {
+    pub(super) height: Height,
+    pub(super) waiting: Waiting,
+}
+
+/// What arrived before the request it belongs to.
+#[derive(Clone, Debug, Default)]
+struct Early {
+    answers: Vec<(NodeId, (bool, Vec<Net>))>,
+    body: Option<Body>,
+}
+
+/// Requests of which something came early, at most.
+const EARLY_MAX: usize = 1_000;
+
+/// What a consensus node remembers until it crashes.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// What follows from the chain.
+    pub table: Table,
+    asks: BTreeMap<TransactionId, Ask>,
+    early: BTreeMap<TransactionId, Early>,
+    /// What is ready to be decided, and from which network it comes.
+    queue: VecDeque<(Arc<Transaction>, Option<Net>)>,
+    notes: Vec<Note>,
+    /// What is proposed and not decided.
+    proposed: BTreeSet<TransactionId>,
+    /// Bodies that others still need from here.
+    pub bodies: BTreeMap<RecordId, Body>,
+    /// The last header that each record node was sent.
+    pub(super) through: BTreeMap<NodeId, Height>,
+    pub(super) unacked: BTreeMap<(RecordId, NodeId), Unacked>,
+    /// Records on their way to the index.
+    pub relays: VecDeque<(RecordId, Waiting)>,
+    /// Who brought a record from another network.
+    pub injected: BTreeMap<RecordId, NodeId>,
+    /// Tickets of other networks, until this one knows that its patients are there too.
+    pub held: Vec<Ticket>,
+    /// Whether the others know that this node leads.
+    announced: Option<u64>,
+    ripe: bool,
+    batching: bool,
+    pub(super) acking: bool,
+    awaited: bool,
+    /// Who claimed a patient without being listed.
+    accused: BTreeSet<NodeId>,
+    /// Whose claim is believed, where nobody looks at the table.
+    pub(super) trusted: BTreeSet<(NodeId, Digest)>,
+}
+
+impl Desk {
+    /// Nothing has happened since the chain.
+    pub fn new(table: Table) -> Self {
+        Self {
+            table,
+            asks: BTreeMap::new(),
+            early: BTreeMap::new(),
+            queue: VecDeque::new(),
+            notes: Vec::new(),
+            proposed: BTreeSet::new(),
+            bodies: BTreeMap::new(),
+            through: BTreeMap::new(),
+            unacked: BTreeMap::new(),
+            relays: VecDeque::new(),
+            injected: BTreeMap::new(),
+            held: Vec::new(),
+            announced: None,
+            ripe: false,
+            batching: false,
+            acking: false,
+            awaited: false,
+            accused: BTreeSet::new(),
+            trusted: BTreeSet::new(),
+        }
+    }
+
+    fn knows(&self, id: TransactionId) -> bool {
+        self.proposed.contains(&id) || self.queue.iter().any(|(t, _)| t.id == id)
+    }
+
+    /// Forgets the body of a record that nobody needs from here any more.
+    pub(super) fn forget_body(&mut self, rid: &RecordId) {
+        let mut due = self
+            .unacked
+            .range((*rid, NodeId(0))..=(*rid, NodeId(u16::MAX)));
+        let needed = due.next().is_some() || self.relays.iter().any(|(waits, _)| waits == rid);
+        if !needed {
+            self.bodies.remove(rid);
+        }
+    }
+
+    /// Whether anything waits to be decided.
+    fn waits(&self) -> bool {
+        !self.asks.is_empty() || !self.queue.is_empty() || !self.proposed.is_empty()
+    }
+}
+
+impl Layers {
+    /// A record is to be entered: everybody of the network hears it.
+    pub(super) fn on_add_request(
+        &mut self,
+        from: NodeId,
+        transaction: &Arc<Transaction>,
+        cx: &mut Cx<'_>,
+    ) {
+        let desk = self.desk();
+        if cx.includes(transaction.id) {
+            self.tell_headers(from, cx);
+            return;
+        }
+        if desk.asks.contains_key(&transaction.id) {
+            return;
+        }
+        let ask = Ask {
+            transaction: transaction.clone(),
+            body: None,
+            answers: BTreeSet::new(),
+            polled: false,
+            queued: false,
+        };
+        desk.asks.insert(transaction.id, ask);
+        if self.leads() && self.config.presence == Presence::Poll {
+            let after = self.config.presence_timeout;
+            cx.set_timer(Timer::Presence(transaction.id), after);
+        }
+        let early = self.desk().early.remove(&transaction.id);
+        let Early { answers, body } = early.unwrap_or_default();
+        for (from, (present, remote)) in answers {
+            self.on_presence(from, transaction.id, (present, &remote), cx);
+        }
+        if let Some(body) = body {
+            self.on_payload(transaction.id, body, cx);
+        }
+        self.look_at(transaction.id, cx);
+    }
+
+    /// Keeps what belongs to a request that has not come yet, unless it is long over.
+    fn keep_early(&mut self, id: TransactionId, keep: impl FnOnce(&mut Early), cx: &Cx<'_>) {
+        let desk = self.desk();
+        if !cx.includes(id) && (desk.early.len() < EARLY_MAX || desk.early.contains_key(&id)) {
+            keep(desk.early.entry(id).or_default());
+        }
+    }
+
+    /// Somebody says whether it has the patient of a request. A hint only: the table decides.
+    pub(super) fn on_presence(
+        &mut self,
+        from: NodeId,
+        id: TransactionId,
+        (present, remote): (bool, &[Net]),
+        cx: &mut Cx<'_>,
+    ) {
+        let trust = self.mutant(Mutant::TrustPresence);
+        let others = self.topology.edge(self.net).others.n();
+        let desk = self.desk();
+        let Some(ask) = desk.asks.get_mut(&id) else {
+            let said = (from, (present, remote.to_vec()));
+            self.keep_early(id, |early| early.answers.push(said), cx);
+            return;
+        };
+        let Meaning::Record(content) = Meaning::of(&ask.transaction) else {
+            return;
+        };
+        let user = content.pid.0;
+        ask.answers.insert(from);
+        // All but the origin answer.
+        ask.polled |= ask.answers.len() + 1 >= others;
+        let record_node = self.topology.edge(self.net).records.contains(from);
+        let desk = self.desk();
+        if record_node && present && !desk.table.lists(&user, from) {
+            if trust {
+                desk.trusted.insert((from, user));
+            }
+            if desk.accused.insert(from) {
+                cx.report(Report::Reached("presence-without-registration"));
+            }
+        }
+        let known = desk.table.elsewhere(&user);
+        for net in remote.iter().filter(|net| !known.contains(net)) {
+            self.note(Note::Remote { user, net: *net });
+        }
+        self.look_at(id, cx);
+    }
+
+    /// The body of a record that is to be entered.
+    pub(super) fn on_payload(&mut self, id: TransactionId, body: Body, cx: &mut Cx<'_>) {
+        let unchecked = self.mutant(Mutant::NoBodyCheck);
+        let Some(ask) = self.desk().asks.get_mut(&id) else {
+            self.keep_early(id, |early| early.body = Some(body), cx);
+            return;
+        };
+        let Meaning::Record(content) = Meaning::of(&ask.transaction) else {
+            return;
+        };
+        if body.digest != content.payload_hash && !unchecked {
+            cx.report(Report::Reached("digest-mismatch"));
+            return;
+        }
+        ask.body = Some(body);
+        self.look_at(id, cx);
+    }
+
+    /// Nobody waits longer for answers.
+    pub(super) fn on_presence_over(&mut self, id: TransactionId, cx: &mut Cx<'_>) {
+        if let Some(ask) = self.desk().asks.get_mut(&id) {
+            ask.polled = true;
+            self.look_at(id, cx);
+        }
+    }
+
+    /// Queues a request of which enough is known.
+    fn look_at(&mut self, id: TransactionId, cx: &mut Cx<'_>) {
+        let table_only = self.config.presence == Presence::Table;
+        let leads = self.leads();
+        let desk = self.desk();
+        let Some(ask) = desk.asks.get_mut(&id) else {
+            return;
+        };
+        let ready = (ask.polled || table_only) && ask.body.is_some() && !ask.queued;
+        if !leads || !ready {
+            return;
+        }
+        ask.queued = true;
+        let transaction = ask.transaction.clone();
+        if let (Meaning::Record(content), Some(body)) = (Meaning::of(&transaction), ask.body) {
+            desk.bodies.insert(content.rid, body);
+        }
+        self.enqueue(transaction.clone(), None, cx);
+    }
+
+    /// Puts a transaction into the queue of what is decided next.
+    pub(super) fn enqueue(
+        &mut self,
+        transaction: Arc<Transaction>,
+        from: Option<Net>,
+        cx: &mut Cx<'_>,
+    ) {
+        if !self.desk().knows(transaction.id) && !cx.includes(transaction.id) {
+            self.desk().queue.push_back((transaction, from));
+        }
+    }
+
+    /// Writes a note into the next block, once.
+    pub(super) fn note(&mut self, note: Note) {
+        let desk = self.desk();
+        if !desk.notes.contains(&note) {
+            desk.notes.push(note);
+        }
+    }
+
+    /// Proposes what is ripe, if this node leads.
+    pub(super) fn cut(&mut self, cx: &mut Cx<'_>) {
+        let rule = self.setup.batch;
+        loop {
+            let leads = self.leads();
+            let desk = self.desk();
+            let full = desk.queue.len() >= rule.max;
+            let ripe = desk.ripe || rule.wait == crate::base::time::Span::ZERO;
+            let empty = desk.queue.is_empty() && desk.notes.is_empty();
+            if !leads || empty || !(full || ripe) {
+                break;
+            }
+            let count = desk.queue.len().min(rule.max);
+            let taken: Vec<_> = desk.queue.iter().take(count).cloned().collect();
+            let notes = desk.notes.clone();
+            let batch = batch_of(&taken, notes);
+            let group = self.durable.group.as_mut().expect("it takes part");
+            let Some(decisions) = group.propose(&batch, cx) else {
+                break;
+            };
+            let desk = self.desk();
+            desk.queue.drain(..count);
+            desk.notes.clear();
+            desk.ripe = false;
+            desk.proposed.extend(taken.iter().map(|(t, _)| t.id));
+            self.take(decisions, cx);
+        }
+        let leads = self.leads();
+        let desk = self.desk();
+        let waits = !desk.queue.is_empty() || !desk.notes.is_empty();
+        if leads && waits && !desk.ripe && !desk.batching {
+            desk.batching = true;
+            cx.set_timer(Timer::Batch, rule.wait);
+        }
+        let waits = desk.waits();
+        if desk.awaited != waits {
+            desk.awaited = waits;
+            let group = self.durable.group.as_mut().expect("it takes part");
+            let decisions = group.await_decision(waits, cx);
+            self.take(decisions, cx);
+        }
+    }
+
+    pub(super) fn on_batch_ripe(&mut self) {
+        let desk = self.desk();
+        desk.batching = false;
+        desk.ripe = true;
+    }
+
+    /// Follows decisions of the edge network.
+    pub(super) fn take_blocks(&mut self, decisions: Vec<Decision>, cx: &mut Cx<'_>) {
+        for Decision { height, batch } in decisions {
+            if height <= cx.ledger().height() {
+                continue; // Decided before a crash.
+            }
+            cx.decide(height, &batch);
+            let block = cx
+                .ledger()
+                .block(height)
+                .expect("it was just added")
+                .clone();
+            self.keep_header(&block, cx);
+            let changes = self.desk().table.apply(&block);
+            self.forget_asked(&block);
+            self.report_changes(&block, &changes, cx);
+            if self.leads() {
+                self.act_on(&block, &changes, cx);
+            }
+        }
+    }
+
+    /// Keeps the proof while the agreement still has it.
+    fn keep_header(&mut self, block: &Arc<Block>, cx: &mut Cx<'_>) {
+        let lazy = matches!(self.durable.group, Some(super::inner::Inner::Raft(_)));
+        if !lazy {
+            self.header_at(block.height, cx);
+        }
+    }
+
+    /// The header of a block of this network, if this node can prove it.
+    pub(super) fn header_at(&mut self, height: Height, cx: &mut Cx<'_>) -> Option<Arc<Header>> {
+        if let Some(header) = self.durable.headers.get(&(self.net, height)) {
+            return Some(header.clone());
+        }
+        let batch = cx.ledger().block(height)?.batch.clone();
+        let word = Word {
+            height,
+            digest: batch.digest(),
+        };
+        let group = self.durable.group.as_mut()?;
+        let header = Header::of(self.net, height, &batch, group.proof_of(word, cx)?);
+        let key = (self.net, height);
+        self.durable.headers.insert(key, header.clone());
+        Some(header)
+    }
+
+    /// What was decided is asked for no longer.
+    fn forget_asked(&mut self, block: &Block) {
+        let desk = self.desk();
+        for transaction in block.batch.transactions() {
+            desk.asks.remove(&transaction.id);
+            desk.early.remove(&transaction.id);
+            desk.proposed.remove(&transaction.id);
+            desk.queue.retain(|(queued, _)| queued.id != transaction.id);
+        }
+    }
+
+    /// Tells observers.
+    fn report_changes(&mut self, block: &Block, changes: &[Change], cx: &mut Cx<'_>) {
+        let (net, height) = (self.net, block.height);
+        let desk = self.desk();
+        let table = Fact::Table {
+            chain: usize::from(net),
+            height,
+            root: desk.table.root,
+        };
+        let mut facts = vec![table];
+        for change in changes {
+            match change {
+                Change::Record(rid) => {
+                    let entry = desk.table.record(rid).expect("it was just entered");
+                    facts.push(Fact::Listed {
+                        net,
+                        height,
+                        user: entry.content().pid.0,
+                        rid: *rid,
+                        body: entry.content().payload_hash,
+                        nodes: entry.nodes.clone(),
+                        from: entry.from,
+                    });
+                }
+                Change::Registered { user, node, first } => facts.push(Fact::Registered {
+                    net,
+                    height,
+                    user: *user,
+                    node: *node,
+                    first: *first,
+                }),
+                Change::Closed { user, node, .. } => facts.push(Fact::Closed {
+                    net,
+                    height,
+                    user: *user,
+                    node: *node,
+                }),
+                Change::Moved {
+                    user,
+                    node,
+                    records,
+                    lost,
+                } => {
+                    let (user, node) = (*user, *node);
+                    facts.push(Fact::Moved {
+                        net,
+                        user,
+                        node,
+                        records: records.clone(),
+                    });
+                    let lost = lost.iter().map(|rid| Fact::Lost { node, rid: *rid });
+                    facts.extend(lost);
+                }
+            }
+        }
+        for fact in facts {
+            cx.report(Report::Shared(Box::new(fact)));
+        }
+    }
+
+    /// What the leader does about a block.
+    fn act_on(&mut self, block: &Arc<Block>, changes: &[Change], cx: &mut Cx<'_>) {
+        self.deliver(block, changes, cx);
+        let held = std::mem::take(&mut self.desk().held);
+        for ticket in held {
+            self.name_source(ticket, cx);
+        }
+        for change in changes {
+            match change {
+                Change::Record(rid) => {
+                    self.send_on(*rid, cx);
+                    self.desk().forget_body(rid);
+                    self.confirm_unkept(rid, cx);
+                }
+                Change::Closed { user, node, by } => {
+                    self.recall(user, *node);
+                    self.tell_end(*node, (block.height, by), cx);
+                }
+                Change::Registered { .. } | Change::Moved { .. } => {}
+            }
+        }
+    }
+
+    /// Tells the network who leads it, once for every view.
+    pub(super) fn announce(&mut self, cx: &mut Cx<'_>) {
+        let status = self.group_status();
+        let desk = self.desk();
+        if !status.leads {
+            desk.announced = None;
+            return;
+        }
+        if desk.announced == Some(status.view) {
+            return;
+        }
+        desk.announced = Some(status.view);
+        // What another leader proposed may be lost; what was heard is asked again.
+        desk.proposed.clear();
+        let ids: Vec<TransactionId> = desk.asks.keys().copied().collect();
+        for ask in desk.asks.values_mut() {
+            ask.queued = false;
+        }
+        let top = cx.ledger().height();
+        let records = self.topology.edge(self.net).records.clone();
+        for node in records.members() {
+            self.desk().through.insert(*node, top);
+        }
+        let others = self.topology.edge(self.net).others.clone();
+        let me = cx.me();
+        cx.broadcast(&others, Message::Leader(me));
+        let after = self.config.presence_timeout;
+        for id in ids {
+            cx.set_timer(Timer::Presence(id), after);
+        }
+    }
+}
+
+/// The record of an item.
+pub(super) fn item_rid(item: &Item) -> RecordId {
+    match Meaning::of(&item.transaction.0) {
+        Meaning::Record(content) => content.rid,
+        Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing => {
+            RecordId(Digest::ZERO)
+        }
+    }
+}
+
+/// The batch of these transactions with these notes.
+fn batch_of(taken: &[(Arc<Transaction>, Option<Net>)], notes: Vec<Note>) -> Batch {
+    let mut notes = notes;
+    for (position, (_, from)) in taken.iter().enumerate() {
+        let position = position as u32;
+        notes.extend(from.map(|from| Note::Foreign { position, from }));
+    }
+    let transactions = taken.iter().map(|(t, _)| t.clone()).collect();
+    if notes.is_empty() {
+        Batch::new(transactions)
+    } else {
+        Batch::with_annex(transactions, Arc::new(Notes(notes)))
+    }
+}

@@ -1,0 +1,285 @@
+//! The agreement inside a network: any of the other protocols, nested.
+
+use std::sync::Arc;
+
+use super::config::{Agreement, Config};
+use super::{Cx, Message, Timer};
+use crate::base::crypto::{Body, Certificate, Digest, Hasher, Keyring, Signed};
+use crate::base::node::{Committee, NodeId};
+use crate::chain::{Batch, Height};
+use crate::protocol::iraft::{self, Iraft};
+use crate::protocol::mempool::BatchRule;
+use crate::protocol::pbft::{self, Pbft};
+use crate::protocol::raft::{self, Raft};
+use crate::protocol::{Decision, Input, Protocol, Report, Setup, Status, Wire};
+
+/// A member of a network's agreement.
+#[derive(Clone, Debug)]
+pub enum Inner {
+    /// By RAFT.
+    Raft(Box<Raft>),
+    /// By the improved RAFT.
+    Iraft(Box<Iraft>),
+    /// By PBFT.
+    Pbft(Box<Pbft>),
+}
+
+/// What its members say to one another.
+#[derive(Clone, Debug)]
+pub enum Inside {
+    /// By RAFT.
+    Raft(raft::Message),
+    /// By the improved RAFT.
+    Iraft(iraft::Message),
+    /// By PBFT.
+    Pbft(pbft::Message),
+}
+
+/// Their timers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum InnerTimer {
+    /// Of RAFT.
+    Raft(raft::Timer),
+    /// Of the improved RAFT.
+    Iraft(iraft::Timer),
+    /// Of PBFT.
+    Pbft(pbft::Timer),
+}
+
+impl Wire for Inside {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Raft(message) => message.kind(),
+            Self::Iraft(message) => message.kind(),
+            Self::Pbft(message) => message.kind(),
+        }
+    }
+
+    fn size(&self) -> u32 {
+        match self {
+            Self::Raft(message) => message.size(),
+            Self::Iraft(message) => message.size(),
+            Self::Pbft(message) => message.size(),
+        }
+    }
+
+    fn signatures(&self) -> u32 {
+        match self {
+            Self::Raft(message) => message.signatures(),
+            Self::Iraft(message) => message.signatures(),
+            Self::Pbft(message) => message.signatures(),
+        }
+    }
+
+    fn contradict(&self, liar: &crate::base::crypto::Signer) -> Option<Self> {
+        Some(match self {
+            Self::Raft(message) => Self::Raft(message.contradict(liar)?),
+            Self::Iraft(message) => Self::Iraft(message.contradict(liar)?),
+            Self::Pbft(message) => Self::Pbft(message.contradict(liar)?),
+        })
+    }
+}
+
+/// A member's word that its network has decided a batch at a height.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Word {
+    /// The height.
+    pub height: Height,
+    /// The batch.
+    pub digest: Digest,
+}
+
+impl Body for Word {
+    fn digest(&self) -> Digest {
+        let hasher = Hasher::new("layers word").number(self.height);
+        hasher.digest(&self.digest).finish()
+    }
+}
+
+/// What shows those outside that a network has decided a batch.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Proof {
+    /// The word of a member: all there is where nobody lies.
+    Word(Signed<Word>),
+    /// Votes of a quorum.
+    Iraft(Arc<iraft::Decided>),
+    /// Votes of a quorum.
+    Pbft(Arc<Certificate<pbft::Vote>>),
+}
+
+impl Proof {
+    /// Whether this batch was decided at this height by these members.
+    pub fn holds(
+        &self,
+        (height, digest): (Height, Digest),
+        committee: &Committee,
+        config: &Config,
+        keyring: &Keyring,
+    ) -> bool {
+        let proven = match self {
+            Self::Word(word) => {
+                let member = committee.contains(word.by());
+                let crash_only = config.edge_protocol == Agreement::Raft
+                    || config.iraft.profile == iraft::Profile::Paper;
+                let genuine = member && crash_only && word.verify(keyring);
+                genuine.then(|| (word.body().height, word.body().digest))
+            }
+            Self::Iraft(decided) => {
+                iraft::verify_decision(decided, committee, &config.iraft, keyring)
+            }
+            Self::Pbft(proof) => pbft::verify_decision(proof, committee, keyring),
+        };
+        proven == Some((height, digest))
+    }
+
+    /// Signatures to verify.
+    pub fn signatures(&self) -> u32 {
+        match self {
+            Self::Word(_) => 1,
+            Self::Iraft(decided) => decided.certificate.signers() as u32,
+            Self::Pbft(proof) => proof.signers() as u32,
+        }
+    }
+}
+
+impl Inner {
+    /// A member before its first start. The parent cuts the batches.
+    pub fn new(agreement: Agreement, config: &Config, committee: &Committee, me: NodeId) -> Self {
+        let setup = Setup {
+            committee: committee.clone(),
+            me,
+            batch: BatchRule::default(),
+        };
+        match agreement {
+            Agreement::Raft => Self::Raft(Box::new(Raft::nested(&config.raft, setup))),
+            Agreement::Iraft => Self::Iraft(Box::new(Iraft::nested(&config.iraft, setup))),
+            Agreement::Pbft => Self::Pbft(Box::new(Pbft::nested(&config.pbft, setup, 0))),
+        }
+    }
+
+    /// What it says of itself.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Raft(member) => member.status(),
+            Self::Iraft(member) => member.status(),
+            Self::Pbft(member) => member.status(),
+        }
+    }
+
+    /// Boots, or returns from a crash.
+    pub fn start(&mut self, cx: &mut Cx<'_>) -> Vec<Decision> {
+        match self {
+            Self::Raft(m) => in_raft(cx, |cx| m.step(Input::Start, cx)),
+            Self::Iraft(m) => in_iraft(cx, |cx| m.step(Input::Start, cx)),
+            Self::Pbft(m) => in_pbft(m, cx, |m, cx| m.step(Input::Start, cx)),
+        }
+    }
+
+    /// Takes a message of another member.
+    pub fn deliver(&mut self, from: NodeId, message: &Inside, cx: &mut Cx<'_>) -> Vec<Decision> {
+        match (self, message) {
+            (Self::Raft(m), Inside::Raft(message)) => {
+                in_raft(cx, |cx| m.step(Input::Deliver { from, message }, cx))
+            }
+            (Self::Iraft(m), Inside::Iraft(message)) => {
+                in_iraft(cx, |cx| m.step(Input::Deliver { from, message }, cx))
+            }
+            (Self::Pbft(m), Inside::Pbft(message)) => {
+                in_pbft(m, cx, |m, cx| m.step(Input::Deliver { from, message }, cx))
+            }
+            (Self::Raft(_) | Self::Iraft(_) | Self::Pbft(_), _) => Vec::new(),
+        }
+    }
+
+    /// A timer fired.
+    pub fn fire(&mut self, timer: InnerTimer, cx: &mut Cx<'_>) -> Vec<Decision> {
+        match (self, timer) {
+            (Self::Raft(m), InnerTimer::Raft(timer)) => {
+                in_raft(cx, |cx| m.step(Input::Timeout(timer), cx))
+            }
+            (Self::Iraft(m), InnerTimer::Iraft(timer)) => {
+                in_iraft(cx, |cx| m.step(Input::Timeout(timer), cx))
+            }
+            (Self::Pbft(m), InnerTimer::Pbft(timer)) => {
+                in_pbft(m, cx, |m, cx| m.step(Input::Timeout(timer), cx))
+            }
+            (Self::Raft(_) | Self::Iraft(_) | Self::Pbft(_), _) => Vec::new(),
+        }
+    }
+
+    /// Puts a batch at the next place; nothing if this member may not.
+    pub fn propose(&mut self, batch: &Batch, cx: &mut Cx<'_>) -> Option<Vec<Decision>> {
+        let mut taken = false;
+        let decisions = match self {
+            Self::Raft(m) => in_raft(cx, |cx| taken = m.propose_batch(batch.clone(), cx)),
+            Self::Iraft(m) => in_iraft(cx, |cx| taken = m.propose_batch(batch.clone(), cx)),
+            Self::Pbft(m) => in_pbft(m, cx, |m, cx| taken = m.propose_batch(batch, cx)),
+        };
+        taken.then_some(decisions)
+    }
+
+    /// Says whether something waits to be decided: a silent leader is replaced then.
+    pub fn await_decision(&mut self, awaited: bool, cx: &mut Cx<'_>) -> Vec<Decision> {
+        match self {
+            // Their leaders are missed as soon as they are silent.
+            Self::Raft(_) | Self::Iraft(_) => Vec::new(),
+            Self::Pbft(m) => in_pbft(m, cx, |m, cx| m.await_decision(awaited, cx)),
+        }
+    }
+
+    /// What shows that a batch was decided; nothing if this member cannot show it now.
+    pub fn proof_of(&self, word: Word, cx: &mut Cx<'_>) -> Option<Proof> {
+        match self {
+            Self::Raft(_) => Some(Proof::Word(cx.sign(word))),
+            Self::Iraft(m) => match m.proof_of(word.height) {
+                Some(decided) => Some(Proof::Iraft(Arc::new(decided))),
+                None => Some(Proof::Word(cx.sign(word))),
+            },
+            Self::Pbft(m) => Some(Proof::Pbft(Arc::new(m.proof_of(word.height)?.clone()))),
+        }
+    }
+}
+
+/// Reports of a nested instance are about its own views and places, which nobody else has.
+fn pass(report: Report) -> Option<Report> {
+    match report {
+        Report::Accuses { .. } | Report::Reached(_) => Some(report),
+        Report::Leads { .. }
+        | Report::Enters { .. }
+        | Report::Prepared { .. }
+        | Report::Logged { .. }
+        | Report::Restarted { .. }
+        | Report::Shared(_) => None,
+    }
+}
+
+type Within<'a, M, T> = crate::protocol::Context<'a, M, T>;
+
+fn in_raft(
+    cx: &mut Cx<'_>,
+    run: impl FnOnce(&mut Within<'_, raft::Message, raft::Timer>),
+) -> Vec<Decision> {
+    let message = |inner| Message::Group(Box::new(Inside::Raft(inner)));
+    cx.nest_reporting(message, |t| Timer::Group(InnerTimer::Raft(t)), pass, run)
+}
+
+fn in_iraft(
+    cx: &mut Cx<'_>,
+    run: impl FnOnce(&mut Within<'_, iraft::Message, iraft::Timer>),
+) -> Vec<Decision> {
+    let message = |inner| Message::Group(Box::new(Inside::Iraft(inner)));
+    cx.nest_reporting(message, |t| Timer::Group(InnerTimer::Iraft(t)), pass, run)
+}
+
+fn in_pbft(
+    member: &mut Pbft,
+    cx: &mut Cx<'_>,
+    run: impl FnOnce(&mut Pbft, &mut Within<'_, pbft::Message, pbft::Timer>),
+) -> Vec<Decision> {
+    let message = |inner| Message::Group(Box::new(Inside::Pbft(inner)));
+    let timer = |inner| Timer::Group(InnerTimer::Pbft(inner));
+    let decisions = cx.nest_reporting(message, timer, pass, |cx| run(member, cx));
+    // They are asked for by their places.
+    member.take_proofs();
+    decisions
+}

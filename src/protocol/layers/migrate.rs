@@ -1,0 +1,454 @@
+//! Migration: a patient registers at a further record node, which gets the earlier records from one
+//! that has them, in the same network or, through the index, in another one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::config::Route;
+use super::edge::item_rid;
+use super::fact::Fact;
+use super::header::Note;
+use super::message::{Chunk, Ticket, TransactionRef};
+use super::record::{Wanted, grant_of};
+use super::table::{Meaning, Registration, Stage};
+use super::topology::{Net, Role};
+use super::{Cx, Layers, Message, Timer};
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::base::random::mix;
+use crate::chain::{Height, Transaction};
+use crate::contract::access::Scope;
+use crate::contract::message::RecordId;
+use crate::protocol::Report;
+
+/// Times that records are asked for before those that nobody sends are given up.
+const ROUNDS_MAX: u32 = 20;
+
+/// Who of a row is asked for a patient's records: the one that the patient's name, the receiver's
+/// number and the attempt choose, first of those who were not asked.
+fn source(row: &BTreeMap<NodeId, Registration>, ticket: &Ticket, attempt: u32) -> Option<NodeId> {
+    let able = row
+        .iter()
+        .filter(|(node, r)| **node != ticket.node && r.stage == Stage::Active)
+        .map(|(node, _)| *node);
+    let mut able: Vec<NodeId> = able.collect();
+    able.sort_by_key(|node| {
+        let order = mix(ticket.user.prefix(), u64::from(node.0));
+        (ticket.tried.contains(node), order)
+    });
+    let fresh = able.iter().filter(|node| !ticket.tried.contains(node));
+    let among = match fresh.count() {
+        0 => able.len(),
+        some => some,
+    };
+    able.get(attempt as usize % among.max(1)).copied()
+}
+
+impl Wanted {
+    /// A registration that somebody has asked for.
+    pub fn new(auth: &Arc<Transaction>) -> Self {
+        Self {
+            auth: auth.clone(),
+            decided: false,
+            tried: Vec::new(),
+            have: Vec::new(),
+            due: None,
+            rounds: 0,
+        }
+    }
+
+    /// What there should be and has not come; nothing as long as nobody has said what there is.
+    fn lacks(&self) -> Option<Vec<RecordId>> {
+        let lacks = self.due.as_ref()?.iter();
+        Some(
+            lacks
+                .filter(|rid| !self.have.contains(rid))
+                .copied()
+                .collect(),
+        )
+    }
+
+    /// What is said to whoever leads: that all is here, or that more should come.
+    fn next(&self, attempt: u32) -> Message {
+        let (auth, tried) = (self.auth.clone(), self.tried.clone());
+        let lacks = self.lacks();
+        let lost = lacks.clone().filter(|_| attempt >= ROUNDS_MAX);
+        if lost.is_some() || lacks.is_some_and(|lacks| lacks.is_empty()) {
+            let have = self.have.clone();
+            Message::MigDone {
+                auth,
+                have,
+                tried,
+                lost,
+            }
+        } else {
+            Message::MigRequest {
+                auth,
+                tried,
+                attempt,
+            }
+        }
+    }
+}
+
+/// The patient and the receiver of a grant.
+fn parties(auth: &Transaction) -> Option<(Digest, Digest)> {
+    match Meaning::of(auth) {
+        Meaning::Registration { user, party, .. } => Some((user, party)),
+        Meaning::Record(_) | Meaning::Revocation { .. } | Meaning::Nothing => None,
+    }
+}
+
+/// Whether a grant covers a record.
+fn covers(auth: &Transaction, record: &Transaction) -> bool {
+    let (Meaning::Registration { terms, user, .. }, Meaning::Record(content)) =
+        (Meaning::of(auth), Meaning::of(record))
+    else {
+        return false;
+    };
+    content.pid.0 == user
+        && match &terms.scope {
+            Scope::All => true,
+            Scope::Kinds(kinds) => kinds.contains(&content.kind),
+            Scope::Records(rids) => rids.contains(&content.rid),
+        }
+}
+
+impl Layers {
+    /// A patient registers here.
+    pub(super) fn register(&mut self, auth: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let Some((user, _)) = parties(auth) else {
+            return;
+        };
+        let began = self.topology.row(&user, self.net).contains(&cx.me());
+        if !began {
+            let registrations = &mut self.durable.store.registrations;
+            let wanted = || Wanted::new(auth);
+            registrations.entry(auth.id).or_insert_with(wanted);
+            cx.persist();
+        }
+        self.tell_leader(Message::Register(auth.clone()), cx);
+        cx.set_timer(Timer::Request, self.config.relay_timeout);
+    }
+
+    /// The registration is in the chain: the earlier records are asked for.
+    pub(super) fn begin_migration(&mut self, auth: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        if let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) {
+            wanted.decided = true;
+            if let Some((grant, user)) = grant_of(auth) {
+                self.durable.store.grants.insert(grant, user);
+                self.durable.store.ended.remove(&user);
+            }
+            cx.persist();
+            self.ask_for_records(auth, cx);
+        }
+    }
+
+    fn ask_for_records(&mut self, auth: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
+            return;
+        };
+        let attempt = wanted.rounds;
+        wanted.rounds += 1;
+        let message = wanted.next(attempt);
+        self.tell_leader(message, cx);
+        cx.set_timer(Timer::Migrate, self.config.migration_timeout);
+    }
+
+    /// Nothing has come for long: the next source is asked.
+    pub(super) fn on_migration_overdue(&mut self, cx: &mut Cx<'_>) {
+        let waiting = self.durable.store.registrations.values();
+        let waiting: Vec<_> = waiting
+            .filter(|wanted| wanted.decided)
+            .map(|wanted| wanted.auth.clone())
+            .collect();
+        for auth in waiting {
+            self.ask_for_records(&auth, cx);
+        }
+    }
+
+    /// A consensus node says by which grants patients wait here for their records: others may have
+    /// seen to the registration.
+    pub(super) fn on_granted(&mut self, grants: &[(Height, TransactionRef)], cx: &mut Cx<'_>) {
+        for (height, TransactionRef(auth)) in grants {
+            let header = self.durable.headers.get(&(self.net, *height));
+            let decided = header.is_some_and(|header| header.position(auth).is_some());
+            let known = self.durable.store.registrations.contains_key(&auth.id);
+            let here = parties(auth).is_some_and(|(_, at)| self.topology.serves(&at) == cx.me());
+            if decided && here && !known {
+                let wanted = Wanted::new(auth);
+                self.durable.store.registrations.insert(auth.id, wanted);
+                self.begin_migration(auth, cx);
+            }
+        }
+    }
+
+    /// A record node wants the earlier records of a patient: whoever leads finds a source.
+    pub(super) fn on_mig_request(
+        &mut self,
+        from: NodeId,
+        auth: &Arc<Transaction>,
+        (tried, attempt): (&[NodeId], u32),
+        cx: &mut Cx<'_>,
+    ) {
+        let Some((user, _)) = parties(auth) else {
+            return;
+        };
+        let row = self.desk().table.row(&user);
+        let registration = row.get(&from);
+        let Some(registration) = registration.filter(|r| r.waits_by(auth)) else {
+            if !registration.is_some_and(|r| r.is_open_by(auth)) {
+                self.refuse_migration(from, auth, cx);
+            }
+            return;
+        };
+        let Some(header) = self.header_at(registration.since, cx) else {
+            return;
+        };
+        let ticket = Ticket {
+            user,
+            node: from,
+            auth: TransactionRef(auth.clone()),
+            header,
+            tried: tried.to_vec(),
+            attempt,
+            due: Vec::new(),
+        };
+        let others = row
+            .iter()
+            .any(|(n, r)| *n != from && r.stage == Stage::Active);
+        if others || self.topology.edges() == 1 {
+            self.name_source(ticket, cx);
+        } else {
+            let index = self.topology.relay(self.net, &user, attempt);
+            cx.send(index, Message::MigForward(Box::new(ticket)));
+        }
+    }
+
+    /// A registration that is over, or was never made, needs no records.
+    fn refuse_migration(&mut self, to: NodeId, auth: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        if cx.includes(auth.id) {
+            cx.send(to, Message::MigRefuse(auth.id));
+        }
+    }
+
+    /// Sends a ticket to whoever of this network is asked for a patient's records, with a list of
+    /// what there should be. Another network's waits until this one knows that the patient is there
+    /// too: what is decided later is relayed then, and what was decided before is in the list.
+    pub(super) fn name_source(&mut self, mut ticket: Ticket, cx: &mut Cx<'_>) {
+        let net = self.topology.net_of(ticket.node);
+        let (user, attempt) = (ticket.user, ticket.attempt);
+        if !self.knows(&user, net) {
+            self.note(Note::Remote { user, net });
+            let held = &mut self.desk().held;
+            held.retain(|other| other.auth != ticket.auth);
+            held.push(ticket);
+            return;
+        }
+        let desk = self.desk();
+        let row = desk.table.row(&user);
+        let due = desk.table.records_of(&user).iter().filter(|rid| {
+            let entry = desk.table.record(rid);
+            entry.is_some_and(|entry| covers(&ticket.auth.0, &entry.transaction))
+        });
+        ticket.due = due.copied().collect();
+        let Some(source) = source(&row, &ticket, attempt) else {
+            cx.report(Report::Reached("no-source"));
+            return;
+        };
+        cx.send(source, Message::MigForward(Box::new(ticket)));
+    }
+
+    /// Whether this network knows that a patient is registered in a network.
+    fn knows(&mut self, user: &Digest, net: Net) -> bool {
+        net == self.net || self.desk().table.elsewhere(user).contains(&net)
+    }
+
+    /// Whether a ticket gives its holder the right to a patient's records.
+    fn is_valid(&self, ticket: &Ticket, cx: &Cx<'_>) -> bool {
+        let auth = &ticket.auth.0;
+        let Some((user, party)) = parties(auth) else {
+            return false;
+        };
+        let net = self.topology.net_of(ticket.node);
+        user == ticket.user
+            && self.topology.serves(&party) == ticket.node
+            && ticket.header.net == net
+            && ticket.header.position(auth).is_some()
+            && ticket
+                .header
+                .verify(&self.topology, &self.config, cx.keyring())
+    }
+
+    /// A ticket, on its way to somebody who has the records.
+    pub(super) fn on_mig_forward(&mut self, from: NodeId, ticket: &Ticket, cx: &mut Cx<'_>) {
+        if !self.is_valid(ticket, cx) {
+            cx.report(Report::Reached("ticket-invalid"));
+            return;
+        }
+        match self.role {
+            Role::Record => self.hand_over(from, ticket, cx),
+            Role::Index => self.forward_ticket(ticket, cx),
+            Role::Consensus => self.name_source(ticket.clone(), cx),
+        }
+    }
+
+    /// Sends everything of a patient that a grant covers, part by part.
+    fn hand_over(&mut self, from: NodeId, ticket: &Ticket, cx: &mut Cx<'_>) {
+        let consensus = self.topology.edge(self.net).consensus.contains(from);
+        if !consensus {
+            return; // Only one's own network names sources.
+        }
+        let records = self.durable.store.records.values();
+        let covered = records.filter(|item| covers(&ticket.auth.0, &item.transaction.0));
+        let mut items: Vec<_> = covered.cloned().collect();
+        items.sort_by_key(|item| (item.place, item_rid(item)));
+        let abroad = self.topology.net_of(ticket.node) != self.net;
+        for item in &mut items {
+            if abroad || item.place.0 != self.net {
+                item.header = self.durable.headers.get(&item.place).cloned();
+            }
+        }
+        let (user, node) = (ticket.user, ticket.node);
+        cx.report(Report::Shared(Box::new(Fact::Handed { user, to: node })));
+        let to = match self.config.route {
+            Route::ViaIndex if abroad => self.topology.relay(self.net, &user, ticket.attempt / 2),
+            Route::ViaIndex | Route::Direct => node,
+        };
+        let parts = items.chunks(self.config.chunk).collect::<Vec<_>>();
+        let count = parts.len().max(1);
+        for at in 0..count {
+            let chunk = Chunk {
+                user,
+                node,
+                source: cx.me(),
+                items: parts.get(at).map_or(Vec::new(), |items| items.to_vec()),
+                due: if at + 1 == count {
+                    ticket.due.clone()
+                } else {
+                    Vec::new()
+                },
+                attempt: ticket.attempt,
+                last: at + 1 == count,
+            };
+            cx.send(to, Message::MigChunk(Box::new(chunk)));
+        }
+    }
+
+    /// Records of a migration arrive, or pass through the index.
+    pub(super) fn on_mig_chunk(&mut self, chunk: &Chunk, cx: &mut Cx<'_>) {
+        if self.role == Role::Index {
+            let net = self.topology.net_of(chunk.node);
+            let next = if net == self.net {
+                chunk.node
+            } else {
+                self.topology.relay(net, &chunk.user, chunk.attempt)
+            };
+            cx.send(next, Message::MigChunk(Box::new(chunk.clone())));
+            return;
+        }
+        let wanted = self.durable.store.registrations.values();
+        let wanted: Vec<_> = wanted
+            .filter(|wanted| {
+                wanted.decided && parties(&wanted.auth).is_some_and(|(user, _)| user == chunk.user)
+            })
+            .map(|wanted| wanted.auth.clone())
+            .collect();
+        for auth in wanted {
+            self.take_chunk(&auth, chunk, cx);
+        }
+    }
+
+    fn take_chunk(&mut self, auth: &Arc<Transaction>, chunk: &Chunk, cx: &mut Cx<'_>) {
+        let mut sound = true;
+        let mut have = Vec::new();
+        for item in &chunk.items {
+            if let Some(header) = item.header.clone().filter(|h| h.net != self.net)
+                && self.is_foreign_proof(item, &header, cx)
+            {
+                self.durable
+                    .headers
+                    .insert((header.net, header.height), header);
+            }
+            if covers(auth, &item.transaction.0) && self.accept(item, cx) {
+                have.push(item_rid(item));
+            } else {
+                sound = false;
+            }
+        }
+        let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
+            return;
+        };
+        for rid in have {
+            if !wanted.have.contains(&rid) {
+                wanted.have.push(rid);
+            }
+        }
+        if chunk.last {
+            let due = wanted.due.get_or_insert_default();
+            let news = chunk.due.iter().filter(|rid| !due.contains(rid));
+            let news: Vec<RecordId> = news.copied().collect();
+            due.extend(news);
+        }
+        let complete = wanted.lacks().is_some_and(|lacks| lacks.is_empty());
+        let over = chunk.last || !sound;
+        if over && !wanted.tried.contains(&chunk.source) {
+            wanted.tried.push(chunk.source);
+        }
+        if complete {
+            let message = wanted.next(wanted.rounds);
+            self.tell_leader(message, cx);
+        } else if !sound {
+            self.ask_for_records(auth, cx);
+        }
+    }
+
+    /// A record node has everything, or gives up what it could not get.
+    pub(super) fn on_mig_done(
+        &mut self,
+        from: NodeId,
+        auth: &Arc<Transaction>,
+        (have, tried, lost): (&[RecordId], &[NodeId], Option<&[RecordId]>),
+        cx: &mut Cx<'_>,
+    ) {
+        let Some((user, _)) = parties(auth) else {
+            return;
+        };
+        let desk = self.desk();
+        let row = desk.table.row(&user);
+        let registration = row.get(&from);
+        let Some(registration) = registration.filter(|r| r.waits_by(auth)) else {
+            if !registration.is_some_and(|r| r.is_open_by(auth)) {
+                self.refuse_migration(from, auth, cx);
+            }
+            return;
+        };
+        let since = registration.since;
+        let earlier = |rid: &RecordId| {
+            let entry = desk.table.record(rid);
+            entry.is_some_and(|entry| entry.height <= since)
+        };
+        let entitled = desk.table.entitled(&user, from).into_iter();
+        let lacks: Vec<RecordId> = entitled
+            .filter(|rid| earlier(rid) && !have.contains(rid))
+            .collect();
+        let Some(lost) = lost else {
+            if lacks.is_empty() {
+                let (node, lost) = (from, Vec::new());
+                self.note(Note::Moved { user, node, lost });
+            } else {
+                self.on_mig_request(from, auth, (tried, 0), cx);
+            }
+            return;
+        };
+        let mut lost = lost.to_vec();
+        let more = lacks.into_iter().filter(|rid| !lost.contains(rid));
+        let more: Vec<RecordId> = more.collect();
+        lost.extend(more);
+        self.note(Note::Moved {
+            user,
+            node: from,
+            lost,
+        });
+    }
+}

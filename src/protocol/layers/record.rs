@@ -1,0 +1,558 @@
+//! The record nodes: they enter records, keep the headers of every block, and the bodies of those
+//! records that are theirs. What they lack they notice by comparing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::config::Mutant;
+use super::edge::item_rid;
+use super::fact::Fact;
+use super::header::{Header, Note};
+use super::message::{Body, End, Item, TransactionRef};
+use super::patience::Waiting;
+use super::table::{Meaning, Sum};
+use super::topology::{Net, Role};
+use super::{Cx, Layers, Message, Timer};
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::base::time::Time;
+use crate::chain::{Height, Transaction, TransactionId};
+use crate::contract::message::RecordId;
+use crate::protocol::Report;
+
+/// What a record node has on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    /// The records, with their bodies.
+    pub records: BTreeMap<RecordId, Item>,
+    /// The sum of those that its own network has decided or that came by migration inside it.
+    pub sum: Sum,
+    /// What is counted in the sum.
+    counted: BTreeSet<RecordId>,
+    /// Requests of its own that are not decided yet, with the bodies.
+    pub open: BTreeMap<TransactionId, (Arc<Transaction>, Body)>,
+    /// Registrations that it has asked for: not decided yet, or without the earlier records.
+    pub registrations: BTreeMap<TransactionId, Wanted>,
+    /// Grants by which patients register here, that have not ended, and whose they are.
+    pub grants: BTreeMap<Digest, Digest>,
+    /// Patients whose last grant has ended.
+    pub ended: BTreeSet<Digest>,
+    /// The last header without a gap.
+    pub through: Height,
+}
+
+/// A registration under way.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The grant.
+    pub auth: Arc<Transaction>,
+    /// Whether the chain has it.
+    pub decided: bool,
+    /// Who has been asked for records in vain.
+    pub tried: Vec<NodeId>,
+    /// What there should be, as far as sources have said.
+    pub due: Option<Vec<RecordId>>,
+    /// What has come of them.
+    pub have: Vec<RecordId>,
+    /// Times that the records were asked for.
+    pub rounds: u32,
+}
+
+/// What a record node remembers until it crashes.
+#[derive(Clone, Debug, Default)]
+pub struct Clerk {
+    /// Which consensus node is asked to compare next.
+    turn: usize,
+    /// Records that are missed, who has them, and how often they were asked for.
+    missing: BTreeMap<RecordId, (Vec<NodeId>, usize)>,
+    /// Whether a gap was asked about.
+    asked: bool,
+    requesting: bool,
+    /// When each request was made last.
+    asked_at: BTreeMap<TransactionId, Time>,
+}
+
+/// The name of a grant, and the patient.
+pub(super) fn grant_of(transaction: &Transaction) -> Option<(Digest, Digest)> {
+    match Meaning::of(transaction) {
+        Meaning::Registration { auth, user, .. } => Some((auth, user)),
+        Meaning::Record(_) | Meaning::Revocation { .. } | Meaning::Nothing => None,
+    }
+}
+
+/// Whether a record or a registration is a patient's.
+fn is_of(transaction: &Transaction, user: &Digest) -> bool {
+    match Meaning::of(transaction) {
+        Meaning::Record(content) => content.pid.0 == *user,
+        Meaning::Registration { user: of, .. } => of == *user,
+        Meaning::Revocation { .. } | Meaning::Nothing => false,
+    }
+}
+
+impl Layers {
+    /// A patient's record is entered here.
+    pub(super) fn enter_record(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let Meaning::Record(content) = Meaning::of(transaction) else {
+            return;
+        };
+        let body = Body {
+            digest: content.payload_hash,
+            bytes: u32::try_from(content.payload_bytes).unwrap_or(u32::MAX),
+        };
+        let known = self.durable.store.open.contains_key(&transaction.id)
+            || self.durable.store.records.contains_key(&content.rid);
+        if !known {
+            let open = (transaction.clone(), body);
+            self.durable.store.open.insert(transaction.id, open);
+            cx.persist();
+        }
+        self.ask_to_enter(transaction, body, cx);
+        self.watch_requests(cx);
+    }
+
+    fn ask_to_enter(&mut self, transaction: &Arc<Transaction>, body: Body, cx: &mut Cx<'_>) {
+        let now = cx.now();
+        self.volatile.clerk.asked_at.insert(transaction.id, now);
+        let all = self.topology.edge(self.net).all.clone();
+        cx.broadcast(&all, Message::AddRequest(transaction.clone()));
+        if let Some(leader) = self.volatile.leader {
+            let id = transaction.id;
+            cx.send(leader, Message::Payload { id, body });
+        }
+    }
+
+    /// Another node is to see to what a client asks for. If it does not, this one does: a record
+    /// is entered wherever its patient is registered, a registration goes to whoever leads.
+    pub(super) fn stand_by(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let can = match (self.role, Meaning::of(transaction)) {
+            (Role::Record, Meaning::Record(content)) => {
+                let user = content.pid.0;
+                let home = self.topology.home(&user) == self.net;
+                home && self.topology.row(&user, self.net).contains(&cx.me())
+            }
+            (Role::Consensus, Meaning::Registration { party, .. }) => {
+                self.topology.net_of(self.topology.serves(&party)) == self.net
+            }
+            (Role::Record | Role::Consensus | Role::Index, _) => false,
+        };
+        if can && !cx.includes(transaction.id) {
+            let aside = &mut self.volatile.aside;
+            let waits = (transaction.clone(), Waiting::new(cx.now()));
+            aside.entry(transaction.id).or_insert(waits);
+            self.watch_requests(cx);
+        }
+    }
+
+    /// Sees to what another node has not seen to.
+    pub(super) fn on_aside_overdue(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.clerk.requesting = false;
+        let (patience, now) = (self.config.relay_timeout, cx.now());
+        let aside = &mut self.volatile.aside;
+        let mut late = Vec::new();
+        aside.retain(|_, (transaction, waiting)| {
+            let is_late = waiting.is_late(patience, now);
+            if is_late {
+                late.push(transaction.clone());
+            }
+            !is_late
+        });
+        for transaction in late {
+            if !cx.includes(transaction.id) {
+                self.on_forward(&transaction, cx);
+            }
+        }
+        self.watch_requests(cx);
+    }
+
+    fn watch_requests(&mut self, cx: &mut Cx<'_>) {
+        let waits = !self.volatile.aside.is_empty()
+            || !self.durable.store.open.is_empty()
+            || self
+                .durable
+                .store
+                .registrations
+                .values()
+                .any(|w| !w.decided);
+        let clerk = &mut self.volatile.clerk;
+        if waits && !clerk.requesting {
+            clerk.requesting = true;
+            cx.set_timer(Timer::Request, self.config.relay_timeout);
+        }
+    }
+
+    /// What was asked for long ago and is not decided is asked for again.
+    pub(super) fn on_request_overdue(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.clerk.requesting = false;
+        let patience = self.config.relay_timeout;
+        let open: Vec<_> = self.durable.store.open.values().cloned().collect();
+        for (transaction, body) in open {
+            let asked = self.volatile.clerk.asked_at.get(&transaction.id);
+            if asked.is_none_or(|asked| *asked + patience <= cx.now()) {
+                self.ask_to_enter(&transaction, body, cx);
+            }
+        }
+        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
+        for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
+            self.tell_leader(Message::Register(wanted.auth), cx);
+        }
+        self.on_aside_overdue(cx);
+    }
+
+    /// Somebody leads the network from now on: it needs the bodies of what is open.
+    pub(super) fn on_leader(&mut self, from: NodeId, cx: &mut Cx<'_>) {
+        self.volatile.leader = Some(from);
+        let open: Vec<_> = self.durable.store.open.values().cloned().collect();
+        for (transaction, body) in open {
+            let id = transaction.id;
+            cx.send(from, Message::AddRequest(transaction));
+            cx.send(from, Message::Payload { id, body });
+        }
+        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
+        for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
+            cx.send(from, Message::Register(wanted.auth));
+        }
+    }
+
+    /// Whether the patient of a request is registered here.
+    pub(super) fn answer_presence(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let Meaning::Record(content) = Meaning::of(transaction) else {
+            return;
+        };
+        let user = content.pid.0;
+        let me = cx.me();
+        let began = self.topology.row(&user, self.net).contains(&me);
+        let since = self.durable.store.registrations.values();
+        let present = began || since.into_iter().any(|wanted| is_of(&wanted.auth, &user));
+        let id = transaction.id;
+        let answer = Message::Presence {
+            id,
+            present,
+            remote: Vec::new(),
+        };
+        self.tell_leader(answer, cx);
+    }
+
+    /// Sends to whoever leads the network, as far as is known.
+    pub(super) fn tell_leader(&mut self, message: Message, cx: &mut Cx<'_>) {
+        let consensus = &self.topology.edge(self.net).consensus;
+        // After a crash any of them says who leads.
+        let guess = || consensus.leader(cx.now().nanos() / 1_000_000_000);
+        let leader = self.volatile.leader.unwrap_or_else(guess);
+        cx.send(leader, message);
+    }
+
+    /// Headers of this network's blocks.
+    pub(super) fn on_headers(&mut self, headers: &[Arc<Header>], cx: &mut Cx<'_>) {
+        let mut fresh = false;
+        for header in headers {
+            let key = (header.net, header.height);
+            if header.net != self.net || self.durable.headers.contains_key(&key) {
+                continue;
+            }
+            if !header.verify(&self.topology, &self.config, cx.keyring()) {
+                cx.report(Report::Reached("bad-header"));
+                continue;
+            }
+            self.durable.headers.insert(key, header.clone());
+            fresh = true;
+        }
+        if !fresh {
+            return;
+        }
+        let store = &mut self.durable.store;
+        let before = store.through;
+        while self
+            .durable
+            .headers
+            .contains_key(&(self.net, store.through + 1))
+        {
+            store.through += 1;
+        }
+        let through = store.through;
+        cx.persist();
+        for height in before + 1..=through {
+            let header = self.durable.headers[&(self.net, height)].clone();
+            self.follow(&header, cx);
+        }
+        let last = self
+            .durable
+            .headers
+            .range((self.net, 0)..=(self.net, Height::MAX));
+        let last = last.last().map_or(0, |((_, height), _)| *height);
+        if last > through && !self.volatile.clerk.asked {
+            self.volatile.clerk.asked = true;
+            self.compare(cx);
+        }
+    }
+
+    /// What a block means for what was asked for here.
+    fn follow(&mut self, header: &Arc<Header>, cx: &mut Cx<'_>) {
+        let aside = &mut self.volatile.aside;
+        aside.retain(|_, (transaction, _)| header.position(transaction).is_none());
+        let open: Vec<_> = self.durable.store.open.values().cloned().collect();
+        for (transaction, body) in open {
+            if header.position(&transaction).is_none() {
+                continue;
+            }
+            self.durable.store.open.remove(&transaction.id);
+            self.volatile.clerk.asked_at.remove(&transaction.id);
+            let item = Item {
+                transaction: TransactionRef(transaction),
+                body,
+                place: (header.net, header.height),
+                header: None,
+            };
+            self.keep(item, true, cx);
+        }
+        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
+        for wanted in wanted {
+            if !wanted.decided && header.position(&wanted.auth).is_some() {
+                self.begin_migration(&wanted.auth, cx);
+            }
+        }
+        let me = cx.me();
+        for note in header.notes.iter().flat_map(|notes| &notes.0) {
+            if let Note::Moved { user, node, .. } = note
+                && *node == me
+            {
+                let registrations = &mut self.durable.store.registrations;
+                registrations.retain(|_, w| !w.decided || !is_of(&w.auth, user));
+            }
+        }
+    }
+
+    /// A patient does not want this node to have the records any more: those that came by that
+    /// right are forgotten, and none is taken until there is a right again.
+    pub(super) fn on_end(&mut self, end: &End, cx: &mut Cx<'_>) {
+        let Meaning::Revocation { auth } = Meaning::of(&end.by.0) else {
+            return;
+        };
+        let proven = end.header.net == self.net
+            && end.header.position(&end.by.0).is_some()
+            && end
+                .header
+                .verify(&self.topology, &self.config, cx.keyring());
+        if !proven {
+            cx.report(Report::Reached("bad-end"));
+            return;
+        }
+        let store = &mut self.durable.store;
+        let Some(user) = store.grants.remove(&auth) else {
+            return; // Another right's, or forgotten already.
+        };
+        let rests = |wanted: &Wanted| grant_of(&wanted.auth) == Some((auth, user));
+        store.registrations.retain(|_, wanted| !rests(wanted));
+        cx.persist();
+        let began = self.topology.row(&user, self.net).contains(&cx.me());
+        let store = &mut self.durable.store;
+        if began || store.grants.values().any(|of| *of == user) {
+            return;
+        }
+        store.ended.insert(user);
+        store
+            .records
+            .retain(|_, item| !is_of(&item.transaction.0, &user));
+        let kept = &store.records;
+        store.counted.retain(|rid| kept.contains_key(rid));
+        store.sum = Sum::default();
+        store.counted.iter().for_each(|rid| store.sum.add(rid));
+    }
+
+    /// A registration is over, or never was.
+    pub(super) fn on_refuse(&mut self, from: NodeId, id: TransactionId) {
+        if !self.topology.edge(self.net).consensus.contains(from) {
+            return;
+        }
+        let store = &mut self.durable.store;
+        if let Some(wanted) = store.registrations.remove(&id)
+            && let Some((auth, _)) = grant_of(&wanted.auth)
+        {
+            store.grants.remove(&auth);
+        }
+    }
+
+    /// Keeps a record, the body of which is as the chain says.
+    fn keep(&mut self, item: Item, entered: bool, cx: &mut Cx<'_>) {
+        let Meaning::Record(content) = Meaning::of(&item.transaction.0) else {
+            return;
+        };
+        let (rid, user) = (content.rid, content.pid.0);
+        let store = &mut self.durable.store;
+        if item.place.0 == self.net && store.counted.insert(rid) {
+            store.sum.add(&rid);
+        }
+        let body = item.body;
+        if store.records.insert(rid, item).is_none() {
+            cx.report(Report::Shared(Box::new(Fact::Kept {
+                user,
+                rid,
+                body: body.digest,
+                bytes: body.bytes,
+                entered,
+            })));
+            cx.persist();
+        }
+        self.volatile.clerk.missing.remove(&rid);
+    }
+
+    /// Takes a record if the chain and the body agree; says whether it did.
+    pub(super) fn accept(&mut self, item: &Item, cx: &mut Cx<'_>) -> bool {
+        let Meaning::Record(content) = Meaning::of(&item.transaction.0) else {
+            return false;
+        };
+        if item.body.digest != content.payload_hash && !self.mutant(Mutant::NoBodyCheck) {
+            cx.report(Report::Reached("digest-mismatch"));
+            return false;
+        }
+        if self.durable.store.ended.contains(&content.pid.0) {
+            cx.report(Report::Reached("right-ended"));
+            return false;
+        }
+        let own = self.durable.headers.get(&item.place);
+        let proven = match (own, &item.header) {
+            (Some(header), _) => header.position(&item.transaction.0).is_some(),
+            (None, Some(header)) => self.is_foreign_proof(item, header, cx),
+            (None, None) => false,
+        };
+        if !proven {
+            cx.report(Report::Reached("bad-inclusion-proof"));
+            return false;
+        }
+        self.keep(item.clone(), false, cx);
+        true
+    }
+
+    /// Whether another network's header shows that it has decided a record.
+    pub(super) fn is_foreign_proof(&self, item: &Item, header: &Header, cx: &Cx<'_>) -> bool {
+        (header.net, header.height) == item.place
+            && header.position(&item.transaction.0).is_some()
+            && header.verify(&self.topology, &self.config, cx.keyring())
+    }
+
+    /// Records come from the leader.
+    pub(super) fn on_deliver(
+        &mut self,
+        from: NodeId,
+        (headers, items): (&[Arc<Header>], &[Item]),
+        cx: &mut Cx<'_>,
+    ) {
+        self.volatile.leader = Some(from);
+        self.on_headers(headers, cx);
+        let mut taken = Vec::new();
+        for item in items {
+            if self.accept(item, cx) {
+                taken.push(item_rid(item));
+            }
+        }
+        if !taken.is_empty() {
+            cx.send(from, Message::Ack(taken));
+        }
+    }
+
+    /// Tells one consensus node after the other what is here.
+    pub(super) fn compare(&mut self, cx: &mut Cx<'_>) {
+        if self.mutant(Mutant::NeverCompare) {
+            return;
+        }
+        let consensus = &self.topology.edge(self.net).consensus;
+        let clerk = &mut self.volatile.clerk;
+        let to = consensus.leader(clerk.turn as u64);
+        clerk.turn += 1;
+        let store = &self.durable.store;
+        let (through, sum) = (store.through, store.sum);
+        cx.send(to, Message::Compare { through, sum });
+    }
+
+    pub(super) fn on_compare_due(&mut self, cx: &mut Cx<'_>) {
+        cx.set_timer(Timer::Compare, self.config.compare_every);
+        self.volatile.clerk.asked = false;
+        self.compare(cx);
+        self.fetch_missing(cx);
+    }
+
+    /// A consensus node says what should be here.
+    pub(super) fn on_due(
+        &mut self,
+        from: NodeId,
+        headers: &[Arc<Header>],
+        records: &[(RecordId, Vec<NodeId>)],
+        cx: &mut Cx<'_>,
+    ) {
+        self.volatile.clerk.asked = false;
+        self.on_headers(headers, cx);
+        let mut fresh = false;
+        for (rid, nodes) in records {
+            let missing = &mut self.volatile.clerk.missing;
+            if self.durable.store.records.contains_key(rid) {
+                continue;
+            }
+            if let Some((holders, _)) = missing.get_mut(rid) {
+                if !holders.contains(&from) {
+                    holders.push(from);
+                }
+                continue;
+            }
+            // Whoever says so may have it too.
+            let holders = nodes.iter().copied().chain([from]);
+            let holders = holders.filter(|node| *node != cx.me()).collect();
+            missing.insert(*rid, (holders, 0));
+            fresh = true;
+        }
+        if fresh {
+            self.fetch_missing(cx);
+        }
+    }
+
+    /// Asks the next holder of everything that is missed.
+    fn fetch_missing(&mut self, cx: &mut Cx<'_>) {
+        for (rid, (holders, turn)) in &mut self.volatile.clerk.missing {
+            let next = holders.get(*turn % holders.len().max(1));
+            *turn += 1;
+            if let Some(&to) = next {
+                cx.send(to, Message::Fetch(*rid));
+            }
+        }
+        let turns = self.volatile.clerk.missing.values().map(|(_, turn)| *turn);
+        if let Some(turn) = turns.min() {
+            // Whoever has sent nothing good so often will hardly do so now.
+            let factor = 1_u64 << turn.min(8);
+            cx.set_timer(Timer::Missing, self.config.ack_timeout * factor);
+        }
+    }
+
+    pub(super) fn on_still_missing(&mut self, cx: &mut Cx<'_>) {
+        self.fetch_missing(cx);
+    }
+
+    /// A node of the network wants a record that is here: it is asked for by those whom a
+    /// consensus node has told that they should have it.
+    pub(super) fn on_fetch_from_store(&mut self, from: NodeId, rid: &RecordId, cx: &mut Cx<'_>) {
+        let edge = self.topology.edge(self.net);
+        if !edge.all.contains(from) {
+            return;
+        }
+        let Some(mut item) = self.durable.store.records.get(rid).cloned() else {
+            return;
+        };
+        item.header = self.foreign_header(item.place);
+        let user = match Meaning::of(&item.transaction.0) {
+            Meaning::Record(content) => content.pid.0,
+            Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing => return,
+        };
+        if edge.records.contains(from) {
+            let fact = Fact::Handed { user, to: from };
+            cx.report(Report::Shared(Box::new(fact)));
+        }
+        cx.send(from, Message::Fetched(Box::new(item)));
+    }
+
+    /// The header of another network's block, for those who do not have it.
+    pub(super) fn foreign_header(&self, place: (Net, Height)) -> Option<Arc<Header>> {
+        let foreign = place.0 != self.net;
+        self.durable
+            .headers
+            .get(&place)
+            .filter(|_| foreign)
+            .cloned()
+    }
+}

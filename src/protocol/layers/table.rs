@@ -1,0 +1,513 @@
+//! The sharing table of an edge network: who is registered where, by what right, and which records
+//! there are. It follows from the chain alone, so it is equal wherever the chain is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::header::{Note, Notes};
+use super::message::TransactionRef;
+use super::topology::{Net, Topology};
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::base::random::mix;
+use crate::chain::{Block, Height, Transaction};
+use crate::contract::access::{GrantTerms, Grantee, Scope};
+use crate::contract::call::{Act, Call};
+use crate::contract::identity::Party;
+use crate::contract::message::{Content, RecordId};
+
+/// What a transaction means to the sharing table.
+#[derive(Clone, Copy, Debug)]
+pub enum Meaning<'a> {
+    /// A record enters.
+    Record(&'a Content),
+    /// A patient lets those who work at a record node read: the registration there.
+    Registration {
+        /// The patient.
+        user: Digest,
+        /// Where the receiver works.
+        party: Digest,
+        /// The authorisation, which is the grant itself.
+        auth: Digest,
+        /// What it allows.
+        terms: &'a GrantTerms,
+    },
+    /// A patient takes an authorisation back.
+    Revocation {
+        /// The authorisation.
+        auth: Digest,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+impl<'a> Meaning<'a> {
+    /// What a transaction means.
+    pub fn of(transaction: &'a Transaction) -> Self {
+        match transaction.call.call() {
+            Call::Submit(draft) | Call::Propose(draft) => Self::Record(draft.content()),
+            Call::Confirm { .. } => Self::Nothing,
+            Call::Order(order) => match &order.terms().act {
+                Act::Grant(terms) => {
+                    let party = match &terms.grantee {
+                        Grantee::Doctor(did) => did.0,
+                        Grantee::Hospital(hid) | Grantee::Specialty(_, hid) => hid.0,
+                        Grantee::Patient(_) => return Self::Nothing,
+                    };
+                    let Some(user) = transaction.call.call().subject() else {
+                        return Self::Nothing;
+                    };
+                    Self::Registration {
+                        user,
+                        party,
+                        auth: order.message(),
+                        terms,
+                    }
+                }
+                Act::Revoke(grant) => Self::Revocation { auth: grant.0 },
+                _ => Self::Nothing,
+            },
+        }
+    }
+}
+
+/// The patient whom a call names, or whoever asks, who alone has a network to be found by. Nothing
+/// for what concerns the register of identities.
+pub fn asker(transaction: &Transaction) -> Option<Digest> {
+    match transaction.call.call() {
+        Call::Order(order) => match order.terms().by {
+            Party::Authority(_) => None,
+            Party::Hospital(id) => Some(id.0),
+            Party::Doctor(id) => Some(id.0),
+            Party::Patient(id) => Some(id.0),
+        },
+        call => call.subject(),
+    }
+}
+
+/// How far a registration is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Earlier records are on their way.
+    Pending,
+    /// The node has what it is entitled to.
+    Active,
+    /// The authorisation was taken back.
+    Closed,
+}
+
+/// A patient's registration at a record node.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The grant it rests on; nothing for those of the beginning.
+    pub auth: Option<Arc<Transaction>>,
+    /// How far it is.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Height,
+    /// Records given by this right so far.
+    uses: u32,
+}
+
+impl Registration {
+    /// Whether it rests on this grant, and has not ended.
+    pub fn is_open_by(&self, grant: &Transaction) -> bool {
+        let by = self.auth.as_ref().map(|auth| auth.id);
+        self.stage != Stage::Closed && by == Some(grant.id)
+    }
+
+    /// Whether it rests on this grant, and its earlier records are on their way.
+    pub fn waits_by(&self, grant: &Transaction) -> bool {
+        let by = self.auth.as_ref().map(|auth| auth.id);
+        self.stage == Stage::Pending && by == Some(grant.id)
+    }
+
+    /// Whether a record may be given by this right at a height.
+    fn covers(&self, rid: &RecordId, content: &Content, height: Height) -> bool {
+        let Some(auth) = &self.auth else {
+            return self.stage != Stage::Closed;
+        };
+        let Meaning::Registration { terms, .. } = Meaning::of(auth) else {
+            return false;
+        };
+        let scope = match &terms.scope {
+            Scope::All => true,
+            Scope::Kinds(kinds) => kinds.contains(&content.kind),
+            Scope::Records(rids) => rids.contains(rid),
+        };
+        let left = terms.max_uses.is_none_or(|most| self.uses < most);
+        scope && left && height <= terms.until && self.stage != Stage::Closed
+    }
+}
+
+/// A record as the table knows it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The call that entered it.
+    pub transaction: Arc<Transaction>,
+    /// Where in the chain.
+    pub height: Height,
+    /// Who is to keep it.
+    pub nodes: Vec<NodeId>,
+    /// The network it comes from, if another one.
+    pub from: Option<Net>,
+}
+
+impl Entry {
+    /// What the record is about.
+    pub fn content(&self) -> &Content {
+        match Meaning::of(&self.transaction) {
+            Meaning::Record(content) => content,
+            Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing => {
+                unreachable!("only records are entered")
+            }
+        }
+    }
+}
+
+/// What a block changed.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A record is to be kept.
+    Record(RecordId),
+    /// A patient is registered at a node.
+    Registered {
+        /// The patient.
+        user: Digest,
+        /// The node.
+        node: NodeId,
+        /// Whether nobody else of the network has the patient's records.
+        first: bool,
+    },
+    /// A registration has ended.
+    Closed {
+        /// The patient.
+        user: Digest,
+        /// The node.
+        node: NodeId,
+        /// What ended it.
+        by: Arc<Transaction>,
+    },
+    /// A migration is over.
+    Moved {
+        /// The patient.
+        user: Digest,
+        /// The node.
+        node: NodeId,
+        /// The earlier records that the node has.
+        records: Vec<RecordId>,
+        /// What nobody has.
+        lost: Vec<RecordId>,
+    },
+}
+
+/// Everything that a node of the network is to keep, in few numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sum {
+    /// How many records.
+    pub count: u64,
+    /// A sum of their names, in which order does not count.
+    pub names: u64,
+}
+
+impl Sum {
+    /// One record more.
+    pub fn add(&mut self, rid: &RecordId) {
+        self.count += 1;
+        self.names = self.names.wrapping_add(mix(8, rid.0.prefix()));
+    }
+}
+
+/// The table of one network.
+#[derive(Clone, Debug)]
+pub struct Table {
+    net: Net,
+    topology: Arc<Topology>,
+    min_copies: usize,
+    rows: BTreeMap<Digest, BTreeMap<NodeId, Registration>>,
+    records: BTreeMap<RecordId, Entry>,
+    of: BTreeMap<Digest, Vec<RecordId>>,
+    due: BTreeMap<NodeId, (Sum, Vec<RecordId>)>,
+    remote: BTreeMap<Digest, BTreeSet<Net>>,
+    lost: BTreeSet<(NodeId, RecordId)>,
+    ended: BTreeMap<NodeId, Vec<(Height, Arc<Transaction>)>>,
+    pending: BTreeMap<NodeId, Vec<(Height, TransactionRef)>>,
+    /// The height up to which it follows the chain.
+    pub height: Height,
+    /// A digest of everything that ever changed.
+    pub root: u64,
+}
+
+impl Table {
+    /// The table with which the chain begins.
+    pub fn new(net: Net, topology: &Arc<Topology>, min_copies: usize) -> Self {
+        Self {
+            net,
+            topology: topology.clone(),
+            min_copies,
+            rows: BTreeMap::new(),
+            records: BTreeMap::new(),
+            of: BTreeMap::new(),
+            due: BTreeMap::new(),
+            remote: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            height: 0,
+            root: 0,
+        }
+    }
+
+    /// Where a patient is registered in this network.
+    pub fn row(&self, user: &Digest) -> BTreeMap<NodeId, Registration> {
+        if let Some(row) = self.rows.get(user) {
+            return row.clone();
+        }
+        let began = Registration {
+            auth: None,
+            stage: Stage::Active,
+            since: 0,
+            uses: 0,
+        };
+        let nodes = self.topology.row(user, self.net);
+        nodes.into_iter().map(|n| (n, began.clone())).collect()
+    }
+
+    /// Whether a patient is registered at a node.
+    pub fn lists(&self, user: &Digest, node: NodeId) -> bool {
+        let row = self.row(user);
+        row.get(&node).is_some_and(|r| r.stage != Stage::Closed)
+    }
+
+    /// The other networks in which a patient is registered, as far as this one knows.
+    pub fn elsewhere(&self, user: &Digest) -> BTreeSet<Net> {
+        let homes = self.topology.homes(user).into_iter();
+        let noted = self.remote.get(user).into_iter().flatten().copied();
+        homes.chain(noted).filter(|net| *net != self.net).collect()
+    }
+
+    /// A record that the network has decided.
+    pub fn record(&self, rid: &RecordId) -> Option<&Entry> {
+        self.records.get(rid)
+    }
+
+    /// The records of a patient in the order of the chain.
+    pub fn records_of(&self, user: &Digest) -> &[RecordId] {
+        self.of.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a node is to keep.
+    pub fn due(&self, node: NodeId) -> (Sum, &[RecordId]) {
+        let due = self.due.get(&node);
+        due.map_or((Sum::default(), &[]), |(sum, rids)| (*sum, rids))
+    }
+
+    /// Grants by which patients wait at a node for their earlier records.
+    pub fn pending(&self, node: NodeId) -> &[(Height, TransactionRef)] {
+        self.pending.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// What has ended registrations at a node, and where in the chain.
+    pub fn ended(&self, node: NodeId) -> &[(Height, Arc<Transaction>)] {
+        self.ended.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The records of a patient that a node is entitled to at this height.
+    pub fn entitled(&self, user: &Digest, node: NodeId) -> Vec<RecordId> {
+        let row = self.row(user);
+        let Some(registration) = row.get(&node) else {
+            return Vec::new();
+        };
+        let covered = |rid: &&RecordId| {
+            let entry = &self.records[*rid];
+            registration.covers(rid, entry.content(), self.height)
+        };
+        self.records_of(user)
+            .iter()
+            .filter(covered)
+            .copied()
+            .collect()
+    }
+
+    /// Follows the next block.
+    pub fn apply(&mut self, block: &Block) -> Vec<Change> {
+        self.height = block.height;
+        let mut changes = Vec::new();
+        let none = Notes::default();
+        let notes = block.batch.annex::<Notes>().unwrap_or(&none);
+        let outcomes = block.batch.transactions().iter().zip(&block.executed);
+        for (position, (transaction, executed)) in outcomes.enumerate() {
+            if executed.refusal().is_some() {
+                continue;
+            }
+            match Meaning::of(transaction) {
+                Meaning::Record(content) => {
+                    self.enter(transaction, content, notes.foreign(position));
+                    changes.push(Change::Record(content.rid));
+                }
+                Meaning::Registration { user, party, .. } => {
+                    let node = self.topology.serves(&party);
+                    changes.extend(self.register(user, node, transaction));
+                }
+                Meaning::Revocation { auth } => changes.extend(self.revoke(&auth, transaction)),
+                Meaning::Nothing => {}
+            }
+        }
+        for note in &notes.0 {
+            match note {
+                Note::Foreign { .. } => {}
+                Note::Moved { user, node, lost } => {
+                    changes.extend(self.moved(*user, *node, lost));
+                }
+                Note::Remote { user, net } => {
+                    self.remote.entry(*user).or_default().insert(*net);
+                }
+            }
+        }
+        self.root = mix(self.root, block.height);
+        changes
+    }
+
+    fn enter(&mut self, transaction: &Arc<Transaction>, content: &Content, from: Option<Net>) {
+        let (user, rid) = (content.pid.0, content.rid);
+        let mut row = self.row(&user);
+        let mut nodes = Vec::new();
+        for (node, registration) in &mut row {
+            if registration.covers(&rid, content, self.height) {
+                registration.uses += u32::from(registration.auth.is_some());
+                nodes.push(*node);
+            }
+        }
+        for custodian in self.topology.custodians(&rid.0, self.net) {
+            if nodes.len() >= self.min_copies {
+                break;
+            }
+            let closed = row
+                .get(&custodian)
+                .is_some_and(|r| r.stage == Stage::Closed);
+            if !closed && !nodes.contains(&custodian) {
+                nodes.push(custodian);
+            }
+        }
+        if self.rows.contains_key(&user) {
+            self.rows.insert(user, row);
+        }
+        for node in &nodes {
+            self.owe(*node, rid);
+        }
+        self.of.entry(user).or_default().push(rid);
+        self.root = mix(self.root, rid.0.prefix());
+        let entry = Entry {
+            transaction: transaction.clone(),
+            height: self.height,
+            nodes,
+            from,
+        };
+        self.records.insert(rid, entry);
+    }
+
+    fn owe(&mut self, node: NodeId, rid: RecordId) {
+        self.root = mix(self.root, u64::from(node.0));
+        let (sum, rids) = self.due.entry(node).or_default();
+        sum.add(&rid);
+        rids.push(rid);
+    }
+
+    fn register(&mut self, user: Digest, node: NodeId, auth: &Arc<Transaction>) -> Option<Change> {
+        let mut row = self.row(&user);
+        let open = |registration: &Registration| registration.stage != Stage::Closed;
+        if self.topology.net_of(node) != self.net || row.get(&node).is_some_and(open) {
+            return None; // Registered there before, or not of this network.
+        }
+        let first = !row.values().any(open);
+        let registration = Registration {
+            auth: Some(auth.clone()),
+            stage: Stage::Pending,
+            since: self.height,
+            uses: 0,
+        };
+        row.insert(node, registration);
+        let waits = (self.height, TransactionRef(auth.clone()));
+        self.pending.entry(node).or_default().push(waits);
+        self.rows.insert(user, row);
+        self.root = mix(self.root, user.prefix() ^ u64::from(node.0));
+        Some(Change::Registered { user, node, first })
+    }
+
+    fn revoke(&mut self, auth: &Digest, by: &Arc<Transaction>) -> Option<Change> {
+        let rests = |registration: &Registration| {
+            let grant = registration.auth.as_ref().map(|grant| Meaning::of(grant));
+            matches!(grant, Some(Meaning::Registration { auth: named, .. }) if named == *auth)
+        };
+        let found = self.rows.iter_mut().find_map(|(user, row)| {
+            let (node, registration) = row.iter_mut().find(|(_, r)| rests(r))?;
+            registration.stage = Stage::Closed;
+            let since = registration.since;
+            Some((*user, *node, since))
+        });
+        let (user, node, since) = found?;
+        self.stop_waiting(node, &user, since);
+        self.root = mix(self.root, !user.prefix());
+        let (sum, rids) = self.due.entry(node).or_default();
+        let records = &mut self.records;
+        rids.retain(|rid| records[rid].content().pid.0 != user);
+        *sum = Sum::default();
+        rids.iter().for_each(|rid| sum.add(rid));
+        for rid in self.of.get(&user).into_iter().flatten() {
+            let entry = records.get_mut(rid).expect("it is entered");
+            entry.nodes.retain(|holder| *holder != node);
+        }
+        let ended = self.ended.entry(node).or_default();
+        ended.push((self.height, by.clone()));
+        let by = by.clone();
+        Some(Change::Closed { user, node, by })
+    }
+
+    /// A registration waits for nothing any more.
+    fn stop_waiting(&mut self, node: NodeId, user: &Digest, since: Height) {
+        let waiting = self.pending.entry(node).or_default();
+        waiting.retain(|(height, grant)| {
+            let of = match Meaning::of(&grant.0) {
+                Meaning::Registration { user, .. } => Some(user),
+                Meaning::Record(_) | Meaning::Revocation { .. } | Meaning::Nothing => None,
+            };
+            *height != since || of != Some(*user)
+        });
+    }
+
+    fn moved(&mut self, user: Digest, node: NodeId, lost: &[RecordId]) -> Option<Change> {
+        let entitled = self.entitled(&user, node);
+        let registration = self.rows.get_mut(&user)?.get_mut(&node)?;
+        if registration.stage != Stage::Pending {
+            return None;
+        }
+        registration.stage = Stage::Active;
+        let since = registration.since;
+        self.stop_waiting(node, &user, since);
+        self.root = mix(self.root, u64::from(node.0) ^ 1);
+        for rid in lost {
+            self.lost.insert((node, *rid));
+        }
+        let mut records = Vec::new();
+        for rid in entitled {
+            if lost.contains(&rid) {
+                continue;
+            }
+            if self.records[&rid].height <= since {
+                records.push(rid);
+            }
+            let known = self.records[&rid].nodes.contains(&node);
+            if !known {
+                self.owe(node, rid);
+                let entry = self.records.get_mut(&rid).expect("it is entered");
+                entry.nodes.push(node);
+            }
+        }
+        Some(Change::Moved {
+            user,
+            node,
+            records,
+            lost: lost.to_vec(),
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! The stories of one network of the layers: four consensus nodes n0 to n3, an index node n4, and
+//! record nodes n5 to n7. The patient is registered at n5 and n6, or at n5 alone; the doctor to whom
+//! grants are made works at n6.
+
+use super::check;
+use crate::protocol::layers::{Config, Layers, Mutant};
+
+/// One network, without a patient elsewhere.
+fn alone() -> Config {
+    Config {
+        edges: 1,
+        index: 1,
+        remote: 0,
+        ..Config::default()
+    }
+}
+
+/// The same, with each patient at one hospital.
+fn single() -> Config {
+    Config {
+        hospitals: 1,
+        ..alone()
+    }
+}
+
+fn tell(config: Config, name: &str) {
+    let stage = check::<Layers>(config, 8, &format!("layers/{name}.txt"));
+    assert_eq!(stage.violation(), None, "{name}");
+}
+
+#[test]
+fn storage() {
+    tell(alone(), "storage");
+}
+
+#[test]
+fn silent_in_the_poll() {
+    tell(alone(), "silent-in-the-poll");
+}
+
+#[test]
+fn false_presence() {
+    tell(alone(), "false-presence");
+}
+
+#[test]
+fn false_presence_believed() {
+    let config = Config {
+        mutant: Some(Mutant::TrustPresence),
+        ..alone()
+    };
+    tell(config, "false-presence-believed");
+}
+
+#[test]
+fn lost_delivery() {
+    tell(alone(), "lost-delivery");
+}
+
+#[test]
+fn migration() {
+    tell(single(), "migration");
+}
+
+#[test]
+fn altered_migration() {
+    tell(single(), "altered-migration");
+}
+
+#[test]
+fn stalled_migration() {
+    tell(single(), "stalled-migration");
+}
+
+#[test]
+fn two_grants() {
+    tell(single(), "two-grants");
+}
+
+#[test]
+fn ended() {
+    tell(single(), "ended");
+}
+
+#[test]
+fn altered_delivery() {
+    tell(alone(), "altered-delivery");
+}
