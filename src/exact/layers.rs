@@ -231,7 +231,8 @@ fn earlier_records_follow_a_patient_within_and_across_networks() {
         let config = format!(
             "{{ layers: {{ edges: 2, consensus: 4, index: 2, hospitals: 1, remote: 0, \
              route: {route}, compare_every: 1s, relay_timeout: 500ms, \
-             migration_timeout: 500ms, edge_protocol: {agreement}, index_protocol: {agreement} }} }}"
+             migration_timeout: 500ms, edge_protocol: {agreement}, \
+             index_protocol: {agreement} }} }}"
         );
         let load = "workload: { rate: 40/s, patients: 60, doctors: 40, \
                     mix: { submit: 10, grant: 4 } }";

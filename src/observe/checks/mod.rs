@@ -210,7 +210,8 @@ impl Checks {
         }
     }
 
-    /// Nodes that keep different chains, or none, are not compared. Comes before [`Self::replaying`].
+    /// Nodes that keep different chains, or none, are not compared. Comes before
+    /// [`Self::replaying`].
     #[must_use]
     pub fn along(mut self, kept: Vec<Option<usize>>) -> Self {
         let chains = kept.iter().flatten().max().map_or(1, |last| last + 1);

@@ -163,12 +163,14 @@ impl Config {
             (
                 "hospitals",
                 (1..=each.max(1)).contains(&self.hospitals),
-                "a patient is registered at one record node at least, and at no more than there are",
+                "a patient is registered at one record node at least, and at no more than there \
+                 are",
             ),
             (
                 "remote",
                 self.remote <= 1_000 && (self.remote == 0 || self.edges > 1),
-                "so many of a thousand patients are registered in a second network, if there is one",
+                "so many of a thousand patients are registered in a second network, if there is \
+                 one",
             ),
             (
                 "min_copies",

@@ -22,9 +22,9 @@
 //!   who receives the record stands in the table.
 //! - Upon all answers, or `presence_timeout`: the leader has the call decided. Each consensus node
 //!   executes it, which verifies doctor's and patient's signatures.
-//! - Upon decision: DELIVER with the body to those listed, HEADER to the others, with the proof that
-//!   the block was decided. Who entered the record has it, and is sent the header with the next
-//!   one. ACK; without it DELIVER again after `ack_timeout`, `ack_retries` times.
+//! - Upon decision: DELIVER with the body to those listed, HEADER to the others, with the proof
+//!   that the block was decided. Who entered the record has it, and is sent the header with the
+//!   next one. ACK; without it DELIVER again after `ack_timeout`, `ack_retries` times.
 //! - Every `compare_every` a record node tells a consensus node, each in turn, the last header and
 //!   the sum of the records it has. If they differ: DUE, and FETCH from those who have them.
 //! - What a client asks of a record node that has not seen to it after `relay_timeout` another one
@@ -49,9 +49,9 @@
 //!   records. Each is checked against the headers. MIG-DONE; the network notes it.
 //! - If nobody else of the network has the patient: the ticket goes to an index node, which has the
 //!   network entered in the index first, to an index node of another network of the patient, to the
-//!   leader there, which has its network note that the patient is elsewhere too, so that what it decides
-//!   later is relayed, and to a record node with a list of what was decided before. The records
-//!   come back the same way, or straight (`route`).
+//!   leader there, which has its network note that the patient is elsewhere too, so that what it
+//!   decides later is relayed, and to a record node with a list of what was decided before. The
+//!   records come back the same way, or straight (`route`).
 //! - Upon a bad record, or silence for `migration_timeout`: the next source. What nobody has sent
 //!   after many rounds is noted as lost. MIG-REFUSE ends what rests on no grant that counts.
 //! - Upon a decided revocation: ERASE with its proof. The record node forgets what it had by that

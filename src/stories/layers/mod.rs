@@ -1,6 +1,6 @@
 //! The stories of one network of the layers: four consensus nodes n0 to n3, an index node n4, and
-//! record nodes n5 to n7. The patient is registered at n5 and n6, or at n5 alone; the doctor to whom
-//! grants are made works at n6.
+//! record nodes n5 to n7. The patient is registered at n5 and n6, or at n5 alone; the doctor to
+//! whom grants are made works at n6.
 
 use super::check;
 use crate::protocol::layers::{Config, Layers, Mutant};
