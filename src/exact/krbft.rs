@@ -13,6 +13,12 @@ use crate::sim::event::{Event, Observer};
 fn calm(nodes: usize, config: &str) -> Outcome {
     let load = "workload: { rate: 4/s, even: true, patients: 8, doctors: 2, replies: one }";
     let lines = [ONE_BY_ONE, FREE, &constant("7ms"), load];
+    let rare = "committee: { checkpoint_interval: 100, window: 200 }";
+    let config = if config.is_empty() {
+        rare.to_owned()
+    } else {
+        format!("{config}, {rare}")
+    };
     let protocol = format!("{{ krbft: {{ {config} }} }}");
     let scenario = scenario(&yaml(nodes, &protocol, "5120ms", &lines), 3);
     let outcome = outcome(&scenario, ONE_THREAD, None);

@@ -7,12 +7,15 @@ use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather};
 use crate::base::node::NodeId;
 use crate::protocol::krbft::grouping::Grouping;
 use crate::protocol::krbft::{Config, Krbft, Mutant, Profile};
+use crate::protocol::pbft;
 
 /// Groups in the order of the nodes: n0 to n3, n4 to n7, and so on.
 fn of(profile: Profile) -> Config {
     Config {
         profile,
         grouping: Grouping::Static,
+        // Stories and schedules are short: nothing is forgotten in them.
+        committee: pbft::Config::default(),
         ..Config::default()
     }
 }
