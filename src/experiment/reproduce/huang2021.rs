@@ -21,9 +21,9 @@ pub const TARGET: Target = Target {
     ],
     ratios: &[
         ratio("PBFT", "Raft"),
-        ratio("PBFT", "RBFT, 4 groups"),
-        ratio("PBFT", "RBFT, groups of 10"),
-        ratio("RBFT, 4 groups", "Raft"),
+        ratio("PBFT", "RBFT 4 groups"),
+        ratio("PBFT", "RBFT groups of 10"),
+        ratio("RBFT 4 groups", "Raft"),
     ],
 };
 
@@ -245,14 +245,14 @@ const PBFT_BURST: Series = Series {
 };
 
 const RBFT_MEMBERS: Series = Series {
-    name: "RBFT, 4 groups",
+    name: "RBFT 4 groups",
     protocol: "krbft",
     template: &RBFT_LATENCY,
     quantity: Quantity::Latency,
     delays: -2,
     source: "github.com/bigyolo/consensus: time.xlsx: sheet RBFT: columns A to H: means of 30; \
              ours less two delays of 30 ms: the published clock runs from the pre-prepare to the \
-             acknowledgements of the group, over a delayed message of each leader to itself",
+             acknowledgements of the group and counts a delayed message of each leader to itself",
     points: &[
         latency(
             12.0,
@@ -306,14 +306,14 @@ const RBFT_MEMBERS: Series = Series {
 };
 
 const RBFT_GROUPS: Series = Series {
-    name: "RBFT, groups of 10",
+    name: "RBFT groups of 10",
     protocol: "krbft",
     template: &RBFT_LATENCY,
     quantity: Quantity::Latency,
     delays: -2,
     source: "github.com/bigyolo/consensus: time.xlsx: sheet RBFT: columns J to P: means of 30; \
              ours less two delays of 30 ms: the published clock runs from the pre-prepare to the \
-             acknowledgements of the group, over a delayed message of each leader to itself",
+             acknowledgements of the group and counts a delayed message of each leader to itself",
     points: &[
         latency(
             40.0,
@@ -361,7 +361,7 @@ const RBFT_GROUPS: Series = Series {
 };
 
 const RBFT_BURST_MEMBERS: Series = Series {
-    name: "RBFT, 4 groups",
+    name: "RBFT 4 groups",
     protocol: "krbft",
     template: &RBFT_BURST_RATE,
     quantity: Quantity::BurstTps,
@@ -409,7 +409,7 @@ const RBFT_BURST_MEMBERS: Series = Series {
 };
 
 const RBFT_BURST_GROUPS: Series = Series {
-    name: "RBFT, groups of 3",
+    name: "RBFT groups of 3",
     protocol: "krbft",
     template: &RBFT_BURST_RATE,
     quantity: Quantity::BurstTps,

@@ -1,5 +1,4 @@
-//! Judges a run while it goes on: safety at every event, liveness at the end. Always on, and
-//! passive.
+//! Judges a run while it goes on, always: safety at every event, liveness at the end.
 //!
 //! Every check quantifies over honest nodes. Who is dishonest is known beforehand; a node that
 //! comes back without its disk counts as dishonest from then on, because it may contradict what
