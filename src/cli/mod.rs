@@ -7,6 +7,7 @@
 
 mod clock;
 mod explain;
+mod fuzz;
 mod gauge;
 mod reproduce;
 mod results;
@@ -88,6 +89,8 @@ enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Run random scenarios, first troubled and then healed, and say which fail.
+    Fuzz(fuzz::FuzzArguments),
     /// Run published measurements and print ours, theirs and the error.
     Reproduce(reproduce::ReproduceArguments),
     /// Print what happens in a run, in order.
@@ -253,6 +256,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Check { paths, jobs } => run::check(&paths, threads(jobs)?, quiet),
         Command::Validate { paths } => run::validate(&paths),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments, quiet),
         Command::Reproduce(arguments) => reproduce::reproduce(&arguments, quiet),
         Command::Trace(arguments) => run::trace(&arguments),
         Command::Bench { json, fast } => {

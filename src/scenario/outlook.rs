@@ -9,16 +9,19 @@ use crate::sim::adversary;
 use crate::sim::{self, Plan};
 
 /// Whether and until when everything must be answered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outlook {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outlook {
+    /// When the last passing fault and misbehaviour ends.
     pub healed_at: Time,
+    /// How long after that everything may take to be answered.
     pub bound: Span,
+    /// Whether anything is promised at all.
     pub recoverable: bool,
 }
 
 impl Outlook {
     /// What a scenario leaves a protocol to promise.
-    pub fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
+    pub(super) fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
         let n = scenario.nodes;
         let mut missing = PositionSet::new();
         let mut troubled = PositionSet::new();
