@@ -179,11 +179,6 @@ impl Failure {
 
 /// Parses the arguments of the process, does what they say, and returns its exit code.
 pub fn main() -> u8 {
-    if cfg!(feature = "mutants") {
-        let why = "this program was built with broken guards, for tests only: it runs nothing";
-        note(format_args!("error: {why}"));
-        return 2;
-    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -193,6 +188,13 @@ pub fn main() -> u8 {
             return code;
         }
     };
+    #[cfg(feature = "mutants")]
+    if !matches!(&arguments.command, Command::Fuzz(fuzz) if fuzz.breaks()) {
+        let why = "this program was built with guards that can be left out: it runs nothing but \
+                   tests and `fuzz` with `--mutant` or `--mutants`";
+        note(format_args!("error: {why}"));
+        return 2;
+    }
     let stops_by_itself = matches!(arguments.command, Command::Sweep(_));
     let handler = move || {
         if !stops_by_itself || INTERRUPTED.swap(true, Ordering::Relaxed) {

@@ -48,7 +48,7 @@ pub fn draw(
     let text = bare(entry.spec.name, seed, &setting);
     let mut scenario = Scenario::parse("fuzz", &text, &[], None, known)?;
     network(&mut dice, &mut scenario, pace, sites);
-    machine(&mut dice, &mut scenario);
+    machine(&mut dice, &mut scenario, pace);
     workload(&mut dice, &mut scenario);
     if setting.endorses && dice.rarely("endorsed before ordered", 6) {
         scenario.execution = endorsed(&mut dice, scenario.nodes);
@@ -155,12 +155,18 @@ fn network(dice: &mut Dice, scenario: &mut Scenario, pace: Span, sites: bool) {
 }
 
 /// Disks slow enough that a crash falls into a write.
-fn machine(dice: &mut Dice, scenario: &mut Scenario) {
+fn machine(dice: &mut Dice, scenario: &mut Scenario, pace: Span) {
     let (sync, wait) = dice.one_of(&[(0, 2), (250, 2), (250, 20), (1_000, 5), (5_000, 20)]);
     scenario.machine.sync = Span::from_micros(sync);
     scenario.machine.cores = dice.one_of(&[1, 1, 4]);
     scenario.batch.wait = Span::from_millis(wait);
-    scenario.batch.max = dice.one_of(&[1, 2, 4, 200]);
+    // Small batches where they are enough for the load: not if they are long under way.
+    let flat = matches!(&*scenario.protocol.name, "raft" | "iraft" | "pbft");
+    scenario.batch.max = if flat && pace <= Span::from_millis(1) {
+        dice.one_of(&[1, 2, 4, 200])
+    } else {
+        dice.one_of(&[20, 200])
+    };
 }
 
 /// A load that is far from what the nodes can do.

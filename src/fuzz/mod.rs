@@ -10,6 +10,9 @@
 mod dice;
 pub mod draw;
 pub mod marks;
+#[cfg(any(test, feature = "mutants"))]
+pub mod mutants;
+pub mod shrink;
 mod switches;
 #[cfg(test)]
 mod tests;
@@ -20,8 +23,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
 
-use crate::base::time::Span;
+use crate::base::node::NodeId;
+use crate::base::time::{Span, Time, Window};
 use crate::observe::checks::{Verdict, Word};
+use crate::observe::diagram::Diagram;
+use crate::observe::trace::Filter;
 use crate::scenario::run::{Entry, Outcome};
 use crate::scenario::schema::{Liveness, Safety, Scenario};
 use crate::scenario::{Known, Overrides, Refusal};
@@ -36,6 +42,22 @@ pub struct Failure {
     pub property: &'static str,
     /// What was seen.
     pub detail: String,
+    /// When, if it was seen at one time.
+    pub time: Option<Time>,
+    /// Who is involved, if anybody in particular.
+    pub nodes: Vec<NodeId>,
+}
+
+impl Failure {
+    /// Of no particular node, at no particular time.
+    fn plain(property: &'static str, detail: String) -> Self {
+        Self {
+            property,
+            detail,
+            time: None,
+            nodes: Vec::new(),
+        }
+    }
 }
 
 /// What a property is called that is none: the program itself gives up.
@@ -64,8 +86,7 @@ pub fn judge(entry: &Entry, scenario: &Scenario) -> Judged {
             let said = panic.downcast_ref::<String>().cloned();
             let said = said.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             let detail = said.unwrap_or_else(|| "without a word".into());
-            let property = PANIC;
-            (Some(Failure { property, detail }), 0)
+            (Some(Failure::plain(PANIC, detail)), 0)
         }
     };
     Judged {
@@ -87,13 +108,11 @@ fn failure(scenario: &Scenario, outcome: &Outcome) -> Option<Failure> {
     match verdict.liveness {
         Word::Holds => None,
         Word::Violated => first(verdict, true),
-        word @ (Word::Inconclusive | Word::OutsideModel) => Some(Failure {
-            property: word.name(),
-            detail: format!(
-                "healed at {}, bound {}",
-                outcome.healed_at, outcome.liveness_bound
-            ),
-        }),
+        word @ (Word::Inconclusive | Word::OutsideModel) => {
+            let (healed, bound) = (outcome.healed_at, outcome.liveness_bound);
+            let detail = format!("healed at {healed}, bound {bound}");
+            Some(Failure::plain(word.name(), detail))
+        }
     }
 }
 
@@ -104,12 +123,11 @@ fn first(verdict: &Verdict, liveness: bool) -> Option<Failure> {
     let failure = found.map(|violation| Failure {
         property: violation.property.name(),
         detail: violation.to_string(),
+        time: Some(violation.time),
+        nodes: violation.nodes.clone(),
     });
     // More violations than are kept came before it.
-    let unkept = || Failure {
-        property: "unkept",
-        detail: format!("one of {} violations", verdict.total),
-    };
+    let unkept = || Failure::plain("unkept", format!("one of {} violations", verdict.total));
     Some(failure.unwrap_or_else(unkept))
 }
 
@@ -124,6 +142,31 @@ pub struct Finding {
     pub scenario: Scenario,
     /// How it fails.
     pub failure: Failure,
+}
+
+/// Steps of a diagram at most.
+const STEPS: usize = 40;
+
+/// The last that the nodes involved heard and did before a scenario fails, as a diagram.
+pub fn diagram(entry: &Entry, scenario: &Scenario, failure: &Failure) -> String {
+    let until = failure.time.map(|time| time + Span::from_nanos(1));
+    let hosts = failure
+        .nodes
+        .iter()
+        .filter(|node| node.index() < scenario.nodes);
+    let filter = Filter {
+        during: Window {
+            from: Time::ZERO,
+            until,
+        },
+        nodes: hosts.copied().collect(),
+    };
+    let mut diagram = Diagram::new(filter, Some(STEPS));
+    let kernel = Kernel::Windows { threads: 1 };
+    let run = AssertUnwindSafe(|| (entry.run)(scenario, kernel, Some(&mut diagram)));
+    // A run that panics has drawn what came before.
+    drop(catch_unwind(run));
+    diagram.draw()
 }
 
 /// What is known of one protocol.
@@ -149,6 +192,7 @@ pub struct Tally {
 pub type Report = BTreeMap<&'static str, Tally>;
 
 /// What to search.
+#[derive(Clone)]
 pub struct Search<'a> {
     /// Protocols; each seed is tried with every one.
     pub entries: Vec<&'a Entry>,

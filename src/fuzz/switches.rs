@@ -55,6 +55,15 @@ fn part(span: Span, divisor: u64) -> Span {
     Span::from_nanos(span.nanos() / divisor)
 }
 
+/// How many appends are on their way to one follower, and how many entries each has: few only where
+/// answers come fast, or a follower that lags never catches up with the load.
+fn appends(dice: &mut Dice, reach: Span) -> (u64, u64) {
+    if reach > Span::from_millis(4) {
+        return (8, 64);
+    }
+    (dice.one_of(&[1, 2, 8]), dice.one_of(&[1, 2, 64]))
+}
+
 /// The bounds of a time-out.
 fn election_timeout(dice: &mut Dice, reach: Span) -> [Span; 2] {
     let factor = dice.one_of(&[10, 10, 20]);
@@ -64,14 +73,15 @@ fn election_timeout(dice: &mut Dice, reach: Span) -> [Span; 2] {
 
 fn raft_keys(dice: &mut Dice, reach: Span) -> Value {
     let [low, high] = election_timeout(dice, reach);
+    let (pipeline, append_max) = appends(dice, reach);
     json!({
         "election_timeout": [low, high],
         "heartbeat": part(low, dice.one_of(&[3, 4, 6])),
         "pre_vote": dice.on("pre-vote"),
         "check_quorum": dice.on("check-quorum"),
-        "pipeline": dice.one_of(&[1, 2, 8]),
+        "pipeline": pipeline,
         "uncommitted_max": dice.one_of(&[1, 2, 8]),
-        "append_max": dice.one_of(&[1, 2, 64]),
+        "append_max": append_max,
         "compact_after": if dice.on("log compaction") { dice.within(1, 10) } else { 0 },
         "reads": if dice.on("read index") { "index" } else { "log" },
     })
@@ -92,14 +102,15 @@ fn raft(dice: &mut Dice, reach: Span) -> Setting {
 /// The improved RAFT's keys, for a run with liars or without.
 fn iraft_keys(dice: &mut Dice, reach: Span, (profile, liars): (&str, bool)) -> Value {
     let [low, high] = election_timeout(dice, reach);
+    let (pipeline, append_max) = appends(dice, reach);
     let hardened = profile == "hardened";
     let mut config = json!({
         "profile": profile,
         "election_timeout": [low, high],
         "heartbeat": part(low, dice.one_of(&[2, 4, 6])),
-        "pipeline": dice.one_of(&[1, 2, 8]),
+        "pipeline": pipeline,
         "uncommitted_max": dice.one_of(&[1, 2, 8]),
-        "append_max": dice.one_of(&[1, 2, 64]),
+        "append_max": append_max,
         "commit_notice": dice.on("commit notice"),
         "delta": times(reach, 1, 1),
         "monitors": dice.one_of(&["none", "one-honest", "all"]),
@@ -156,7 +167,7 @@ fn pbft_keys(dice: &mut Dice, reach: Span, pipelines: &[u64]) -> Value {
         "view_timeout": times(reach, dice.one_of(&[10, 20]), dice.one_of(&[60, 120, 250])),
         "checkpoint_interval": interval,
         "window": interval * dice.one_of(&[2, 3, 8]),
-        "pipeline": dice.one_of(pipelines),
+        "pipeline": dice.one_of(pipelines).min(2 * interval),
     })
 }
 

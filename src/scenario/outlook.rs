@@ -4,7 +4,7 @@
 use super::schema::{Disk, Fault, Scenario, Victims};
 use crate::base::node::PositionSet;
 use crate::base::time::{Span, Time, Window};
-use crate::protocol::{FaultModel, Protocol};
+use crate::protocol::{FaultModel, Protocol, Retry};
 use crate::sim::adversary;
 use crate::sim::{self, Plan};
 
@@ -74,7 +74,7 @@ impl Outlook {
         // committee of 3f + 1 has that f.
         let bad = troubled.len().min((n - 1) / 3);
         let once = P::liveness_bound(config, 3 * bad + 1, delay)
-            + scenario.workload.retry * 2
+            + scenario.workload.retry * asking::<P>(n, &missing)
             + scenario.batch.wait
             + delay * 4;
         let bound = with_endorsements(once, scenario, plan, (delay, &troubled));
@@ -111,6 +111,15 @@ impl Outlook {
         let work = machine.receive(batch, 1) + machine.sync * 3 + votes + executed;
         let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
         longest + plan.network.receive(batch) * n + work * factor
+    }
+}
+
+/// How often a client asks until somebody hears who is there. Where nodes are absent, those who ask
+/// one after another may at first ask only these: see [`crate::sim::client`].
+fn asking<P: Protocol>(n: usize, missing: &PositionSet) -> u64 {
+    match P::RETRY {
+        Retry::Next if missing.len() > 0 => 2 * n as u64 + 2,
+        Retry::Next | Retry::All => 2,
     }
 }
 

@@ -129,7 +129,7 @@ pub struct Config {
     pub pipeline: u64,
     /// A guard to be left out, for tests of the checks.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
@@ -147,7 +147,8 @@ impl Default for Config {
 }
 
 /// Guards that tests leave out, one at a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// One prepare fewer than a quorum is enough.
     PrepareQuorumLow,

@@ -41,7 +41,7 @@ pub struct Config {
     pub reads: Reads,
     /// Which guard is broken.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
@@ -64,7 +64,8 @@ impl Default for Config {
 }
 
 /// A guard that can be broken, to show that stories and checks notice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// One replica less than a majority commits.
     CommitQuorumLow,

@@ -119,6 +119,8 @@ struct Volatile {
     leader: Option<NodeId>,
     /// Everything up to here is committed and decided.
     commit: u64,
+    /// Everything decided up to here is on disk.
+    written: u64,
     /// Whether durable state changed since it was last written.
     dirty: bool,
     /// When the leader was last heard, or a vote given, or an election begun.
@@ -349,10 +351,12 @@ impl Raft {
             self.volatile.commit = next;
         }
         let keep = self.config.compact_after;
-        let decided = self.volatile.commit;
-        if !self.nested && keep > 0 && decided > self.durable.log.base().index + keep {
-            // What a compaction forgets is in the ledger: nothing needs to be written for it.
-            self.durable.log.compact(decided - keep);
+        // What a compaction forgets is in the ledger, and on disk there: nothing needs to be
+        // written for it.
+        let spare = self.volatile.commit.saturating_sub(keep);
+        let spare = spare.min(self.volatile.written);
+        if !self.nested && keep > 0 && spare > self.durable.log.base().index {
+            self.durable.log.compact(spare);
         }
     }
 
@@ -417,6 +421,7 @@ impl Raft {
     fn sync(&mut self, cx: &mut Cx<'_>) {
         if std::mem::take(&mut self.volatile.dirty) {
             cx.persist();
+            self.volatile.written = self.volatile.commit;
         }
     }
 
