@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::schema::{Adversary, Behaviour, Fault, Scenario, Target, Victims};
+use super::schema::{Adversary, Behaviour, Fault, Scenario, Target, Targets, Victims};
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream};
 
@@ -67,6 +67,11 @@ impl Scenario {
                     let chosen = choose(&mut random, honest, draw.count);
                     taken.extend(&chosen);
                     self.adversaries[index].nodes = chosen;
+                }
+                Target::Targets(index) => {
+                    let honest = everybody.filter(|node| !taken.contains(node)).collect();
+                    let chosen = choose(&mut random, honest, draw.count);
+                    self.adversaries[index].scope.targets = Targets::Nodes(chosen);
                 }
             }
         }

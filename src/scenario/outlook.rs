@@ -5,7 +5,6 @@ use super::schema::{Disk, Fault, Scenario, Victims};
 use crate::base::node::PositionSet;
 use crate::base::time::{Span, Time, Window};
 use crate::protocol::{FaultModel, Protocol};
-use crate::sim::adversary;
 use crate::sim::{self, Plan};
 
 /// Whether and until when everything must be answered.
@@ -59,8 +58,7 @@ impl Outlook {
             troubled.insert(liar.node.index());
             lying.insert(liar.node.index());
             for act in &liar.acts {
-                let lies = matches!(act.behaviour, adversary::Behaviour::Equivocate);
-                recoverable &= !(lies && P::FAULTS == FaultModel::Crash);
+                recoverable &= !(act.behaviour.lies() && P::FAULTS == FaultModel::Crash);
                 passes(&act.during);
             }
         }

@@ -3,8 +3,8 @@
 
 use super::outlook::Outlook;
 use super::schema::{
-    Behaviour, Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario,
-    Side, Victims,
+    Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
+    Victims,
 };
 use super::{ProtocolSpec, rehearsal};
 use crate::base::crypto::Digest;
@@ -18,7 +18,7 @@ use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Verdict, Word};
 use crate::observe::fingerprint::Fingerprint;
 use crate::observe::metrics::{Measured, Metrics, Summary};
 use crate::protocol::Protocol;
-use crate::sim::adversary::{self, Act};
+use crate::sim::adversary::Act;
 use crate::sim::client::Arrivals;
 use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer, Totals};
@@ -270,7 +270,11 @@ fn liars(scenario: &Scenario) -> Vec<Liar> {
     let mut liars: Vec<Liar> = Vec::new();
     for adversary in &scenario.adversaries {
         let act = Act {
-            behaviour: behaviour(&adversary.behaviour),
+            behaviour: adversary.behaviour.clone(),
+            scope: Scope {
+                leading: adversary.scope.leading || adversary.moving,
+                ..adversary.scope.clone()
+            },
             during: adversary.during,
         };
         for &node in &adversary.nodes {
@@ -312,23 +316,6 @@ fn machine(scenario: &Scenario) -> Machine {
         execute: machine.execute,
         sync: machine.sync,
         shared: machine.shared,
-    }
-}
-
-fn behaviour(behaviour: &Behaviour) -> adversary::Behaviour {
-    match behaviour {
-        Behaviour::Silent => adversary::Behaviour::Silent,
-        Behaviour::Equivocate => adversary::Behaviour::Equivocate,
-        Behaviour::Withhold { kinds } => adversary::Behaviour::Withhold {
-            kinds: kinds.clone(),
-        },
-        Behaviour::Late { by } => adversary::Behaviour::Late { by: *by },
-        Behaviour::Restless => adversary::Behaviour::Restless,
-        Behaviour::ForgeEndorsement => adversary::Behaviour::ForgeEndorsement,
-        Behaviour::Careless => adversary::Behaviour::Careless,
-        Behaviour::Deaf { kinds } => adversary::Behaviour::Deaf {
-            kinds: kinds.clone(),
-        },
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draws::{led, named};
+use super::adversary;
 use super::network::pair_of_sites;
 use super::reader::{Fields, Reader};
-use super::schema::{Adversary, Behaviour, Disk, Draw, Fault, Network, Target, Victims};
+use super::schema::{Adversary, Disk, Draw, Fault, Network, Target, Victims};
 use super::tree::{Node, Step, Value, shorten};
 use super::whole::{Around, during};
 use crate::base::node::NodeId;
@@ -33,28 +33,17 @@ pub const FAULTS: [(&str, &[&str]); 7] = [
     ("crash", &["nodes", "during", "disk"]),
     ("slow", &["nodes", "factor", "during"]),
 ];
-/// The keys of each behaviour.
-pub const BEHAVIOUR_KEYS: [&[&str]; 8] = [
-    &["nodes", "during", "collude"],
-    &["nodes", "during", "collude"],
-    &["kinds", "nodes", "during", "collude"],
-    &["by", "nodes", "during", "collude"],
-    &["nodes", "during", "collude"],
-    &["nodes", "during", "collude"],
-    &["nodes", "during", "collude"],
-    &["kinds", "nodes", "during", "collude"],
-];
 /// Faults at most.
 const FAULTS_MAX: usize = 100_000;
-/// Behaviours at most.
-const BEHAVIOURS_MAX: usize = 1_000;
 /// Nodes that chance chooses at most, over all faults.
 const DRAWN_MAX: usize = 250_000;
 
 /// Which nodes something befalls.
-enum Chosen {
+pub(super) enum Chosen {
     /// Whoever leads, and others to make up so many.
     Leader(usize),
+    /// Whoever leads, one after another, up to so many.
+    Moving(usize),
     Nodes(Vec<NodeId>),
     Random(usize),
 }
@@ -86,29 +75,14 @@ pub fn trouble<'t>(
         reader.refuse_at(&[Step::Key("faults".into())], rule, None);
         trouble.draws.clear();
     }
-    reader.field(fields, "adversaries", |reader, node| {
-        bounded(reader, node, BEHAVIOURS_MAX)?;
-        let mut places = Vec::new();
-        let mut index = 0;
-        reader.list(node, "a list of behaviours", |reader, node| {
-            index += 1;
-            let (adversary, count) = adversary(reader, node, around)?;
-            let target = Target::Adversary(trouble.adversaries.len());
-            trouble
-                .draws
-                .extend(count.map(|count| Draw { target, count }));
-            trouble.adversaries.push(adversary);
-            places.push(index - 1);
-            Some(())
-        })?;
-        contradictions(reader, &trouble.adversaries, &places);
-        enough_nodes(reader, &trouble, around)
-    });
+    let (adversaries, draws) = adversary::adversaries(reader, fields, around);
+    trouble.adversaries = adversaries;
+    trouble.draws.extend(draws);
     trouble
 }
 
 /// Refuses a list that is too long before it is read.
-fn bounded(reader: &mut Reader<'_>, node: &Node, most: usize) -> Option<()> {
+pub(super) fn bounded(reader: &mut Reader<'_>, node: &Node, most: usize) -> Option<()> {
     let count = match &node.value {
         Value::List(items) => items.len(),
         Value::Null | Value::Scalar { .. } | Value::Map(_) => 0,
@@ -245,7 +219,7 @@ fn failing<'t>(
         chosen(r, n, around, Leaders::One)
     });
     let (nodes, draw) = match chosen? {
-        Chosen::Leader(_) => (Victims::Leader, None),
+        Chosen::Leader(_) | Chosen::Moving(_) => (Victims::Leader, None),
         Chosen::Nodes(nodes) => (Victims::Nodes(nodes), None),
         Chosen::Random(count) => (Victims::Nodes(Vec::new()), Some(count)),
     };
@@ -325,13 +299,13 @@ fn nodes_of<'t>(
     match chosen? {
         Chosen::Nodes(nodes) => Some((nodes, None)),
         Chosen::Random(count) => Some((Vec::new(), Some(count))),
-        Chosen::Leader(_) => None,
+        Chosen::Leader(_) | Chosen::Moving(_) => None,
     }
 }
 
 /// How leaders may be meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaders {
+pub(super) enum Leaders {
     /// Not at all.
     None,
     /// Alone.
@@ -341,7 +315,7 @@ enum Leaders {
 }
 
 /// Reads `[0, 3]`, `{ random: 2 }`, or, where it makes sense, `leader` or `{ leader: 2 }`.
-fn chosen<'t>(
+pub(super) fn chosen<'t>(
     reader: &mut Reader<'t>,
     node: &'t Node,
     around: Around,
@@ -357,8 +331,9 @@ fn chosen<'t>(
             &["random"],
         ),
         Leaders::AndOthers => (
-            "`leader`, a list of nodes like `[0, 3]`, `{ random: 2 }`, or `{ leader: 2 }`",
-            &["random", "leader"],
+            "`leader`, a list of nodes like `[0, 3]`, `{ random: 2 }`, `{ leader: 2 }`, or \
+             `{ moving: 2 }`",
+            &["random", "leader", "moving"],
         ),
     };
     match &node.value {
@@ -383,7 +358,8 @@ fn chosen<'t>(
             let count = usize::try_from(count).ok()?;
             Some(match index {
                 0 => Chosen::Random(count),
-                _ => Chosen::Leader(count),
+                1 => Chosen::Leader(count),
+                _ => Chosen::Moving(count),
             })
         }
         Value::List(items) => {
@@ -402,134 +378,4 @@ fn chosen<'t>(
             (nodes.len() == items.len()).then_some(Chosen::Nodes(nodes))
         }
     }
-}
-
-/// Reads one behaviour, and how many of its nodes chance chooses.
-fn adversary<'t>(
-    reader: &mut Reader<'t>,
-    node: &'t Node,
-    around: Around,
-) -> Option<(Adversary, Option<usize>)> {
-    let (entry, index) = reader.tagged(node, &Behaviour::NAMES)?;
-    reader.inside(Step::Key(entry.key.clone()), |reader| {
-        let fields = reader.fields(&entry.node, BEHAVIOUR_KEYS[index])?;
-        let behaviour = match Behaviour::NAMES[index] {
-            "silent" => Some(Behaviour::Silent),
-            "equivocate" => Some(Behaviour::Equivocate),
-            "restless" => Some(Behaviour::Restless),
-            "forge-endorsement" => Some(Behaviour::ForgeEndorsement),
-            "careless" => Some(Behaviour::Careless),
-            "deaf" => {
-                let kinds = reader.require(fields, "kinds", "[forward]", kinds);
-                kinds.map(|kinds| Behaviour::Deaf { kinds })
-            }
-            "late" => {
-                let by = reader.require(fields, "by", "200ms", Reader::positive);
-                by.map(|by| Behaviour::Late { by })
-            }
-            _ => {
-                let kinds = reader.require(fields, "kinds", "[prepare]", kinds);
-                kinds.map(|kinds| Behaviour::Withhold { kinds })
-            }
-        };
-        let nodes = reader.require(fields, "nodes", "[3]", |r, n| {
-            chosen(r, n, around, Leaders::AndOthers)
-        });
-        let during = during(reader, fields, around);
-        let collude = reader.or(fields, "collude", false, Reader::flag);
-        let (nodes, led, draw) = match nodes? {
-            Chosen::Nodes(nodes) => (nodes, 0, None),
-            Chosen::Random(count) => (Vec::new(), 0, Some(count)),
-            Chosen::Leader(count) => (Vec::new(), count, None),
-        };
-        let adversary = Adversary {
-            behaviour: behaviour?,
-            nodes,
-            led,
-            during,
-            collude,
-        };
-        Some((adversary, draw))
-    })
-}
-
-/// Names of message kinds, at least one.
-fn kinds<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Vec<String>> {
-    let what = "kinds of messages, like `[prepare, commit]`";
-    let before = reader.noted();
-    let kinds = reader.list(node, what, |reader, node| {
-        let kind = reader.text(node)?;
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if kind.len() > 64 || !kind.bytes().all(plain) {
-            let rule = format!("`{}` is not the kind of a message", shorten(&kind));
-            reader.refuse_with(rule, "kinds are lower-case words, like `pre-prepare`");
-            return None;
-        }
-        Some(kind.to_string())
-    })?;
-    if reader.noted() == before && kinds.is_empty() {
-        reader.refuse(format!("must be {what}: at least one"));
-    }
-    Some(kinds)
-}
-
-/// A node that sends nothing cannot at the same time send something false, late or in part.
-fn contradictions(reader: &mut Reader<'_>, adversaries: &[Adversary], places: &[usize]) {
-    let mut silent: BTreeMap<NodeId, Vec<Window>> = BTreeMap::new();
-    for adversary in adversaries {
-        if adversary.behaviour == Behaviour::Silent {
-            for node in &adversary.nodes {
-                silent.entry(*node).or_default().push(adversary.during);
-            }
-        }
-    }
-    for (adversary, place) in adversaries.iter().zip(places) {
-        let name = match &adversary.behaviour {
-            Behaviour::Silent | Behaviour::Restless | Behaviour::Deaf { .. } => continue,
-            Behaviour::Equivocate
-            | Behaviour::Withhold { .. }
-            | Behaviour::Late { .. }
-            | Behaviour::ForgeEndorsement
-            | Behaviour::Careless => adversary.behaviour.name(),
-        };
-        let contradicts = |node: &&NodeId| {
-            let windows = silent.get(node).into_iter().flatten();
-            windows
-                .into_iter()
-                .any(|window| overlap(window, &adversary.during))
-        };
-        if let Some(node) = adversary.nodes.iter().find(contradicts) {
-            let steps = [Step::Index(*place), Step::Key(name.into())];
-            let rule = format!(
-                "node {} is `silent` at the same time: it sends nothing it could {name}",
-                node.0
-            );
-            let help = "give the two behaviours different nodes or windows";
-            reader.refuse_at(&steps, rule, Some(help.into()));
-        }
-    }
-}
-
-fn overlap(a: &Window, b: &Window) -> bool {
-    let before = |x: &Window, y: &Window| x.until.is_some_and(|until| until <= y.from);
-    !before(a, b) && !before(b, a)
-}
-
-/// Randomly chosen dishonest nodes are others than those named.
-fn enough_nodes(reader: &mut Reader<'_>, trouble: &Trouble, around: Around) -> Option<()> {
-    let named = named(&trouble.adversaries);
-    let drawn = trouble
-        .draws
-        .iter()
-        .filter(|draw| matches!(draw.target, Target::Adversary(_)));
-    let drawn = drawn.map(|draw| draw.count).sum::<usize>();
-    let wanted = named.len() + drawn + led(&trouble.adversaries);
-    let nodes = around.nodes?;
-    if wanted > nodes {
-        reader.refuse_with(
-            format!("need {wanted} different nodes, but there are {nodes}"),
-            "nodes chosen at random are others than those named or chosen before",
-        );
-    }
-    Some(())
 }

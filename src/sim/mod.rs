@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
-use crate::base::random::mix;
+use crate::base::random::{Random, Stream, mix};
 use crate::base::time::{Span, Time, Window};
 use crate::chain;
 use crate::chain::ledger::Executor;
@@ -200,7 +200,7 @@ impl<P: Protocol> World<P> {
     }
 
     /// What the adversary in a node does, if there is one.
-    fn adversary(&self, node: NodeId) -> Option<Adversary> {
+    fn adversary(&self, node: NodeId) -> Option<Adversary<P::Message>> {
         let liar = self.liars.iter().find(|liar| liar.node == node)?;
         let together = |other: &&Liar| other.node == node || (liar.colludes && other.colludes);
         let accomplices: Vec<NodeId> = self
@@ -209,7 +209,9 @@ impl<P: Protocol> World<P> {
             .filter(together)
             .map(|other| other.node)
             .collect();
-        Some(Adversary::new(liar.acts.clone(), &accomplices, self.nodes))
+        let random = Random::new(self.seed, Stream::Adversary(node));
+        let acts = liar.acts.clone();
+        Some(Adversary::new(acts, &accomplices, self.nodes, random))
     }
 }
 

@@ -2,6 +2,7 @@
 //! dishonest, its adversary. Kernels decide the order of what arrives; everything else is here,
 //! so that every kernel gives the same result.
 
+mod dishonest;
 mod endorser;
 mod outage;
 
@@ -28,6 +29,12 @@ enum Control {
     Boot,
     Down(Disk),
     Up,
+    /// From here on a dishonest node does not keep what it writes.
+    Lapse,
+    /// Here it forgets everything since.
+    Forget,
+    /// From here on it keeps what it writes, and what it wrote.
+    Recover,
 }
 
 /// One node.
@@ -42,7 +49,9 @@ pub(super) struct ReplicaHost<P: Protocol> {
     peer: Peer,
     random: Random,
     signer: Signer,
-    adversary: Option<Adversary>,
+    adversary: Option<Box<Adversary<P::Message>>>,
+    /// What a dishonest node was when it stopped to keep what it writes.
+    copy: Option<Box<dishonest::Copy<P>>>,
     /// When this node computes more slowly, and by which factor.
     slow: Vec<(Window, u64)>,
     controls: VecDeque<(Time, Control)>,
@@ -80,7 +89,7 @@ const WRITES_IN_A_STEP_MAX: u64 = 16;
 
 impl<P: Protocol> ReplicaHost<P> {
     pub(super) fn new(id: NodeId, processor: usize, signer: Signer, world: &World<P>) -> Self {
-        Self {
+        let mut host = Self {
             id,
             processor,
             protocol: world.replica(id),
@@ -88,7 +97,8 @@ impl<P: Protocol> ReplicaHost<P> {
             peer: Peer::default(),
             random: Random::new(world.seed, Stream::Replica(id)),
             signer,
-            adversary: world.adversary(id),
+            adversary: world.adversary(id).map(Box::new),
+            copy: None,
             slow: world
                 .slow
                 .iter()
@@ -114,7 +124,9 @@ impl<P: Protocol> ReplicaHost<P> {
             effects: Vec::new(),
             counters: Counters::default(),
             hash: u64::from(id.0),
-        }
+        };
+        host.plan_lapses();
+        host
     }
 
     pub(super) fn id(&self) -> NodeId {
@@ -176,6 +188,9 @@ impl<P: Protocol> ReplicaHost<P> {
                 }
                 Control::Down(disk) => self.go_down(at, disk, desk),
                 Control::Up => self.come_back(at, desk),
+                Control::Lapse => self.lapse(),
+                Control::Forget => self.forget(at, desk),
+                Control::Recover => self.copy = None,
             }
             return;
         }
@@ -236,8 +251,7 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         match &stored.payload {
             Payload::Protocol(message) => {
-                let adversary = self.adversary.as_ref();
-                if adversary.is_some_and(|adversary| adversary.is_deaf(now, message.kind())) {
+                if self.adversary.is_some() && self.misses(now, from, message) {
                     return;
                 }
                 let input = Input::Deliver { from, message };
@@ -247,6 +261,9 @@ impl<P: Protocol> ReplicaHost<P> {
                 transaction,
                 attempt,
             } => {
+                if self.adversary.is_some() && self.ignores(now, from, stored.kind()) {
+                    return;
+                }
                 self.request(core, now, transaction, *attempt, desk);
             }
             Payload::Proposal(proposal) => self.endorse(core, now, proposal, desk),
@@ -315,13 +332,14 @@ impl<P: Protocol> ReplicaHost<P> {
                 self.image = Some(self.protocol.clone());
             }
         }
+        let careless = self.adversary.is_some() && self.is_careless(now);
         let around = Surroundings {
             signer: &self.signer,
             keyring: &desk.world.keyring,
             random: &mut self.random,
             ledger: &mut self.ledger,
             executor: &mut desk.local.executor,
-            careless: self.adversary.as_ref().is_some_and(|a| a.is_careless(now)),
+            careless,
         };
         let mut cx = Context::new(self.id, now, around, &mut self.effects);
         self.protocol.step(input, &mut cx);
@@ -333,8 +351,9 @@ impl<P: Protocol> ReplicaHost<P> {
     /// Carries out what the replica wants, in order; work delays what follows it.
     fn act<S: Post<P::Message>>(&mut self, core: usize, start: Time, desk: &mut Desk<'_, P, S>) {
         let mut effects = std::mem::take(&mut self.effects);
-        if let Some(adversary) = &self.adversary {
-            adversary.bend(start, &self.signer, &mut effects);
+        let moment = self.moment(start);
+        if let Some(adversary) = &mut self.adversary {
+            adversary.bend(moment, &self.signer, &mut effects);
         }
         let mut now = start;
         for effect in effects.drain(..) {
@@ -360,6 +379,7 @@ impl<P: Protocol> ReplicaHost<P> {
         let cost = match effect {
             Effect::Sign(count) => machine.sign * u64::from(*count),
             Effect::Verify(count) => machine.verify * u64::from(*count),
+            Effect::Persist | Effect::Install(_) if self.skips_writes(now) => Span::ZERO,
             Effect::Persist | Effect::Install(_) => machine.sync,
             Effect::Execute(block) => {
                 machine.execute * u64::from(block.batch.executions())
@@ -441,11 +461,7 @@ impl<P: Protocol> ReplicaHost<P> {
                 block: block.clone(),
             },
         );
-        let mute = self
-            .adversary
-            .as_ref()
-            .is_some_and(|adversary| adversary.is_mute(now));
-        if mute || (desk.world.leader_answers && !self.protocol.status().leads) {
+        if desk.world.leader_answers && !self.protocol.status().leads {
             return;
         }
         let mut clients = vec![0_u32; desk.world.client_hosts];
@@ -467,6 +483,9 @@ impl<P: Protocol> ReplicaHost<P> {
         size: u32,
         desk: &mut Desk<'_, P, S>,
     ) {
+        let Some(content) = self.bent(now, content) else {
+            return;
+        };
         let size = 96 + size;
         let leader = self.protocol.status().leader;
         let stored = Stored {
@@ -488,9 +507,9 @@ impl<P: Protocol> ReplicaHost<P> {
         message: P::Message,
         desk: &mut Desk<'_, P, S>,
     ) {
-        let now = now + self.adversary.as_ref().map_or(Span::ZERO, |a| a.holds(now));
-        let (size, signatures) = (message.size(), message.signatures());
         let kind = message.kind();
+        let now = now + self.holds(now, kind, to);
+        let (size, signatures) = (message.size(), message.signatures());
         let stored = Stored {
             payload: Payload::Protocol(message),
             size,

@@ -1,7 +1,7 @@
 //! Both kernels, any number of threads: the same run. A protocol that does a little of everything
 //! is run on plans that have a little of everything.
 
-use super::adversary::Behaviour;
+use super::adversary::{Behaviour, Scope, Targets};
 use super::*;
 use crate::base::crypto::{Body, Digest, Hasher, Signed};
 use crate::base::distribution::{Distribution, Law};
@@ -40,6 +40,12 @@ impl Wire for Talk {
     }
     fn contradict(&self, liar: &Signer) -> Option<Self> {
         Some(Self(liar.sign(Word(self.0.body().0 + 1))))
+    }
+    fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
+        Some(Self(liar.garbage(self.0.body().clone(), victim)))
+    }
+    fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {
+        Some(Self(liar.sign(Word(self.0.body().0 + by))))
     }
 }
 
@@ -200,23 +206,53 @@ fn machine(coin: &mut impl FnMut(u64) -> u64) -> Machine {
     [Machine::FREE, Machine::default(), shared][coin(3) as usize]
 }
 
+/// Any behaviour, whole or for some messages only.
+fn act(nodes: usize, coin: &mut impl FnMut(u64) -> u64) -> Act {
+    let by = Span::from_micros(700);
+    let after = Span::from_millis(2);
+    let behaviour = match coin(15) {
+        0 => Behaviour::Equivocate,
+        1 => Behaviour::Late { by },
+        2 => Behaviour::Restless,
+        3 => Behaviour::Withhold,
+        4 => Behaviour::Deaf,
+        5 => Behaviour::Selective,
+        6 => Behaviour::DoubleTalk,
+        7 => Behaviour::Replay { after },
+        8 => Behaviour::Flood { copies: 3 },
+        9 => Behaviour::Garble,
+        10 => Behaviour::Impersonate,
+        11 => Behaviour::Inflate { by: 1 },
+        12 => Behaviour::Amnesia,
+        13 => Behaviour::NoSync,
+        _ => Behaviour::FalseReply,
+    };
+    let one = vec![NodeId::at(coin(nodes as u64) as usize)];
+    let targets = [Targets::Usual, Targets::Half, Targets::Nodes(one)];
+    let kinds = [vec![], vec!["odd".to_owned(), "request".to_owned()]];
+    let scope = Scope {
+        kinds: kinds[coin(2) as usize].clone(),
+        targets: targets[coin(3) as usize].clone(),
+        probability: ["100%", "40%"][coin(2) as usize].parse().unwrap(),
+        leading: coin(4) == 0,
+    };
+    Act {
+        behaviour,
+        scope,
+        during: window(2, 25),
+    }
+}
+
 /// A plan drawn from a seed: every feature is on in some plans and off in others.
 fn plan(seed: u64) -> Plan {
     let mut random = Random::new(seed, Stream::Test);
     let mut coin = |sides: u64| random.below(sides);
     let nodes = [1, 3, 4, 7, 40, 70][coin(6) as usize];
     let client_hosts = 1 + coin(3) as usize;
-    let late = Behaviour::Late {
-        by: Span::from_micros(700),
-    };
-    let behaviour = [Behaviour::Equivocate, late, Behaviour::Restless][coin(3) as usize].clone();
-    let act = Act {
-        behaviour,
-        during: window(2, 25),
-    };
+    let acts = (0..=coin(3)).map(|_| act(nodes, &mut coin)).collect();
     let liar = Liar {
         node: NodeId(0),
-        acts: vec![act],
+        acts,
         colludes: true,
     };
     let arrivals = if coin(2) == 0 {

@@ -50,6 +50,7 @@ impl<P: Protocol> ReplicaHost<P> {
         self.look_ahead();
         let image = self.image.take();
         match disk {
+            Disk::Keep | Disk::Unsynced if self.comes_back_as_copied() => {}
             Disk::Keep => self.ledger.truncate(self.executed),
             Disk::Unsynced => {
                 if let Some(image) = image {
@@ -71,7 +72,7 @@ impl<P: Protocol> ReplicaHost<P> {
         }
     }
 
-    fn restart<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
+    pub(super) fn restart<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
         self.up = true;
         self.ingress_free = at;
         if !desk.world.machine.shared {
