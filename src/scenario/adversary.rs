@@ -48,7 +48,7 @@ const OWN: &[&str] = &["probability", "leading", "nodes", "during", "collude"];
 /// The keys of what concerns the disk.
 const DISK: &[&str] = &["nodes", "during", "collude"];
 /// The keys of each behaviour, in the order of [`Behaviour::NAMES`].
-pub const KEYS: [&[&str]; 18] = [
+pub const KEYS: [&[&str]; 19] = [
     &[
         "targets",
         "probability",
@@ -109,6 +109,7 @@ pub const KEYS: [&[&str]; 18] = [
     ],
     DISK,
     DISK,
+    &["targets", "nodes", "during", "collude"],
     OWN,
 ];
 /// Behaviours at most.
@@ -220,6 +221,7 @@ fn behaviour<'t>(reader: &mut Reader<'t>, fields: Fields<'t>, name: &str) -> Opt
         },
         "amnesia" => Behaviour::Amnesia,
         "no-sync" => Behaviour::NoSync,
+        "twins" => Behaviour::Twins,
         _ => Behaviour::FalseReply,
     })
 }
@@ -247,13 +249,7 @@ fn scope<'t>(
         drawn = count;
         Some(targets)
     });
-    let probability = reader.or(fields, "probability", Ratio::ONE, |reader, node| {
-        let share: Ratio = reader.quantity(node)?;
-        if share == Ratio::ZERO {
-            reader.refuse_with("0% never happens", "remove the behaviour, or write a share");
-        }
-        Some(share)
-    });
+    let probability = reader.or(fields, "probability", Ratio::ONE, share);
     let scope = Scope {
         kinds: kinds.unwrap_or_default(),
         targets,
@@ -281,8 +277,20 @@ fn targets<'t>(
     }
 }
 
+/// A share above zero.
+pub(super) fn share<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Ratio> {
+    let share: Ratio = reader.quantity(node)?;
+    if share == Ratio::ZERO {
+        reader.refuse_with(
+            "0% never happens",
+            "leave the whole entry out, or write a share",
+        );
+    }
+    Some(share)
+}
+
 /// Names of message kinds, at least one.
-fn kinds<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Vec<String>> {
+pub(super) fn kinds<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Vec<String>> {
     let what = "kinds of messages, like `[prepare, commit]`";
     let before = reader.noted();
     let kinds = reader.list(node, what, |reader, node| {
@@ -450,6 +458,7 @@ impl Serialize for Adversary {
             | Behaviour::Impersonate
             | Behaviour::Amnesia
             | Behaviour::NoSync
+            | Behaviour::Twins
             | Behaviour::FalseReply => {}
         }
         serializer.collect_map([(self.behaviour.name(), terms)])

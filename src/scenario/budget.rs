@@ -65,15 +65,18 @@ pub fn within(reader: &mut Reader<'_>, scenario: &Scenario) {
         &lies.collect::<Vec<_>>(),
     );
     let crashes = scenario.faults.iter().filter_map(|fault| match fault {
-        Fault::Crash { nodes, during, .. } => Some(match nodes {
-            Victims::Leader => (*during, BTreeSet::new(), 1),
-            Victims::Nodes(nodes) => (*during, nodes.iter().copied().collect(), 0),
-        }),
+        Fault::Crash { nodes, during, .. } | Fault::CrashPoint { nodes, during, .. } => {
+            Some(match nodes {
+                Victims::Leader => (*during, BTreeSet::new(), 1),
+                Victims::Nodes(nodes) => (*during, nodes.iter().copied().collect(), 0),
+            })
+        }
         Fault::Partition { .. }
         | Fault::Loss { .. }
         | Fault::Delay { .. }
         | Fault::Duplicate { .. }
         | Fault::Reorder { .. }
+        | Fault::Clock { .. }
         | Fault::Slow { .. } => None,
     });
     refuse(

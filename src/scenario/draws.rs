@@ -82,8 +82,13 @@ impl Scenario {
 /// Puts the chosen nodes into a fault that names nodes.
 fn befall(fault: &mut Fault, chosen: Vec<NodeId>) {
     match fault {
-        Fault::Crash { nodes, .. } => *nodes = Victims::Nodes(chosen),
-        Fault::Loss { nodes, .. } | Fault::Delay { nodes, .. } | Fault::Slow { nodes, .. } => {
+        Fault::Crash { nodes, .. } | Fault::CrashPoint { nodes, .. } => {
+            *nodes = Victims::Nodes(chosen);
+        }
+        Fault::Loss { nodes, .. }
+        | Fault::Delay { nodes, .. }
+        | Fault::Clock { nodes, .. }
+        | Fault::Slow { nodes, .. } => {
             *nodes = chosen;
         }
         Fault::Partition { .. } | Fault::Duplicate { .. } | Fault::Reorder { .. } => {

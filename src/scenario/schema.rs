@@ -16,6 +16,7 @@ use crate::base::units::{Bandwidth, Rate, Ratio};
 use crate::chain::policy::Policy;
 use crate::contract::{Mix, Rules};
 use crate::protocol::mempool::BatchRule;
+pub use crate::sim::Point;
 pub use crate::sim::adversary::{Behaviour, Scope, Targets};
 
 /// One run but for its code: the network, the machines, the load, and what goes wrong.
@@ -257,6 +258,12 @@ pub enum Fault {
         groups: Vec<Vec<NodeId>>,
         /// Only what the first group sends to the others is lost.
         one_way: bool,
+        /// How often it begins anew, if it comes and goes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        every: Option<Span>,
+        /// How long it lasts then.
+        #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+        lasts: Option<Span>,
         /// When.
         during: Window,
     },
@@ -307,6 +314,33 @@ pub enum Fault {
         during: Window,
         /// What they find on their disk when they return.
         disk: Disk,
+    },
+    /// Nodes stop in the middle of what they do, and return soon.
+    #[serde(rename = "crash")]
+    CrashPoint {
+        /// In the middle of what.
+        at: Point,
+        /// With which kinds of messages, where it is about sending; none listed means all.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        kinds: Vec<String>,
+        /// In which share of all cases.
+        probability: Ratio,
+        /// For how long they are down.
+        down: Span,
+        /// Which.
+        nodes: Victims,
+        /// When.
+        during: Window,
+    },
+    /// The clocks of nodes run fast or slow.
+    Clock {
+        /// Which.
+        nodes: Vec<NodeId>,
+        /// How many thousandths of a second a clock counts in each.
+        #[serde(serialize_with = "as_thousandths")]
+        speed: u32,
+        /// When.
+        during: Window,
     },
     /// Nodes work more slowly.
     Slow {

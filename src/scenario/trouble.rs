@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::adversary;
 use super::network::pair_of_sites;
 use super::reader::{Fields, Reader};
-use super::schema::{Adversary, Disk, Draw, Fault, Network, Target, Victims};
+use super::schema::{Adversary, Disk, Draw, Fault, Network, Point, Target, Victims};
 use super::tree::{Node, Step, Value, shorten};
 use super::whole::{Around, during};
 use crate::base::node::NodeId;
-use crate::base::time::Window;
+use crate::base::time::{Span, Window};
 use crate::base::units::Ratio;
 
 /// Everything that goes wrong.
@@ -24,13 +24,28 @@ pub struct Trouble {
 }
 
 /// The faults, and the keys of each.
-pub const FAULTS: [(&str, &[&str]); 7] = [
-    ("partition", &["groups", "during", "one_way"]),
+pub const FAULTS: [(&str, &[&str]); 8] = [
+    (
+        "partition",
+        &["groups", "during", "one_way", "every", "for"],
+    ),
     ("loss", &["rate", "nodes", "links", "during"]),
     ("delay", &["by", "nodes", "during"]),
     ("duplicate", &["rate", "during"]),
     ("reorder", &["rate", "by", "during"]),
-    ("crash", &["nodes", "during", "disk"]),
+    (
+        "crash",
+        &[
+            "nodes",
+            "during",
+            "disk",
+            "at",
+            "kinds",
+            "probability",
+            "down",
+        ],
+    ),
+    ("clock", &["nodes", "speed", "during"]),
     ("slow", &["nodes", "factor", "during"]),
 ];
 /// Faults at most.
@@ -108,8 +123,10 @@ fn fault<'t>(
         let fields = reader.fields(&entry.node, keys)?;
         let during = during(reader, fields, around);
         match name {
-            "crash" | "slow" => failing(reader, fields, around, during, name),
+            "crash" if fields.has("at") => crash_point(reader, fields, around, during),
+            "crash" | "slow" | "clock" => failing(reader, fields, around, during, name),
             "partition" => {
+                let flaps = flaps(reader, fields);
                 let one_way = reader.or(fields, "one_way", false, Reader::flag);
                 let groups = reader.require(fields, "groups", "[[0, 1], [2, 3]]", |r, n| {
                     groups(r, n, around)
@@ -117,6 +134,8 @@ fn fault<'t>(
                 let fault = Fault::Partition {
                     groups: groups?,
                     one_way,
+                    every: flaps.map(|(every, _)| every),
+                    lasts: flaps.map(|(_, lasts)| lasts),
                     during,
                 };
                 Some((fault, None))
@@ -189,6 +208,71 @@ fn weather<'t>(
     }
 }
 
+/// Reads how often a partition comes and how long it stays, if it comes and goes.
+fn flaps<'t>(reader: &mut Reader<'t>, fields: Fields<'t>) -> Option<(Span, Span)> {
+    if !fields.has("every") && !fields.has("for") {
+        return None;
+    }
+    let every = reader.require(fields, "every", "2s", Reader::positive);
+    let lasts = reader.require(fields, "for", "500ms", Reader::positive);
+    let (every, lasts) = (every?, lasts?);
+    if lasts >= every {
+        let rule = format!("must be shorter than `every`, {every}: else it never ends");
+        reader.refuse_at(&[Step::Key("for".into())], rule, None);
+    }
+    Some((every, lasts))
+}
+
+/// Reads a crash in the middle of something.
+fn crash_point<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+    during: Window,
+) -> Option<(Fault, Option<usize>)> {
+    let points = Point::ALL.map(|point| (point.name(), point));
+    let at = reader.require(fields, "at", "before-write", |r, n| r.choice(n, &points));
+    if fields.has("disk") {
+        let rule = "is decided by where the node stops: what was written is kept, and no more";
+        let help = "remove `disk`, or `at`";
+        reader.refuse_key_at(&[Step::Key("disk".into())], rule.into(), Some(help.into()));
+    }
+    if fields.has("kinds") && at.is_some_and(|at| !at.is_sending()) {
+        let rule = "has no meaning here: writes have no kinds";
+        let help = "write `at: before-send` or `at: after-send`";
+        reader.refuse_key_at(&[Step::Key("kinds".into())], rule.into(), Some(help.into()));
+    }
+    let kinds = reader.or(fields, "kinds", Vec::new(), adversary::kinds);
+    let probability = reader.or(fields, "probability", Ratio::ONE, adversary::share);
+    let down = reader.require(fields, "down", "30ms", Reader::positive);
+    let (nodes, draw) = victims(reader, fields, around)?;
+    let fault = Fault::CrashPoint {
+        at: at?,
+        kinds,
+        probability,
+        down: down?,
+        nodes,
+        during,
+    };
+    Some((fault, draw))
+}
+
+/// The required `nodes` of a crash, and how many of them chance chooses.
+fn victims<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+) -> Option<(Victims, Option<usize>)> {
+    let chosen = reader.require(fields, "nodes", "[3]", |r, n| {
+        chosen(r, n, around, Leaders::One)
+    });
+    Some(match chosen? {
+        Chosen::Leader(_) | Chosen::Moving(_) => (Victims::Leader, None),
+        Chosen::Nodes(nodes) => (Victims::Nodes(nodes), None),
+        Chosen::Random(count) => (Victims::Nodes(Vec::new()), Some(count)),
+    })
+}
+
 /// Reads a fault of nodes.
 fn failing<'t>(
     reader: &mut Reader<'t>,
@@ -209,20 +293,32 @@ fn failing<'t>(
         };
         return Some((fault, draw));
     }
+    if name == "clock" {
+        let speed = reader.require(fields, "speed", "1.5", |r, n| {
+            r.thousandths(n, 1, 1_000_000)
+        });
+        let (nodes, draw) = nodes_of(reader, fields, around)?;
+        let fault = Fault::Clock {
+            nodes,
+            speed: speed?.try_into().ok()?,
+            during,
+        };
+        return Some((fault, draw));
+    }
+    for key in ["kinds", "probability", "down"] {
+        if fields.has(key) {
+            let rule = "belongs to a crash in the middle of something";
+            let help = "write `at: before-write`, or what else the node is doing";
+            reader.refuse_key_at(&[Step::Key(key.into())], rule.into(), Some(help.into()));
+        }
+    }
     let disks = [
         ("keep", Disk::Keep),
         ("unsynced", Disk::Unsynced),
         ("lost", Disk::Lost),
     ];
     let disk = reader.or(fields, "disk", Disk::Keep, |r, n| r.choice(n, &disks));
-    let chosen = reader.require(fields, "nodes", "[3]", |r, n| {
-        chosen(r, n, around, Leaders::One)
-    });
-    let (nodes, draw) = match chosen? {
-        Chosen::Leader(_) | Chosen::Moving(_) => (Victims::Leader, None),
-        Chosen::Nodes(nodes) => (Victims::Nodes(nodes), None),
-        Chosen::Random(count) => (Victims::Nodes(Vec::new()), Some(count)),
-    };
+    let (nodes, draw) = victims(reader, fields, around)?;
     let fault = Fault::Crash {
         nodes,
         during,

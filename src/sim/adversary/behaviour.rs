@@ -57,6 +57,9 @@ pub enum Behaviour {
     /// Acknowledges durable writes without writing: if it crashes while its window is open, it
     /// comes back as it was when the window opened.
     NoSync,
+    /// Runs twice: each of the two hears and speaks to one half of the honest only, and is asked
+    /// for every other request.
+    Twins,
     /// Tells clients the opposite of what became of their calls.
     FalseReply,
 }
@@ -113,7 +116,7 @@ pub struct Act {
 
 impl Behaviour {
     /// As written in a scenario.
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 19] = [
         "silent",
         "equivocate",
         "withhold",
@@ -131,6 +134,7 @@ impl Behaviour {
         "inflate",
         "amnesia",
         "no-sync",
+        "twins",
         "false-reply",
     ];
 
@@ -154,6 +158,7 @@ impl Behaviour {
             Self::Inflate { .. } => "inflate",
             Self::Amnesia => "amnesia",
             Self::NoSync => "no-sync",
+            Self::Twins => "twins",
             Self::FalseReply => "false-reply",
         }
     }
@@ -168,6 +173,7 @@ impl Behaviour {
             | Self::Inflate { .. }
             | Self::Amnesia
             | Self::NoSync
+            | Self::Twins
             | Self::FalseReply => true,
             // Nobody is deceived by what does not verify, and endorsements have a policy.
             Self::Garble | Self::Impersonate | Self::ForgeEndorsement | Self::Careless => false,
@@ -197,6 +203,7 @@ impl Behaviour {
             | Self::Garble
             | Self::Impersonate
             | Self::Inflate { .. }
+            | Self::Twins
             | Self::FalseReply => true,
         }
     }
@@ -221,6 +228,7 @@ impl Behaviour {
             | Self::Deaf
             | Self::Amnesia
             | Self::NoSync
+            | Self::Twins
             | Self::FalseReply => false,
         }
     }

@@ -123,6 +123,7 @@ impl<M: Wire> Adversary<M> {
             | Behaviour::Deaf
             | Behaviour::Amnesia
             | Behaviour::NoSync
+            | Behaviour::Twins
             | Behaviour::FalseReply => None,
         }
     }
@@ -149,7 +150,7 @@ fn another(me: NodeId, nodes: usize, random: &mut Random) -> Option<NodeId> {
 
 impl Part {
     /// Those who are spared, and those who are meant.
-    fn split(&self, to: To, me: NodeId) -> (Option<To>, Option<To>) {
+    pub(super) fn split(&self, to: To, me: NodeId) -> (Option<To>, Option<To>) {
         let Some(targets) = &self.targets else {
             return (None, Some(to));
         };

@@ -166,6 +166,25 @@ impl<M: Wire> Adversary<M> {
         })
     }
 
+    fn twins(&self) -> Option<&Part> {
+        let mut parts = self.parts.iter();
+        parts.find(|part| part.act.behaviour == Behaviour::Twins)
+    }
+
+    /// Whether it is the second of two whom this node hears and speaks to.
+    pub fn shows_second_face(&self, node: NodeId) -> bool {
+        self.twins().is_some_and(|part| part.means(&To::One(node)))
+    }
+
+    /// To whom of the receivers the second of two speaks, or the first.
+    pub fn audience(&self, to: To, me: NodeId, second: bool) -> Option<To> {
+        let Some(part) = self.twins() else {
+            return Some(to);
+        };
+        let (first, other) = part.split(to, me);
+        if second { other } else { first }
+    }
+
     /// Hears a message, and keeps it if it is ever to be said again.
     pub fn hear(&mut self, now: Time, message: &M) {
         let wanted = |part: &Part| {
@@ -176,13 +195,10 @@ impl<M: Wire> Adversary<M> {
         }
     }
 
-    /// When the node does not keep what it writes: for each time whether it writes in truth
-    /// afterwards, or forgets.
+    /// When the node does not keep what it writes, or runs twice, and which of them it is.
     pub fn lapses(&self) -> impl Iterator<Item = (Window, &Behaviour)> {
-        let lapse = |part: &&Part| {
-            let behaviour = &part.act.behaviour;
-            *behaviour == Behaviour::Amnesia || *behaviour == Behaviour::NoSync
-        };
+        let lapses = [Behaviour::Amnesia, Behaviour::NoSync, Behaviour::Twins];
+        let lapse = move |part: &&Part| lapses.contains(&part.act.behaviour);
         let parts = self.parts.iter().filter(lapse);
         parts.map(|part| (part.act.during, &part.act.behaviour))
     }
@@ -193,7 +209,11 @@ fn meant(act: &Act, accomplices: &[NodeId], nodes: usize) -> Option<Vec<bool>> {
     let mut table = vec![false; nodes];
     match &act.scope.targets {
         Targets::All => return None,
-        Targets::Usual if act.behaviour != Behaviour::Equivocate => return None,
+        Targets::Usual
+            if act.behaviour != Behaviour::Equivocate && act.behaviour != Behaviour::Twins =>
+        {
+            return None;
+        }
         Targets::Usual | Targets::Half => {
             let honest = (0..nodes).filter(|&node| !accomplices.contains(&NodeId::at(node)));
             for node in honest.skip(1).step_by(2) {

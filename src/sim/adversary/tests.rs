@@ -1,3 +1,5 @@
+//! What becomes of a word that a dishonest node means to say.
+
 use super::*;
 use crate::base::crypto::{Crypto, Signer};
 use crate::base::node::Committee;

@@ -97,12 +97,14 @@ impl<P: Protocol> ReplicaHost<P> {
         };
         let mut plan = Vec::new();
         for (during, behaviour) in adversary.lapses() {
-            plan.push((during.from, Control::Lapse));
-            let after = if *behaviour == Behaviour::Amnesia {
-                Control::Forget
+            let (before, after) = if *behaviour == Behaviour::Amnesia {
+                (Control::Lapse, Control::Forget)
+            } else if *behaviour == Behaviour::Twins {
+                (Control::Part, Control::Unite)
             } else {
-                Control::Recover
+                (Control::Lapse, Control::Recover)
             };
+            plan.push((during.from, before));
             plan.extend(during.until.map(|until| (until, after)));
         }
         for (at, control) in plan {

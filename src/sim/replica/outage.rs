@@ -44,6 +44,7 @@ impl<P: Protocol> ReplicaHost<P> {
 
     /// Stops: what is volatile is gone when the node returns, and so is what the disk loses.
     fn crash<S>(&mut self, at: Time, disk: Disk, desk: &mut Desk<'_, P, S>) {
+        self.unite();
         let was_up = std::mem::replace(&mut self.up, false);
         self.halted = false;
         self.timers.clear();
