@@ -5,10 +5,11 @@ use super::{Failure, draw, judge};
 use crate::base::distribution::Law;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time, Window};
-use crate::contract::Rules;
+use crate::base::units::{Rate, Ratio};
+use crate::contract::{Mix, Rules, Wish};
 use crate::scenario::run::Entry;
 use crate::scenario::schema::{
-    Adversary, Execution, Fault, Gateways, Liveness, Load, Scenario, Victims,
+    Adversary, Execution, Fault, Gateways, Liveness, Load, Scenario, Scope, Targets, Victims,
 };
 use crate::scenario::{Known, Latency};
 
@@ -171,10 +172,19 @@ fn victims_mut(fault: &mut Fault) -> Option<&mut Vec<NodeId>> {
             nodes: Victims::Nodes(nodes),
             ..
         }
+        | Fault::CrashPoint {
+            nodes: Victims::Nodes(nodes),
+            ..
+        }
+        | Fault::Clock { nodes, .. }
         | Fault::Loss { nodes, .. }
         | Fault::Delay { nodes, .. }
         | Fault::Slow { nodes, .. } => Some(nodes),
         Fault::Crash {
+            nodes: Victims::Leader,
+            ..
+        }
+        | Fault::CrashPoint {
             nodes: Victims::Leader,
             ..
         }
@@ -210,6 +220,12 @@ fn remove(scenario: &mut Scenario, gone: NodeId) {
     });
     scenario.adversaries.retain_mut(|adversary| {
         keep(&mut adversary.nodes);
+        if let Targets::Nodes(nodes) = &mut adversary.scope.targets {
+            keep(nodes);
+            if nodes.is_empty() {
+                adversary.scope.targets = Targets::Usual;
+            }
+        }
         adversary.led > 0 || !adversary.nodes.is_empty()
     });
 }
@@ -231,8 +247,8 @@ fn simpler(scenario: &Scenario) -> Edits {
         |s| s.network.ordered = true,
         |s| s.execution = Execution::OrderExecute,
         |s| s.contract = plain_rules(&s.contract),
-        |s| s.workload.mix = crate::contract::Mix::of(&[(crate::contract::Wish::Submit, 1)]),
-        |s| s.workload.invalid = crate::base::units::Ratio::ZERO,
+        |s| s.workload.mix = Mix::of(&[(Wish::Submit, 1)]),
+        |s| s.workload.invalid = Ratio::ZERO,
         |s| s.workload.gateways = Gateways::Honest,
         |s| s.machine.sync = Span::ZERO,
         |s| s.machine.cores = 1,
@@ -245,7 +261,23 @@ fn simpler(scenario: &Scenario) -> Edits {
             }
         },
     ];
-    edits.iter().map(|edit| with(scenario, edit)).collect()
+    let plain = edits.iter().map(|edit| with(scenario, edit));
+    plain.chain(wider(scenario)).collect()
+}
+
+/// With behaviours that are not limited in one way or another.
+fn wider(scenario: &Scenario) -> Edits {
+    let edits: [fn(&mut Scope); 4] = [
+        |scope| scope.probability = Ratio::ONE,
+        |scope| scope.leading = false,
+        |scope| scope.targets = Targets::Usual,
+        |scope| scope.kinds.clear(),
+    ];
+    let places = 0..scenario.adversaries.len();
+    let pairs = places.flat_map(|place| edits.map(|edit| (place, edit)));
+    pairs
+        .map(|(place, edit)| with(scenario, |s| edit(&mut s.adversaries[place].scope)))
+        .collect()
 }
 
 /// The rules of the contract that are recommended; a check that is left out stays so.
@@ -340,6 +372,8 @@ fn during_mut(fault: &mut Fault) -> &mut Window {
         | Fault::Duplicate { during, .. }
         | Fault::Reorder { during, .. }
         | Fault::Crash { during, .. }
+        | Fault::CrashPoint { during, .. }
+        | Fault::Clock { during, .. }
         | Fault::Slow { during, .. } => during,
     }
 }
@@ -350,7 +384,7 @@ fn with_less_load(scenario: &Scenario) -> Edits {
         |s| match &mut s.workload.load {
             Load::Open { rate, .. } => {
                 let half = (rate.per_kilosecond() / 2).max(1_000);
-                *rate = crate::base::units::Rate::from_per_kilosecond(half);
+                *rate = Rate::from_per_kilosecond(half);
             }
             Load::Closed { clients, .. } => *clients = (*clients / 2).max(1),
         },

@@ -6,7 +6,9 @@ use super::switches::Setting;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time, Window};
 use crate::base::units::Ratio;
-use crate::scenario::schema::{Adversary, Behaviour, Disk, Fault, Scenario, Victims};
+use crate::scenario::schema::{
+    Adversary, Behaviour, Disk, Fault, Point, Scenario, Scope, Targets, Victims,
+};
 
 /// The longest of a passing trouble, in milliseconds.
 const LONGEST: u64 = 1_500;
@@ -23,20 +25,24 @@ pub fn add(dice: &mut Dice, scenario: &mut Scenario, setting: &Setting, end: Tim
             }
         }
     }
+    let leads = bad.is_empty() && setting.absent > 0 && setting.liars;
     for &node in &bad {
-        if setting.liars {
-            lies(dice, scenario, node, end);
+        if setting.liars || (!setting.forgets && dice.once_in(3)) {
+            misbehaves(dice, scenario, (node, setting.liars), end);
         } else {
             absence(dice, scenario, (node, setting.forgets), end);
         }
     }
-    if bad.is_empty() && setting.absent > 0 && setting.liars && dice.rarely("leader lies", 2) {
-        let part = act(dice, scenario, end);
-        scenario.adversaries.push(Adversary {
-            led: 1,
-            nodes: Vec::new(),
-            ..part
-        });
+    if leads && dice.on("leader lies") {
+        let part = act(dice, scenario, true, end);
+        let moving = dice.once_in(2) && part.behaviour.speaks();
+        if part.behaviour.speaks() && part.behaviour != Behaviour::Twins {
+            scenario.adversaries.push(Adversary {
+                led: 1,
+                moving,
+                ..part
+            });
+        }
     }
     if dice.on("crashes") {
         crashes(dice, scenario, &bad, end);
@@ -48,6 +54,16 @@ pub fn add(dice: &mut Dice, scenario: &mut Scenario, setting: &Setting, end: Tim
         scenario.faults.push(Fault::Slow {
             nodes,
             factor,
+            during,
+        });
+    }
+    if dice.on("wrong clocks") {
+        let nodes = dice.some_nodes(scenario.nodes, scenario.nodes);
+        let speed = dice.one_of(&[100, 500, 900, 1_100, 2_000, 10_000]);
+        let during = dice.window(end, 2 * LONGEST);
+        scenario.faults.push(Fault::Clock {
+            nodes,
+            speed,
             during,
         });
     }
@@ -74,17 +90,29 @@ fn absence(dice: &mut Dice, scenario: &mut Scenario, (node, forgets): (NodeId, b
 }
 
 /// One or two behaviours of a node that do not contradict each other.
-fn lies(dice: &mut Dice, scenario: &mut Scenario, node: NodeId, end: Time) {
-    let first = act(dice, scenario, end);
-    let alone = first.behaviour == Behaviour::Silent || dice.once_in(2);
+fn misbehaves(dice: &mut Dice, scenario: &mut Scenario, (node, liar): (NodeId, bool), end: Time) {
+    let first = act(dice, scenario, liar, end);
     let mut parts = vec![first];
-    if !alone {
-        let second = act(dice, scenario, end);
-        if second.behaviour != Behaviour::Silent {
+    if dice.once_in(2) {
+        let second = act(dice, scenario, liar, end);
+        if [&parts[0], &second]
+            .iter()
+            .all(|part| part.behaviour.speaks())
+        {
             parts.push(second);
         }
     }
     for part in parts {
+        if part.behaviour == Behaviour::NoSync || part.behaviour == Behaviour::Twins {
+            // What was not written shows when the node stops.
+            let during = dice.window(end, 200);
+            let (nodes, disk) = (Victims::Nodes(vec![node]), Disk::Unsynced);
+            scenario.faults.push(Fault::Crash {
+                nodes,
+                during,
+                disk,
+            });
+        }
         scenario.adversaries.push(Adversary {
             nodes: vec![node],
             ..part
@@ -92,35 +120,105 @@ fn lies(dice: &mut Dice, scenario: &mut Scenario, node: NodeId, end: Time) {
     }
 }
 
-/// A behaviour, of nobody yet; for good or for some time of the trouble.
-fn act(dice: &mut Dice, scenario: &Scenario, end: Time) -> Adversary {
-    let behaviour = match dice.within(0, 7) {
+/// What a node does that is no liar, but not well.
+fn honest_misbehaviour(dice: &mut Dice) -> Behaviour {
+    match dice.within(0, 6) {
         0 => Behaviour::Silent,
-        1..=3 => Behaviour::Equivocate,
-        4 => Behaviour::Withhold {
-            kinds: kinds(dice, &scenario.protocol.name),
-        },
-        5 => Behaviour::Late {
+        1 => Behaviour::Withhold,
+        2 => Behaviour::Late {
             by: dice.millis(1, 400),
         },
-        6 => Behaviour::Restless,
-        _ => Behaviour::Deaf {
-            kinds: kinds(dice, &scenario.protocol.name),
+        3 => Behaviour::Restless,
+        4 => Behaviour::Deaf,
+        5 => Behaviour::Selective,
+        _ => Behaviour::Flood {
+            copies: dice.one_of(&[2, 5, 20]),
         },
+    }
+}
+
+/// What a liar does; mostly it lies.
+fn lie(dice: &mut Dice) -> Behaviour {
+    match dice.within(0, 14) {
+        0..=2 => Behaviour::Equivocate,
+        3 | 4 => Behaviour::DoubleTalk,
+        5 => Behaviour::Replay {
+            after: dice.millis(1, 2_000),
+        },
+        6 => Behaviour::Garble,
+        7 => Behaviour::Impersonate,
+        8 => Behaviour::Inflate {
+            by: dice.one_of(&[1, 2, 1_000_000]),
+        },
+        9 => Behaviour::Amnesia,
+        10 => Behaviour::NoSync,
+        11 => Behaviour::Twins,
+        12 => Behaviour::FalseReply,
+        _ => honest_misbehaviour(dice),
+    }
+}
+
+/// A behaviour, of nobody yet; for some time of the trouble, or for good if it is a liar's or looks
+/// like absence.
+fn act(dice: &mut Dice, scenario: &Scenario, liar: bool, end: Time) -> Adversary {
+    let behaviour = if liar {
+        lie(dice)
+    } else {
+        honest_misbehaviour(dice)
     };
     dice.features.insert(behaviour.name());
-    let during = if dice.once_in(2) {
+    let scope = scope(dice, scenario, &behaviour);
+    let whole = scope == Scope::default();
+    let lasting = match &behaviour {
+        Behaviour::Amnesia => false,
+        Behaviour::Silent => whole || liar,
+        _ => liar,
+    };
+    let during = if lasting && dice.once_in(2) {
         Window::ALWAYS
     } else {
         dice.window(end, LONGEST)
     };
     Adversary {
         behaviour,
+        scope,
         nodes: Vec::new(),
         led: 0,
+        moving: false,
         during,
         collude: dice.once_in(2),
     }
+}
+
+/// Which messages a behaviour is about.
+fn scope(dice: &mut Dice, scenario: &Scenario, behaviour: &Behaviour) -> Scope {
+    let mut scope = Scope::default();
+    let disk = matches!(
+        behaviour,
+        Behaviour::Amnesia | Behaviour::NoSync | Behaviour::Twins
+    );
+    let own = matches!(behaviour, Behaviour::Restless | Behaviour::FalseReply);
+    if matches!(behaviour, Behaviour::Withhold | Behaviour::Deaf) {
+        scope.kinds = kinds(dice, &scenario.protocol.name);
+    } else if !disk && !own && *behaviour != Behaviour::Silent && dice.once_in(4) {
+        scope.kinds = kinds(dice, &scenario.protocol.name);
+    }
+    if !disk && !own && dice.once_in(4) {
+        scope.targets = Targets::Nodes(dice.some_nodes(scenario.nodes, scenario.nodes));
+    }
+    if !disk && dice.once_in(4) {
+        scope.probability = share(dice.one_of(&[10, 50]));
+    }
+    if !disk && dice.once_in(8) {
+        scope.leading = true;
+    }
+    scope
+}
+
+/// So many percent.
+fn share(percent: u64) -> Ratio {
+    let parts = u32::try_from(percent * 10_000_000).expect("at most a hundred");
+    Ratio::from_parts_per_billion(parts)
 }
 
 /// One or two kinds of messages of a protocol.
@@ -216,6 +314,28 @@ fn crashes(dice: &mut Dice, scenario: &mut Scenario, bad: &[NodeId], end: Time) 
             }
         }
     }
+    if dice.on("stops in the middle of a step") {
+        let at = dice.one_of(&Point::ALL);
+        let kinds = if at.is_sending() && dice.once_in(2) {
+            kinds(dice, &scenario.protocol.name)
+        } else {
+            Vec::new()
+        };
+        let mortal = (0..nodes).map(NodeId::at).filter(|n| !bad.contains(n));
+        let nodes = if dice.once_in(4) {
+            Victims::Leader
+        } else {
+            Victims::Nodes(mortal.collect())
+        };
+        scenario.faults.push(Fault::CrashPoint {
+            at,
+            kinds,
+            probability: share(dice.one_of(&[1, 5, 25])),
+            down: dice.millis(1, longest),
+            nodes,
+            during: dice.window(end, 2 * LONGEST),
+        });
+    }
     if dice.rarely("all crash at once", 4) {
         let (during, disk) = (dice.window(end, longest), dice.one_of(&disks));
         let everybody = (0..nodes).map(NodeId::at).filter(|n| !bad.contains(n));
@@ -226,10 +346,6 @@ fn crashes(dice: &mut Dice, scenario: &mut Scenario, bad: &[NodeId], end: Time) 
 /// Trouble of the network.
 fn weather(dice: &mut Dice, scenario: &mut Scenario, end: Time) {
     let nodes = scenario.nodes;
-    let share = |percent: u64| {
-        let parts = u32::try_from(percent * 10_000_000).expect("at most a hundred");
-        Ratio::from_parts_per_billion(parts)
-    };
     if nodes > 1 && dice.on("partitions") {
         for _ in 0..dice.within(1, 3) {
             let fault = partition(dice, nodes, end);
@@ -291,9 +407,14 @@ fn partition(dice: &mut Dice, nodes: usize, end: Time) -> Fault {
         }
         group.sort_unstable();
     }
+    let flaps = dice.rarely("flapping partitions", 4);
+    let every = dice.millis(20, 400);
+    let lasts = Span::from_nanos(every.nanos() / dice.one_of(&[2, 4]));
     Fault::Partition {
         groups,
         one_way: dice.once_in(4),
+        every: flaps.then_some(every),
+        lasts: flaps.then_some(lasts),
         during: dice.window(end, LONGEST),
     }
 }
