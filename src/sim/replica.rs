@@ -79,6 +79,8 @@ pub(super) struct ReplicaHost<P: Protocol> {
     clocks: Vec<(Window, u64)>,
     /// The replica as it was before the first write that the next crash interrupts.
     image: Option<P>,
+    /// Whether a snapshot has replaced the chain in a step that is not on disk yet.
+    adopting: bool,
     /// The height whose blocks are on disk for sure.
     synced: Height,
     /// The height whose execution has been accounted for.
@@ -133,6 +135,7 @@ impl<P: Protocol> ReplicaHost<P> {
             amnesia: false,
             down_at: Time::MAX,
             image: None,
+            adopting: false,
             synced: 0,
             executed: 0,
             timers: Vec::new(),
@@ -387,8 +390,10 @@ impl<P: Protocol> ReplicaHost<P> {
             executor: &mut desk.local.executor,
             careless,
         };
+        let begins = around.ledger.base_height();
         let mut cx = Context::new(self.id, now, around, &mut self.effects);
         self.protocol.step(input, &mut cx);
+        self.adopting |= self.ledger.base_height() > begins;
         if !self.effects.is_empty() {
             self.act(core, now, desk);
         }
@@ -427,6 +432,7 @@ impl<P: Protocol> ReplicaHost<P> {
         if !self.halted && now + Span::from_nanos(1) < self.down_at {
             // Everything this step wrote is on disk: the image of an earlier state is stale.
             self.image = None;
+            self.adopting = false;
         }
         desk.local.processors[self.processor].extend(core, start, now);
     }

@@ -20,9 +20,9 @@
 //!   Upon `q` equal ones: the checkpoint is *stable*, `low = h`, everything below is forgotten.
 //! - Upon expiry of the view timer: stop voting; broadcast VIEW-CHANGE(v+1) with the proof of the
 //!   stable checkpoint and, for each height above, the proof that a batch was prepared there in
-//!   the latest view. It is sent again until `q` replicas want the view; then a timer twice as
-//!   long as the last starts, and upon its expiry the view after is asked for. Executing a batch
-//!   resets the length.
+//!   the latest view. It is sent again until `q` replicas want that view or a higher one; then a
+//!   timer twice as long as the last starts, and upon its expiry the view after is asked for.
+//!   Executing a batch resets the length.
 //! - Upon `f+1` replicas that want a higher view: join the smallest of those views.
 //! - Upon `q` VIEW-CHANGEs for its view at the new leader: NEW-VIEW with them and its proposals:
 //!   for each height from the highest stable checkpoint to the highest one prepared, the digest
@@ -200,6 +200,8 @@ enum Patience {
     SecondHalf,
     /// The view was left, and too few others have.
     Gathering,
+    /// A quorum has, but some of it want a higher view: nobody can open this one yet.
+    Outrun,
     /// A quorum has, and the new leader is overdue.
     Awaiting,
 }
