@@ -491,7 +491,12 @@ impl<P: Protocol> ReplicaHost<P> {
                     self.counters.verifications += u64::from(count);
                 }
             }
-            Effect::Persist => self.synced = self.executed,
+            Effect::Persist => {
+                self.synced = self.executed;
+                // What follows in this step relies on this write: it is not undone by a crash, and
+                // a later write of the same step counts as written with it.
+                self.image = None;
+            }
             Effect::Execute(block) => self.executed(now, &block, desk),
             Effect::Install(block) => {
                 self.executed = block.height;

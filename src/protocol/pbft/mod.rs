@@ -173,6 +173,14 @@ pub enum Mutant {
     NoTimerBackoff,
     /// Votes leave before what they depend on is on disk.
     PersistLate,
+    /// There is no commit phase: what is prepared is committed.
+    SkipCommit,
+    /// The digest of a proposal need not be that of its batch.
+    NoDigestCheck,
+    /// Signatures of votes are not verified.
+    NoSignatureCheck,
+    /// One request fewer than a quorum is enough for a new view.
+    ViewChangeQuorumLow,
 }
 
 /// What a replica waits for.
@@ -564,6 +572,12 @@ impl Pbft {
         }
         if self.mutant(Mutant::SkipPrepare) {
             self.prepare_quorum = 1;
+        }
+        if self.mutant(Mutant::SkipCommit) {
+            self.commit_quorum = 1;
+        }
+        if self.mutant(Mutant::ViewChangeQuorumLow) {
+            self.quorum -= 1;
         }
     }
 

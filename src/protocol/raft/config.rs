@@ -83,6 +83,24 @@ pub enum Mutant {
     DoubleVote,
     /// Neither term nor vote is ever written.
     TermNotPersisted,
+    /// Entries are acknowledged before they are on disk.
+    LogPersistLate,
+    /// Logs are compared by their length only.
+    UpToDateIndexOnly,
+    /// What another leader left in the log stays there.
+    NoTruncate,
+    /// An append cuts off whatever follows what it contains.
+    TruncateAlways,
+    /// Whoever leads ignores later terms.
+    NoStepDown,
+    /// Every election time-out is the same.
+    FixedTimeout,
+    /// A leader falls silent when it has nothing to say.
+    NoHeartbeat,
+    /// Whatever the leader calls committed is decided, verified or not.
+    CommitUnverified,
+    /// Reads are answered without asking whether somebody else leads.
+    StaleRead,
 }
 
 impl Config {

@@ -398,7 +398,9 @@ impl Raft {
     /// Draws a new time-out and counts it from now.
     fn rest(&mut self, cx: &mut Cx<'_>) {
         let [low, high] = self.config.election_timeout;
-        self.volatile.timeout = cx.between(low, high);
+        let drawn = cx.between(low, high);
+        let fixed = self.broken(Mutant::FixedTimeout);
+        self.volatile.timeout = if fixed { low } else { drawn };
         self.volatile.rested = cx.now();
         cx.set_timer(Timer::Election, self.volatile.timeout);
     }
