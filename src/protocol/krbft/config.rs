@@ -105,6 +105,8 @@ pub enum Mutant {
     AnyoneLeads,
     /// One member speaks for its group.
     LoneVoice,
+    /// Members lend their voices to prepares of what they have not seen.
+    BlindVoices,
 }
 
 /// Bits that count terms and views within an epoch; those above are its number.

@@ -101,6 +101,7 @@
 //! `voice-share`, twice. Each supervisor adds one `group-block` for each group it watches from
 //! outside. Upkeep of an idle second: `council-update`, `k(N−1)`, and the groups' heartbeats.
 
+mod batches;
 mod committee;
 mod config;
 mod council;
@@ -126,7 +127,7 @@ pub use supervise::Finding;
 use super::mempool::Mempool;
 use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status, To};
 use super::{iraft, pbft};
-use crate::base::crypto::{Certificate, Seats};
+use crate::base::crypto::{Certificate, Digest, Seats};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Height, Transaction};
@@ -204,6 +205,8 @@ struct Volatile {
     said: VecDeque<(To, pbft::Message)>,
     /// The latest view and checkpoint that the members were shown the proofs of.
     shown: (u64, Height),
+    /// What this leader knew by its digest only when it looked last.
+    lacking: Vec<(Height, Digest)>,
     /// What members remember, while a new leader asks them.
     taking: Option<BTreeMap<NodeId, Memory>>,
     /// What this supervisor was told.
@@ -399,6 +402,8 @@ impl Krbft {
             Message::Finding(finding) => self.on_finding(from, finding, cx),
             Message::HandOver => self.on_hand_over(from, cx),
             Message::HandOverReply(memory) => self.on_hand_over_reply(from, memory, cx),
+            Message::BatchFetch(wanted) => self.on_batch_fetch(from, wanted, cx),
+            Message::Batches(batches) => self.on_batches(batches, cx),
             Message::CouncilUpdate(update) => self.on_council_update(from, update, cx),
             // It is known already; and nobody wraps twice what is said once.
             Message::Regrouped | Message::Later { .. } => {}

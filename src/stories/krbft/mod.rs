@@ -5,22 +5,14 @@ mod regroup;
 use super::stage::Post;
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather};
 use crate::base::node::NodeId;
-use crate::base::time::Span;
 use crate::protocol::krbft::grouping::Grouping;
 use crate::protocol::krbft::{Config, Krbft, Mutant, Profile};
-use crate::protocol::{iraft, pbft};
 
 /// Groups in the order of the nodes: n0 to n3, n4 to n7, and so on.
 fn of(profile: Profile) -> Config {
     Config {
         profile,
         grouping: Grouping::Static,
-        // Stories and schedules are short: nothing is forgotten in them, and nobody is busy.
-        committee: pbft::Config::default(),
-        group: iraft::Config {
-            progress_timeout: Span::from_secs(4),
-            ..iraft::Config::default()
-        },
         ..Config::default()
     }
 }

@@ -159,7 +159,7 @@ fn long(seed: u64) -> Chaos {
 #[test]
 fn epochs_begin_in_bad_weather_and_everybody_comes_along() {
     let mut epochs = 0;
-    for seed in 0..20 {
+    for seed in 0..40 {
         let config = every(2 + seed % 3, Grouping::ConsistentHash);
         let (violation, stage) = long(seed).play::<Krbft>(config.clone());
         assert_eq!(violation, None, "seed {seed}");
