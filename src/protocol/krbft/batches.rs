@@ -17,7 +17,10 @@ impl Krbft {
         };
         let lacking = committee.lacks();
         let before = std::mem::replace(&mut self.volatile.lacking, lacking.clone());
-        let wanted: Vec<_> = lacking.into_iter().filter(|it| before.contains(it)).collect();
+        let wanted: Vec<_> = lacking
+            .into_iter()
+            .filter(|it| before.contains(it))
+            .collect();
         if wanted.is_empty() {
             return;
         }
@@ -38,7 +41,8 @@ impl Krbft {
             let kept = kept.or_else(|| seat?.kept(height, digest));
             let block = cx.ledger().block(self.base().saturating_add(height));
             let executed = block.map(|block| &block.batch);
-            kept.or(executed.filter(|batch| batch.digest() == *digest)).cloned()
+            kept.or(executed.filter(|batch| batch.digest() == *digest))
+                .cloned()
         };
         let places = wanted.iter().take(self.config.committee.window as usize);
         places

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::base::crypto::{Body, Certificate, Digest, Signed};
 use crate::base::node::NodeId;
-use crate::chain::{Batch, Height};
 use crate::chain::ledger::Ledger;
+use crate::chain::{Batch, Height};
 use crate::protocol::pbft::{
     Checkpoint, Law, Legacy, Message, NewView, Phase, ViewChange, Vote, extend_chain,
 };
@@ -236,7 +236,11 @@ impl Memory {
 
     /// What is executed is in the ledger.
     pub(super) fn executed(&mut self, height: Height) {
-        if self.batches.first_key_value().is_some_and(|(first, _)| *first <= height) {
+        if self
+            .batches
+            .first_key_value()
+            .is_some_and(|(first, _)| *first <= height)
+        {
             self.batches = self.batches.split_off(&(height + 1));
         }
     }
@@ -394,7 +398,10 @@ impl Support {
     pub fn size(&self) -> u32 {
         let signatures = self.signatures();
         let batch = self.batch.as_ref().map_or(0, Batch::size);
-        signatures.saturating_mul(66).saturating_add(64).saturating_add(batch)
+        signatures
+            .saturating_mul(66)
+            .saturating_add(64)
+            .saturating_add(batch)
     }
 
     /// Signatures to be verified.

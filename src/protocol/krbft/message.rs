@@ -275,9 +275,9 @@ impl Wire for Message {
             Self::Later { message, .. } => return message.size().saturating_add(8),
             Self::HandOverReply(memory) => memory.size(),
             Self::BatchFetch(wanted) => count(wanted.len()) * (8 + DIGEST_BYTES),
-            Self::Batches(batches) => batches
-                .iter()
-                .fold(0, |sum: u32, (_, batch)| sum.saturating_add(8 + batch.size())),
+            Self::Batches(batches) => batches.iter().fold(0, |sum: u32, (_, batch)| {
+                sum.saturating_add(8 + batch.size())
+            }),
         };
         HEADER_BYTES.saturating_add(content)
     }

@@ -29,6 +29,7 @@
 //!
 //! - one proposal for a place in a view, and none in a view that the group has asked to leave;
 //! - in a later view only what its NEW-VIEW leaves open;
+//! - a PREPARE only of a batch it is shown, and keeps until it is executed;
 //! - a COMMIT only with the `q₂` prepares behind it;
 //! - a VIEW-CHANGE only with everything that the group has voted to commit;
 //! - a CHECKPOINT only of the member's own chain.
@@ -37,6 +38,8 @@
 //! first asks its members what they remember (HAND-OVER); `q₁` of them know everything that ever
 //! counted, and it goes on from there. A lying leader of a group with at most `f₁` liars can
 //! be silent, and nothing else.
+//!
+//! A leader that has lacked a batch for `council_refresh` asks one group after the other for it.
 //!
 //! With `supervision`, hidden members watch up to five groups each, and are handed the blocks of
 //! all of them. Upon one leader against `f₂ + 1` others on one height: FINDING to everybody, which
@@ -90,15 +93,15 @@
 //!   the network; so they and those in the order of the nodes are never dealt anew.
 //! - Epochs take the place of the committee's checkpoints. What a group has proven against a member
 //!   stays with that group: in the next one it begins without it, unless supervisors have found it.
-//! - Members keep the digests of what they vouch for, not the batches: if every holder that has
-//!   seen a batch is replaced before it is executed, the committee waits for one to return.
+//! - Without `group_certified_votes` members keep no batches: if every holder that has seen one is
+//!   replaced before it is executed, the committee waits for one of them to return.
 //! - Members have no reputation: there are proofs, and complaints that replace a leader.
 //!
 //! # Messages
 //!
 //! A block costs `2k(k−1)` in the committee and `3k(m−1)` in the groups: `pre-prepare`, `prepare`,
 //! `commit`; `group-block`, `group-ack`, `group-commit`. Certified votes add `4k(m−1)`: `voice` and
-//! `voice-share`, twice. Each supervisor adds one `group-block` for each group it watches from
+//! `voice-share`, twice, once with the batch. Each supervisor adds one `group-block` for each group it watches from
 //! outside. Upkeep of an idle second: `council-update`, `k(N−1)`, and the groups' heartbeats.
 
 mod batches;

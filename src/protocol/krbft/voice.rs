@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::memory::{Bench, Memory, Support, legacy, statements};
 use super::config::Mutant;
+use super::memory::{Bench, Memory, Support, legacy, statements};
 use super::message::Message;
 use super::{Cx, Krbft, Timer};
 use crate::base::crypto::{Digest, Keyring, Signed, Voice};

@@ -2,7 +2,7 @@
 
 mod regroup;
 
-use super::stage::Post;
+use super::stage::{Post, Which};
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather};
 use crate::base::node::NodeId;
 use crate::protocol::krbft::grouping::Grouping;
@@ -255,4 +255,48 @@ fn conspirators_within_the_bound_fork_nothing() {
         let conspiracy = Conspiracy::<Krbft>::new(hardened(), 16, 3, seed);
         assert_eq!(conspiracy.play(), None, "seed {seed}");
     }
+}
+
+/// All that have seen a batch in four groups of four are lost for ever, just before it is decided,
+/// but for members that were asked for their voices; whether the others execute it.
+fn survives_its_leaders(config: Config) -> bool {
+    let mut stage = settled(config, 4, 4);
+    stage.submit(NodeId(0));
+    let commits = Which {
+        from: None,
+        to: None,
+        kind: Some("commit".into()),
+    };
+    while stage.pending() > 0 {
+        stage.post(Post::Drop, &commits);
+        if stage.pending() > 0 {
+            stage.post_at(Post::Deliver, 0);
+        }
+    }
+    for node in [0, 1, 2, 3, 4, 8, 12] {
+        stage.crash(NodeId(node));
+    }
+    let leaders = [5, 9, 13].map(NodeId);
+    for leader in leaders {
+        stage.fire_named(leader, "Group(Election");
+        stage.settle(&[]);
+    }
+    for leader in leaders {
+        stage.submit(leader);
+    }
+    stage.settle(&[]);
+    for timer in ["Committee(View", "Council"].repeat(6) {
+        for leader in leaders {
+            stage.fire_named(leader, timer);
+            stage.settle(&[]);
+        }
+    }
+    assert_eq!(stage.violation(), None);
+    (4..16).all(|node| [4, 8, 12].contains(&node) || stage.ledger(NodeId(node)).height() > 0)
+}
+
+#[test]
+fn a_batch_outlives_all_leaders_that_have_seen_it() {
+    assert!(survives_its_leaders(hardened()));
+    assert!(!survives_its_leaders(broken(Mutant::BlindVoices)));
 }
