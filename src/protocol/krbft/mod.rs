@@ -95,7 +95,8 @@
 //!   stays with that group: in the next one it begins without it, unless supervisors have found it.
 //! - Without `group_certified_votes` members keep no batches: if every holder that has seen one is
 //!   replaced before it is executed, the committee waits for one of them to return.
-//! - Members have no reputation: there are proofs, and complaints that replace a leader.
+//! - The reputation of members is the group's (`group: {reputation: true}`): each remembers for
+//!   itself who has led well, and elects those first. It decides nothing else.
 //!
 //! # Messages
 //!

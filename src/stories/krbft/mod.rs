@@ -5,6 +5,7 @@ mod regroup;
 use super::stage::{Post, Which};
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather};
 use crate::base::node::NodeId;
+use crate::protocol::iraft;
 use crate::protocol::krbft::grouping::Grouping;
 use crate::protocol::krbft::{Config, Krbft, Mutant, Profile};
 
@@ -299,4 +300,18 @@ fn survives_its_leaders(config: Config) -> bool {
 fn a_batch_outlives_all_leaders_that_have_seen_it() {
     assert!(survives_its_leaders(hardened()));
     assert!(!survives_its_leaders(broken(Mutant::BlindVoices)));
+}
+
+#[test]
+fn groups_that_elect_by_reputation_heal_as_well() {
+    for seed in 0..20 {
+        let config = Config {
+            group: iraft::Config {
+                reputation: true,
+                ..hardened().group
+            },
+            ..hardened()
+        };
+        Chaos::rough(16, seed).survive::<Krbft>(config);
+    }
 }
