@@ -315,3 +315,46 @@ fn groups_that_elect_by_reputation_heal_as_well() {
         Chaos::rough(16, seed).survive::<Krbft>(config);
     }
 }
+
+/// Any number of liars, whatever the switches: no honest replica is convicted, ever. How many were.
+fn accountability(seeds: std::ops::Range<u64>) -> usize {
+    let mut convictions = 0;
+    for seed in seeds {
+        let n = 12 + (seed % 3) as usize * 2;
+        let config = Config {
+            supervision: seed % 2 == 0,
+            regroup_every_blocks: if seed % 4 == 1 { 2 } else { 0 },
+            grouping: [Grouping::Static, Grouping::ConsistentHash][(seed % 4 == 1) as usize],
+            carry_commit_cert: (seed % 4 == 1).then_some(true),
+            ..of([Profile::Paper, Profile::Hardened][(seed / 4 % 2) as usize])
+        };
+        let liars = (seed / 8) as usize % (n + 1);
+        let chaos = Chaos {
+            steps: 1_500,
+            liars: (0..liars)
+                .map(|i| NodeId::at((seed as usize + i * 5) % n))
+                .collect(),
+            ..among(&[], n, seed)
+        };
+        let stage = chaos.endure::<Krbft>(config);
+        for (by, culprit) in stage.convictions() {
+            let guilty = chaos.liars.contains(culprit);
+            assert!(
+                guilty,
+                "seed {seed}: {by} convicts {culprit}, which is honest"
+            );
+        }
+        convictions += stage.convictions().len();
+    }
+    convictions
+}
+
+/// A few hundred schedules, or as many as `ACCOUNTABILITY_RUNS` asked for at compile time.
+#[test]
+fn no_honest_replica_is_ever_convicted() {
+    let asked = option_env!("ACCOUNTABILITY_RUNS").map(str::parse);
+    let runs = asked.map_or(300, |runs| runs.expect("a number of runs"));
+    let convictions = accountability(0..runs);
+    println!("{convictions} convictions in {runs} runs, all of liars");
+    assert!(convictions > 100, "{convictions}");
+}

@@ -6,7 +6,7 @@ use super::{among, hardened, of};
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
 use crate::protocol::krbft::grouping::{Grouping, groups};
-use crate::protocol::krbft::{Config, Krbft, Profile};
+use crate::protocol::krbft::{Config, Krbft, Mutant, Profile};
 use crate::stories::{AT_ONCE, Weather};
 
 /// New groups after so many blocks.
@@ -178,4 +178,14 @@ fn liars_fork_nothing_across_epochs() {
         let stage = among(&liars, 16, seed).endure::<Krbft>(config);
         assert_eq!(stage.violation(), None, "seed {seed}");
     }
+}
+
+#[test]
+fn a_committee_that_goes_on_behind_its_epoch_forks() {
+    let config = Config {
+        mutant: Some(Mutant::NoLastPlace),
+        ..every(2, Grouping::ConsistentHash)
+    };
+    let forks = (0..200).any(|seed| long(seed).play::<Krbft>(config.clone()).0.is_some());
+    assert!(forks);
 }
