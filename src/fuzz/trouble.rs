@@ -132,7 +132,7 @@ fn honest_misbehaviour(dice: &mut Dice) -> Behaviour {
         4 => Behaviour::Deaf,
         5 => Behaviour::Selective,
         _ => Behaviour::Flood {
-            copies: dice.one_of(&[2, 5, 20]),
+            copies: dice.one_of(&[2, 5]),
         },
     }
 }
