@@ -26,8 +26,16 @@ pub fn add(dice: &mut Dice, scenario: &mut Scenario, setting: &Setting, end: Tim
         }
     }
     let leads = bad.is_empty() && setting.absent > 0 && setting.liars;
+    // What a Byzantine protocol promises it promises among fewer than a third of such nodes.
+    let crash_only = scenario.protocol.name == "raft";
+    let mut left = if crash_only || setting.liars {
+        setting.absent
+    } else {
+        setting.absent.min((scenario.nodes - 1) / 3)
+    };
     for &node in &bad {
-        if setting.liars || (!setting.forgets && dice.once_in(3)) {
+        if left > 0 && (setting.liars || (!setting.forgets && dice.once_in(3))) {
+            left -= 1;
             misbehaves(dice, scenario, (node, setting.liars), end);
         } else {
             absence(dice, scenario, (node, setting.forgets), end);

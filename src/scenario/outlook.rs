@@ -1,8 +1,9 @@
 //! What a scenario leaves a protocol to promise: whether everything must be answered, from when
 //! on, and how soon.
 
+use super::run::{config_of, plan, survey};
 use super::schema::{Disk, Fault, Scenario, Victims};
-use crate::base::node::PositionSet;
+use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time, Window};
 use crate::protocol::{FaultModel, Protocol, Retry};
 use crate::sim::{self, Plan};
@@ -19,6 +20,19 @@ pub struct Outlook {
 }
 
 impl Outlook {
+    /// What a scenario leaves its protocol to promise, before it runs. Of leaders that are
+    /// dishonest only their number is known, and the first nodes stand for them.
+    pub(super) fn before<P: Protocol>(scenario: &Scenario) -> Self {
+        let mut cast = scenario.clone();
+        for adversary in &mut cast.adversaries {
+            adversary.nodes.extend((0..adversary.led).map(NodeId::at));
+        }
+        let mut config = config_of::<P>(&cast);
+        let plan = plan(&cast, false).expect("a validated network is connected");
+        survey::<P>(&mut config, &plan);
+        Self::of::<P>(&cast, &plan, &config)
+    }
+
     /// What a scenario leaves a protocol to promise.
     pub(super) fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
         let n = scenario.nodes;

@@ -45,7 +45,7 @@ impl Entry {
             spec: ProtocolSpec::of::<P>(),
             about: P::ABOUT,
             run: run::<P>,
-            outlook: outlook::<P>,
+            outlook: Outlook::before::<P>,
         }
     }
 }
@@ -118,19 +118,6 @@ pub(super) fn survey<P: Protocol>(config: &mut P::Config, plan: &Plan) {
     let topology = plan.network.topology();
     let delay = |a, b| topology.usual_latency(NodeId::at(a), NodeId::at(b));
     P::survey(config, plan.nodes, &delay);
-}
-
-/// What a scenario leaves its protocol to promise. Of leaders that are dishonest only their number
-/// is known, and the first nodes stand for them.
-fn outlook<P: Protocol>(scenario: &Scenario) -> Outlook {
-    let mut cast = scenario.clone();
-    for adversary in &mut cast.adversaries {
-        adversary.nodes.extend((0..adversary.led).map(NodeId::at));
-    }
-    let mut config = config_of::<P>(&cast);
-    let plan = plan(&cast, false).expect("a validated network is connected");
-    survey::<P>(&mut config, &plan);
-    Outlook::of::<P>(&cast, &plan, &config)
 }
 
 /// Runs a scenario with one protocol in another configuration than the scenario's, as tests do
