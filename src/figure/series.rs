@@ -269,7 +269,9 @@ fn said(key: &str, value: &str) -> String {
                 ("carry_commit_cert true", "certified blocks"),
                 ("carry_commit_cert false", "blocks not certified"),
             ];
-            plainer.iter().fold(words, |words, (key, plain)| words.replace(key, plain))
+            plainer
+                .iter()
+                .fold(words, |words, (key, plain)| words.replace(key, plain))
         }
         _ => format!("{} {value}", short(key)),
     }
