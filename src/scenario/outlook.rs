@@ -5,7 +5,6 @@ use super::schema::{Disk, Fault, Scenario, Victims};
 use crate::base::node::PositionSet;
 use crate::base::time::{Span, Time, Window};
 use crate::protocol::{FaultModel, Protocol};
-use crate::sim::adversary;
 use crate::sim::{self, Plan};
 
 /// Whether and until when everything must be answered.
@@ -21,7 +20,7 @@ impl Outlook {
     pub fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
         let n = scenario.nodes;
         let mut missing = PositionSet::new();
-        let mut troubled = PositionSet::new();
+        let mut troubled = failing(scenario);
         let mut lying = PositionSet::new();
         let mut recoverable = true;
         let mut healed_at = Time::ZERO;
@@ -38,7 +37,6 @@ impl Outlook {
             match fault {
                 Fault::Crash { nodes, disk, .. } => {
                     let forgets = *disk == Disk::Lost;
-                    count(&mut troubled, nodes, Some(n));
                     recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
                     if !passing || forgets {
                         // Whoever leads then: one node more, whichever it is.
@@ -46,7 +44,10 @@ impl Outlook {
                         count(&mut missing, nodes, free);
                     }
                 }
-                Fault::Partition { .. } | Fault::Loss { .. } => recoverable &= passing,
+                Fault::CrashPoint { .. }
+                | Fault::Partition { .. }
+                | Fault::Loss { .. }
+                | Fault::Clock { .. } => recoverable &= passing,
                 Fault::Delay { by, .. } | Fault::Reorder { by, .. } if !passing => extra += *by,
                 Fault::Delay { .. }
                 | Fault::Reorder { .. }
@@ -59,8 +60,7 @@ impl Outlook {
             troubled.insert(liar.node.index());
             lying.insert(liar.node.index());
             for act in &liar.acts {
-                let lies = matches!(act.behaviour, adversary::Behaviour::Equivocate);
-                recoverable &= !(lies && P::FAULTS == FaultModel::Crash);
+                recoverable &= !(act.behaviour.lies() && P::FAULTS == FaultModel::Crash);
                 passes(&act.during);
             }
         }
@@ -109,6 +109,17 @@ impl Outlook {
         let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
         longest + plan.network.receive(batch) * n + work * factor
     }
+}
+
+/// Every node that is ever down; whoever leads then counts as one more than there are.
+fn failing(scenario: &Scenario) -> PositionSet {
+    let mut failing = PositionSet::new();
+    for fault in &scenario.faults {
+        if let Fault::Crash { nodes, .. } | Fault::CrashPoint { nodes, .. } = fault {
+            count(&mut failing, nodes, Some(scenario.nodes));
+        }
+    }
+    failing
 }
 
 /// Adds those whom an outage hits; whoever leads when it begins counts as the position `leader`.

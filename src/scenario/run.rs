@@ -3,8 +3,8 @@
 
 use super::outlook::Outlook;
 use super::schema::{
-    Behaviour, Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario,
-    Side, Victims,
+    Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
+    Victims,
 };
 use super::{ProtocolSpec, rehearsal};
 use crate::base::crypto::Digest;
@@ -18,12 +18,12 @@ use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Verdict, Word};
 use crate::observe::fingerprint::Fingerprint;
 use crate::observe::metrics::{Measured, Metrics, Summary};
 use crate::protocol::Protocol;
-use crate::sim::adversary::{self, Act};
+use crate::sim::adversary::Act;
 use crate::sim::client::Arrivals;
 use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer, Totals};
 use crate::sim::machine::Machine;
-use crate::sim::{self, Kernel, Liar, Outage, Plan, Simulation, Slow};
+use crate::sim::{self, Clock, CrashPoint, Kernel, Liar, Outage, Plan, Simulation, Slow};
 
 /// A protocol that can be run by name: type erasure, once.
 #[derive(Clone, Copy, Debug)]
@@ -231,7 +231,9 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         execution: execution(&scenario.execution),
         rules: scenario.contract,
         outages: outages(scenario),
+        crash_points: crash_points(scenario),
         slow: slow(scenario),
+        clocks: clocks(scenario),
         liars,
         warmup: Time::ZERO + scenario.warmup,
         until: Time::ZERO + scenario.duration,
@@ -270,7 +272,11 @@ fn liars(scenario: &Scenario) -> Vec<Liar> {
     let mut liars: Vec<Liar> = Vec::new();
     for adversary in &scenario.adversaries {
         let act = Act {
-            behaviour: behaviour(&adversary.behaviour),
+            behaviour: adversary.behaviour.clone(),
+            scope: Scope {
+                leading: adversary.scope.leading || adversary.moving,
+                ..adversary.scope.clone()
+            },
             during: adversary.during,
         };
         for &node in &adversary.nodes {
@@ -312,23 +318,6 @@ fn machine(scenario: &Scenario) -> Machine {
         execute: machine.execute,
         sync: machine.sync,
         shared: machine.shared,
-    }
-}
-
-fn behaviour(behaviour: &Behaviour) -> adversary::Behaviour {
-    match behaviour {
-        Behaviour::Silent => adversary::Behaviour::Silent,
-        Behaviour::Equivocate => adversary::Behaviour::Equivocate,
-        Behaviour::Withhold { kinds } => adversary::Behaviour::Withhold {
-            kinds: kinds.clone(),
-        },
-        Behaviour::Late { by } => adversary::Behaviour::Late { by: *by },
-        Behaviour::Restless => adversary::Behaviour::Restless,
-        Behaviour::ForgeEndorsement => adversary::Behaviour::ForgeEndorsement,
-        Behaviour::Careless => adversary::Behaviour::Careless,
-        Behaviour::Deaf { kinds } => adversary::Behaviour::Deaf {
-            kinds: kinds.clone(),
-        },
     }
 }
 
@@ -381,10 +370,13 @@ fn network_fault(fault: &Fault, site: &impl Fn(&String) -> usize) -> Option<Netw
         Fault::Partition {
             groups,
             one_way,
+            every,
+            lasts,
             during,
         } => Some(NetworkFault::Partition {
             groups,
             one_way,
+            flaps: every.zip(lasts),
             during,
         }),
         Fault::Loss {
@@ -404,7 +396,10 @@ fn network_fault(fault: &Fault, site: &impl Fn(&String) -> usize) -> Option<Netw
         Fault::Delay { by, nodes, during } => Some(NetworkFault::Delay { by, nodes, during }),
         Fault::Duplicate { rate, during } => Some(NetworkFault::Duplicate { rate, during }),
         Fault::Reorder { rate, by, during } => Some(NetworkFault::Reorder { rate, by, during }),
-        Fault::Crash { .. } | Fault::Slow { .. } => None,
+        Fault::Crash { .. }
+        | Fault::CrashPoint { .. }
+        | Fault::Clock { .. }
+        | Fault::Slow { .. } => None,
     }
 }
 
@@ -463,6 +458,55 @@ fn slow(scenario: &Scenario) -> Vec<Slow> {
     slow
 }
 
+fn clocks(scenario: &Scenario) -> Vec<Clock> {
+    let mut clocks = Vec::new();
+    for fault in &scenario.faults {
+        if let Fault::Clock {
+            nodes,
+            speed,
+            during,
+        } = fault
+        {
+            clocks.extend(nodes.iter().map(|&node| Clock {
+                node,
+                speed_thousandths: u64::from(*speed),
+                during: *during,
+            }));
+        }
+    }
+    clocks
+}
+
+fn crash_points(scenario: &Scenario) -> Vec<CrashPoint> {
+    let mut points = Vec::new();
+    for fault in &scenario.faults {
+        let Fault::CrashPoint {
+            at,
+            kinds,
+            probability,
+            down,
+            nodes,
+            during,
+        } = fault
+        else {
+            continue;
+        };
+        let point = |node| CrashPoint {
+            node,
+            at: *at,
+            kinds: kinds.clone(),
+            probability: *probability,
+            down: *down,
+            during: *during,
+        };
+        match nodes {
+            Victims::Leader => points.push(point(None)),
+            Victims::Nodes(nodes) => points.extend(nodes.iter().map(|&node| point(Some(node)))),
+        }
+    }
+    points
+}
+
 impl Fault {
     /// As written in a scenario.
     pub fn name(&self) -> &'static str {
@@ -472,7 +516,8 @@ impl Fault {
             Self::Delay { .. } => "delay",
             Self::Duplicate { .. } => "duplicate",
             Self::Reorder { .. } => "reorder",
-            Self::Crash { .. } => "crash",
+            Self::Crash { .. } | Self::CrashPoint { .. } => "crash",
+            Self::Clock { .. } => "clock",
             Self::Slow { .. } => "slow",
         }
     }
@@ -486,6 +531,8 @@ impl Fault {
             | Self::Duplicate { during, .. }
             | Self::Reorder { during, .. }
             | Self::Crash { during, .. }
+            | Self::CrashPoint { during, .. }
+            | Self::Clock { during, .. }
             | Self::Slow { during, .. } => *during,
         }
     }

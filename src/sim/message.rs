@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base::crypto::Hasher;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::execution::Endorsement;
@@ -66,6 +67,30 @@ pub enum Answer {
         /// The answer.
         executed: Executed,
     },
+}
+
+impl Answer {
+    /// The nearest lie: everything that was done was refused, and what was refused was done.
+    #[must_use]
+    pub fn opposite(&self) -> Self {
+        match self {
+            Self::Block(block) => Self::Block(Arc::new(Block {
+                height: block.height,
+                parent: block.parent,
+                batch: block.batch.clone(),
+                state: block.state,
+                executed: block.executed.iter().map(Executed::opposite).collect(),
+                digest: Hasher::new("false reply").digest(&block.digest).finish(),
+            })),
+            Self::Read {
+                transaction,
+                executed,
+            } => Self::Read {
+                transaction: *transaction,
+                executed: executed.opposite(),
+            },
+        }
+    }
 }
 
 /// A message on its way, with what its receivers pay for it.

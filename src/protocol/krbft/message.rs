@@ -374,4 +374,65 @@ impl Wire for Message {
             }),
         }
     }
+
+    fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
+        Some(match self {
+            Self::Group(message) => Self::Group(Box::new(message.forge(liar, victim)?)),
+            Self::Committee { seat, message } => Self::Committee {
+                seat: *seat,
+                message: Box::new(message.forge(liar, *seat)?),
+            },
+            Self::GroupBlock(told) => Self::GroupBlock(Box::new(GroupBlock {
+                statement: liar.garbage(*told.statement.body(), victim),
+                ..(**told).clone()
+            })),
+            Self::Later { epoch, message } => Self::Later {
+                epoch: *epoch,
+                message: Box::new(message.forge(liar, victim)?),
+            },
+            Self::Request(_)
+            | Self::GroupAck { .. }
+            | Self::GroupCommit { .. }
+            | Self::GroupFetch { .. }
+            | Self::GroupBlocks { .. }
+            | Self::CouncilUpdate(_)
+            | Self::Voice { .. }
+            | Self::VoiceShare { .. }
+            | Self::Finding(_)
+            | Self::HandOver
+            | Self::HandOverReply(_)
+            | Self::Regrouped => return None,
+        })
+    }
+
+    fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {
+        Some(match self {
+            Self::Group(message) => Self::Group(Box::new(message.inflate(liar, by)?)),
+            Self::Committee { seat, message } => Self::Committee {
+                seat: *seat,
+                message: Box::new(message.inflate(&liar.for_seat(*seat), by)?),
+            },
+            Self::CouncilUpdate(update) => Self::CouncilUpdate(Box::new(CouncilUpdate {
+                term: update.term.saturating_add(by),
+                view: update.view.saturating_add(by),
+                ..(**update).clone()
+            })),
+            Self::Later { epoch, message } => Self::Later {
+                epoch: *epoch,
+                message: Box::new(message.inflate(liar, by)?),
+            },
+            Self::Request(_)
+            | Self::GroupBlock(_)
+            | Self::GroupAck { .. }
+            | Self::GroupCommit { .. }
+            | Self::GroupFetch { .. }
+            | Self::GroupBlocks { .. }
+            | Self::Voice { .. }
+            | Self::VoiceShare { .. }
+            | Self::Finding(_)
+            | Self::HandOver
+            | Self::HandOverReply(_)
+            | Self::Regrouped => return None,
+        })
+    }
 }

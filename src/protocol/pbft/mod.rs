@@ -81,6 +81,7 @@
 mod checkpoints;
 mod early;
 mod justify;
+mod lies;
 mod log;
 mod message;
 mod nested;
