@@ -23,7 +23,8 @@ pub(super) struct Deceit {
     /// Transactions that an honest node executed in another block than the first that was decided
     /// at its height, or should have executed there.
     pub misapplied: u64,
-    /// The first block decided at each height of each chain by an honest node, and its transactions.
+    /// The first block decided at each height of each chain by an honest node, and how many
+    /// transactions it has.
     decided: BTreeMap<(Option<usize>, Height), (Digest, usize)>,
 }
 

@@ -109,8 +109,8 @@
 //! `checkpoint`s. In each election every node sends the upper group one `commitment`, one
 //! `disclosure`, and an `extra-disclosure` for each secret that is missing. Only when something is
 //! amiss: `group-view-change`, `group-new-view`, `fetch-mini-blocks`, `fetch-large-blocks`,
-//! `large-blocks`, `missed-mini-block`, `evidence`, `backlog`, `ready`, and the messages of PBFT for
-//! that.
+//! `large-blocks`, `missed-mini-block`, `evidence`, `backlog`, `ready`, and the messages of PBFT
+//! for that.
 
 mod config;
 mod credit;
