@@ -413,6 +413,9 @@ impl Iraft {
             cx.decide(next, &batch);
             self.volatile.mempool.settle(&batch);
             self.volatile.commit = next;
+            if !self.nested {
+                self.praise_leader();
+            }
             let entry = self.durable.log.entry(next);
             if let Some(evidence) = entry.and_then(|entry| entry.content.exclude.clone()) {
                 self.exclude(&evidence, cx);

@@ -82,6 +82,8 @@ pub struct Config {
     pub progress_timeout: Span,
     /// Suspicions after which a member is last in every order of candidates.
     pub strikes: u32,
+    /// Whether members remember who has led well, and elect those first.
+    pub reputation: bool,
     /// Whether entries are checked now and then (the dynamic credit) instead of one by one.
     pub audit: bool,
     /// Entries from one audit to the next, at first.
@@ -119,6 +121,7 @@ impl Default for Config {
             candidates_max: 0,
             progress_timeout: Span::from_secs(1),
             strikes: 3,
+            reputation: false,
             audit: false,
             audit_start: 8,
             audit_max: 64,

@@ -10,6 +10,7 @@ use super::message::{
 };
 use super::rank::{is_candidate, rank};
 use super::statement::{Ballot, Mark, Share, Standing};
+use super::trust::Class;
 use super::{Cx, Iraft, Mutant, Profile, Role, Timer};
 use crate::base::crypto::{Certificate, Signed};
 use crate::base::node::NodeId;
@@ -24,8 +25,7 @@ impl Iraft {
             return;
         }
         let term = self.next_term();
-        let slots = self.rank_of(term, &self.standing(), cx.me());
-        let wait = self.config.rank_slot * slots;
+        let wait = self.turn_of(term, &self.standing(), cx.me());
         let due = self.volatile.rested + self.volatile.timeout + wait;
         if cx.now() < due {
             cx.set_timer(Timer::Election, due - cx.now());
@@ -371,21 +371,44 @@ impl Iraft {
         if self.leads() {
             return false;
         }
-        let turn = self.config.rank_slot * self.rank_of(term, mark, candidate);
+        let turn = self.turn_of(term, mark, candidate);
         self.may_be_candidate(term, candidate) && cx.now() >= self.volatile.dead_from + turn
     }
 
-    fn rank_of(&self, term: u64, mark: &Mark, candidate: NodeId) -> u64 {
+    /// How long after the first one a candidate may stand.
+    fn turn_of(&self, term: u64, mark: &Mark, candidate: NodeId) -> Span {
+        if self.config.reputation {
+            return self.turn_by_trust(term, mark, candidate);
+        }
         if self.config.rank_slot == Span::ZERO {
-            return 0;
+            return Span::ZERO;
         }
         let members = self.members();
         let place = rank(term, &mark.chain, &members, candidate);
         let strikes = self.volatile.strikes[self.position(candidate)];
-        if strikes >= self.config.strikes && candidate != self.setup.me {
-            return place + members.len() as u64;
-        }
-        place
+        let last = strikes >= self.config.strikes && candidate != self.setup.me;
+        let behind = if last { members.len() as u64 } else { 0 };
+        self.config.rank_slot * (place + behind)
+    }
+
+    /// The same by what this replica thinks of the members. What the others think of itself it
+    /// does not know.
+    fn turn_by_trust(&self, term: u64, mark: &Mark, candidate: NodeId) -> Span {
+        let class = |node: NodeId| self.volatile.trust.class(self.position(node));
+        let own = class(candidate);
+        let (peers, before) =
+            self.members()
+                .into_iter()
+                .fold((Vec::new(), 0), |(mut peers, before), node| {
+                    if class(node) == own {
+                        peers.push(node);
+                    }
+                    (peers, before + u64::from(class(node) < own))
+                });
+        let place = before + rank(term, &mark.chain, &peers, candidate);
+        let distrusted = own == Class::Untrusted && candidate != self.setup.me;
+        let [_, patience] = self.config.election_timeout;
+        self.config.rank_slot * place + patience * u64::from(distrusted)
     }
 
     fn may_be_candidate(&self, term: u64, candidate: NodeId) -> bool {

@@ -10,6 +10,7 @@ use super::leader::Leader;
 use super::log::{Branch, Log};
 use super::message::{Append, Election, Prepared, Vote, Warrant};
 use super::statement::{Ack, Ballot, Share, Standing};
+use super::trust::Trust;
 use crate::base::crypto::{Certificate, Signed};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
@@ -111,5 +112,7 @@ pub(super) struct Volatile {
     pub complaints: PositionSet,
     /// Suspicions against each member, by position.
     pub strikes: Vec<u32>,
+    /// What this replica thinks of each member.
+    pub trust: Trust,
     pub audit: Audit,
 }

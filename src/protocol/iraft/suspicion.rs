@@ -27,10 +27,19 @@ impl Iraft {
             culprit: member,
             offence,
         });
+        let position = self.position(member);
+        self.volatile.trust.blame(position);
         if offence != Offence::Silence {
-            let position = self.position(member);
             let strikes = &mut self.volatile.strikes[position];
             *strikes = strikes.saturating_add(1);
+        }
+    }
+
+    /// Something was decided that the leader has brought about: for the parent to say.
+    pub fn praise_leader(&mut self) {
+        if let Some(leader) = self.volatile.leader {
+            let position = self.position(leader);
+            self.volatile.trust.praise(position);
         }
     }
 

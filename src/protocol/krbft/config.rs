@@ -105,6 +105,10 @@ pub enum Mutant {
     AnyoneLeads,
     /// One member speaks for its group.
     LoneVoice,
+    /// Members lend their voices to prepares of what they have not seen.
+    BlindVoices,
+    /// A committee goes on behind the last block of its epoch.
+    NoLastPlace,
 }
 
 /// Bits that count terms and views within an epoch; those above are its number.
@@ -183,6 +187,7 @@ impl Config {
     pub(super) fn places(&self) -> Height {
         match self.regroup_every_blocks {
             0 => Height::MAX,
+            _ if self.broken(Mutant::NoLastPlace) => Height::MAX,
             blocks => blocks,
         }
     }

@@ -137,6 +137,7 @@ impl Krbft {
         self.volatile.spreads.clear();
         self.volatile.drafts.clear();
         self.volatile.said.clear();
+        self.volatile.lacking.clear();
         self.volatile.taking = None;
         cx.cancel_timer(Timer::Voice);
         for timer in [
@@ -155,6 +156,7 @@ impl Krbft {
     pub(super) fn on_refresh(&mut self, cx: &mut Cx<'_>) {
         if self.volatile.seated.is_some() {
             self.announce(cx);
+            self.look_for_batches(cx);
             cx.set_timer(Timer::Council, self.config.council_refresh);
         }
     }

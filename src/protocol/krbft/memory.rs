@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::base::crypto::{Body, Certificate, Digest, Signed};
 use crate::base::node::NodeId;
-use crate::chain::Height;
 use crate::chain::ledger::Ledger;
+use crate::chain::{Batch, Height};
 use crate::protocol::pbft::{
     Checkpoint, Law, Legacy, Message, NewView, Phase, ViewChange, Vote, extend_chain,
 };
@@ -21,6 +21,8 @@ pub struct Support {
     pub view: Option<Arc<Signed<NewView>>>,
     /// The latest stable checkpoint.
     pub stable: Option<Certificate<Checkpoint>>,
+    /// What a prepare is for, unless the view proposes it again.
+    pub batch: Option<Batch>,
 }
 
 /// What a view proposes again.
@@ -45,6 +47,8 @@ pub struct Memory {
     /// Why the group has voted to commit, in the latest view in which it did.
     commits: BTreeMap<Height, Certificate<Vote>>,
     stable: Option<Certificate<Checkpoint>>,
+    /// What the group has voted for and this member has not executed: its leaders may go.
+    batches: BTreeMap<Height, Vec<Batch>>,
 }
 
 /// What a member judges by.
@@ -57,6 +61,8 @@ pub(super) struct Bench<'a> {
     pub seat: NodeId,
     /// The member's own chain.
     pub ledger: &'a Ledger,
+    /// Whether prepares count for what nobody has seen; only a broken guard makes it so.
+    pub blind: bool,
 }
 
 /// The statements in a message that a seat makes in its own name, by digest; nothing for messages
@@ -110,10 +116,14 @@ impl Memory {
                     && bench.law.committee.leader(body.view) == bench.seat
                     && body.height <= bench.last
                     && self.may_prepare(body)
+                    && self.keep(body.height, batch)
             }
             Message::Prepare { vote, .. } => {
-                let near = vote.body().height <= bench.last;
-                vote.by() == bench.seat && near && self.may_prepare(vote.body())
+                let body = vote.body();
+                vote.by() == bench.seat
+                    && body.height <= bench.last
+                    && (bench.blind || self.sees(body, support))
+                    && self.may_prepare(body)
             }
             Message::Commit { vote, .. } => {
                 vote.by() == bench.seat && self.may_commit(vote.body(), support, bench)
@@ -195,6 +205,52 @@ impl Memory {
             }
         }
         same && fresh
+    }
+
+    /// Whether this member knows what a prepare is for, and keeps it from now on. What the view
+    /// proposes again was prepared before: enough members have kept it then.
+    fn sees(&mut self, vote: &Vote, support: &Support) -> bool {
+        let again = self.opened.digests.get(&vote.height) == Some(&vote.digest);
+        let shown = support.batch.as_ref();
+        let shown = shown.filter(|batch| batch.digest() == vote.digest);
+        match shown {
+            Some(batch) => self.keep(vote.height, batch),
+            None => again || self.kept(vote.height, &vote.digest).is_some(),
+        }
+    }
+
+    /// Keeps a batch until it is executed; always true.
+    fn keep(&mut self, height: Height, batch: &Batch) -> bool {
+        let here = self.batches.entry(height).or_default();
+        if !here.contains(batch) {
+            here.push(batch.clone());
+        }
+        true
+    }
+
+    /// The batch of this digest, if this member has kept it.
+    pub(super) fn kept(&self, height: Height, digest: &Digest) -> Option<&Batch> {
+        let mut here = self.batches.get(&height)?.iter();
+        here.find(|batch| batch.digest() == *digest)
+    }
+
+    /// What is executed is in the ledger.
+    pub(super) fn executed(&mut self, height: Height) {
+        if self
+            .batches
+            .first_key_value()
+            .is_some_and(|(first, _)| *first <= height)
+        {
+            self.batches = self.batches.split_off(&(height + 1));
+        }
+    }
+
+    /// What a new leader is told: it asks for the batches that it lacks.
+    pub(super) fn without_batches(&self) -> Self {
+        Self {
+            batches: BTreeMap::new(),
+            ..self.clone()
+        }
     }
 
     fn is_current(&self, vote: &Vote) -> bool {
@@ -341,7 +397,11 @@ impl Support {
     /// Bytes on the wire, about.
     pub fn size(&self) -> u32 {
         let signatures = self.signatures();
-        signatures.saturating_mul(66).saturating_add(64)
+        let batch = self.batch.as_ref().map_or(0, Batch::size);
+        signatures
+            .saturating_mul(66)
+            .saturating_add(64)
+            .saturating_add(batch)
     }
 
     /// Signatures to be verified.

@@ -137,6 +137,10 @@ pub enum Message {
     HandOver,
     /// What a member remembers.
     HandOverReply(Box<Memory>),
+    /// A leader knows what stands at some places by the digest only.
+    BatchFetch(Vec<(Height, Digest)>),
+    /// And is told what it is.
+    Batches(Vec<(Height, Batch)>),
     /// The groups are others already.
     Regrouped,
     /// What is said in an epoch after the first.
@@ -167,6 +171,8 @@ impl Message {
             | Self::Finding(_)
             | Self::HandOver
             | Self::HandOverReply(_)
+            | Self::BatchFetch(_)
+            | Self::Batches(_)
             | Self::Regrouped => (0, self),
         }
     }
@@ -183,6 +189,8 @@ impl Message {
             | Self::Finding(_)
             | Self::HandOver
             | Self::HandOverReply(_)
+            | Self::BatchFetch(_)
+            | Self::Batches(_)
             | Self::Regrouped
             | Self::Later { .. } => true,
             Self::Request(_)
@@ -233,6 +241,8 @@ impl Wire for Message {
             Self::Finding(_) => "finding",
             Self::HandOver => "hand-over",
             Self::HandOverReply(_) => "hand-over-reply",
+            Self::BatchFetch(_) => "batch-fetch",
+            Self::Batches(_) => "batches",
             Self::Regrouped => "regrouped",
             Self::Later { message, .. } => message.kind(),
         }
@@ -264,6 +274,10 @@ impl Wire for Message {
             Self::HandOver | Self::Regrouped => 0,
             Self::Later { message, .. } => return message.size().saturating_add(8),
             Self::HandOverReply(memory) => memory.size(),
+            Self::BatchFetch(wanted) => count(wanted.len()) * (8 + DIGEST_BYTES),
+            Self::Batches(batches) => batches.iter().fold(0, |sum: u32, (_, batch)| {
+                sum.saturating_add(8 + batch.size())
+            }),
         };
         HEADER_BYTES.saturating_add(content)
     }
@@ -277,6 +291,8 @@ impl Wire for Message {
             | Self::GroupAck { .. }
             | Self::GroupCommit { .. }
             | Self::HandOver
+            | Self::BatchFetch(_)
+            | Self::Batches(_)
             | Self::Regrouped => 0,
             Self::Later { message, .. } => message.signatures(),
             Self::GroupBlock(block) => 1 + block.block.signatures(),
@@ -329,7 +345,10 @@ impl Wire for Message {
             } => Some(Self::Voice {
                 number: *number,
                 message: Arc::new(message.contradict(&liar.for_seat(message.speaker()?))?),
-                support: support.clone(),
+                support: Box::new(Support {
+                    batch: support.batch.as_ref().and_then(pbft::opposite),
+                    ..(**support).clone()
+                }),
             }),
             // Claims another group's seat in a term that nobody has come to.
             Self::CouncilUpdate(update) => Some(Self::CouncilUpdate(Box::new(CouncilUpdate {
@@ -346,6 +365,8 @@ impl Wire for Message {
             | Self::Finding(_)
             | Self::HandOver
             | Self::HandOverReply(_)
+            | Self::BatchFetch(_)
+            | Self::Batches(_)
             | Self::Regrouped => None,
             Self::Later { epoch, message } => Some(Self::Later {
                 epoch: *epoch,

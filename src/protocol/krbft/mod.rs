@@ -29,6 +29,7 @@
 //!
 //! - one proposal for a place in a view, and none in a view that the group has asked to leave;
 //! - in a later view only what its NEW-VIEW leaves open;
+//! - a PREPARE only of a batch it is shown, and keeps until it is executed;
 //! - a COMMIT only with the `q₂` prepares behind it;
 //! - a VIEW-CHANGE only with everything that the group has voted to commit;
 //! - a CHECKPOINT only of the member's own chain.
@@ -37,6 +38,8 @@
 //! first asks its members what they remember (HAND-OVER); `q₁` of them know everything that ever
 //! counted, and it goes on from there. A lying leader of a group with at most `f₁` liars can
 //! be silent, and nothing else.
+//!
+//! A leader that has lacked a batch for `council_refresh` asks one group after the other for it.
 //!
 //! With `supervision`, hidden members watch up to five groups each, and are handed the blocks of
 //! all of them. Upon one leader against `f₂ + 1` others on one height: FINDING to everybody, which
@@ -90,17 +93,19 @@
 //!   the network; so they and those in the order of the nodes are never dealt anew.
 //! - Epochs take the place of the committee's checkpoints. What a group has proven against a member
 //!   stays with that group: in the next one it begins without it, unless supervisors have found it.
-//! - Members keep the digests of what they vouch for, not the batches: if every holder that has
-//!   seen a batch is replaced before it is executed, the committee waits for one to return.
-//! - Members have no reputation: there are proofs, and complaints that replace a leader.
+//! - Without `group_certified_votes` members keep no batches: if every holder that has seen one is
+//!   replaced before it is executed, the committee waits for one of them to return.
+//! - The reputation of members is the group's (`group: {reputation: true}`): each remembers for
+//!   itself who has led well, and elects those first. It decides nothing else.
 //!
 //! # Messages
 //!
 //! A block costs `2k(k−1)` in the committee and `3k(m−1)` in the groups: `pre-prepare`, `prepare`,
 //! `commit`; `group-block`, `group-ack`, `group-commit`. Certified votes add `4k(m−1)`: `voice` and
-//! `voice-share`, twice. Each supervisor adds one `group-block` for each group it watches from
+//! `voice-share`, twice, once with the batch. Each supervisor adds one `group-block` for each group it watches from
 //! outside. Upkeep of an idle second: `council-update`, `k(N−1)`, and the groups' heartbeats.
 
+mod batches;
 mod committee;
 mod config;
 mod council;
@@ -126,7 +131,7 @@ pub use supervise::Finding;
 use super::mempool::Mempool;
 use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status, To};
 use super::{iraft, pbft};
-use crate::base::crypto::{Certificate, Seats};
+use crate::base::crypto::{Certificate, Digest, Seats};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Height, Transaction};
@@ -204,6 +209,8 @@ struct Volatile {
     said: VecDeque<(To, pbft::Message)>,
     /// The latest view and checkpoint that the members were shown the proofs of.
     shown: (u64, Height),
+    /// What this leader knew by its digest only when it looked last.
+    lacking: Vec<(Height, Digest)>,
     /// What members remember, while a new leader asks them.
     taking: Option<BTreeMap<NodeId, Memory>>,
     /// What this supervisor was told.
@@ -399,6 +406,8 @@ impl Krbft {
             Message::Finding(finding) => self.on_finding(from, finding, cx),
             Message::HandOver => self.on_hand_over(from, cx),
             Message::HandOverReply(memory) => self.on_hand_over_reply(from, memory, cx),
+            Message::BatchFetch(wanted) => self.on_batch_fetch(from, wanted, cx),
+            Message::Batches(batches) => self.on_batches(batches, cx),
             Message::CouncilUpdate(update) => self.on_council_update(from, update, cx),
             // It is known already; and nobody wraps twice what is said once.
             Message::Regrouped | Message::Later { .. } => {}

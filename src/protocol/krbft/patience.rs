@@ -32,6 +32,7 @@ impl Krbft {
             self.volatile.pending.settle(batch);
         }
         self.volatile.progressed = cx.now();
+        self.group.praise_leader();
         if !batch.is_empty() {
             self.volatile.given_up = 0;
         }

@@ -78,6 +78,9 @@ impl Krbft {
     /// Executes a block and keeps its proof for those who miss it.
     fn apply(&mut self, height: Height, block: &Proven, cx: &mut Cx<'_>) {
         cx.decide(height, &block.batch);
+        self.durable
+            .memory
+            .executed(height.saturating_sub(self.base()));
         if let Some(proof) = &block.proof {
             self.durable.proofs.insert(height, proof.clone());
         }

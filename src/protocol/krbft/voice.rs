@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::config::Mutant;
 use super::memory::{Bench, Memory, Support, legacy, statements};
 use super::message::Message;
 use super::{Cx, Krbft, Timer};
@@ -114,6 +115,18 @@ impl Krbft {
             | pbft::Message::Fetch(_)
             | pbft::Message::Blocks(_) => None,
         };
+        let batch = match message {
+            pbft::Message::Prepare { batch, .. } => batch.clone(),
+            pbft::Message::PrePrepare { .. }
+            | pbft::Message::Commit { .. }
+            | pbft::Message::Checkpoint(_)
+            | pbft::Message::ViewChange { .. }
+            | pbft::Message::NewView(_)
+            | pbft::Message::Forward(_)
+            | pbft::Message::Status { .. }
+            | pbft::Message::Fetch(_)
+            | pbft::Message::Blocks(_) => None,
+        };
         let (shown, settled) = self.volatile.shown;
         let view = committee.new_view();
         let view = view.filter(|view| again || view.body().view > shown);
@@ -123,6 +136,7 @@ impl Krbft {
             proof: proof.cloned(),
             view: view.cloned(),
             stable: stable.cloned(),
+            batch,
         };
         let shown = view.map_or(shown, |view| view.body().view);
         let settled = stable.map_or(settled, |stable| stable.body().height);
@@ -144,6 +158,7 @@ impl Krbft {
             last: self.config.places(),
             seat: self.seat(),
             ledger: cx.ledger(),
+            blind: self.config.broken(Mutant::BlindVoices),
         };
         self.durable.memory.vouch(message, support, &bench)
     }
@@ -262,7 +277,7 @@ impl Krbft {
     /// The leader asks what this member remembers.
     pub(super) fn on_hand_over(&self, from: NodeId, cx: &mut Cx<'_>) {
         if self.is_leader(from) {
-            let memory = Box::new(self.durable.memory.clone());
+            let memory = Box::new(self.durable.memory.without_batches());
             cx.send(from, self.bound(Message::HandOverReply(memory)));
         }
     }
@@ -276,7 +291,7 @@ impl Krbft {
         let Some(taking) = &mut self.volatile.taking else {
             return;
         };
-        taking.insert(from, memory.clone());
+        taking.insert(from, memory.without_batches());
         if taking.len() + 1 < needed {
             return;
         }

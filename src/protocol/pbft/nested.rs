@@ -222,6 +222,17 @@ impl Pbft {
         self.durable.records.get(height)?.proof.as_ref()
     }
 
+    /// A batch that was accepted here and is not executed.
+    pub fn kept(&self, height: Height, digest: &Digest) -> Option<&Batch> {
+        self.durable.records.get(height)?.batch(digest)
+    }
+
+    /// What this replica knows by its digest only: where the parent finds it, it hands it in as
+    /// the batches of a [`super::Blocks`].
+    pub fn lacks(&self) -> Vec<(Height, Digest)> {
+        self.missing()
+    }
+
     /// The proofs of what was decided since the last call, as far as there are any: of what a
     /// checkpoint proves there is none.
     pub fn take_proofs(&mut self) -> Vec<Certificate<Vote>> {

@@ -4,6 +4,7 @@ mod nested;
 
 use std::collections::BTreeMap;
 
+use super::stage::{Post, Which};
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, check, play};
 use crate::base::node::NodeId;
 use crate::protocol::iraft::{Config, Iraft, Monitors, Mutant, Profile, Quorum};
@@ -346,4 +347,50 @@ fn no_honest_replica_is_ever_convicted() {
     let convictions = accountability(0..runs);
     println!("{convictions} convictions in {runs} runs, all of liars");
     assert!(convictions > 1000, "{convictions}");
+}
+
+/// Has n0 lead twice and stall, until the others give it up; then it stands again. Who leads?
+fn after_two_stalls(config: Config) -> Option<NodeId> {
+    let mut stage: Stage<Iraft> = Stage::new(config, 4, AT_ONCE);
+    let forwards = Which {
+        from: None,
+        to: Some(NodeId(0)),
+        kind: Some("forward".into()),
+    };
+    for _ in 0..2 {
+        stage.fire_named(NodeId(0), "Election");
+        stage.settle(&[]);
+        assert_eq!(stage.status_of(NodeId(1)).leader, Some(NodeId(0)));
+        for node in [1, 2].map(NodeId) {
+            stage.submit(node);
+            stage.post(Post::Drop, &forwards);
+            stage.fire_named(node, "Progress");
+            stage.settle(&[]);
+        }
+        assert_eq!(stage.status_of(NodeId(1)).leader, None, "it is given up");
+    }
+    stage.fire_named(NodeId(0), "Election");
+    stage.settle(&[]);
+    stage.status_of(NodeId(1)).leader
+}
+
+#[test]
+fn a_leader_that_stalls_again_and_again_loses_its_reputation() {
+    assert_eq!(after_two_stalls(hardened()), Some(NodeId(0)));
+    let config = Config {
+        reputation: true,
+        ..hardened()
+    };
+    assert_eq!(after_two_stalls(config), None);
+}
+
+#[test]
+fn reputation_costs_no_schedule_its_healing() {
+    for seed in 0..40 {
+        let config = Config {
+            reputation: true,
+            ..hardened()
+        };
+        Chaos::rough(4 + seed as usize % 4, seed).survive::<Iraft>(config);
+    }
 }

@@ -2,25 +2,18 @@
 
 mod regroup;
 
-use super::stage::Post;
+use super::stage::{Post, Which};
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather};
 use crate::base::node::NodeId;
-use crate::base::time::Span;
+use crate::protocol::iraft;
 use crate::protocol::krbft::grouping::Grouping;
 use crate::protocol::krbft::{Config, Krbft, Mutant, Profile};
-use crate::protocol::{iraft, pbft};
 
 /// Groups in the order of the nodes: n0 to n3, n4 to n7, and so on.
 fn of(profile: Profile) -> Config {
     Config {
         profile,
         grouping: Grouping::Static,
-        // Stories and schedules are short: nothing is forgotten in them, and nobody is busy.
-        committee: pbft::Config::default(),
-        group: iraft::Config {
-            progress_timeout: Span::from_secs(4),
-            ..iraft::Config::default()
-        },
         ..Config::default()
     }
 }
@@ -263,4 +256,105 @@ fn conspirators_within_the_bound_fork_nothing() {
         let conspiracy = Conspiracy::<Krbft>::new(hardened(), 16, 3, seed);
         assert_eq!(conspiracy.play(), None, "seed {seed}");
     }
+}
+
+/// All that have seen a batch in four groups of four are lost for ever, just before it is decided,
+/// but for members that were asked for their voices; whether the others execute it.
+fn survives_its_leaders(config: Config) -> bool {
+    let mut stage = settled(config, 4, 4);
+    stage.submit(NodeId(0));
+    let commits = Which {
+        from: None,
+        to: None,
+        kind: Some("commit".into()),
+    };
+    while stage.pending() > 0 {
+        stage.post(Post::Drop, &commits);
+        if stage.pending() > 0 {
+            stage.post_at(Post::Deliver, 0);
+        }
+    }
+    for node in [0, 1, 2, 3, 4, 8, 12] {
+        stage.crash(NodeId(node));
+    }
+    let leaders = [5, 9, 13].map(NodeId);
+    for leader in leaders {
+        stage.fire_named(leader, "Group(Election");
+        stage.settle(&[]);
+    }
+    for leader in leaders {
+        stage.submit(leader);
+    }
+    stage.settle(&[]);
+    for timer in ["Committee(View", "Council"].repeat(6) {
+        for leader in leaders {
+            stage.fire_named(leader, timer);
+            stage.settle(&[]);
+        }
+    }
+    assert_eq!(stage.violation(), None);
+    (4..16).all(|node| [4, 8, 12].contains(&node) || stage.ledger(NodeId(node)).height() > 0)
+}
+
+#[test]
+fn a_batch_outlives_all_leaders_that_have_seen_it() {
+    assert!(survives_its_leaders(hardened()));
+    assert!(!survives_its_leaders(broken(Mutant::BlindVoices)));
+}
+
+#[test]
+fn groups_that_elect_by_reputation_heal_as_well() {
+    for seed in 0..20 {
+        let config = Config {
+            group: iraft::Config {
+                reputation: true,
+                ..hardened().group
+            },
+            ..hardened()
+        };
+        Chaos::rough(16, seed).survive::<Krbft>(config);
+    }
+}
+
+/// Any number of liars, whatever the switches: no honest replica is convicted, ever. How many were.
+fn accountability(seeds: std::ops::Range<u64>) -> usize {
+    let mut convictions = 0;
+    for seed in seeds {
+        let n = 12 + (seed % 3) as usize * 2;
+        let config = Config {
+            supervision: seed % 2 == 0,
+            regroup_every_blocks: if seed % 4 == 1 { 2 } else { 0 },
+            grouping: [Grouping::Static, Grouping::ConsistentHash][(seed % 4 == 1) as usize],
+            carry_commit_cert: (seed % 4 == 1).then_some(true),
+            ..of([Profile::Paper, Profile::Hardened][(seed / 4 % 2) as usize])
+        };
+        let liars = (seed / 8) as usize % (n + 1);
+        let chaos = Chaos {
+            steps: 1_500,
+            liars: (0..liars)
+                .map(|i| NodeId::at((seed as usize + i * 5) % n))
+                .collect(),
+            ..among(&[], n, seed)
+        };
+        let stage = chaos.endure::<Krbft>(config);
+        for (by, culprit) in stage.convictions() {
+            let guilty = chaos.liars.contains(culprit);
+            assert!(
+                guilty,
+                "seed {seed}: {by} convicts {culprit}, which is honest"
+            );
+        }
+        convictions += stage.convictions().len();
+    }
+    convictions
+}
+
+/// A few hundred schedules, or as many as `ACCOUNTABILITY_RUNS` asked for at compile time.
+#[test]
+fn no_honest_replica_is_ever_convicted() {
+    let asked = option_env!("ACCOUNTABILITY_RUNS").map(str::parse);
+    let runs = asked.map_or(300, |runs| runs.expect("a number of runs"));
+    let convictions = accountability(0..runs);
+    println!("{convictions} convictions in {runs} runs, all of liars");
+    assert!(convictions > 100, "{convictions}");
 }

@@ -6,7 +6,7 @@ use super::{among, hardened, of};
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
 use crate::protocol::krbft::grouping::{Grouping, groups};
-use crate::protocol::krbft::{Config, Krbft, Profile};
+use crate::protocol::krbft::{Config, Krbft, Mutant, Profile};
 use crate::stories::{AT_ONCE, Weather};
 
 /// New groups after so many blocks.
@@ -159,7 +159,7 @@ fn long(seed: u64) -> Chaos {
 #[test]
 fn epochs_begin_in_bad_weather_and_everybody_comes_along() {
     let mut epochs = 0;
-    for seed in 0..20 {
+    for seed in 0..40 {
         let config = every(2 + seed % 3, Grouping::ConsistentHash);
         let (violation, stage) = long(seed).play::<Krbft>(config.clone());
         assert_eq!(violation, None, "seed {seed}");
@@ -178,4 +178,14 @@ fn liars_fork_nothing_across_epochs() {
         let stage = among(&liars, 16, seed).endure::<Krbft>(config);
         assert_eq!(stage.violation(), None, "seed {seed}");
     }
+}
+
+#[test]
+fn a_committee_that_goes_on_behind_its_epoch_forks() {
+    let config = Config {
+        mutant: Some(Mutant::NoLastPlace),
+        ..every(2, Grouping::ConsistentHash)
+    };
+    let forks = (0..200).any(|seed| long(seed).play::<Krbft>(config.clone()).0.is_some());
+    assert!(forks);
 }
