@@ -153,6 +153,7 @@ pub fn run_with<P: Protocol>(
         misbehaving_from: begins.unwrap_or(Time::ZERO),
         warmup: plan.warmup,
         until,
+        chains: chains.clone(),
     };
     let inspected = config.clone();
     let simulation = Simulation::<P>::new(plan, config);
