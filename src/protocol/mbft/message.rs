@@ -382,7 +382,8 @@ impl Wire for Message {
             | Self::Large(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
-            | Self::Blocks(_) => return None,
+            | Self::Blocks(_)
+            | Self::Body(_) => return None,
         })
     }
 
@@ -425,7 +426,8 @@ impl Wire for Message {
             | Self::System(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
-            | Self::Blocks(_) => return None,
+            | Self::Blocks(_)
+            | Self::Body(_) => return None,
         })
     }
 }
