@@ -344,6 +344,7 @@ impl ClientHost {
             receive_ns: desk.world.network.receive(size).nanos(),
             handle_ns: desk.world.machine.request(size, signatures).nanos(),
             last: Time::ZERO,
+            second: false,
         };
         let departure = Departure {
             from: self.id,

@@ -108,6 +108,9 @@ pub struct Stored<M> {
     pub handle_ns: u64,
     /// When the last copy arrives; zero if none does.
     pub last: Time,
+    /// Whether the second of two replicas sent it that are one dishonest node; their accomplices
+    /// are told.
+    pub second: bool,
 }
 
 impl<M: crate::protocol::Wire> Stored<M> {

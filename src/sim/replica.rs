@@ -7,6 +7,8 @@ mod endorser;
 mod fragile;
 mod outage;
 mod sending;
+#[cfg(test)]
+mod tests;
 mod twin;
 
 use std::collections::VecDeque;
@@ -281,7 +283,7 @@ impl<P: Protocol> ReplicaHost<P> {
                     return;
                 }
                 let input = Input::Deliver { from, message };
-                self.turn(self.second_hears(from));
+                self.turn(self.second_hears(from, stored.second));
                 self.step_on(core, now, input, desk);
                 self.turn(false);
             }
@@ -329,6 +331,20 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         let active = self.slow.iter().filter(|(during, _)| during.contains(now));
         active.fold(cost, |cost, (_, factor)| cost * *factor)
+    }
+
+    /// What this node's clock shows: it has counted more or less than there was while it ran fast
+    /// or slow.
+    #[inline]
+    fn reading(&self, now: Time) -> Time {
+        let passed = self.clocks.iter().filter(|(during, _)| during.from < now);
+        passed.fold(now, |reading, (during, speed)| {
+            let until = during.until.map_or(now, |until| until.min(now));
+            let real = until.since(during.from).nanos();
+            let counted = u128::from(real) * u128::from(*speed) / 1_000;
+            let counted = u64::try_from(counted).unwrap_or(u64::MAX);
+            Time::from_nanos(reading.nanos().saturating_sub(real).saturating_add(counted))
+        })
     }
 
     /// How long this node waits when it means to wait so long.
@@ -379,6 +395,7 @@ impl<P: Protocol> ReplicaHost<P> {
             fragile.prepare(now, &self.protocol);
         }
         let careless = self.adversary.is_some() && self.is_careless(now);
+        let reading = self.reading(now);
         let around = Surroundings {
             signer: &self.signer,
             keyring: &desk.world.keyring,
@@ -387,7 +404,7 @@ impl<P: Protocol> ReplicaHost<P> {
             executor: &mut desk.local.executor,
             careless,
         };
-        let mut cx = Context::new(self.id, now, around, &mut self.effects);
+        let mut cx = Context::new(self.id, reading, around, &mut self.effects);
         self.protocol.step(input, &mut cx);
         if !self.effects.is_empty() {
             self.act(core, now, desk);

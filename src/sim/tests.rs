@@ -382,6 +382,8 @@ impl Observer for Fates {
 fn outages_that_overlap_are_one_outage() {
     let fates = |outages: &[(u64, u64, Disk)]| {
         let mut plan = plan(1);
+        plan.crash_points.clear();
+        plan.liars.clear();
         let outage = |&(from, until, disk): &(u64, u64, Disk)| Outage {
             node: Some(NodeId(0)),
             during: window(from, until),

@@ -150,7 +150,7 @@ fn another(me: NodeId, nodes: usize, random: &mut Random) -> Option<NodeId> {
 
 impl Part {
     /// Those who are spared, and those who are meant.
-    pub(super) fn split(&self, to: To, me: NodeId) -> (Option<To>, Option<To>) {
+    fn split(&self, to: To, me: NodeId) -> (Option<To>, Option<To>) {
         let Some(targets) = &self.targets else {
             return (None, Some(to));
         };

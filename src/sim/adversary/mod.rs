@@ -11,7 +11,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-use crate::base::node::NodeId;
+use crate::base::node::{Committee, NodeId};
 use crate::base::random::Random;
 use crate::base::time::{Span, Time, Window};
 use crate::base::units::Ratio;
@@ -76,6 +76,8 @@ impl Part {
 #[derive(Debug)]
 pub struct Adversary<M> {
     parts: Vec<Part>,
+    /// Who acts on the same plan, this node included.
+    accomplices: Vec<NodeId>,
     nodes: usize,
     random: Random,
     /// Whether anything is ever said again.
@@ -96,6 +98,7 @@ impl<M: Wire> Adversary<M> {
         let replay = |part: &Part| matches!(part.act.behaviour, Behaviour::Replay { .. });
         Self {
             replays: parts.iter().any(replay),
+            accomplices: accomplices.to_vec(),
             parts,
             nodes,
             random,
@@ -176,13 +179,23 @@ impl<M: Wire> Adversary<M> {
         self.twins().is_some_and(|part| part.means(&To::One(node)))
     }
 
-    /// To whom of the receivers the second of two speaks, or the first.
+    /// To whom of the receivers the second of two speaks, or the first. Accomplices hear both.
     pub fn audience(&self, to: To, me: NodeId, second: bool) -> Option<To> {
         let Some(part) = self.twins() else {
             return Some(to);
         };
-        let (first, other) = part.split(to, me);
-        if second { other } else { first }
+        let hears = |node: &NodeId| {
+            *node != me
+                && (self.accomplices.contains(node) || part.means(&To::One(*node)) == second)
+        };
+        match to {
+            To::One(node) => hears(&node).then_some(to),
+            To::All(committee) => {
+                let members = committee.members().iter().copied().filter(hears);
+                let members: Vec<NodeId> = members.collect();
+                (!members.is_empty()).then(|| To::All(Committee::new(members)))
+            }
+        }
     }
 
     /// Hears a message, and keeps it if it is ever to be said again.

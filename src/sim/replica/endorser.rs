@@ -60,6 +60,7 @@ impl<P: Protocol> ReplicaHost<P> {
             receive_ns: 0,
             handle_ns: 0,
             last: Time::ZERO,
+            second: false,
         };
         let client = proposal.transaction.id.client();
         let late = self.holds(now, "endorsement", &To::One(client));

@@ -68,6 +68,7 @@ impl<P: Protocol> ReplicaHost<P> {
             receive_ns: 0,
             handle_ns: 0,
             last: Time::ZERO,
+            second: false,
         };
         self.counters.send_client(now, desk.world, 1, size);
         self.post(now, std::iter::once(client), stored, desk);
@@ -90,6 +91,7 @@ impl<P: Protocol> ReplicaHost<P> {
             receive_ns: desk.world.network.receive(size).nanos(),
             handle_ns: desk.world.machine.receive(size, signatures).nanos(),
             last: Time::ZERO,
+            second: self.is_second(),
         };
         match to {
             To::One(node) => {

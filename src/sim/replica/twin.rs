@@ -77,10 +77,10 @@ impl<P: Protocol> ReplicaHost<P> {
         self.twin.as_ref().is_some_and(|twin| twin.is_first)
     }
 
-    /// Whether the second of two hears this node.
-    pub(super) fn second_hears(&self, from: NodeId) -> bool {
+    /// Whether the second of two hears what this node says, itself as the second of two or not.
+    pub(super) fn second_hears(&self, from: NodeId, second: bool) -> bool {
         let adversary = self.adversary.as_ref();
-        self.twin.is_some() && adversary.is_some_and(|a| a.shows_second_face(from))
+        self.twin.is_some() && adversary.is_some_and(|a| second || a.shows_second_face(from))
     }
 
     /// Whether the second of two is asked for this: it is every other request.
