@@ -1,7 +1,7 @@
 //! From a scenario to its outcome: builds the network and the plan, runs the protocol under the
 //! observers, and judges what they saw.
 
-use super::outlook::Outlook;
+pub use super::outlook::Outlook;
 use super::schema::{
     Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
     Victims,
@@ -34,6 +34,8 @@ pub struct Entry {
     pub about: &'static str,
     /// Runs a scenario of this protocol.
     pub run: fn(&Scenario, Kernel, Option<&mut dyn Observer>) -> Outcome,
+    /// What a scenario of this protocol leaves it to promise.
+    pub outlook: fn(&Scenario) -> Outlook,
 }
 
 impl Entry {
@@ -43,6 +45,7 @@ impl Entry {
             spec: ProtocolSpec::of::<P>(),
             about: P::ABOUT,
             run: run::<P>,
+            outlook: outlook::<P>,
         }
     }
 }
@@ -117,6 +120,19 @@ pub(super) fn survey<P: Protocol>(config: &mut P::Config, plan: &Plan) {
     P::survey(config, plan.nodes, &delay);
 }
 
+/// What a scenario leaves its protocol to promise. Of leaders that are dishonest only their number
+/// is known, and the first nodes stand for them.
+fn outlook<P: Protocol>(scenario: &Scenario) -> Outlook {
+    let mut cast = scenario.clone();
+    for adversary in &mut cast.adversaries {
+        adversary.nodes.extend((0..adversary.led).map(NodeId::at));
+    }
+    let mut config = config_of::<P>(&cast);
+    let plan = plan(&cast, false).expect("a validated network is connected");
+    survey::<P>(&mut config, &plan);
+    Outlook::of::<P>(&cast, &plan, &config)
+}
+
 /// Runs a scenario with one protocol in another configuration than the scenario's, as tests do
 /// that leave out a guard.
 ///
@@ -128,7 +144,8 @@ pub fn run_with<P: Protocol>(
     kernel: Kernel,
     guest: Option<&mut dyn Observer>,
 ) -> Outcome {
-    let mut plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    let trace = guest.as_ref().is_some_and(|guest| guest.wants_messages());
+    let mut plan = plan(scenario, trace).expect("a validated network is connected");
     survey::<P>(&mut config, &plan);
     // Of those who execute what one client asks for; everybody, in a network without parts.
     let answering = P::answering(&config, scenario.nodes);
