@@ -36,6 +36,6 @@ mod stage;
 
 pub use chaos::{Chaos, Weather};
 pub use conspiracy::Conspiracy;
-pub use priority::Priority;
+
 pub use script::{check, check_with, play, tell};
 pub use stage::{AT_ONCE, Stage};
