@@ -168,6 +168,7 @@ pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
     }
     if let Some(out) = &arguments.out {
         let tables = Tables::new(records)?;
+        let _held = crate::experiment::store::hold(out)?;
         let written = crate::figure::publish(out, &tables, &manifest)?;
         results::print_written(out, &written);
     }

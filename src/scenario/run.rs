@@ -9,7 +9,7 @@ use super::schema::{
 use super::{ProtocolSpec, rehearsal};
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
-use crate::base::time::{Span, Time, Window};
+use crate::base::time::{Span, Time};
 use crate::contract::{AuthorSettings, Population};
 use crate::network::fault::Fault as NetworkFault;
 use crate::network::topology::{Link as SiteLink, Topology};
@@ -157,6 +157,7 @@ pub fn run_with<P: Protocol>(
         misbehaving_from: begins.unwrap_or(Time::ZERO),
         warmup: plan.warmup,
         until,
+        chains: chains.clone(),
     };
     let inspected = config.clone();
     let simulation = Simulation::<P>::new(plan, config);
@@ -509,37 +510,6 @@ fn crash_points(scenario: &Scenario) -> Vec<CrashPoint> {
         }
     }
     points
-}
-
-impl Fault {
-    /// As written in a scenario.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Partition { .. } => "partition",
-            Self::Loss { .. } => "loss",
-            Self::Delay { .. } => "delay",
-            Self::Duplicate { .. } => "duplicate",
-            Self::Reorder { .. } => "reorder",
-            Self::Crash { .. } | Self::CrashPoint { .. } => "crash",
-            Self::Clock { .. } => "clock",
-            Self::Slow { .. } => "slow",
-        }
-    }
-
-    /// When the fault is active.
-    pub fn during(&self) -> Window {
-        match self {
-            Self::Partition { during, .. }
-            | Self::Loss { during, .. }
-            | Self::Delay { during, .. }
-            | Self::Duplicate { during, .. }
-            | Self::Reorder { during, .. }
-            | Self::Crash { during, .. }
-            | Self::CrashPoint { during, .. }
-            | Self::Clock { during, .. }
-            | Self::Slow { during, .. } => *during,
-        }
-    }
 }
 
 /// Which expectations of a scenario an outcome does not meet, as sentences. `column` gives the

@@ -64,7 +64,7 @@ impl Priority {
             };
             if changes.contains(&step) {
                 priorities.insert(*link, self.steps - step);
-                fire_first(&mut stage);
+                fire_any(&mut stage, &mut random);
                 continue;
             }
             if self.liars.contains(&link.0) && random.below(2) == 0 {
@@ -82,12 +82,22 @@ impl Priority {
     }
 }
 
+/// Fires any timer of any node.
+fn fire_any<P: Protocol>(stage: &mut Stage<P>, random: &mut Random) {
+    let node = NodeId::at(random.below(stage.n() as u64) as usize);
+    let timers = stage.timers(node);
+    if !timers.is_empty() {
+        let (timer, _) = timers[random.below(timers.len() as u64) as usize];
+        stage.fire(node, timer);
+    }
+}
+
 /// A schedule for the seed: of so many replicas, the first of which lie.
 fn schedule(n: usize, liars: usize, seed: u64) -> Priority {
     Priority {
         n,
         seed,
-        changes: 2 + seed % 12,
+        changes: 2 + seed % 24,
         steps: 600,
         liars: (0..liars).map(NodeId::at).collect(),
     }
