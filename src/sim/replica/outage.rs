@@ -55,8 +55,13 @@ impl<P: Protocol> ReplicaHost<P> {
             Disk::Keep | Disk::Unsynced if self.comes_back_as_copied() => {}
             // A snapshot and the log after it are written as one: the crash comes after that.
             Disk::Keep | Disk::Unsynced if adopting => {
+                let head = self.ledger.head().cloned();
+                let unseen = head.filter(|block| block.height > self.executed);
                 self.executed = self.ledger.height();
                 self.synced = self.executed;
+                if let Some(block) = unseen {
+                    self.observe(at, desk.local, Event::Installed { block });
+                }
             }
             Disk::Keep => self.ledger.truncate(self.executed),
             Disk::Unsynced => {
