@@ -118,8 +118,15 @@ pub fn hunt(search: &Search<'_>, entry: &Entry, mutant: &Mutant) -> Row {
 }
 
 /// Why a mutant is not noticed, where that is known.
-fn reason(_key: &str, _name: &str) -> &'static str {
-    ""
+fn reason(key: &str, name: &str) -> &'static str {
+    match (key, name) {
+        ("protocol.raft.mutant", "commit-old-term") => "needs a schedule that a story tells",
+        ("protocol.raft.mutant", "stale-read") => "no check compares reads with the order of calls",
+        ("protocol.raft.mutant", "no-heartbeat") => "elections take the place of heartbeats",
+        ("protocol.raft.mutant", "fixed-timeout") => "equivalent: delays break ties, too",
+        ("protocol.iraft.mutant", "never-convict") => "nobody has to convict",
+        _ => "",
+    }
 }
 
 /// The rows as a table for programs and one for people.
