@@ -355,7 +355,7 @@ impl<P: Protocol> ReplicaHost<P> {
             .iter()
             .filter(|(during, _)| during.contains(now));
         active.fold(after, |after, (_, speed)| {
-            let nanos = u128::from(after.nanos()) * 1_000 / u128::from(*speed);
+            let nanos = (u128::from(after.nanos()) * 1_000).div_ceil(u128::from(*speed));
             Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
         })
     }

@@ -401,6 +401,8 @@ impl Wire for Message {
             | Self::Finding(_)
             | Self::HandOver
             | Self::HandOverReply(_)
+            | Self::BatchFetch(_)
+            | Self::Batches(_)
             | Self::Regrouped => return None,
         })
     }
@@ -432,6 +434,8 @@ impl Wire for Message {
             | Self::Finding(_)
             | Self::HandOver
             | Self::HandOverReply(_)
+            | Self::BatchFetch(_)
+            | Self::Batches(_)
             | Self::Regrouped => return None,
         })
     }
