@@ -31,7 +31,8 @@ fn composed() -> Vec<(String, Scenario)> {
                     retries: 2, backoff: 20ms } }";
     let forgers = "adversaries:\n  - forge-endorsement: { nodes: [1], during: [500ms, 2s] }\n  \
                    - late: { nodes: [2], by: 20ms }";
-    let scoped = "adversaries:\n  - equivocate: { nodes: [0], probability: 20%, during: [500ms] }\n  \
+    let scoped = "adversaries:\n  \
+                  - equivocate: { nodes: [0], probability: 20%, during: [500ms] }\n  \
                   - replay: { nodes: [0], after: 300ms, probability: 10%, targets: half }\n  \
                   - selective: { nodes: [1], leading: true }\n  \
                   - impersonate: { nodes: [1], targets: { random: 2 }, during: [1s] }\n  \

@@ -62,6 +62,7 @@ fn simulated(failed: usize, crashes: u64, config: &Config) -> Vec<f64> {
         misbehaving_from: Time::ZERO,
         warmup: Time::ZERO,
         until,
+        chains: Vec::new(),
     });
     let ended = Simulation::<Raft>::new(plan, config.clone()).run(Kernel::Heap, &mut metrics);
     let elections = metrics.finish(&ended.totals).elections;

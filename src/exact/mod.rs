@@ -17,6 +17,7 @@ mod layers;
 mod mbft;
 pub(crate) mod oracle;
 mod population;
+mod sparse;
 
 use crate::protocol::iraft::Iraft;
 use crate::protocol::krbft::Krbft;

@@ -4,20 +4,23 @@
 use super::schema::{Disk, Fault, Scenario, Victims};
 use crate::base::node::PositionSet;
 use crate::base::time::{Span, Time, Window};
-use crate::protocol::{FaultModel, Protocol};
+use crate::protocol::{FaultModel, Protocol, Retry};
 use crate::sim::{self, Plan};
 
 /// Whether and until when everything must be answered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outlook {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outlook {
+    /// When the last passing fault and misbehaviour ends.
     pub healed_at: Time,
+    /// How long after that everything may take to be answered.
     pub bound: Span,
+    /// Whether anything is promised at all.
     pub recoverable: bool,
 }
 
 impl Outlook {
     /// What a scenario leaves a protocol to promise.
-    pub fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
+    pub(super) fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
         let n = scenario.nodes;
         let mut missing = PositionSet::new();
         let mut troubled = failing(scenario);
@@ -71,7 +74,7 @@ impl Outlook {
         // committee of 3f + 1 has that f.
         let bad = troubled.len().min((n - 1) / 3);
         let once = P::liveness_bound(config, 3 * bad + 1, delay)
-            + scenario.workload.retry * 2
+            + scenario.workload.retry * asking::<P>(n, &missing)
             + scenario.batch.wait
             + delay * 4;
         let bound = with_endorsements(once, scenario, plan, (delay, &troubled));
@@ -108,6 +111,15 @@ impl Outlook {
         let work = machine.receive(batch, 1) + machine.sync * 3 + votes + executed;
         let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
         longest + plan.network.receive(batch) * n + work * factor
+    }
+}
+
+/// How often a client asks until somebody hears who is there. Where nodes are absent, those who ask
+/// one after another may at first ask only these: see [`crate::sim::client`].
+fn asking<P: Protocol>(n: usize, missing: &PositionSet) -> u64 {
+    match P::RETRY {
+        Retry::Next if missing.len() > 0 => 2 * n as u64 + 2,
+        Retry::Next | Retry::All => 2,
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a scenario to its outcome: builds the network and the plan, runs the protocol under the
 //! observers, and judges what they saw.
 
-use super::outlook::Outlook;
+pub use super::outlook::Outlook;
 use super::schema::{
     Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
     Victims,
@@ -9,7 +9,7 @@ use super::schema::{
 use super::{ProtocolSpec, rehearsal};
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
-use crate::base::time::{Span, Time, Window};
+use crate::base::time::{Span, Time};
 use crate::contract::{AuthorSettings, Population};
 use crate::network::fault::Fault as NetworkFault;
 use crate::network::topology::{Link as SiteLink, Topology};
@@ -34,6 +34,8 @@ pub struct Entry {
     pub about: &'static str,
     /// Runs a scenario of this protocol.
     pub run: fn(&Scenario, Kernel, Option<&mut dyn Observer>) -> Outcome,
+    /// What a scenario of this protocol leaves it to promise.
+    pub outlook: fn(&Scenario) -> Outlook,
 }
 
 impl Entry {
@@ -43,6 +45,7 @@ impl Entry {
             spec: ProtocolSpec::of::<P>(),
             about: P::ABOUT,
             run: run::<P>,
+            outlook: outlook::<P>,
         }
     }
 }
@@ -117,6 +120,19 @@ pub(super) fn survey<P: Protocol>(config: &mut P::Config, plan: &Plan) {
     P::survey(config, plan.nodes, &delay);
 }
 
+/// What a scenario leaves its protocol to promise. Of leaders that are dishonest only their number
+/// is known, and the first nodes stand for them.
+fn outlook<P: Protocol>(scenario: &Scenario) -> Outlook {
+    let mut cast = scenario.clone();
+    for adversary in &mut cast.adversaries {
+        adversary.nodes.extend((0..adversary.led).map(NodeId::at));
+    }
+    let mut config = config_of::<P>(&cast);
+    let plan = plan(&cast, false).expect("a validated network is connected");
+    survey::<P>(&mut config, &plan);
+    Outlook::of::<P>(&cast, &plan, &config)
+}
+
 /// Runs a scenario with one protocol in another configuration than the scenario's, as tests do
 /// that leave out a guard.
 ///
@@ -128,7 +144,8 @@ pub fn run_with<P: Protocol>(
     kernel: Kernel,
     guest: Option<&mut dyn Observer>,
 ) -> Outcome {
-    let mut plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    let trace = guest.as_ref().is_some_and(|guest| guest.wants_messages());
+    let mut plan = plan(scenario, trace).expect("a validated network is connected");
     survey::<P>(&mut config, &plan);
     // Of those who execute what one client asks for; everybody, in a network without parts.
     let answering = P::answering(&config, scenario.nodes);
@@ -153,6 +170,7 @@ pub fn run_with<P: Protocol>(
         misbehaving_from: begins.unwrap_or(Time::ZERO),
         warmup: plan.warmup,
         until,
+        chains: chains.clone(),
     };
     let inspected = config.clone();
     let simulation = Simulation::<P>::new(plan, config);
@@ -505,37 +523,6 @@ fn crash_points(scenario: &Scenario) -> Vec<CrashPoint> {
         }
     }
     points
-}
-
-impl Fault {
-    /// As written in a scenario.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Partition { .. } => "partition",
-            Self::Loss { .. } => "loss",
-            Self::Delay { .. } => "delay",
-            Self::Duplicate { .. } => "duplicate",
-            Self::Reorder { .. } => "reorder",
-            Self::Crash { .. } | Self::CrashPoint { .. } => "crash",
-            Self::Clock { .. } => "clock",
-            Self::Slow { .. } => "slow",
-        }
-    }
-
-    /// When the fault is active.
-    pub fn during(&self) -> Window {
-        match self {
-            Self::Partition { during, .. }
-            | Self::Loss { during, .. }
-            | Self::Delay { during, .. }
-            | Self::Duplicate { during, .. }
-            | Self::Reorder { during, .. }
-            | Self::Crash { during, .. }
-            | Self::CrashPoint { during, .. }
-            | Self::Clock { during, .. }
-            | Self::Slow { during, .. } => *during,
-        }
-    }
 }
 
 /// Which expectations of a scenario an outcome does not meet, as sentences. `column` gives the

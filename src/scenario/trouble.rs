@@ -475,3 +475,34 @@ pub(super) fn chosen<'t>(
         }
     }
 }
+
+impl Fault {
+    /// As written in a scenario.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Partition { .. } => "partition",
+            Self::Loss { .. } => "loss",
+            Self::Delay { .. } => "delay",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Reorder { .. } => "reorder",
+            Self::Crash { .. } | Self::CrashPoint { .. } => "crash",
+            Self::Clock { .. } => "clock",
+            Self::Slow { .. } => "slow",
+        }
+    }
+
+    /// When the fault is active.
+    pub fn during(&self) -> Window {
+        match self {
+            Self::Partition { during, .. }
+            | Self::Loss { during, .. }
+            | Self::Delay { during, .. }
+            | Self::Duplicate { during, .. }
+            | Self::Reorder { during, .. }
+            | Self::Crash { during, .. }
+            | Self::CrashPoint { during, .. }
+            | Self::Clock { during, .. }
+            | Self::Slow { during, .. } => *during,
+        }
+    }
+}

@@ -81,6 +81,8 @@ pub(super) struct ReplicaHost<P: Protocol> {
     clocks: Vec<(Window, u64)>,
     /// The replica as it was before the first write that the next crash interrupts.
     image: Option<P>,
+    /// Whether a snapshot has replaced the chain in a step that is not on disk yet.
+    adopting: bool,
     /// The height whose blocks are on disk for sure.
     synced: Height,
     /// The height whose execution has been accounted for.
@@ -135,6 +137,7 @@ impl<P: Protocol> ReplicaHost<P> {
             amnesia: false,
             down_at: Time::MAX,
             image: None,
+            adopting: false,
             synced: 0,
             executed: 0,
             timers: Vec::new(),
@@ -355,6 +358,7 @@ impl<P: Protocol> ReplicaHost<P> {
             .iter()
             .filter(|(during, _)| during.contains(now));
         active.fold(after, |after, (_, speed)| {
+            // Rounded up: who waits for what is left of a time would wait for nothing, for ever.
             let nanos = (u128::from(after.nanos()) * 1_000).div_ceil(u128::from(*speed));
             Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
         })
@@ -404,8 +408,10 @@ impl<P: Protocol> ReplicaHost<P> {
             executor: &mut desk.local.executor,
             careless,
         };
+        let begins = around.ledger.base_height();
         let mut cx = Context::new(self.id, reading, around, &mut self.effects);
         self.protocol.step(input, &mut cx);
+        self.adopting |= self.ledger.base_height() > begins;
         if !self.effects.is_empty() {
             self.act(core, now, desk);
         }
@@ -444,6 +450,7 @@ impl<P: Protocol> ReplicaHost<P> {
         if !self.halted && now + Span::from_nanos(1) < self.down_at {
             // Everything this step wrote is on disk: the image of an earlier state is stale.
             self.image = None;
+            self.adopting = false;
         }
         desk.local.processors[self.processor].extend(core, start, now);
     }
@@ -502,7 +509,12 @@ impl<P: Protocol> ReplicaHost<P> {
                     self.counters.verifications += u64::from(count);
                 }
             }
-            Effect::Persist => self.synced = self.executed,
+            Effect::Persist => {
+                self.synced = self.executed;
+                // What follows in this step relies on this write: it is not undone by a crash, and
+                // a later write of the same step counts as written with it.
+                self.image = None;
+            }
             Effect::Execute(block) => self.executed(now, &block, desk),
             Effect::Install(block) => {
                 self.executed = block.height;

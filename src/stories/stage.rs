@@ -108,8 +108,8 @@ pub struct Stage<P: Protocol> {
     now: Time,
     volume: Volume,
     out: String,
-    /// The first block decided at each height, by whom.
-    canon: BTreeMap<Height, (Arc<Block>, NodeId)>,
+    /// The first block decided at each height of each chain, by whom.
+    canon: BTreeMap<(usize, Height), (Arc<Block>, NodeId)>,
     /// Who reported to lead each view.
     leaders: BTreeMap<u64, NodeId>,
     /// The digest of every log that ends with an entry of this index and term.
@@ -299,7 +299,7 @@ impl<P: Protocol> Stage<P> {
 
     /// The transactions this node has not executed, by number, as long as nothing forks.
     pub fn unexecuted(&self, node: NodeId) -> Vec<usize> {
-        let decided = self.canon.range(..=self.ledger(node).height());
+        let decided = self.canon.range(..=(0, self.ledger(node).height()));
         let executed: BTreeSet<TransactionId> = decided
             .flat_map(|(_, (block, _))| block.batch.transactions())
             .map(|transaction| transaction.id)
@@ -581,7 +581,8 @@ impl<P: Protocol> Stage<P> {
 
     /// Compares a block with what others decided in its place.
     fn judge(&mut self, node: NodeId, block: &Arc<Block>) {
-        let entry = self.canon.entry(block.height);
+        let chain = P::chain_of(&self.config, self.n(), node).unwrap_or(0);
+        let entry = self.canon.entry((chain, block.height));
         let (first_block, first) = entry.or_insert((block.clone(), node));
         if first_block.digest != block.digest {
             let text = format!("{first} and {node} decided differently at {}", block.height);

@@ -23,8 +23,9 @@ pub(super) struct Deceit {
     /// Transactions that an honest node executed in another block than the first that was decided
     /// at its height, or should have executed there.
     pub misapplied: u64,
-    /// The first block decided at each height by an honest node, and its transactions.
-    decided: BTreeMap<Height, (Digest, usize)>,
+    /// The first block decided at each height of each chain by an honest node, and how many
+    /// transactions it has.
+    decided: BTreeMap<(Option<usize>, Height), (Digest, usize)>,
 }
 
 impl Deceit {
@@ -52,10 +53,10 @@ impl Deceit {
         }
     }
 
-    /// An honest node decided a block.
-    pub fn decide(&mut self, block: &Block) {
+    /// An honest node decided a block of its chain.
+    pub fn decide(&mut self, chain: Option<usize>, block: &Block) {
         let own = (block.digest, block.batch.len());
-        let first = *self.decided.entry(block.height).or_insert(own);
+        let first = *self.decided.entry((chain, block.height)).or_insert(own);
         if first.0 != own.0 {
             self.misapplied += first.1.max(own.1) as u64;
         }

@@ -42,6 +42,8 @@ pub struct Measured {
     pub warmup: Time,
     /// Its end, which is the end of the run.
     pub until: Time,
+    /// The chain that each node keeps; empty if all keep the same.
+    pub chains: Vec<Option<usize>>,
 }
 
 /// A transaction on its way.
@@ -199,8 +201,9 @@ impl Metrics {
         }
     }
 
-    fn decide(&mut self, now: Time, block: &Block) {
-        self.deceit.decide(block);
+    fn decide(&mut self, now: Time, node: NodeId, block: &Block) {
+        let chain = self.measured.chains.get(node.index());
+        self.deceit.decide(chain.copied().flatten(), block);
         let height = usize::try_from(block.height).expect("a chain fits into memory");
         if !self.decided.insert(height) {
             return;
@@ -276,7 +279,7 @@ impl Observer for Metrics {
             }
             Event::Decided { block } => {
                 if self.honest(node) {
-                    self.decide(now, block);
+                    self.decide(now, node, block);
                 }
             }
             // Only the words of the honest count. A leader that lies still leads.

@@ -24,6 +24,7 @@ fn measured(warmup: u64, until: u64) -> Measured {
         misbehaving_from: ms(100),
         warmup: ms(warmup),
         until: ms(until),
+        chains: Vec::new(),
     }
 }
 

@@ -224,6 +224,24 @@ impl Proven {
     }
 }
 
+impl GroupBlock {
+    /// The opposite batch, with the certificate of the true one.
+    fn contradict(&self, liar: &Signer) -> Option<Self> {
+        let batch = pbft::opposite(&self.block.batch)?;
+        let digest = batch.digest();
+        let statement = liar.sign(Delivery {
+            digest,
+            ..*self.statement.body()
+        });
+        let proof = self.block.proof.clone();
+        Some(Self {
+            statement,
+            view: self.view,
+            block: Proven { batch, proof },
+        })
+    }
+}
+
 impl Wire for Message {
     fn kind(&self) -> &'static str {
         match self {
@@ -314,21 +332,7 @@ impl Wire for Message {
                 seat: *seat,
                 message: Box::new(message.contradict(&liar.for_seat(*seat))?),
             }),
-            Self::GroupBlock(told) => {
-                let batch = pbft::opposite(&told.block.batch)?;
-                let digest = batch.digest();
-                let statement = liar.sign(Delivery {
-                    digest,
-                    ..*told.statement.body()
-                });
-                let proof = told.block.proof.clone();
-                let block = Proven { batch, proof };
-                Some(Self::GroupBlock(Box::new(GroupBlock {
-                    statement,
-                    block,
-                    ..(**told).clone()
-                })))
-            }
+            Self::GroupBlock(told) => Some(Self::GroupBlock(Box::new(told.contradict(liar)?))),
             // Each is told to apply what it was handed.
             Self::GroupCommit { height, told, .. } => {
                 let told = pbft::opposite(told)?;

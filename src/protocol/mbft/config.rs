@@ -18,6 +18,18 @@ pub enum SubmitTo {
     Speaker,
 }
 
+/// What nodes outside the upper group are told of a large block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Publish {
+    /// All of it: every node executes every transaction.
+    #[default]
+    Full,
+    /// What the upper group has written, and the digests of the transactions. These are with the
+    /// group they belong to, and with the upper group, which executes them.
+    Sparse,
+}
+
 /// Who verifies the signatures of clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,6 +91,8 @@ pub struct Config {
     pub upper_size: usize,
     /// Whom a group sends its mini-blocks.
     pub submit_to: SubmitTo,
+    /// What nodes outside the upper group are told of a large block.
+    pub publish: Publish,
     /// Who verifies the signatures of clients.
     pub verification: Verification,
     /// In which share of mini-blocks the upper group verifies the signatures again.
@@ -128,7 +142,7 @@ pub struct Config {
     pub upper: pbft::Config,
     /// A guard to be left out, for tests of the checks.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
@@ -139,6 +153,7 @@ impl Default for Config {
             group_size: 4,
             upper_size: 4,
             submit_to: SubmitTo::All,
+            publish: Publish::Full,
             verification: Verification::Group,
             audit: Ratio::ZERO,
             selection: Selection::Weighted,
@@ -170,7 +185,8 @@ impl Default for Config {
 }
 
 /// Guards that tests leave out, one at a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// The upper group takes a mini-block without looking at its certificate, and primaries do not
     /// wait for one that is whole.
@@ -188,6 +204,14 @@ impl Config {
     pub fn groups_of(&self, n: usize) -> usize {
         let fit = n.saturating_sub(self.upper_size) / self.group_size.max(1);
         self.groups.unwrap_or(fit)
+    }
+
+    /// Who takes up another role must have what it needs there.
+    fn publish_rule(&self) -> (&'static str, bool, String) {
+        let holds = self.publish == Publish::Full || self.selection == Selection::Fixed;
+        let rule = "must be `full` unless `selection` is `fixed`: who takes up another role would \
+                    lack the transactions that it needs there";
+        ("publish", holds, rule.to_owned())
     }
 
     /// What is wrong with it for n nodes.
@@ -236,6 +260,7 @@ impl Config {
                 self.eligible <= 60,
                 "must be at most 60, which is what newcomers have".to_owned(),
             ),
+            self.publish_rule(),
             (
                 "upper",
                 self.upper.pipeline == 1,

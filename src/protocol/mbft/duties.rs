@@ -237,7 +237,10 @@ impl Mbft {
     /// Transactions may belong to other groups now: keeps its own, and passes on the others.
     pub(super) fn deal_again(&mut self, waiting: &[Arc<Transaction>], cx: &mut Cx<'_>) {
         let mut elsewhere: BTreeMap<NodeId, Vec<Arc<Transaction>>> = BTreeMap::new();
-        for transaction in waiting.iter().filter(|waiting| !cx.includes(waiting.id)) {
+        for transaction in waiting {
+            if self.has(transaction.id, cx) {
+                continue;
+            }
             let group = self.shard(transaction);
             if self.role() == Role::Member(group) {
                 self.take_in(transaction);

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::head::Head;
 use super::roles::{Role, shard};
 use super::{Cx, Mbft, Message, Timer};
 use crate::base::node::NodeId;
@@ -30,6 +31,9 @@ pub(super) struct Entry {
 
 /// Requests that one node answers for at most; what comes beyond is told once.
 const WAITING_MAX: usize = 50_000;
+/// How often a node tells of a request that may have been in the chain before it was asked, where
+/// it cannot look that up.
+const TOLD_MAX: u32 = 8;
 
 impl Mbft {
     /// The group a transaction belongs to just now.
@@ -81,7 +85,7 @@ impl Mbft {
             return;
         };
         for transaction in transactions {
-            let belongs = self.shard(transaction) == group && !cx.includes(transaction.id);
+            let belongs = self.shard(transaction) == group && !self.has(transaction.id, cx);
             if belongs && self.take_in(transaction) && self.has_moved_on() {
                 // Whoever sent it may not know the primary of this view. It was new to us, so
                 // this ends.
@@ -99,7 +103,8 @@ impl Mbft {
         let overdue = overdue.count();
         let overdue: Vec<Waiting> = waiting.drain(..overdue).collect();
         for mut waiting in overdue {
-            if cx.includes(waiting.transaction.id) {
+            let forgotten = self.keeps_heads() && waiting.told >= TOLD_MAX;
+            if self.has(waiting.transaction.id, cx) || forgotten {
                 continue;
             }
             self.tell_all(&waiting.transaction, cx);
@@ -128,7 +133,7 @@ impl Mbft {
     pub(super) fn watch_entry(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now();
         while let Some(first) = self.volatile.entry.waiting.front() {
-            if !cx.includes(first.transaction.id) {
+            if !self.has(first.transaction.id, cx) {
                 break;
             }
             self.volatile.entry.waiting.pop_front();
@@ -145,6 +150,12 @@ impl Mbft {
             }
             Some(_) | None => {}
         }
+    }
+
+    /// A block came without its transactions: those of them that waited here do so no more.
+    pub(super) fn settle_entry(&mut self, head: &Head) {
+        let waiting = &mut self.volatile.entry.waiting;
+        waiting.retain(|waiting| !head.has(&waiting.transaction.digest));
     }
 
     /// What this node does in the present epoch.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::large::Large;
-use super::{Cx, Mbft, Message, Mutant, Published, Timer};
+use super::head::{Head, large_of, signed_digest};
+use super::{Cx, Mbft, Message, Mutant, Published, Role, Timer};
 use crate::base::crypto::Certificate;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::chain::{Batch, Height, Transaction};
@@ -44,9 +44,17 @@ impl Mbft {
             self.durable.proofs.insert(height, published.proof.clone());
             self.volatile.table.view = published.proof.body().view;
         }
+        let missed = self.shelve(batch);
         cx.persist();
         if let Some(published) = published.filter(|_| !audience.is_empty()) {
+            let published = self.as_published(published);
             cx.broadcast(&Committee::new(audience), Message::Large(published));
+        }
+        if let Some(head) = batch.annex::<Head>() {
+            self.settle_entry(head);
+        }
+        if missed {
+            self.ask_for_bodies(cx);
         }
         cx.set_timer(Timer::Quiet, self.config.quiet);
         let mut homeless = Vec::new();
@@ -55,9 +63,7 @@ impl Mbft {
         } else {
             homeless = self.hand_over(cx);
         }
-        let said = batch
-            .annex::<Large>()
-            .map_or(&[][..], |large| &large.system);
+        let said = large_of(batch).map_or(&[][..], |large| &large.system);
         self.forget_statements(said);
         self.upper_follows(cx);
         if (epoch, active) != self.shards() {
@@ -116,7 +122,7 @@ impl Mbft {
             return;
         }
         let register = &self.volatile.register;
-        let height = match published.batch.annex::<Large>() {
+        let height = match large_of(&published.batch) {
             Some(large) => large.height,
             None => register.epoch_base() + published.proof.body().height,
         };
@@ -133,6 +139,7 @@ impl Mbft {
 
     /// Takes over the next block if it is proven, and those that were waiting for it.
     fn take_over(&mut self, published: &Published, cx: &mut Cx<'_>) -> bool {
+        let published = &self.as_kept(published);
         if !self.is_final(published, cx) {
             cx.report(Report::Reached("refuses-large-block"));
             return false;
@@ -143,6 +150,7 @@ impl Mbft {
             let Some(waiting) = self.volatile.follow.ahead.remove(&next) else {
                 break;
             };
+            let waiting = self.as_kept(&waiting);
             if !self.is_final(&waiting, cx) {
                 break;
             }
@@ -168,7 +176,8 @@ impl Mbft {
         let next = self.volatile.register.height + 1;
         let (base, upper) = self.volatile.register.upper_at(next);
         let proven = verify_decision(&published.proof, upper, cx.keyring());
-        proven == Some((next - base, published.batch.digest()))
+        let own_kind = published.batch.annex::<Head>().is_none() || self.keeps_heads();
+        own_kind && proven == Some((next - base, signed_digest(&published.batch)))
     }
 
     /// Blocks came whose predecessors did not.
@@ -220,7 +229,15 @@ impl Mbft {
                     proof: self.durable.proofs.get(&height)?.clone(),
                 })
             });
-        let blocks: Vec<Published> = blocks.take(ANSWER_MAX).collect();
+        let blocks = blocks.take(ANSWER_MAX);
+        let outside = self.volatile.register.roles.of(from) != Role::Upper;
+        if self.keeps_heads() && !outside {
+            return;
+        }
+        let blocks: Vec<Published> = match self.is_sparse() && outside {
+            true => blocks.map(|block| self.as_published(block)).collect(),
+            false => blocks.collect(),
+        };
         if !blocks.is_empty() {
             cx.send(from, Message::Blocks(blocks));
         }
@@ -230,7 +247,7 @@ impl Mbft {
     pub(super) fn on_blocks(&mut self, from: NodeId, blocks: &[Published], cx: &mut Cx<'_>) {
         let mut grown = false;
         for (at, published) in blocks.iter().enumerate() {
-            let height = match published.batch.annex::<Large>() {
+            let height = match large_of(&published.batch) {
                 Some(large) => large.height,
                 None => continue,
             };
@@ -274,8 +291,8 @@ impl Mbft {
     fn is_outrun(&mut self, blocks: &[Published]) -> bool {
         let epoch = self.volatile.register.roles.epoch;
         let last = blocks.iter().rev();
-        let mut epochs = last.filter_map(|b| b.batch.annex::<Large>().map(|large| large.epoch));
-        let mut heights = blocks.iter().filter_map(|b| b.batch.annex::<Large>());
+        let mut epochs = last.filter_map(|b| large_of(&b.batch).map(|large| large.epoch));
+        let mut heights = blocks.iter().filter_map(|b| large_of(&b.batch));
         let end = self.volatile.register.epoch_end();
         let outrun = epochs.next().is_some_and(|last| last > epoch)
             || heights.any(|large| Some(large.height) == end);

@@ -127,7 +127,8 @@ impl Mbft {
 
     /// Orders the next mini-block if this is the primary, the slot is free, and there is reason to.
     pub(super) fn order(&mut self, cx: &mut Cx<'_>) {
-        if !self.is_primary() || self.volatile.desk.mempool.is_empty() {
+        let whole = self.durable.shelf.is_whole();
+        if !self.is_primary() || self.volatile.desk.mempool.is_empty() || !whole {
             return;
         }
         let rule = self.setup.batch;
@@ -215,6 +216,11 @@ impl Mbft {
             self.fetch_from(from, cx);
             return;
         }
+        if !self.durable.shelf.is_whole() {
+            // What is in the chain already is not known yet.
+            self.volatile.desk.early = Some((from, vote.clone(), mini.clone()));
+            return;
+        }
         if mini.slot < open {
             return;
         }
@@ -276,7 +282,7 @@ impl Mbft {
         if !fits || transactions.is_empty() {
             return Some("refuses-size");
         }
-        if !once || ids.iter().any(|id| cx.includes(*id)) {
+        if !once || ids.iter().any(|id| self.has(*id, cx)) {
             return Some("refuses-duplicate");
         }
         let own = transactions.iter().all(|t| self.shard(t) == mini.group);
@@ -490,9 +496,10 @@ impl Mbft {
 
     /// The chain has grown: the open slot may be settled.
     pub(super) fn group_follows(&mut self, batch: &Batch, cx: &mut Cx<'_>) {
+        let settled = self.settled_by(batch);
         let desk = &mut self.volatile.desk;
         if desk.mempool.has_unsettled() {
-            desk.mempool.settle(batch);
+            desk.mempool.settle(&settled);
         }
         let Some(member) = &mut self.durable.member else {
             return;
@@ -513,6 +520,11 @@ impl Mbft {
             self.watch_group(true, cx);
         }
         member_forgets(&mut self.durable.member, slot);
+        self.hear_early_order(cx);
+    }
+
+    /// An order that came too early may be in time now.
+    pub(super) fn hear_early_order(&mut self, cx: &mut Cx<'_>) {
         if let Some((from, vote, mini)) = self.volatile.desk.early.take() {
             self.on_order(from, &vote, &mini, cx);
         }

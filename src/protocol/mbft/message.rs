@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::head::Head;
 use super::large::{Certified, Large};
 use super::mini::{Mini, Vote};
 use super::system::System;
@@ -154,6 +155,8 @@ pub enum Message {
     },
     /// What a node lacks, in order.
     Blocks(Vec<Published>),
+    /// A mini-block that another member of its group lacks.
+    Body(Arc<Mini>),
 }
 
 /// A vote with its signature.
@@ -225,6 +228,7 @@ impl Wire for Message {
             Self::FetchMinis(_) => "fetch-mini-blocks",
             Self::Fetch { .. } => "fetch-large-blocks",
             Self::Blocks(_) => "large-blocks",
+            Self::Body(_) => "missed-mini-block",
         }
     }
 
@@ -249,6 +253,7 @@ impl Wire for Message {
             } => 4 + upper_size(message, carried),
             Self::Large(published) => published.size(),
             Self::System(signed) => signed.body().size(),
+            Self::Body(mini) => mini.size(),
             Self::FetchMinis(digests) => DIGEST_BYTES * count(digests.len()),
             Self::Fetch { .. } => 8,
             Self::Blocks(blocks) => {
@@ -261,7 +266,7 @@ impl Wire for Message {
 
     fn signatures(&self) -> u32 {
         match self {
-            Self::Forward(_) | Self::FetchMinis(_) | Self::Fetch { .. } => 0,
+            Self::Forward(_) | Self::FetchMinis(_) | Self::Fetch { .. } | Self::Body(_) => 0,
             Self::Order { mini, .. } => 1 + mini.batch.signatures(),
             Self::Accept(_) | Self::LocalCommit(_) => 1,
             Self::CommitRequest(proof) | Self::MiniBlock { proof, .. } => count(proof.signers()),
@@ -311,8 +316,10 @@ impl Wire for Message {
                 carried: carried.clone(),
             }),
             Self::Large(published) => {
-                let large = published.batch.annex::<Large>()?;
-                let batch = large.twin(&published.batch);
+                let batch = match published.batch.annex::<Head>() {
+                    Some(head) => head.twin(),
+                    None => published.batch.annex::<Large>()?.twin(&published.batch),
+                };
                 let proof = published.proof.clone();
                 Some(Self::Large(Published { batch, proof }))
             }
@@ -340,7 +347,8 @@ impl Wire for Message {
             | Self::GroupView(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
-            | Self::Blocks(_) => None,
+            | Self::Blocks(_)
+            | Self::Body(_) => None,
         }
     }
 
@@ -374,7 +382,8 @@ impl Wire for Message {
             | Self::Large(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
-            | Self::Blocks(_) => return None,
+            | Self::Blocks(_)
+            | Self::Body(_) => return None,
         })
     }
 
@@ -417,7 +426,8 @@ impl Wire for Message {
             | Self::System(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
-            | Self::Blocks(_) => return None,
+            | Self::Blocks(_)
+            | Self::Body(_) => return None,
         })
     }
 }

@@ -46,11 +46,19 @@
 //!   certificates earn it slowly; absence, a lost view and a secret that is late or withheld cost
 //!   it; proven lies cost all of it, and two epochs.
 //!
+//! Published sparsely (`publish: sparse`), a block goes out without transactions: what the upper
+//! group has written, and the digest of each transaction. With these a node verifies the
+//! certificate, follows roles, slots and credit, and recognises any transaction of the block that
+//! it is shown. The bodies are with the members of the group they belong to, who keep its
+//! mini-blocks and fetch those they have missed from who signed them, before they vote for another;
+//! and with the upper group, which executes them and answers clients. So there are two chains: one
+//! with all transactions and the contract's state, and one of heads, without.
+//!
 //! Two certified mini-blocks of one slot may exist. One is included at most: the upper group
 //! accepts only the next slot of each group after the last one in the chain.
 //!
 //! Durable: the chain with its certificates, the PBFT of the upper group, and of a group's member
-//! its view and what it accepted and can prove in the open slot.
+//! its view, what it accepted and can prove in the open slot, and what it keeps of its shard.
 //!
 //! # Source
 //!
@@ -76,6 +84,13 @@
 //!   epoch: otherwise withholding a secret would shift the draw even if it is restored.
 //! - Credit below that of a newcomer grows back: to be cut off is no fault for ever.
 //! - There is no emergency election when the upper group has lost its quorum: the chain halts.
+//! - Who keeps a shard's bodies does not execute them: the contract's calls are not confined to one
+//!   patient (searches, registers, delegations), so a shard alone has no state that would be right.
+//!   Nodes without bodies hence know no result, and cannot tell a client that asks again that its
+//!   request was executed long ago; the upper group can.
+//! - Sparse publication needs fixed roles: whoever were drawn for another group or the upper one
+//!   would first have to fetch a shard, or all of them.
+//! - In full, members of a group are sent the bodies of their own group a second time.
 //! - Verifiable random functions and publicly verifiable secret sharing are ideal ones.
 //!
 //! # Messages
@@ -94,7 +109,8 @@
 //! `checkpoint`s. In each election every node sends the upper group one `commitment`, one
 //! `disclosure`, and an `extra-disclosure` for each secret that is missing. Only when something is
 //! amiss: `group-view-change`, `group-new-view`, `fetch-mini-blocks`, `fetch-large-blocks`,
-//! `large-blocks`, `evidence`, `backlog`, `ready`, and the messages of PBFT for that.
+//! `large-blocks`, `missed-mini-block`, `evidence`, `backlog`, `ready`, and the messages of PBFT
+//! for that.
 
 mod config;
 mod credit;
@@ -103,6 +119,7 @@ mod duties;
 mod election;
 mod entry;
 mod follow;
+mod head;
 mod inspect;
 mod large;
 mod lower;
@@ -129,10 +146,14 @@ use crate::protocol::{
     Context, FaultModel, Input, Inspector, Misfit, Offence, Protocol, Report, Retry, Setup, Status,
 };
 
-pub use config::{Config, CreditRule, Mutant, Recovery, Selection, SubmitTo, Verification};
+pub use config::{
+    Config, CreditRule, Mutant, Publish, Recovery, Selection, SubmitTo, Verification,
+};
 use duties::Duties;
 use entry::Entry;
 use follow::Follow;
+use head::Shelf;
+pub use head::{Head, large_of};
 use inspect::Follower;
 pub use large::{Large, MiniRef};
 use lower::{Desk, Member};
@@ -162,6 +183,8 @@ pub enum Timer {
     Forward,
     /// A block is missing.
     Gap,
+    /// Mini-blocks of the own group are missing.
+    Bodies,
     /// Nothing has come for long.
     Quiet,
     /// A timer of the upper group's PBFT.
@@ -177,6 +200,8 @@ struct Durable {
     proofs: BTreeMap<Height, Arc<Certificate<pbft::Vote>>>,
     /// The state of a member of a group.
     member: Option<Member>,
+    /// The mini-blocks of its own group that a member keeps.
+    shelf: Shelf,
     /// The state of a member of the upper group.
     upper: Option<Upper>,
     /// The secret of an epoch's election.
@@ -264,6 +289,20 @@ impl Protocol for Mbft {
         survives(&roles.upper) && roles.groups.iter().all(survives)
     }
 
+    /// Published sparsely, the chain of the upper group has the transactions, and that of all
+    /// others their digests.
+    fn chain_of(config: &Config, _: usize, node: NodeId) -> Option<usize> {
+        let outside = node.index() >= config.upper_size;
+        Some(usize::from(config.publish == Publish::Sparse && outside))
+    }
+
+    fn answering(config: &Config, n: usize) -> usize {
+        match config.publish {
+            Publish::Full => n,
+            Publish::Sparse => config.upper_size,
+        }
+    }
+
     fn inspector(config: &Config, n: usize, executor: Executor) -> Option<Box<dyn Inspector>> {
         Some(Box::new(Follower::new(config, n, executor)))
     }
@@ -316,6 +355,7 @@ impl Mbft {
         let height = register.height;
         self.durable.proofs.retain(|proven, _| *proven <= height);
         self.volatile = Volatile::new(register);
+        self.look_through_shelf(cx);
         if let Some(proof) = self.durable.proofs.get(&height) {
             self.volatile.table.view = proof.body().view;
         }
@@ -374,6 +414,7 @@ impl Mbft {
             Message::FetchMinis(wanted) => self.on_fetch_minis(from, wanted, cx),
             Message::Fetch { above } => self.on_fetch(from, *above, cx),
             Message::Blocks(blocks) => self.on_blocks(from, blocks, cx),
+            Message::Body(mini) => self.on_body(mini, cx),
         }
     }
 
@@ -387,6 +428,7 @@ impl Mbft {
             Timer::Empty => self.on_empty(),
             Timer::Forward => self.on_forward_due(cx),
             Timer::Gap => self.on_gap(cx),
+            Timer::Bodies => self.ask_for_bodies(cx),
             Timer::Quiet => self.on_quiet(cx),
             Timer::Upper(timer) => self.run_upper(Input::Timeout(timer), cx),
         }

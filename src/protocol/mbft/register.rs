@@ -8,6 +8,7 @@ use super::config::{Config, CreditRule, Selection};
 use super::credit::{Credit, Fault};
 use super::draw::{Sizes, Urn};
 use super::election::{Election, Part, part};
+use super::head::large_of;
 use super::large::{Large, MiniRef};
 use super::mini::{Mini, Vote, is_certified};
 use super::roles::Roles;
@@ -221,7 +222,7 @@ impl Register {
         let mut events = Events::new();
         self.height = block.height;
         self.head = block.digest;
-        if let Some(large) = block.batch.annex::<Large>() {
+        if let Some(large) = large_of(&block.batch) {
             self.take(large, before, &mut events);
         }
         if self.epoch_end() == Some(self.height) {

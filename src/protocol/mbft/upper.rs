@@ -488,6 +488,10 @@ impl Mbft {
 
     /// Another member lacks mini-blocks.
     pub(super) fn on_fetch_minis(&mut self, from: NodeId, wanted: &[Digest], cx: &mut Cx<'_>) {
+        if self.keeps_heads() {
+            self.give_bodies(from, wanted, cx);
+            return;
+        }
         let most = self.volatile.register.groups.len();
         for digest in wanted.iter().take(most) {
             if let Some((mini, proof)) = self.volatile.table.minis.get(digest).cloned() {

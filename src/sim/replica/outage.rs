@@ -50,8 +50,14 @@ impl<P: Protocol> ReplicaHost<P> {
         self.timers.clear();
         self.look_ahead();
         let image = self.image.take();
+        let adopting = std::mem::take(&mut self.adopting);
         match disk {
             Disk::Keep | Disk::Unsynced if self.comes_back_as_copied() => {}
+            // A snapshot and the log after it are written as one: the crash comes after that.
+            Disk::Keep | Disk::Unsynced if adopting => {
+                self.executed = self.ledger.height();
+                self.synced = self.executed;
+            }
             Disk::Keep => self.ledger.truncate(self.executed),
             Disk::Unsynced => {
                 if let Some(image) = image {

@@ -10,7 +10,9 @@ use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
 use crate::chain::{Batch, Transaction, TransactionId};
 use crate::contract::SignedCall;
-use crate::protocol::mbft::{Config, Mbft, Message, Mini, Phase, Recovery, Selection, SubmitTo};
+use crate::protocol::mbft::{
+    Config, Mbft, Message, Mini, Phase, Publish, Recovery, Selection, SubmitTo,
+};
 use crate::protocol::mempool::BatchRule;
 
 /// A network of so many groups of four under four.
@@ -18,6 +20,15 @@ fn of(groups: usize) -> Config {
     Config {
         groups: Some(groups),
         ..Config::default()
+    }
+}
+
+/// The same, whose blocks are published without transactions.
+fn sparse(groups: usize) -> Config {
+    Config {
+        publish: Publish::Sparse,
+        selection: Selection::Fixed,
+        ..of(groups)
     }
 }
 
@@ -80,6 +91,11 @@ fn two_groups() {
 #[test]
 fn returns_from_a_crash() {
     assert_eq!(tell(of(1), 8, "returns-from-a-crash"), None);
+}
+
+#[test]
+fn a_missed_body_is_fetched() {
+    assert_eq!(tell(sparse(1), 8, "sparse"), None);
 }
 
 /// What one large block costs, by kind, to which every group has contributed; `slow` if the
@@ -154,6 +170,17 @@ fn a_large_block_costs_what_the_formula_says() {
 }
 
 #[test]
+fn publishing_without_transactions_costs_as_many_messages() {
+    for (n, groups) in [(8, 1), (12, 2), (21, 4)] {
+        assert_eq!(
+            cost(n, &sparse(groups), false),
+            cost(n, &of(groups), false),
+            "{n} nodes in {groups} groups"
+        );
+    }
+}
+
+#[test]
 fn a_speaker_alone_is_sent_one_mini_block_of_each_group() {
     let config = Config {
         submit_to: SubmitTo::Speaker,
@@ -169,6 +196,14 @@ fn no_schedule_forks_and_every_one_heals() {
     for seed in 0..150 {
         let n = 8 + (seed % 6) as usize;
         Chaos::rough(n, seed).survive::<Mbft>(of(1 + usize::from(n >= 12)));
+    }
+}
+
+#[test]
+fn no_schedule_forks_heads_and_every_one_heals() {
+    for seed in 0..150 {
+        let n = 8 + (seed % 6) as usize;
+        Chaos::rough(n, seed).survive::<Mbft>(sparse(1 + usize::from(n >= 12)));
     }
 }
 
@@ -206,6 +241,7 @@ fn a_liar_in_every_committee_forks_nothing() {
             ..Chaos::rough(13, seed)
         };
         chaos.survive::<Mbft>(of(2));
+        chaos.survive::<Mbft>(sparse(2));
         let stage = chaos.endure::<Mbft>(of(2));
         for (by, culprit) in stage.convictions() {
             assert!(liars.contains(culprit), "{seed}: {by} convicts {culprit}");
