@@ -2,7 +2,7 @@
 
 use super::by_kind::ByKind;
 use super::curve::{self, Along, Curve, Key, YAxis};
-use super::{Figure, cdf, kinds, timeline};
+use super::{Figure, cdf, heat, kinds, timeline};
 
 /// All figures that can be asked for.
 pub const FIGURES: &[Figure] = &[
@@ -55,6 +55,11 @@ pub const FIGURES: &[Figure] = &[
         name: "damage-by-byzantine",
         about: "Transactions executed in a forked block, along the number of Byzantine nodes.",
         draw: |tables, context| DAMAGE_BY_BYZANTINE.draw(tables, context),
+    },
+    Figure {
+        name: "damage-by-behaviour",
+        about: "How often safety is lost, and the throughput, by what liars do and how many do it.",
+        draw: heat::draw,
     },
     Figure {
         name: "throughput-by-rate",

@@ -9,6 +9,7 @@ mod canvas;
 mod cdf;
 mod chart;
 mod curve;
+mod heat;
 mod kinds;
 mod list;
 mod overlay;

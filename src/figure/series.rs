@@ -277,12 +277,18 @@ fn said(key: &str, value: &str) -> String {
     }
 }
 
+/// The first behaviour of a list of adversaries, if there is one.
+pub(super) fn behaviour(value: &str) -> Option<&str> {
+    let mut words = value.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    words.find(|word| !word.is_empty())
+}
+
 /// How many nodes do what, of one behaviour.
 fn said_adversaries(value: &str) -> String {
-    let mut words = value.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    let Some(behaviour) = words.find(|word| !word.is_empty()) else {
+    let Some(behaviour) = behaviour(value) else {
         return "all honest".to_owned();
     };
+    let words = value.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     // One of them, if no number is told.
     let count = words.skip_while(|word| !["leader", "random"].contains(word));
     let mut count = count.skip(1).skip_while(|word| word.is_empty());

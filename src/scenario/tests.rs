@@ -66,6 +66,7 @@ fn the_resolved_form_reads_back_as_itself() {
         FULL,
         include_str!("good/least.yaml"),
         include_str!("good/forms.yaml"),
+        include_str!("good/troubles.yaml"),
     ] {
         let scenario = parse(text).unwrap_or_else(|refusal| panic!("{refusal}"));
         let resolved = scenario.to_yaml();

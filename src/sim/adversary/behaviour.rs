@@ -176,8 +176,11 @@ impl Behaviour {
             | Self::Twins
             | Self::FalseReply => true,
             // Nobody is deceived by what does not verify, and endorsements have a policy.
-            Self::Garble | Self::Impersonate | Self::ForgeEndorsement | Self::Careless => false,
-            Self::Silent
+            Self::Garble
+            | Self::Impersonate
+            | Self::ForgeEndorsement
+            | Self::Careless
+            | Self::Silent
             | Self::Withhold
             | Self::Late { .. }
             | Self::Restless

@@ -18,7 +18,7 @@ impl Wire for Say {
         1
     }
     fn contradict(&self, _liar: &Signer) -> Option<Self> {
-        (self.0 == "yes").then(|| Self("no", self.1, self.2))
+        (self.0 == "yes").then_some(Self("no", self.1, self.2))
     }
     fn forge(&self, _liar: &Signer, victim: NodeId) -> Option<Self> {
         Some(Self("forged", victim, self.2))

@@ -68,7 +68,10 @@ impl Protocol for Counter {
                 cx.report(Report::Enters { view: self.durable });
                 cx.set_timer(0, Span::from_millis(1));
             }
-            Input::Deliver { from, message } if from == NodeId(0) => {
+            Input::Deliver {
+                from: NodeId(0),
+                message,
+            } => {
                 cx.report(Report::Leads { view: message.0 });
             }
             Input::Timeout(_) => {
