@@ -297,7 +297,7 @@ pub(super) fn none(_: &Line<'_>) -> Vec<Theory> {
 }
 
 /// A smooth dashed line over the extent of a measured one.
-fn formula(line: &Line<'_>, label: &str, y: impl Fn(f64) -> f64) -> Vec<Theory> {
+pub(super) fn formula(line: &Line<'_>, label: &str, y: impl Fn(f64) -> f64) -> Vec<Theory> {
     const STEPS: u32 = 60;
     let (Some(first), Some(last)) = (line.points.first(), line.points.last()) else {
         return Vec::new();
