@@ -73,12 +73,8 @@ struct Keeping {
     listed: BTreeMap<(u16, RecordId), (Vec<NodeId>, Option<u16>)>,
     /// Registrations that networks have made.
     registered: BTreeSet<(u16, NodeId, Digest)>,
-    /// Registrations in a network that did not know the patient before.
-    abroad: BTreeSet<(u16, NodeId, Digest)>,
     /// Migrations that networks have noted as over.
     moved: BTreeSet<(u16, NodeId, Digest)>,
-    /// How many records each of them was to bring.
-    brought: BTreeMap<(u16, NodeId, Digest), usize>,
     /// Registrations that networks have ended.
     closed: BTreeSet<(u16, NodeId, Digest)>,
     /// Records that networks have noted as lost.
@@ -103,25 +99,14 @@ impl Keeping {
                 self.listed.insert((*net, *rid), (nodes.clone(), *from));
             }
             Fact::Moved {
-                net,
-                user,
-                node,
-                records,
+                net, user, node, ..
             } => {
                 self.moved.insert((*net, *node, *user));
-                self.brought.insert((*net, *node, *user), records.len());
             }
             Fact::Registered {
-                net,
-                user,
-                node,
-                first,
-                ..
+                net, user, node, ..
             } => {
                 self.registered.insert((*net, *node, *user));
-                if *first {
-                    self.abroad.insert((*net, *node, *user));
-                }
             }
             Fact::Closed {
                 net, user, node, ..
@@ -263,83 +248,6 @@ fn earlier_records_follow_a_patient_within_and_across_networks() {
         let open = keeping.registered.len() - keeping.moved.len();
         assert!(open <= 2, "{open} migrations are not over");
         assert_eq!(outcome.verdict.liveness, Word::Holds);
-    }
-}
-
-/// A run in which patients register elsewhere now and then, and which ends at rest.
-fn migrating(config: &str) -> (Outcome, Keeping) {
-    let load = "workload: { rate: 8/s, even: true, patients: 12, doctors: 40, \
-                mix: { submit: 10, grant: 3 }, retry: 30s }";
-    let lines = [ONE_BY_ONE, FREE, &constant("1ms"), load];
-    let config = format!("{{ layers: {{ consensus: 4, hospitals: 1, remote: 0, {config} }} }}");
-    let (outcome, keeping) = watched(&yaml(22, &config, "30060ms", &lines), 4);
-    assert_eq!(outcome.verdict.violations, [], "{config}");
-    assert!(keeping.moved.len() > 20, "{} moved", keeping.moved.len());
-    (outcome, keeping)
-}
-
-#[test]
-fn a_migration_costs_what_theory_says() {
-    for (edges, index, route, chunk) in [
-        (1, 2, "via-index", 1),
-        (1, 2, "via-index", 64),
-        (2, 2, "via-index", 2),
-        (2, 2, "direct", 2),
-    ] {
-        let config = format!("edges: {edges}, index: {index}, route: {route}, chunk: {chunk}");
-        let (outcome, keeping) = migrating(&config);
-        let parts = |records: usize| records.div_ceil(chunk).max(1) as u64;
-        let (mut forwards, mut chunks, mut abroad) = (0, 0, 0);
-        for (migration, records) in &keeping.brought {
-            let far = keeping.abroad.contains(migration);
-            abroad += u64::from(far);
-            forwards += if far { 4 } else { 1 };
-            let hops = if far && route == "via-index" { 3 } else { 1 };
-            chunks += hops * parts(*records);
-        }
-        assert_eq!(abroad > 0, edges == 2, "{config}: {abroad}");
-        let moved = keeping.moved.len() as u64;
-        for (kind, expected) in [
-            ("mig-request", moved),
-            ("mig-forward", forwards),
-            ("mig-chunk", chunks),
-            ("mig-done", moved),
-        ] {
-            assert_eq!(copies(&outcome, kind), expected, "{config}: {kind}");
-        }
-    }
-}
-
-#[test]
-fn a_record_is_lost_with_all_its_hospitals_and_with_no_fewer() {
-    for (hospitals, min_copies) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
-        let config = format!(
-            "{{ layers: {{ edges: 1, consensus: 4, index: 1, hospitals: {hospitals}, remote: 0, \
-             min_copies: {min_copies} }} }}"
-        );
-        let load = "workload: { rate: 20/s, even: true, patients: 400, doctors: 8, \
-                    mix: { submit: 1 } }";
-        let lines = [ONE_BY_ONE, FREE, &constant("1ms"), load];
-        let (outcome, keeping) = watched(&yaml(10, &config, "20040ms", &lines), 4);
-        assert_eq!(outcome.verdict.violations, []);
-        let mut keepers: BTreeMap<RecordId, Vec<usize>> = BTreeMap::new();
-        for (node, rid) in keeping.kept.keys() {
-            keepers.entry(*rid).or_default().push(node.index() - 5);
-        }
-        let copies = usize::max(hospitals, min_copies);
-        assert!(keepers.values().all(|nodes| nodes.len() == copies));
-        // Each of five hospitals is lost with a chance of one fifth: all sets of them, weighed.
-        let mut loss = 0.0;
-        for gone in 0_u32..32 {
-            let weight = (0..5).fold(1.0, |weight, hospital| {
-                weight * if gone >> hospital & 1 == 1 { 0.2 } else { 0.8 }
-            });
-            let lost = |nodes: &&Vec<usize>| nodes.iter().all(|node| gone >> node & 1 == 1);
-            let lost = keepers.values().filter(lost).count();
-            loss += weight * lost as f64 / keepers.len() as f64;
-        }
-        let expected = 0.2_f64.powi(copies as i32);
-        assert!((loss - expected).abs() < 1e-9, "{loss} of {expected}");
     }
 }
 
