@@ -7,7 +7,7 @@ use super::curve::{self, Line};
 use super::series;
 
 /// Mean bytes of a transaction of the usual mix.
-const BODY_BYTES: f64 = 597.0;
+const BODY_BYTES: f64 = 598.0;
 
 /// Members of each low-level group of MBFT, and of its upper group, unless a scenario says
 /// otherwise; and the groups of K-RBFT.
@@ -41,7 +41,7 @@ impl Way {
     fn label(self) -> &'static str {
         match self {
             Self::Leader => "one leader",
-            Self::Groups => "K-RBFT",
+            Self::Groups => "K-RBFT, equal groups",
             Self::Full => "MBFT in full",
             Self::Sparse => "MBFT, sparse",
         }
@@ -76,6 +76,13 @@ pub(super) fn bandwidth(tables: &Tables) -> Option<f64> {
     let mut swept = row.swept.iter();
     let (_, value) = swept.find(|(key, _)| key.ends_with("bandwidth"))?;
     series::quantity(value)
+}
+
+/// Messages for a large block of MBFT with every group in it, and nobody missing.
+pub(super) fn large_block(n: f64) -> f64 {
+    let groups = libm::floor((n - UPPER) / LOW);
+    let agreed = 2.0 * UPPER * (UPPER - 1.0) + n - UPPER;
+    groups * (2.0 * (LOW - 1.0) + UPPER) + agreed
 }
 
 /// What the busiest link allows.
@@ -127,5 +134,9 @@ mod tests {
             assert_eq!(way.busiest(n), busiest, "{} {n}", way.label());
             assert_eq!(way.copies(n), copies, "{} {n}", way.label());
         }
+        assert_eq!(
+            [12.0, 20.0, 40.0, 100.0].map(large_block),
+            [52.0, 80.0, 150.0, 360.0]
+        );
     }
 }

@@ -3,6 +3,7 @@
 use crate::experiment::table::{RunRecord, Tables};
 
 use super::axis::{Axis, Tick};
+use super::bounds;
 use super::chart::{Chart, Point, Series, Theory};
 use super::series::{self, Group};
 use super::theme::SOFT_INK;
@@ -321,6 +322,10 @@ pub(super) fn messages(line: &Line<'_>) -> Vec<Theory> {
         "pbft" => formula(line, "PBFT: 2n(n \u{2212} 1)", |n| 2.0 * n * (n - 1.0)),
         "iraft" => improved(line),
         "krbft" => grouped(line),
+        "mbft" if line.key == "nodes" => {
+            let label = "MBFT: g(2(m \u{2212} 1) + h) + 2h(h \u{2212} 1) + n \u{2212} h";
+            formula(line, label, bounds::large_block)
+        }
         _ => Vec::new(),
     }
 }

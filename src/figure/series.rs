@@ -262,6 +262,9 @@ fn said(key: &str, value: &str) -> String {
             let words = words.split_whitespace().collect::<Vec<_>>();
             let words = words.join(" ").replace(" ,", ",");
             let words = words.replace("monitors none", "no monitors");
+            let words = words
+                .replace("publish full", "full")
+                .replace("publish sparse", "sparse");
             words.replace("commit_notice true", "notices")
         }
         _ => format!("{} {value}", short(key)),
