@@ -13,7 +13,7 @@
 //! L9  main, cli, catalog    arguments in, exit code out; everything that has a name
 //! L8  figure                rows in, pictures out
 //! L7  experiment, bench     many runs; how fast they are; parts
-//!     study                 studied by themselves
+//!     study, fuzz           studied by themselves; searches for violations
 //! L6  scenario              YAML in, one outcome out
 //! L5  observe               those who watch: metrics, checks, fingerprint, trace
 //! L4  sim                   the machine room: windows of time, hosts, clients, adversaries
@@ -72,6 +72,7 @@ pub mod contract;
 mod exact;
 pub mod experiment;
 pub mod figure;
+pub mod fuzz;
 pub mod network;
 pub mod observe;
 pub mod protocol;

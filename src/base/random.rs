@@ -24,6 +24,10 @@ pub enum Stream {
     Replica(NodeId),
     /// What a client host draws: arrivals, patients, calls.
     Workload(NodeId),
+    /// What the second of two replicas draws that are one node.
+    Twin(NodeId),
+    /// When a node stops in the middle of what it does.
+    Crash(NodeId),
     /// What happens between people outside the chain, of those whom a client host serves.
     Contact(NodeId),
     /// What the adversary in a node draws.
@@ -46,6 +50,8 @@ impl Stream {
             Self::Placement => (6, 0),
             Self::Test => (7, 0),
             Self::Contact(node) => (8, node.0),
+            Self::Crash(node) => (9, node.0),
+            Self::Twin(node) => (10, node.0),
         };
         purpose << 32 | u64::from(index)
     }

@@ -366,7 +366,8 @@ impl Ledger {
         self.base_height() + self.blocks.len() as u64
     }
 
-    fn base_height(&self) -> Height {
+    /// The height of the last block that is no longer held, because the chain was adopted.
+    pub fn base_height(&self) -> Height {
         self.base.as_ref().map_or(0, |block| block.height)
     }
 

@@ -295,6 +295,17 @@ impl Executed {
     }
 }
 
+impl Executed {
+    /// The nearest lie: accepted for what was refused, and refused for the rest.
+    #[must_use]
+    pub fn opposite(&self) -> Self {
+        Self::Now(match self.refusal() {
+            Some(_) => Receipt::Accepted,
+            None => Receipt::Refused(Code::QuorumNotReached),
+        })
+    }
+}
+
 /// A batch at its place in the chain, executed.
 #[derive(Debug)]
 pub struct Block {

@@ -15,6 +15,30 @@ pub fn stopwatch<T>(run: impl FnOnce() -> T) -> (T, f64) {
     (result, start.elapsed().as_secs_f64())
 }
 
+/// Tells how much time has passed.
+#[derive(Debug)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "how long a search lasts may depend on the clock"
+)]
+pub struct Clock(std::time::Instant);
+
+impl Clock {
+    /// Begins to count.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "how long a search lasts may depend on the clock"
+    )]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Seconds since then.
+    pub fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}
+
 /// Runs a scenario and measures it.
 pub fn timed(run: &dyn Fn() -> Outcome) -> (Outcome, SpeedRow) {
     let (outcome, wall_s) = stopwatch(run);

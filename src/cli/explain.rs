@@ -8,6 +8,7 @@ use crate::experiment::table::all_columns;
 use crate::figure::FIGURES;
 use crate::scenario::LAWS;
 use crate::scenario::run::Entry;
+use crate::sim::adversary::Behaviour;
 
 /// The reference of all keys.
 const KEYS: &str = include_str!("../../scenarios/README.md");
@@ -48,7 +49,9 @@ fn all() -> Vec<Named> {
         };
         let kind = match section.to_lowercase() {
             s if s.contains("fault") => ListKind::Faults,
-            s if s.contains("adversar") => ListKind::Behaviours,
+            s if s.contains("adversar") && Behaviour::NAMES.contains(&&*name) => {
+                ListKind::Behaviours
+            }
             s if s.contains("latenc") => ListKind::Latencies,
             s if s.contains("refusal") => ListKind::Refusals,
             _ => ListKind::Keys,
@@ -161,6 +164,21 @@ mod tests {
             for key in keys.keys() {
                 assert!(section.contains(&format!("| `{key}` |")), "{title}: {key}");
             }
+        }
+    }
+
+    #[test]
+    fn every_behaviour_and_every_fault_is_listed() {
+        let all = all();
+        let is_listed = |kind, name: &str| {
+            all.iter()
+                .any(|named| named.kind == kind && named.name == name)
+        };
+        for name in Behaviour::NAMES {
+            assert!(is_listed(ListKind::Behaviours, name), "{name}");
+        }
+        for (name, _) in crate::scenario::trouble::FAULTS {
+            assert!(is_listed(ListKind::Faults, name), "{name}");
         }
     }
 

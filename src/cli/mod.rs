@@ -7,6 +7,7 @@
 
 mod clock;
 mod explain;
+mod fuzz;
 mod gauge;
 mod reproduce;
 mod results;
@@ -88,6 +89,8 @@ enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Run random scenarios, first troubled and then healed, and say which fail.
+    Fuzz(fuzz::FuzzArguments),
     /// Run published measurements and print ours, theirs and the error.
     Reproduce(reproduce::ReproduceArguments),
     /// Print what happens in a run, in order.
@@ -176,11 +179,6 @@ impl Failure {
 
 /// Parses the arguments of the process, does what they say, and returns its exit code.
 pub fn main() -> u8 {
-    if cfg!(feature = "mutants") {
-        let why = "this program was built with broken guards, for tests only: it runs nothing";
-        note(format_args!("error: {why}"));
-        return 2;
-    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -190,6 +188,13 @@ pub fn main() -> u8 {
             return code;
         }
     };
+    #[cfg(feature = "mutants")]
+    if !matches!(&arguments.command, Command::Fuzz(fuzz) if fuzz.breaks()) {
+        let why = "this program was built with guards that can be left out: it runs nothing but \
+                   tests and `fuzz` with `--mutant` or `--mutants`";
+        note(format_args!("error: {why}"));
+        return 2;
+    }
     let stops_by_itself = matches!(arguments.command, Command::Sweep(_));
     let handler = move || {
         if !stops_by_itself || INTERRUPTED.swap(true, Ordering::Relaxed) {
@@ -253,6 +258,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Check { paths, jobs } => run::check(&paths, threads(jobs)?, quiet),
         Command::Validate { paths } => run::validate(&paths),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments, quiet),
         Command::Reproduce(arguments) => reproduce::reproduce(&arguments, quiet),
         Command::Trace(arguments) => run::trace(&arguments),
         Command::Bench { json, fast } => {

@@ -74,6 +74,7 @@ pub fn reproduce(arguments: &ReproduceArguments, quiet: bool) -> Result<(), Fail
     bar.finish_and_clear();
     if let Some(out) = &arguments.out {
         let manifest = manifest(&targets, points, scenarios);
+        let _held = crate::experiment::store::hold(out)?;
         let written = crate::figure::publish_reproduction(out, &targets, &rows, &manifest)?;
         results::print_written(out, &written);
     }

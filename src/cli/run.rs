@@ -15,6 +15,7 @@ use crate::experiment::manifest::Manifest;
 use crate::experiment::plan::Plan;
 use crate::experiment::record::{Label, record, resolved};
 use crate::experiment::table::{RunRecord, Tables};
+use crate::observe::diagram::Diagram;
 use crate::observe::trace::{Filter, Trace};
 use crate::scenario::run::{Outcome, unmet};
 use crate::scenario::{Refusal, Scenario};
@@ -76,6 +77,8 @@ pub struct TraceArguments {
 enum Format {
     /// One line an event.
     Text,
+    /// A sequence diagram for Mermaid.
+    Mermaid,
 }
 
 fn execute(scenario: &Scenario, kernel: Kernel) -> Outcome {
@@ -165,6 +168,7 @@ pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
     }
     if let Some(out) = &arguments.out {
         let tables = Tables::new(records)?;
+        let _held = crate::experiment::store::hold(out)?;
         let written = crate::figure::publish(out, &tables, &manifest)?;
         results::print_written(out, &written);
     }
@@ -337,7 +341,6 @@ pub fn validate(paths: &[PathBuf]) -> Result<(), Failure> {
 
 /// Prints what happens in a run.
 pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
-    let Format::Text = arguments.format;
     let paths = [arguments.scenario.clone()];
     let mut scenarios = load_all(&paths, &arguments.set, arguments.seed)?;
     let scenario = scenarios.pop().expect("one file was read");
@@ -351,6 +354,16 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
     };
     let entry = catalog::protocol(&scenario.protocol.name).expect("the scenario was validated");
     let kernel = Kernel::Windows { threads: 1 };
+    if arguments.format == Format::Mermaid {
+        let mut diagram = Diagram::new(filter, None);
+        (entry.run)(&scenario, kernel, Some(&mut diagram));
+        let drawn = diagram.draw();
+        match &arguments.out {
+            Some(path) => crate::experiment::store::put_one(path, drawn.as_bytes())?,
+            None => say(format_args!("{}", drawn.trim_end())),
+        }
+        return Ok(());
+    }
     let Some(path) = &arguments.out else {
         let out = std::io::BufWriter::new(std::io::stdout().lock());
         let mut trace = Trace::new(out, filter);

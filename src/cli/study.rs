@@ -170,6 +170,7 @@ pub fn redraw(part: Part, dir: &Path, names: Option<&[String]>) -> Result<(), Fa
 }
 
 fn publish(out: &Path, published: Published, fast: bool) -> Result<(), Failure> {
+    let _held = store::hold(out)?;
     store::remove(&out.join(manifest::FILE))?;
     let written: Vec<PathBuf> = store::put(out, &published.files)?;
     let name = published.name;

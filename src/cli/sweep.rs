@@ -7,8 +7,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failure, INTERRUPTED, clock, results, shard, threads};
 use crate::catalog::{Names, PROTOCOLS};
-use crate::experiment::manifest::Manifest;
+use crate::experiment::manifest::{Manifest, sha256};
 use crate::experiment::plan::Plan;
+use crate::experiment::store;
 use crate::experiment::sweep::{self, Conduct, Shard};
 use crate::experiment::table::Tables;
 
@@ -37,12 +38,15 @@ pub fn sweep(arguments: &SweepArguments, quiet: bool) -> Result<(), Failure> {
     let plan = Plan::load(&arguments.experiment, &names.known())?;
     let jobs = threads(arguments.jobs)?;
     let shard = arguments.shard.unwrap_or(Shard::WHOLE);
+    let held = arguments.out.as_deref().map(store::hold).transpose()?;
+    let build = build();
     let bar = progress(sweep::count(&plan, shard) as u64, quiet);
     let keep = arguments.out.as_ref().map(|out| out.join("unfinished"));
     let conduct = Conduct {
         jobs,
         shard,
         keep: keep.as_deref(),
+        build: &build,
         resume: arguments.resume,
         stop: &INTERRUPTED,
         done: &|| bar.inc(1),
@@ -67,8 +71,16 @@ pub fn sweep(arguments: &SweepArguments, quiet: bool) -> Result<(), Failure> {
     if let Some(keep) = &keep {
         discard(keep)?;
     }
+    drop(held);
     results::print_written(out, &written);
     Ok(())
+}
+
+/// The digest of this very program: another build may give other rows. Without one, as if it were
+/// the only one of its version.
+fn build() -> String {
+    let program = std::env::current_exe().and_then(std::fs::read);
+    program.map_or(env!("CARGO_PKG_VERSION").into(), |bytes| sha256(&bytes))
 }
 
 /// Removes the folder of finished runs, which are in the tables now.
@@ -127,6 +139,7 @@ pub fn merge(shards: &[PathBuf], out: &Path) -> Result<(), Failure> {
             manifest.runs
         )));
     }
+    let _held = store::hold(out)?;
     let written = crate::figure::publish(out, &tables, &manifest)?;
     results::print_written(out, &written);
     Ok(())

@@ -35,12 +35,13 @@ pub struct Rules {
     pub emergencies_max: u32,
     /// Which check is left out.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
 /// A check that can be left out, to show that whoever judges the contract notices.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// A patient's signature need not verify.
     PatientUnchecked,

@@ -31,6 +31,19 @@ fn composed() -> Vec<(String, Scenario)> {
                     retries: 2, backoff: 20ms } }";
     let forgers = "adversaries:\n  - forge-endorsement: { nodes: [1], during: [500ms, 2s] }\n  \
                    - late: { nodes: [2], by: 20ms }";
+    let scoped = "adversaries:\n  \
+                  - equivocate: { nodes: [0], probability: 20%, during: [500ms] }\n  \
+                  - replay: { nodes: [0], after: 300ms, probability: 10%, targets: half }\n  \
+                  - selective: { nodes: [1], leading: true }\n  \
+                  - impersonate: { nodes: [1], targets: { random: 2 }, during: [1s] }\n  \
+                  - flood: { nodes: [1], copies: 2, during: [1500ms, 2s] }";
+    let fragile = "faults:\n  \
+                   - crash: { at: before-write, nodes: [2], probability: 2%, down: 30ms }\n  \
+                   - crash: { at: after-send, nodes: leader, probability: 1%, down: 100ms, \
+                   during: [1s, 2s] }\n  - clock: { nodes: [3], speed: 1.7 }\n  \
+                   - partition: { groups: [[0], [2]], every: 500ms, for: 100ms }";
+    let two_faced = "adversaries:\n  - twins: { nodes: [0], during: [500ms, 1500ms] }\n  \
+                     - amnesia: { nodes: [1], during: [1s, 2s] }\n  - false-reply: { nodes: [1] }";
     let mut all = Vec::new();
     for (protocol, nodes) in [
         ("raft", 5),
@@ -47,6 +60,9 @@ fn composed() -> Vec<(String, Scenario)> {
             ("liars", &[liars, open]),
             ("endorsed", &[weather, open, endorsed]),
             ("forged", &[closed, endorsed, forgers]),
+            ("scoped", &[open, scoped]),
+            ("fragile", &[sites, open, fragile]),
+            ("two-faced", &[closed, two_faced]),
         ] {
             let text = yaml(nodes, protocol, "3s", lines);
             all.push((format!("{protocol}-{name}"), scenario(&text, 42)));

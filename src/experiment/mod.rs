@@ -27,6 +27,9 @@ pub enum Error {
         /// Its answer.
         source: std::io::Error,
     },
+    /// Another process writes there.
+    #[error("cannot write into {}: another process does just now", .0.display())]
+    Held(PathBuf),
     /// A file of results begins with other columns than it should.
     #[error("{}:1: expected the columns `{expected}`, found `{found}`", path.display())]
     Columns {

@@ -1,13 +1,46 @@
 //! Files that appear whole or not at all.
 //!
 //! Every file is written beside its final name, flushed to the disk and renamed, so that an
-//! interrupted sweep leaves nothing that looks finished and is not.
+//! interrupted sweep leaves nothing that looks finished and is not. Whoever writes into a folder
+//! holds it, so that two processes do not mix their results.
 
+#[cfg(unix)]
+use std::fs::TryLockError;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Error;
+
+/// A folder that no other process holds as long as this one does. What ends the process ends that.
+#[derive(Debug)]
+pub struct Held {
+    _folder: Option<File>,
+}
+
+/// Makes a folder if it is missing, and holds it.
+///
+/// # Errors
+/// If another process holds it, or the operating system refuses.
+#[cfg(unix)]
+pub fn hold(dir: &Path) -> Result<Held, Error> {
+    fs::create_dir_all(dir).map_err(refused("create", dir))?;
+    let folder = File::open(dir).map_err(refused("open", dir))?;
+    match folder.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::Held(dir.to_owned())),
+        // A file system without locks must do without.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Held {
+            _folder: Some(folder),
+        }),
+    }
+}
+
+/// Folders cannot be opened elsewhere: there nobody is kept from writing.
+#[cfg(not(unix))]
+pub fn hold(dir: &Path) -> Result<Held, Error> {
+    fs::create_dir_all(dir).map_err(refused("create", dir))?;
+    Ok(Held { _folder: None })
+}
 
 /// Writes files into a folder, which is made if it is missing. All are written in full before
 /// the first gets its name; a failure before that leaves the folder as it was.
@@ -183,6 +216,18 @@ mod tests {
         assert!(error.to_string().contains("b.csv"), "{error}");
         assert_eq!(get(&folder.0.join("a.csv")).unwrap(), Some(b"old".to_vec()));
         assert_eq!(folder.names(), ["a.csv"]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_folder_has_one_writer_at_a_time() {
+        let folder = Scratch::new("store-hold");
+        let dir = folder.0.join("new");
+        let held = hold(&dir).unwrap();
+        let error = hold(&dir).unwrap_err().to_string();
+        assert!(error.contains("another process"), "{error}");
+        drop(held);
+        hold(&dir).unwrap();
     }
 
     #[test]

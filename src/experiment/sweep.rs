@@ -46,6 +46,8 @@ pub struct Conduct<'a> {
     pub shard: Shard,
     /// Where finished runs are kept until all are done.
     pub keep: Option<&'a Path>,
+    /// What tells this program from one that might give other rows: only its own runs are used.
+    pub build: &'a str,
     /// Whether runs kept there are used instead of running them again.
     pub resume: bool,
     /// Set from outside to stop before the next run.
@@ -117,7 +119,7 @@ fn one(run: &Run, entries: &[Entry], conduct: &Conduct<'_>) -> Result<Option<Run
     if conduct.stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
-    let place = conduct.keep.map(|folder| kept(folder, run));
+    let place = conduct.keep.map(|folder| kept(folder, run, conduct.build));
     if let (true, Some(place)) = (conduct.resume, &place)
         && let Some(record) = reuse(place)
     {
@@ -140,10 +142,9 @@ fn one(run: &Run, entries: &[Entry], conduct: &Conduct<'_>) -> Result<Option<Run
 }
 
 /// Where a finished run is kept: named after everything that determines its rows.
-fn kept(folder: &Path, run: &Run) -> PathBuf {
+fn kept(folder: &Path, run: &Run, build: &str) -> PathBuf {
     let text = format!(
-        "{}\n{}\n{:?}\n{}",
-        env!("CARGO_PKG_VERSION"),
+        "{build}\n{}\n{:?}\n{}",
         run.label.experiment,
         (run.label.point, &run.label.swept),
         run.scenario.to_yaml()

@@ -137,7 +137,7 @@ impl Chart {
 
     pub(super) fn legend_width(&self) -> f64 {
         let widths = self.legend_labels().map(|label| LEGEND.width(label) + 76.0);
-        widths.fold(120.0, f64::max).min(640.0)
+        widths.fold(120.0, f64::max).min(720.0)
     }
 
     fn legend_labels(&self) -> impl Iterator<Item = &str> {

@@ -261,11 +261,20 @@ fn said(key: &str, value: &str) -> String {
             let words = settings.replace(':', " ");
             let words = words.split_whitespace().collect::<Vec<_>>();
             let words = words.join(" ").replace(" ,", ",");
-            let words = words.replace("monitors none", "no monitors");
-            let words = words
-                .replace("publish full", "full")
-                .replace("publish sparse", "sparse");
-            words.replace("commit_notice true", "notices")
+            let plainer = [
+                ("monitors none", "no monitors"),
+                ("commit_notice true", "notices"),
+                ("publish full", "full"),
+                ("publish sparse", "sparse"),
+                ("supervision true", "supervised"),
+                ("group_certified_votes true", "certified votes"),
+                ("group_certified_votes false", "votes not certified"),
+                ("carry_commit_cert true", "certified blocks"),
+                ("carry_commit_cert false", "blocks not certified"),
+            ];
+            plainer
+                .iter()
+                .fold(words, |words, (key, plain)| words.replace(key, plain))
         }
         _ => format!("{} {value}", short(key)),
     }

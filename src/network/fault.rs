@@ -20,6 +20,8 @@ pub enum Fault {
         groups: Vec<Vec<NodeId>>,
         /// Only what travels from an earlier group to a later one is lost.
         one_way: bool,
+        /// How often it begins anew and how long it lasts each time, if it comes and goes.
+        flaps: Option<(Span, Span)>,
         /// When.
         during: Window,
     },
@@ -81,6 +83,8 @@ pub(super) struct Filter {
     during: Window,
     /// For a partition, the group of each node plus one; for lists of nodes, one if listed.
     table: Vec<u16>,
+    /// How often the fault comes and how long it stays.
+    flaps: Option<(Span, Span)>,
     /// Whether a list of nodes is empty, so that the fault concerns everybody.
     all: bool,
     draws: Keyed,
@@ -104,7 +108,15 @@ impl Filter {
             Fault::Duplicate { .. } | Fault::Reorder { .. } => {}
         }
         let all = table.iter().all(|&mark| mark == 0);
+        let flaps = match &fault {
+            Fault::Partition { flaps, .. } => *flaps,
+            Fault::Loss { .. }
+            | Fault::Delay { .. }
+            | Fault::Duplicate { .. }
+            | Fault::Reorder { .. } => None,
+        };
         Self {
+            flaps,
             during: fault.during(),
             fault,
             table,
@@ -115,7 +127,11 @@ impl Filter {
 
     #[inline]
     pub(super) fn is_active(&self, now: Time) -> bool {
-        self.during.contains(now)
+        let is_there = |(every, lasts): (Span, Span)| {
+            let since = now.since(self.during.from).nanos();
+            since % every.nanos() < lasts.nanos()
+        };
+        self.during.contains(now) && self.flaps.is_none_or(is_there)
     }
 
     /// Edits the fate of one copy.

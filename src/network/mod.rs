@@ -268,6 +268,7 @@ mod tests {
                 .map(|g| g.iter().copied().map(NodeId).collect())
                 .collect(),
             one_way,
+            flaps: None,
             during,
         };
         let reached = |fault: Fault, at| {
@@ -291,6 +292,23 @@ mod tests {
             reached(split(true, &[&[1, 2, 3], &[0]]), millis(15)),
             [1, 2, 3]
         );
+    }
+
+    #[test]
+    fn a_flapping_partition_comes_and_goes_from_the_beginning_of_its_window() {
+        let fault = Fault::Partition {
+            groups: vec![vec![NodeId(0)], vec![NodeId(1), NodeId(2), NodeId(3)]],
+            one_way: false,
+            flaps: Some((millis(10), millis(3))),
+            during: Window {
+                from: Time::ZERO + millis(5),
+                until: Some(Time::ZERO + millis(30)),
+            },
+        };
+        let network = hall(&Law::Constant(millis(1)), "unlimited", &[fault], false);
+        let is_cut = |at: &u64| arrivals(&network, 0, millis(*at)).is_empty();
+        let cut: Vec<u64> = (0..40).filter(is_cut).collect();
+        assert_eq!(cut, [5, 6, 7, 15, 16, 17, 25, 26, 27]);
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! - [`metrics`] counts and times: a row of the results.
 //! - [`checks`] judges: what must never happen, and what must happen in the end.
 //! - [`fingerprint`] folds a run into one digest, so that two runs can be compared.
-//! - [`trace`] prints a run for people.
+//! - [`trace`] prints a run for people, [`diagram`] draws its end.
 
 mod by_transaction;
 pub mod checks;
+pub mod diagram;
 pub mod fingerprint;
 pub mod metrics;
 #[cfg(test)]

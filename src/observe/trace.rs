@@ -77,7 +77,7 @@ impl<W: Write> Observer for Trace<W> {
 }
 
 /// What follows time and node.
-struct Line<'a>(Time, &'a Event);
+pub(super) struct Line<'a>(pub Time, pub &'a Event);
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

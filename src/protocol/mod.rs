@@ -210,6 +210,16 @@ pub trait Wire: Clone + Debug + Send + Sync + 'static {
     fn contradict(&self, _liar: &Signer) -> Option<Self> {
         None
     }
+    /// What `victim` would say in this place, with a signature that the liar made up. `None`
+    /// where nothing is signed.
+    fn forge(&self, _liar: &Signer, _victim: NodeId) -> Option<Self> {
+        None
+    }
+    /// The same message of so much later a view or term, signed by the liar. `None` where it
+    /// names none.
+    fn inflate(&self, _liar: &Signer, _by: u64) -> Option<Self> {
+        None
+    }
 }
 
 /// Which faults a protocol claims to survive.

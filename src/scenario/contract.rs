@@ -18,6 +18,14 @@ pub const KEYS: &[&str] = &[
     "emergencies_max",
 ];
 
+/// The keys that are read: where checks can be left out, that as well.
+#[cfg(not(any(test, feature = "mutants")))]
+const READ: &[&str] = KEYS;
+#[cfg(any(test, feature = "mutants"))]
+const READ: &[&str] = &[
+    KEYS[0], KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], "mutant",
+];
+
 const AUTHENTICATIONS: [(&str, Authentication); 2] = [
     ("dual", Authentication::Dual),
     ("doctor-only", Authentication::DoctorOnly),
@@ -29,7 +37,7 @@ const UNLIMITED: &str = "unlimited";
 
 /// Reads `contract`.
 pub fn contract<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Rules> {
-    let fields = reader.fields(node, KEYS)?;
+    let fields = reader.fields(node, READ)?;
     let standard = Rules::default();
     let mut number = |key, least, most, standard| {
         let count = reader.field(fields, key, |r, n| r.count(n, least, most));
@@ -52,8 +60,18 @@ pub fn contract<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Rules> {
             Reader::flag,
         ),
         #[cfg(any(test, feature = "mutants"))]
-        mutant: None,
+        mutant: reader.field(fields, "mutant", mutant),
     })
+}
+
+/// The check that is left out.
+#[cfg(any(test, feature = "mutants"))]
+fn mutant<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<crate::contract::rules::Mutant> {
+    let name = reader.text(node)?;
+    let mutant = serde_json::from_value(serde_json::Value::String(name.to_string()));
+    mutant
+        .map_err(|error| reader.refuse(error.to_string()))
+        .ok()
 }
 
 /// A number of searches, or none at all to count.
@@ -83,5 +101,9 @@ pub fn as_map<S: Serializer>(rules: &Rules, serializer: S) -> Result<S::Ok, S::E
     }
     map.serialize_entry("difference_guard", &rules.difference_guard)?;
     map.serialize_entry("emergencies_max", &rules.emergencies_max)?;
+    #[cfg(any(test, feature = "mutants"))]
+    if let Some(mutant) = &rules.mutant {
+        map.serialize_entry("mutant", mutant)?;
+    }
     map.end()
 }

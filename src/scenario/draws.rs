@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::schema::{Adversary, Behaviour, Fault, Scenario, Target, Victims};
+use super::schema::{Adversary, Behaviour, Fault, Scenario, Target, Targets, Victims};
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream};
 
@@ -68,6 +68,11 @@ impl Scenario {
                     taken.extend(&chosen);
                     self.adversaries[index].nodes = chosen;
                 }
+                Target::Targets(index) => {
+                    let honest = everybody.filter(|node| !taken.contains(node)).collect();
+                    let chosen = choose(&mut random, honest, draw.count);
+                    self.adversaries[index].scope.targets = Targets::Nodes(chosen);
+                }
             }
         }
         self.draws = draws;
@@ -77,8 +82,13 @@ impl Scenario {
 /// Puts the chosen nodes into a fault that names nodes.
 fn befall(fault: &mut Fault, chosen: Vec<NodeId>) {
     match fault {
-        Fault::Crash { nodes, .. } => *nodes = Victims::Nodes(chosen),
-        Fault::Loss { nodes, .. } | Fault::Delay { nodes, .. } | Fault::Slow { nodes, .. } => {
+        Fault::Crash { nodes, .. } | Fault::CrashPoint { nodes, .. } => {
+            *nodes = Victims::Nodes(chosen);
+        }
+        Fault::Loss { nodes, .. }
+        | Fault::Delay { nodes, .. }
+        | Fault::Clock { nodes, .. }
+        | Fault::Slow { nodes, .. } => {
             *nodes = chosen;
         }
         Fault::Partition { .. } | Fault::Duplicate { .. } | Fault::Reorder { .. } => {

@@ -134,14 +134,16 @@ pub fn beyond_model(scenario: &Scenario, byzantine: bool) -> Option<String> {
     }
     if !byzantine {
         let mut adversaries = scenario.adversaries.iter();
-        let liar = adversaries.find(|adversary| adversary.behaviour == Behaviour::Equivocate)?;
+        let liar = adversaries.find(|adversary| adversary.behaviour.lies())?;
         let who = match liar.nodes.first() {
             Some(node) => format!("node {}", node.0),
             None => "the leader".to_owned(),
         };
-        return Some(format!(
-            "{who} equivocates, and {name} survives crashes only"
-        ));
+        let lie = match liar.behaviour.name() {
+            "equivocate" => "equivocates".to_owned(),
+            other => format!("lies (`{other}`)"),
+        };
+        return Some(format!("{who} {lie}, and {name} survives crashes only"));
     }
     let (dishonest, bound) = (scenario.dishonest_count(), (scenario.nodes - 1) / 3);
     (dishonest > bound).then(|| {

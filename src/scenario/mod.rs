@@ -2,6 +2,8 @@
 //! written; overrides edit the tree; it is read into plain structs with every default filled in;
 //! and whatever is wrong is refused together, each problem with its place.
 
+pub(crate) mod adversary;
+pub(crate) mod budget;
 pub(crate) mod contract;
 mod draws;
 pub mod error;

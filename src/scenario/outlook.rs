@@ -4,24 +4,26 @@
 use super::schema::{Disk, Fault, Scenario, Victims};
 use crate::base::node::PositionSet;
 use crate::base::time::{Span, Time, Window};
-use crate::protocol::{FaultModel, Protocol};
-use crate::sim::adversary;
+use crate::protocol::{FaultModel, Protocol, Retry};
 use crate::sim::{self, Plan};
 
 /// Whether and until when everything must be answered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outlook {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outlook {
+    /// When the last passing fault and misbehaviour ends.
     pub healed_at: Time,
+    /// How long after that everything may take to be answered.
     pub bound: Span,
+    /// Whether anything is promised at all.
     pub recoverable: bool,
 }
 
 impl Outlook {
     /// What a scenario leaves a protocol to promise.
-    pub fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
+    pub(super) fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
         let n = scenario.nodes;
         let mut missing = PositionSet::new();
-        let mut troubled = PositionSet::new();
+        let mut troubled = failing(scenario);
         let mut lying = PositionSet::new();
         let mut recoverable = true;
         let mut healed_at = Time::ZERO;
@@ -38,7 +40,6 @@ impl Outlook {
             match fault {
                 Fault::Crash { nodes, disk, .. } => {
                     let forgets = *disk == Disk::Lost;
-                    count(&mut troubled, nodes, Some(n));
                     recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
                     if !passing || forgets {
                         // Whoever leads then: one node more, whichever it is.
@@ -46,7 +47,10 @@ impl Outlook {
                         count(&mut missing, nodes, free);
                     }
                 }
-                Fault::Partition { .. } | Fault::Loss { .. } => recoverable &= passing,
+                Fault::CrashPoint { .. }
+                | Fault::Partition { .. }
+                | Fault::Loss { .. }
+                | Fault::Clock { .. } => recoverable &= passing,
                 Fault::Delay { by, .. } | Fault::Reorder { by, .. } if !passing => extra += *by,
                 Fault::Delay { .. }
                 | Fault::Reorder { .. }
@@ -59,8 +63,7 @@ impl Outlook {
             troubled.insert(liar.node.index());
             lying.insert(liar.node.index());
             for act in &liar.acts {
-                let lies = matches!(act.behaviour, adversary::Behaviour::Equivocate);
-                recoverable &= !(lies && P::FAULTS == FaultModel::Crash);
+                recoverable &= !(act.behaviour.lies() && P::FAULTS == FaultModel::Crash);
                 passes(&act.during);
             }
         }
@@ -71,7 +74,7 @@ impl Outlook {
         // committee of 3f + 1 has that f.
         let bad = troubled.len().min((n - 1) / 3);
         let once = P::liveness_bound(config, 3 * bad + 1, delay)
-            + scenario.workload.retry * 2
+            + scenario.workload.retry * asking::<P>(n, &missing)
             + scenario.batch.wait
             + delay * 4;
         let bound = with_endorsements(once, scenario, plan, (delay, &troubled));
@@ -109,6 +112,26 @@ impl Outlook {
         let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
         longest + plan.network.receive(batch) * n + work * factor
     }
+}
+
+/// How often a client asks until somebody hears who is there. Where nodes are absent, those who ask
+/// one after another may at first ask only these: see [`crate::sim::client`].
+fn asking<P: Protocol>(n: usize, missing: &PositionSet) -> u64 {
+    match P::RETRY {
+        Retry::Next if missing.len() > 0 => 2 * n as u64 + 2,
+        Retry::Next | Retry::All => 2,
+    }
+}
+
+/// Every node that is ever down; whoever leads then counts as one more than there are.
+fn failing(scenario: &Scenario) -> PositionSet {
+    let mut failing = PositionSet::new();
+    for fault in &scenario.faults {
+        if let Fault::Crash { nodes, .. } | Fault::CrashPoint { nodes, .. } = fault {
+            count(&mut failing, nodes, Some(scenario.nodes));
+        }
+    }
+    failing
 }
 
 /// Adds those whom an outage hits; whoever leads when it begins counts as the position `leader`.

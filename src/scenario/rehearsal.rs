@@ -48,6 +48,15 @@ pub(super) fn cast<P: Protocol>(scenario: &Scenario, kernel: Kernel) -> Option<S
         if part.led == 0 {
             continue;
         }
+        if part.moving {
+            let cast = successive::<P>(&scenario, kernel, index);
+            scenario.adversaries[index] = Adversary {
+                nodes: cast,
+                led: 0,
+                ..part
+            };
+            continue;
+        }
         let mut cast = Vec::new();
         for _ in 0..REHEARSALS_MAX {
             let leader = rehearse::<P>(&scenario, kernel, index, &cast);
@@ -101,4 +110,52 @@ fn rehearse<P: Protocol>(
     let mut led = Led::default();
     Simulation::<P>::new(plan, config).run(kernel, &mut led);
     led.leader.unwrap_or(NodeId::at(0))
+}
+
+/// Everybody who led in a window, in order.
+struct Leaders {
+    during: Window,
+    first: Led,
+    then: Vec<NodeId>,
+}
+
+impl Observer for Leaders {
+    fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
+        if now <= self.during.from {
+            self.first.on_event(now, node, event);
+        } else if self.during.contains(now)
+            && let Event::Reported {
+                report: Report::Leads { .. },
+            } = event
+        {
+            self.then.push(node);
+        }
+    }
+}
+
+/// Whoever leads, one after another, each of them dishonest while it does: the run is rehearsed
+/// with those who are known, and the next who leads is one of them too.
+fn successive<P: Protocol>(scenario: &Scenario, kernel: Kernel, index: usize) -> Vec<NodeId> {
+    let part = &scenario.adversaries[index];
+    let mut cast: Vec<NodeId> = Vec::new();
+    for _ in 0..part.led {
+        let mut scenario = scenario.clone();
+        scenario.adversaries[index].nodes = cast.clone();
+        let mut config = config_of::<P>(&scenario);
+        let plan = plan(&scenario, false).expect("a validated network is connected");
+        survey::<P>(&mut config, &plan);
+        let mut led = Leaders {
+            during: part.during,
+            first: Led::default(),
+            then: Vec::new(),
+        };
+        Simulation::<P>::new(plan, config).run(kernel, &mut led);
+        let mut leaders = led.first.leader.into_iter().chain(led.then);
+        let Some(next) = leaders.find(|node| !cast.contains(node)) else {
+            break;
+        };
+        cast.push(next);
+    }
+    cast.sort_unstable();
+    cast
 }

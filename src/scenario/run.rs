@@ -1,15 +1,15 @@
 //! From a scenario to its outcome: builds the network and the plan, runs the protocol under the
 //! observers, and judges what they saw.
 
-use super::outlook::Outlook;
+pub use super::outlook::Outlook;
 use super::schema::{
-    Behaviour, Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario,
-    Side, Victims,
+    Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
+    Victims,
 };
 use super::{ProtocolSpec, rehearsal};
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
-use crate::base::time::{Span, Time, Window};
+use crate::base::time::{Span, Time};
 use crate::contract::{AuthorSettings, Population};
 use crate::network::fault::Fault as NetworkFault;
 use crate::network::topology::{Link as SiteLink, Topology};
@@ -18,12 +18,12 @@ use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Verdict, Word};
 use crate::observe::fingerprint::Fingerprint;
 use crate::observe::metrics::{Measured, Metrics, Summary};
 use crate::protocol::Protocol;
-use crate::sim::adversary::{self, Act};
+use crate::sim::adversary::Act;
 use crate::sim::client::Arrivals;
 use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer, Totals};
 use crate::sim::machine::Machine;
-use crate::sim::{self, Kernel, Liar, Outage, Plan, Simulation, Slow};
+use crate::sim::{self, Clock, CrashPoint, Kernel, Liar, Outage, Plan, Simulation, Slow};
 
 /// A protocol that can be run by name: type erasure, once.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,8 @@ pub struct Entry {
     pub about: &'static str,
     /// Runs a scenario of this protocol.
     pub run: fn(&Scenario, Kernel, Option<&mut dyn Observer>) -> Outcome,
+    /// What a scenario of this protocol leaves it to promise.
+    pub outlook: fn(&Scenario) -> Outlook,
 }
 
 impl Entry {
@@ -43,6 +45,7 @@ impl Entry {
             spec: ProtocolSpec::of::<P>(),
             about: P::ABOUT,
             run: run::<P>,
+            outlook: outlook::<P>,
         }
     }
 }
@@ -117,6 +120,19 @@ pub(super) fn survey<P: Protocol>(config: &mut P::Config, plan: &Plan) {
     P::survey(config, plan.nodes, &delay);
 }
 
+/// What a scenario leaves its protocol to promise. Of leaders that are dishonest only their number
+/// is known, and the first nodes stand for them.
+fn outlook<P: Protocol>(scenario: &Scenario) -> Outlook {
+    let mut cast = scenario.clone();
+    for adversary in &mut cast.adversaries {
+        adversary.nodes.extend((0..adversary.led).map(NodeId::at));
+    }
+    let mut config = config_of::<P>(&cast);
+    let plan = plan(&cast, false).expect("a validated network is connected");
+    survey::<P>(&mut config, &plan);
+    Outlook::of::<P>(&cast, &plan, &config)
+}
+
 /// Runs a scenario with one protocol in another configuration than the scenario's, as tests do
 /// that leave out a guard.
 ///
@@ -128,7 +144,8 @@ pub fn run_with<P: Protocol>(
     kernel: Kernel,
     guest: Option<&mut dyn Observer>,
 ) -> Outcome {
-    let mut plan = plan(scenario, guest.is_some()).expect("a validated network is connected");
+    let trace = guest.as_ref().is_some_and(|guest| guest.wants_messages());
+    let mut plan = plan(scenario, trace).expect("a validated network is connected");
     survey::<P>(&mut config, &plan);
     // Of those who execute what one client asks for; everybody, in a network without parts.
     let answering = P::answering(&config, scenario.nodes);
@@ -235,7 +252,9 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         execution: execution(&scenario.execution),
         rules: scenario.contract,
         outages: outages(scenario),
+        crash_points: crash_points(scenario),
         slow: slow(scenario),
+        clocks: clocks(scenario),
         liars,
         warmup: Time::ZERO + scenario.warmup,
         until: Time::ZERO + scenario.duration,
@@ -274,7 +293,11 @@ fn liars(scenario: &Scenario) -> Vec<Liar> {
     let mut liars: Vec<Liar> = Vec::new();
     for adversary in &scenario.adversaries {
         let act = Act {
-            behaviour: behaviour(&adversary.behaviour),
+            behaviour: adversary.behaviour.clone(),
+            scope: Scope {
+                leading: adversary.scope.leading || adversary.moving,
+                ..adversary.scope.clone()
+            },
             during: adversary.during,
         };
         for &node in &adversary.nodes {
@@ -316,23 +339,6 @@ fn machine(scenario: &Scenario) -> Machine {
         execute: machine.execute,
         sync: machine.sync,
         shared: machine.shared,
-    }
-}
-
-fn behaviour(behaviour: &Behaviour) -> adversary::Behaviour {
-    match behaviour {
-        Behaviour::Silent => adversary::Behaviour::Silent,
-        Behaviour::Equivocate => adversary::Behaviour::Equivocate,
-        Behaviour::Withhold { kinds } => adversary::Behaviour::Withhold {
-            kinds: kinds.clone(),
-        },
-        Behaviour::Late { by } => adversary::Behaviour::Late { by: *by },
-        Behaviour::Restless => adversary::Behaviour::Restless,
-        Behaviour::ForgeEndorsement => adversary::Behaviour::ForgeEndorsement,
-        Behaviour::Careless => adversary::Behaviour::Careless,
-        Behaviour::Deaf { kinds } => adversary::Behaviour::Deaf {
-            kinds: kinds.clone(),
-        },
     }
 }
 
@@ -385,10 +391,13 @@ fn network_fault(fault: &Fault, site: &impl Fn(&String) -> usize) -> Option<Netw
         Fault::Partition {
             groups,
             one_way,
+            every,
+            lasts,
             during,
         } => Some(NetworkFault::Partition {
             groups,
             one_way,
+            flaps: every.zip(lasts),
             during,
         }),
         Fault::Loss {
@@ -408,7 +417,10 @@ fn network_fault(fault: &Fault, site: &impl Fn(&String) -> usize) -> Option<Netw
         Fault::Delay { by, nodes, during } => Some(NetworkFault::Delay { by, nodes, during }),
         Fault::Duplicate { rate, during } => Some(NetworkFault::Duplicate { rate, during }),
         Fault::Reorder { rate, by, during } => Some(NetworkFault::Reorder { rate, by, during }),
-        Fault::Crash { .. } | Fault::Slow { .. } => None,
+        Fault::Crash { .. }
+        | Fault::CrashPoint { .. }
+        | Fault::Clock { .. }
+        | Fault::Slow { .. } => None,
     }
 }
 
@@ -467,32 +479,53 @@ fn slow(scenario: &Scenario) -> Vec<Slow> {
     slow
 }
 
-impl Fault {
-    /// As written in a scenario.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Partition { .. } => "partition",
-            Self::Loss { .. } => "loss",
-            Self::Delay { .. } => "delay",
-            Self::Duplicate { .. } => "duplicate",
-            Self::Reorder { .. } => "reorder",
-            Self::Crash { .. } => "crash",
-            Self::Slow { .. } => "slow",
+fn clocks(scenario: &Scenario) -> Vec<Clock> {
+    let mut clocks = Vec::new();
+    for fault in &scenario.faults {
+        if let Fault::Clock {
+            nodes,
+            speed,
+            during,
+        } = fault
+        {
+            clocks.extend(nodes.iter().map(|&node| Clock {
+                node,
+                speed_thousandths: u64::from(*speed),
+                during: *during,
+            }));
         }
     }
+    clocks
+}
 
-    /// When the fault is active.
-    pub fn during(&self) -> Window {
-        match self {
-            Self::Partition { during, .. }
-            | Self::Loss { during, .. }
-            | Self::Delay { during, .. }
-            | Self::Duplicate { during, .. }
-            | Self::Reorder { during, .. }
-            | Self::Crash { during, .. }
-            | Self::Slow { during, .. } => *during,
+fn crash_points(scenario: &Scenario) -> Vec<CrashPoint> {
+    let mut points = Vec::new();
+    for fault in &scenario.faults {
+        let Fault::CrashPoint {
+            at,
+            kinds,
+            probability,
+            down,
+            nodes,
+            during,
+        } = fault
+        else {
+            continue;
+        };
+        let point = |node| CrashPoint {
+            node,
+            at: *at,
+            kinds: kinds.clone(),
+            probability: *probability,
+            down: *down,
+            during: *during,
+        };
+        match nodes {
+            Victims::Leader => points.push(point(None)),
+            Victims::Nodes(nodes) => points.extend(nodes.iter().map(|&node| point(Some(node)))),
         }
     }
+    points
 }
 
 /// Which expectations of a scenario an outcome does not meet, as sentences. `column` gives the

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
+pub use super::adversary::Adversary;
+pub use super::budget::Budget;
 use super::law::Latency;
 use crate::base::crypto::Crypto;
 use crate::base::node::NodeId;
@@ -14,6 +16,8 @@ use crate::base::units::{Bandwidth, Rate, Ratio};
 use crate::chain::policy::Policy;
 use crate::contract::{Mix, Rules};
 use crate::protocol::mempool::BatchRule;
+pub use crate::sim::Point;
+pub use crate::sim::adversary::{Behaviour, Scope, Targets};
 
 /// One run but for its code: the network, the machines, the load, and what goes wrong.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -49,6 +53,9 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// Dishonest nodes.
     pub adversaries: Vec<Adversary>,
+    /// How much may go wrong at one time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// What the run must show.
     pub expect: Expect,
     /// The choices of nodes that chance made, to make them again with another seed.
@@ -253,6 +260,12 @@ pub enum Fault {
         groups: Vec<Vec<NodeId>>,
         /// Only what the first group sends to the others is lost.
         one_way: bool,
+        /// How often it begins anew, if it comes and goes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        every: Option<Span>,
+        /// How long it lasts then.
+        #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+        lasts: Option<Span>,
         /// When.
         during: Window,
     },
@@ -304,6 +317,33 @@ pub enum Fault {
         /// What they find on their disk when they return.
         disk: Disk,
     },
+    /// Nodes stop in the middle of what they do, and return soon.
+    #[serde(rename = "crash")]
+    CrashPoint {
+        /// In the middle of what.
+        at: Point,
+        /// With which kinds of messages, where it is about sending; none listed means all.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        kinds: Vec<String>,
+        /// In which share of all cases.
+        probability: Ratio,
+        /// For how long they are down.
+        down: Span,
+        /// Which.
+        nodes: Victims,
+        /// When.
+        during: Window,
+    },
+    /// The clocks of nodes run fast or slow.
+    Clock {
+        /// Which.
+        nodes: Vec<NodeId>,
+        /// How many thousandths of a second a clock counts in each.
+        #[serde(serialize_with = "as_thousandths")]
+        speed: u32,
+        /// When.
+        during: Window,
+    },
     /// Nodes work more slowly.
     Slow {
         /// Which.
@@ -336,51 +376,6 @@ pub enum Disk {
     Unsynced,
     /// Nothing.
     Lost,
-}
-
-/// Dishonest nodes; written as a map whose key is the behaviour.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Adversary {
-    /// What they do.
-    pub behaviour: Behaviour,
-    /// Which nodes, as far as they are known before the run.
-    pub nodes: Vec<NodeId>,
-    /// How many more: whoever leads when the window opens, and others that chance chooses.
-    pub led: usize,
-    /// When.
-    pub during: Window,
-    /// Whether they act on one plan.
-    pub collude: bool,
-}
-
-/// How a dishonest node departs from its protocol.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Behaviour {
-    /// Sends nothing.
-    Silent,
-    /// Tells one half of the network one thing and the other half another.
-    Equivocate,
-    /// Swallows messages of these kinds.
-    Withhold {
-        /// As in `messages.csv`, at least one.
-        kinds: Vec<String>,
-    },
-    /// Holds back what it sends.
-    Late {
-        /// For how long.
-        by: Span,
-    },
-    /// Lets its timers fire at once.
-    Restless,
-    /// Endorses results that are false.
-    ForgeEndorsement,
-    /// Answers for signatures of clients without looking at them.
-    Careless,
-    /// Hears no messages of these kinds.
-    Deaf {
-        /// As in `messages.csv`, at least one.
-        kinds: Vec<String>,
-    },
 }
 
 /// What the run must show.
@@ -452,82 +447,13 @@ pub(crate) enum Target {
     Fault(usize),
     /// Those of the adversary listed at this place.
     Adversary(usize),
-}
-
-impl Behaviour {
-    /// As written in a scenario.
-    pub const NAMES: [&'static str; 8] = [
-        "silent",
-        "equivocate",
-        "withhold",
-        "late",
-        "restless",
-        "forge-endorsement",
-        "careless",
-        "deaf",
-    ];
-
-    /// As written in a scenario.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Silent => "silent",
-            Self::Equivocate => "equivocate",
-            Self::Withhold { .. } => "withhold",
-            Self::Late { .. } => "late",
-            Self::Restless => "restless",
-            Self::ForgeEndorsement => "forge-endorsement",
-            Self::Careless => "careless",
-            Self::Deaf { .. } => "deaf",
-        }
-    }
+    /// Those who are meant by the adversary listed at this place.
+    Targets(usize),
 }
 
 impl Serialize for Choice {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map([(&self.name, &self.config)])
-    }
-}
-
-/// Dishonest nodes as they are written.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Named<'a> {
-    Nodes(&'a [NodeId]),
-    Leader { leader: usize },
-}
-
-impl Serialize for Adversary {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Terms<'a> {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            kinds: Option<&'a [String]>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            by: Option<Span>,
-            nodes: Named<'a>,
-            during: Window,
-            collude: bool,
-        }
-        let (kinds, by) = match &self.behaviour {
-            Behaviour::Withhold { kinds } | Behaviour::Deaf { kinds } => (Some(&kinds[..]), None),
-            Behaviour::Late { by } => (None, Some(*by)),
-            Behaviour::Silent
-            | Behaviour::Equivocate
-            | Behaviour::Restless
-            | Behaviour::ForgeEndorsement
-            | Behaviour::Careless => (None, None),
-        };
-        let terms = Terms {
-            kinds,
-            by,
-            nodes: match self.led {
-                0 => Named::Nodes(&self.nodes),
-                led => Named::Leader { leader: led },
-            },
-            during: self.during,
-            collude: self.collude,
-        };
-        serializer.collect_map([(self.behaviour.name(), terms)])
     }
 }
 

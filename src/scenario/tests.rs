@@ -495,6 +495,7 @@ fn every_key() -> Vec<&'static str> {
         whole::KEYS,
         whole::BATCH_KEYS,
         whole::MACHINE_KEYS,
+        budget::KEYS,
         execution::KEYS,
         network::KEYS,
         network::WITHIN_KEYS,
@@ -514,7 +515,7 @@ fn every_key() -> Vec<&'static str> {
             .iter()
             .flat_map(|(name, keys)| keys.iter().chain([name])),
     );
-    keys.extend(trouble::BEHAVIOUR_KEYS.iter().copied().flatten());
+    keys.extend(adversary::KEYS.iter().copied().flatten());
     keys
 }
 

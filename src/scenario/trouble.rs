@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draws::{led, named};
+use super::adversary;
 use super::network::pair_of_sites;
 use super::reader::{Fields, Reader};
-use super::schema::{Adversary, Behaviour, Disk, Draw, Fault, Network, Target, Victims};
+use super::schema::{Adversary, Disk, Draw, Fault, Network, Point, Target, Victims};
 use super::tree::{Node, Step, Value, shorten};
 use super::whole::{Around, during};
 use crate::base::node::NodeId;
-use crate::base::time::Window;
+use crate::base::time::{Span, Window};
 use crate::base::units::Ratio;
 
 /// Everything that goes wrong.
@@ -24,37 +24,41 @@ pub struct Trouble {
 }
 
 /// The faults, and the keys of each.
-pub const FAULTS: [(&str, &[&str]); 7] = [
-    ("partition", &["groups", "during", "one_way"]),
+pub const FAULTS: [(&str, &[&str]); 8] = [
+    (
+        "partition",
+        &["groups", "during", "one_way", "every", "for"],
+    ),
     ("loss", &["rate", "nodes", "links", "during"]),
     ("delay", &["by", "nodes", "during"]),
     ("duplicate", &["rate", "during"]),
     ("reorder", &["rate", "by", "during"]),
-    ("crash", &["nodes", "during", "disk"]),
+    (
+        "crash",
+        &[
+            "nodes",
+            "during",
+            "disk",
+            "at",
+            "kinds",
+            "probability",
+            "down",
+        ],
+    ),
+    ("clock", &["nodes", "speed", "during"]),
     ("slow", &["nodes", "factor", "during"]),
-];
-/// The keys of each behaviour.
-pub const BEHAVIOUR_KEYS: [&[&str]; 8] = [
-    &["nodes", "during", "collude"],
-    &["nodes", "during", "collude"],
-    &["kinds", "nodes", "during", "collude"],
-    &["by", "nodes", "during", "collude"],
-    &["nodes", "during", "collude"],
-    &["nodes", "during", "collude"],
-    &["nodes", "during", "collude"],
-    &["kinds", "nodes", "during", "collude"],
 ];
 /// Faults at most.
 const FAULTS_MAX: usize = 100_000;
-/// Behaviours at most.
-const BEHAVIOURS_MAX: usize = 1_000;
 /// Nodes that chance chooses at most, over all faults.
 const DRAWN_MAX: usize = 250_000;
 
 /// Which nodes something befalls.
-enum Chosen {
+pub(super) enum Chosen {
     /// Whoever leads, and others to make up so many.
     Leader(usize),
+    /// Whoever leads, one after another, up to so many.
+    Moving(usize),
     Nodes(Vec<NodeId>),
     Random(usize),
 }
@@ -86,29 +90,14 @@ pub fn trouble<'t>(
         reader.refuse_at(&[Step::Key("faults".into())], rule, None);
         trouble.draws.clear();
     }
-    reader.field(fields, "adversaries", |reader, node| {
-        bounded(reader, node, BEHAVIOURS_MAX)?;
-        let mut places = Vec::new();
-        let mut index = 0;
-        reader.list(node, "a list of behaviours", |reader, node| {
-            index += 1;
-            let (adversary, count) = adversary(reader, node, around)?;
-            let target = Target::Adversary(trouble.adversaries.len());
-            trouble
-                .draws
-                .extend(count.map(|count| Draw { target, count }));
-            trouble.adversaries.push(adversary);
-            places.push(index - 1);
-            Some(())
-        })?;
-        contradictions(reader, &trouble.adversaries, &places);
-        enough_nodes(reader, &trouble, around)
-    });
+    let (adversaries, draws) = adversary::adversaries(reader, fields, around);
+    trouble.adversaries = adversaries;
+    trouble.draws.extend(draws);
     trouble
 }
 
 /// Refuses a list that is too long before it is read.
-fn bounded(reader: &mut Reader<'_>, node: &Node, most: usize) -> Option<()> {
+pub(super) fn bounded(reader: &mut Reader<'_>, node: &Node, most: usize) -> Option<()> {
     let count = match &node.value {
         Value::List(items) => items.len(),
         Value::Null | Value::Scalar { .. } | Value::Map(_) => 0,
@@ -134,8 +123,10 @@ fn fault<'t>(
         let fields = reader.fields(&entry.node, keys)?;
         let during = during(reader, fields, around);
         match name {
-            "crash" | "slow" => failing(reader, fields, around, during, name),
+            "crash" if fields.has("at") => crash_point(reader, fields, around, during),
+            "crash" | "slow" | "clock" => failing(reader, fields, around, during, name),
             "partition" => {
+                let flaps = flaps(reader, fields);
                 let one_way = reader.or(fields, "one_way", false, Reader::flag);
                 let groups = reader.require(fields, "groups", "[[0, 1], [2, 3]]", |r, n| {
                     groups(r, n, around)
@@ -143,6 +134,8 @@ fn fault<'t>(
                 let fault = Fault::Partition {
                     groups: groups?,
                     one_way,
+                    every: flaps.map(|(every, _)| every),
+                    lasts: flaps.map(|(_, lasts)| lasts),
                     during,
                 };
                 Some((fault, None))
@@ -215,6 +208,71 @@ fn weather<'t>(
     }
 }
 
+/// Reads how often a partition comes and how long it stays, if it comes and goes.
+fn flaps<'t>(reader: &mut Reader<'t>, fields: Fields<'t>) -> Option<(Span, Span)> {
+    if !fields.has("every") && !fields.has("for") {
+        return None;
+    }
+    let every = reader.require(fields, "every", "2s", Reader::positive);
+    let lasts = reader.require(fields, "for", "500ms", Reader::positive);
+    let (every, lasts) = (every?, lasts?);
+    if lasts >= every {
+        let rule = format!("must be shorter than `every`, {every}: else it never ends");
+        reader.refuse_at(&[Step::Key("for".into())], rule, None);
+    }
+    Some((every, lasts))
+}
+
+/// Reads a crash in the middle of something.
+fn crash_point<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+    during: Window,
+) -> Option<(Fault, Option<usize>)> {
+    let points = Point::ALL.map(|point| (point.name(), point));
+    let at = reader.require(fields, "at", "before-write", |r, n| r.choice(n, &points));
+    if fields.has("disk") {
+        let rule = "is decided by where the node stops: what was written is kept, and no more";
+        let help = "remove `disk`, or `at`";
+        reader.refuse_key_at(&[Step::Key("disk".into())], rule.into(), Some(help.into()));
+    }
+    if fields.has("kinds") && at.is_some_and(|at| !at.is_sending()) {
+        let rule = "has no meaning here: writes have no kinds";
+        let help = "write `at: before-send` or `at: after-send`";
+        reader.refuse_key_at(&[Step::Key("kinds".into())], rule.into(), Some(help.into()));
+    }
+    let kinds = reader.or(fields, "kinds", Vec::new(), adversary::kinds);
+    let probability = reader.or(fields, "probability", Ratio::ONE, adversary::share);
+    let down = reader.require(fields, "down", "30ms", Reader::positive);
+    let (nodes, draw) = victims(reader, fields, around)?;
+    let fault = Fault::CrashPoint {
+        at: at?,
+        kinds,
+        probability,
+        down: down?,
+        nodes,
+        during,
+    };
+    Some((fault, draw))
+}
+
+/// The required `nodes` of a crash, and how many of them chance chooses.
+fn victims<'t>(
+    reader: &mut Reader<'t>,
+    fields: Fields<'t>,
+    around: Around,
+) -> Option<(Victims, Option<usize>)> {
+    let chosen = reader.require(fields, "nodes", "[3]", |r, n| {
+        chosen(r, n, around, Leaders::One)
+    });
+    Some(match chosen? {
+        Chosen::Leader(_) | Chosen::Moving(_) => (Victims::Leader, None),
+        Chosen::Nodes(nodes) => (Victims::Nodes(nodes), None),
+        Chosen::Random(count) => (Victims::Nodes(Vec::new()), Some(count)),
+    })
+}
+
 /// Reads a fault of nodes.
 fn failing<'t>(
     reader: &mut Reader<'t>,
@@ -235,20 +293,32 @@ fn failing<'t>(
         };
         return Some((fault, draw));
     }
+    if name == "clock" {
+        let speed = reader.require(fields, "speed", "1.5", |r, n| {
+            r.thousandths(n, 1, 1_000_000)
+        });
+        let (nodes, draw) = nodes_of(reader, fields, around)?;
+        let fault = Fault::Clock {
+            nodes,
+            speed: speed?.try_into().ok()?,
+            during,
+        };
+        return Some((fault, draw));
+    }
+    for key in ["kinds", "probability", "down"] {
+        if fields.has(key) {
+            let rule = "belongs to a crash in the middle of something";
+            let help = "write `at: before-write`, or what else the node is doing";
+            reader.refuse_key_at(&[Step::Key(key.into())], rule.into(), Some(help.into()));
+        }
+    }
     let disks = [
         ("keep", Disk::Keep),
         ("unsynced", Disk::Unsynced),
         ("lost", Disk::Lost),
     ];
     let disk = reader.or(fields, "disk", Disk::Keep, |r, n| r.choice(n, &disks));
-    let chosen = reader.require(fields, "nodes", "[3]", |r, n| {
-        chosen(r, n, around, Leaders::One)
-    });
-    let (nodes, draw) = match chosen? {
-        Chosen::Leader(_) => (Victims::Leader, None),
-        Chosen::Nodes(nodes) => (Victims::Nodes(nodes), None),
-        Chosen::Random(count) => (Victims::Nodes(Vec::new()), Some(count)),
-    };
+    let (nodes, draw) = victims(reader, fields, around)?;
     let fault = Fault::Crash {
         nodes,
         during,
@@ -325,13 +395,13 @@ fn nodes_of<'t>(
     match chosen? {
         Chosen::Nodes(nodes) => Some((nodes, None)),
         Chosen::Random(count) => Some((Vec::new(), Some(count))),
-        Chosen::Leader(_) => None,
+        Chosen::Leader(_) | Chosen::Moving(_) => None,
     }
 }
 
 /// How leaders may be meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaders {
+pub(super) enum Leaders {
     /// Not at all.
     None,
     /// Alone.
@@ -341,7 +411,7 @@ enum Leaders {
 }
 
 /// Reads `[0, 3]`, `{ random: 2 }`, or, where it makes sense, `leader` or `{ leader: 2 }`.
-fn chosen<'t>(
+pub(super) fn chosen<'t>(
     reader: &mut Reader<'t>,
     node: &'t Node,
     around: Around,
@@ -357,8 +427,9 @@ fn chosen<'t>(
             &["random"],
         ),
         Leaders::AndOthers => (
-            "`leader`, a list of nodes like `[0, 3]`, `{ random: 2 }`, or `{ leader: 2 }`",
-            &["random", "leader"],
+            "`leader`, a list of nodes like `[0, 3]`, `{ random: 2 }`, `{ leader: 2 }`, or \
+             `{ moving: 2 }`",
+            &["random", "leader", "moving"],
         ),
     };
     match &node.value {
@@ -383,7 +454,8 @@ fn chosen<'t>(
             let count = usize::try_from(count).ok()?;
             Some(match index {
                 0 => Chosen::Random(count),
-                _ => Chosen::Leader(count),
+                1 => Chosen::Leader(count),
+                _ => Chosen::Moving(count),
             })
         }
         Value::List(items) => {
@@ -404,132 +476,33 @@ fn chosen<'t>(
     }
 }
 
-/// Reads one behaviour, and how many of its nodes chance chooses.
-fn adversary<'t>(
-    reader: &mut Reader<'t>,
-    node: &'t Node,
-    around: Around,
-) -> Option<(Adversary, Option<usize>)> {
-    let (entry, index) = reader.tagged(node, &Behaviour::NAMES)?;
-    reader.inside(Step::Key(entry.key.clone()), |reader| {
-        let fields = reader.fields(&entry.node, BEHAVIOUR_KEYS[index])?;
-        let behaviour = match Behaviour::NAMES[index] {
-            "silent" => Some(Behaviour::Silent),
-            "equivocate" => Some(Behaviour::Equivocate),
-            "restless" => Some(Behaviour::Restless),
-            "forge-endorsement" => Some(Behaviour::ForgeEndorsement),
-            "careless" => Some(Behaviour::Careless),
-            "deaf" => {
-                let kinds = reader.require(fields, "kinds", "[forward]", kinds);
-                kinds.map(|kinds| Behaviour::Deaf { kinds })
-            }
-            "late" => {
-                let by = reader.require(fields, "by", "200ms", Reader::positive);
-                by.map(|by| Behaviour::Late { by })
-            }
-            _ => {
-                let kinds = reader.require(fields, "kinds", "[prepare]", kinds);
-                kinds.map(|kinds| Behaviour::Withhold { kinds })
-            }
-        };
-        let nodes = reader.require(fields, "nodes", "[3]", |r, n| {
-            chosen(r, n, around, Leaders::AndOthers)
-        });
-        let during = during(reader, fields, around);
-        let collude = reader.or(fields, "collude", false, Reader::flag);
-        let (nodes, led, draw) = match nodes? {
-            Chosen::Nodes(nodes) => (nodes, 0, None),
-            Chosen::Random(count) => (Vec::new(), 0, Some(count)),
-            Chosen::Leader(count) => (Vec::new(), count, None),
-        };
-        let adversary = Adversary {
-            behaviour: behaviour?,
-            nodes,
-            led,
-            during,
-            collude,
-        };
-        Some((adversary, draw))
-    })
-}
-
-/// Names of message kinds, at least one.
-fn kinds<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Vec<String>> {
-    let what = "kinds of messages, like `[prepare, commit]`";
-    let before = reader.noted();
-    let kinds = reader.list(node, what, |reader, node| {
-        let kind = reader.text(node)?;
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if kind.len() > 64 || !kind.bytes().all(plain) {
-            let rule = format!("`{}` is not the kind of a message", shorten(&kind));
-            reader.refuse_with(rule, "kinds are lower-case words, like `pre-prepare`");
-            return None;
-        }
-        Some(kind.to_string())
-    })?;
-    if reader.noted() == before && kinds.is_empty() {
-        reader.refuse(format!("must be {what}: at least one"));
-    }
-    Some(kinds)
-}
-
-/// A node that sends nothing cannot at the same time send something false, late or in part.
-fn contradictions(reader: &mut Reader<'_>, adversaries: &[Adversary], places: &[usize]) {
-    let mut silent: BTreeMap<NodeId, Vec<Window>> = BTreeMap::new();
-    for adversary in adversaries {
-        if adversary.behaviour == Behaviour::Silent {
-            for node in &adversary.nodes {
-                silent.entry(*node).or_default().push(adversary.during);
-            }
+impl Fault {
+    /// As written in a scenario.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Partition { .. } => "partition",
+            Self::Loss { .. } => "loss",
+            Self::Delay { .. } => "delay",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Reorder { .. } => "reorder",
+            Self::Crash { .. } | Self::CrashPoint { .. } => "crash",
+            Self::Clock { .. } => "clock",
+            Self::Slow { .. } => "slow",
         }
     }
-    for (adversary, place) in adversaries.iter().zip(places) {
-        let name = match &adversary.behaviour {
-            Behaviour::Silent | Behaviour::Restless | Behaviour::Deaf { .. } => continue,
-            Behaviour::Equivocate
-            | Behaviour::Withhold { .. }
-            | Behaviour::Late { .. }
-            | Behaviour::ForgeEndorsement
-            | Behaviour::Careless => adversary.behaviour.name(),
-        };
-        let contradicts = |node: &&NodeId| {
-            let windows = silent.get(node).into_iter().flatten();
-            windows
-                .into_iter()
-                .any(|window| overlap(window, &adversary.during))
-        };
-        if let Some(node) = adversary.nodes.iter().find(contradicts) {
-            let steps = [Step::Index(*place), Step::Key(name.into())];
-            let rule = format!(
-                "node {} is `silent` at the same time: it sends nothing it could {name}",
-                node.0
-            );
-            let help = "give the two behaviours different nodes or windows";
-            reader.refuse_at(&steps, rule, Some(help.into()));
+
+    /// When the fault is active.
+    pub fn during(&self) -> Window {
+        match self {
+            Self::Partition { during, .. }
+            | Self::Loss { during, .. }
+            | Self::Delay { during, .. }
+            | Self::Duplicate { during, .. }
+            | Self::Reorder { during, .. }
+            | Self::Crash { during, .. }
+            | Self::CrashPoint { during, .. }
+            | Self::Clock { during, .. }
+            | Self::Slow { during, .. } => *during,
         }
     }
-}
-
-fn overlap(a: &Window, b: &Window) -> bool {
-    let before = |x: &Window, y: &Window| x.until.is_some_and(|until| until <= y.from);
-    !before(a, b) && !before(b, a)
-}
-
-/// Randomly chosen dishonest nodes are others than those named.
-fn enough_nodes(reader: &mut Reader<'_>, trouble: &Trouble, around: Around) -> Option<()> {
-    let named = named(&trouble.adversaries);
-    let drawn = trouble
-        .draws
-        .iter()
-        .filter(|draw| matches!(draw.target, Target::Adversary(_)));
-    let drawn = drawn.map(|draw| draw.count).sum::<usize>();
-    let wanted = named.len() + drawn + led(&trouble.adversaries);
-    let nodes = around.nodes?;
-    if wanted > nodes {
-        reader.refuse_with(
-            format!("need {wanted} different nodes, but there are {nodes}"),
-            "nodes chosen at random are others than those named or chosen before",
-        );
-    }
-    Some(())
 }

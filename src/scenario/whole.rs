@@ -1,5 +1,6 @@
 //! Reads a whole scenario from its tree: the first-level keys, and what must hold between them.
 
+use super::budget;
 use super::contract;
 use super::execution;
 use super::expect;
@@ -54,6 +55,7 @@ pub const KEYS: &[&str] = &[
     "execution",
     "faults",
     "adversaries",
+    "budget",
     "expect",
 ];
 /// The keys of `batch`.
@@ -114,6 +116,7 @@ pub fn scenario<'t>(
     let contract = reader.or(fields, "contract", Rules::default(), contract::contract);
     let execution = execution::field(reader, fields, around.nodes);
     let trouble = trouble::trouble(reader, fields, around, network.as_ref());
+    let budget = reader.field(fields, "budget", |r, n| budget::budget(r, n, around));
     let expect = expect_of(reader, fields, known);
     let mut scenario = Scenario {
         about: about?.to_string(),
@@ -131,10 +134,12 @@ pub fn scenario<'t>(
         execution,
         faults: trouble.faults,
         adversaries: trouble.adversaries,
+        budget,
         expect,
         draws: trouble.draws,
     };
     scenario.draw();
+    budget::within(reader, &scenario);
     expect::forgeries(reader, &scenario);
     expect::within_model(reader, &mut scenario, byzantine);
     predict::predict(reader, &scenario, byzantine);

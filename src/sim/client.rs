@@ -255,6 +255,13 @@ impl ClientHost {
     ) {
         let gateways = &desk.world.workload.gateways;
         match P::RETRY {
+            // Answers to others set the target back to who leads, so that only the node after that
+            // one is asked: what comes to nothing there goes round by itself in the end.
+            Retry::Next if attempt as usize > gateways.len() => {
+                let turn = transaction.id.number() + u64::from(attempt);
+                let to = [gateways[(turn % gateways.len() as u64) as usize]];
+                self.request(now, transaction, attempt, &to, desk);
+            }
             Retry::Next => {
                 let at = gateways.iter().position(|&node| node == self.target);
                 self.target = gateways[(at.unwrap_or(0) + 1) % gateways.len()];
@@ -344,6 +351,7 @@ impl ClientHost {
             receive_ns: desk.world.network.receive(size).nanos(),
             handle_ns: desk.world.machine.request(size, signatures).nanos(),
             last: Time::ZERO,
+            second: false,
         };
         let departure = Departure {
             from: self.id,

@@ -99,6 +99,11 @@ pub enum Event {
 pub trait Observer {
     /// Is told of everything, in order of (time, node, the node's count).
     fn on_event(&mut self, now: Time, node: NodeId, event: &Event);
+
+    /// Whether it wants to be told of every message and timer, too, which are many.
+    fn wants_messages(&self) -> bool {
+        true
+    }
 }
 
 /// Copies and bytes of one kind of message.

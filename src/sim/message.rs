@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base::crypto::Hasher;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::execution::Endorsement;
@@ -68,6 +69,30 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// The nearest lie: everything that was done was refused, and what was refused was done.
+    #[must_use]
+    pub fn opposite(&self) -> Self {
+        match self {
+            Self::Block(block) => Self::Block(Arc::new(Block {
+                height: block.height,
+                parent: block.parent,
+                batch: block.batch.clone(),
+                state: block.state,
+                executed: block.executed.iter().map(Executed::opposite).collect(),
+                digest: Hasher::new("false reply").digest(&block.digest).finish(),
+            })),
+            Self::Read {
+                transaction,
+                executed,
+            } => Self::Read {
+                transaction: *transaction,
+                executed: executed.opposite(),
+            },
+        }
+    }
+}
+
 /// A message on its way, with what its receivers pay for it.
 #[derive(Clone, Debug)]
 pub struct Stored<M> {
@@ -83,6 +108,9 @@ pub struct Stored<M> {
     pub handle_ns: u64,
     /// When the last copy arrives; zero if none does.
     pub last: Time,
+    /// Whether the second of two replicas sent it that are one dishonest node; their accomplices
+    /// are told.
+    pub second: bool,
 }
 
 impl<M: crate::protocol::Wire> Stored<M> {

@@ -16,6 +16,7 @@ pub mod reference;
 mod replica;
 #[cfg(test)]
 mod tests;
+mod trouble;
 pub mod window;
 
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ use std::sync::Arc;
 
 use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
-use crate::base::random::mix;
-use crate::base::time::{Span, Time, Window};
+use crate::base::random::{Random, Stream, mix};
+use crate::base::time::{Span, Time};
 use crate::chain;
 use crate::chain::ledger::Executor;
 use crate::chain::policy::Policy;
@@ -34,58 +35,14 @@ use crate::contract::{Rules, State};
 use crate::network::Network;
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::{FaultModel, Protocol};
-use adversary::{Act, Adversary};
+use adversary::Adversary;
 use client::{Arrivals, ClientHost};
 use contact::Channel;
 use event::{Event, Observer, Totals};
 use machine::{Machine, Processor};
 use message::{Post, Stored};
 use replica::ReplicaHost;
-
-/// What a crash does to the disk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Disk {
-    /// Everything written survives, finished or not.
-    Keep,
-    /// What was not synced is lost.
-    #[default]
-    Unsynced,
-    /// Everything is lost: the node comes back without memory.
-    Lost,
-}
-
-/// A crash of one node and, if the window closes, its return.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Outage {
-    /// Which node; nothing means whoever leads when it begins.
-    pub node: Option<NodeId>,
-    /// From the crash to the return.
-    pub during: Window,
-    /// What is left on the disk.
-    pub disk: Disk,
-}
-
-/// A node that computes more slowly for some time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Slow {
-    /// Which node.
-    pub node: NodeId,
-    /// By which factor.
-    pub factor: u64,
-    /// When.
-    pub during: Window,
-}
-
-/// A dishonest node.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Liar {
-    /// Which node.
-    pub node: NodeId,
-    /// What it does, in the order in which it does it.
-    pub acts: Vec<Act>,
-    /// Whether it acts on one plan with the others that do.
-    pub colludes: bool,
-}
+pub use trouble::{Clock, CrashPoint, Disk, Liar, Outage, Point, Slow};
 
 /// What clients do.
 #[derive(Clone, Debug)]
@@ -148,8 +105,12 @@ pub struct Plan {
     pub execution: Execution,
     /// Crashes.
     pub outages: Vec<Outage>,
+    /// Crashes in the middle of something.
+    pub crash_points: Vec<CrashPoint>,
     /// Slow nodes.
     pub slow: Vec<Slow>,
+    /// Clocks that run fast or slow.
+    pub clocks: Vec<Clock>,
     /// Dishonest nodes, each once.
     pub liars: Vec<Liar>,
     /// The start of the measured window.
@@ -175,6 +136,8 @@ pub struct World<P: Protocol> {
     workload: Workload,
     execution: Execution,
     slow: Vec<Slow>,
+    crash_points: Vec<CrashPoint>,
+    clocks: Vec<Clock>,
     liars: Vec<Liar>,
     warmup: Time,
     until: Time,
@@ -200,7 +163,7 @@ impl<P: Protocol> World<P> {
     }
 
     /// What the adversary in a node does, if there is one.
-    fn adversary(&self, node: NodeId) -> Option<Adversary> {
+    fn adversary(&self, node: NodeId) -> Option<Adversary<P::Message>> {
         let liar = self.liars.iter().find(|liar| liar.node == node)?;
         let together = |other: &&Liar| other.node == node || (liar.colludes && other.colludes);
         let accomplices: Vec<NodeId> = self
@@ -209,7 +172,9 @@ impl<P: Protocol> World<P> {
             .filter(together)
             .map(|other| other.node)
             .collect();
-        Some(Adversary::new(liar.acts.clone(), &accomplices, self.nodes))
+        let random = Random::new(self.seed, Stream::Adversary(node));
+        let acts = liar.acts.clone();
+        Some(Adversary::new(acts, &accomplices, self.nodes, random))
     }
 }
 
@@ -363,6 +328,8 @@ impl<P: Protocol> Simulation<P> {
             workload: plan.workload,
             execution: plan.execution,
             slow: plan.slow,
+            crash_points: plan.crash_points,
+            clocks: plan.clocks,
             liars: plan.liars,
             warmup: plan.warmup,
             until: plan.until,

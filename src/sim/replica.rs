@@ -2,8 +2,14 @@
 //! dishonest, its adversary. Kernels decide the order of what arrives; everything else is here,
 //! so that every kernel gives the same result.
 
+mod dishonest;
 mod endorser;
+mod fragile;
 mod outage;
+mod sending;
+#[cfg(test)]
+mod tests;
+mod twin;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,16 +17,16 @@ use std::sync::Arc;
 use super::adversary::Adversary;
 use super::counters::Counters;
 use super::event::Event;
-use super::message::{Answer, Payload, Post, Reply, Stored};
+use super::message::{Answer, Payload, Post, Stored};
 use super::{Desk, Disk, Local, World};
 use crate::base::crypto::Signer;
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream, mix};
 use crate::base::time::{Span, Time, Window};
 use crate::chain::ledger::{Ledger, Peer};
-use crate::chain::{Block, Executed, Height, Transaction};
-use crate::network::{Departure, Egress};
-use crate::protocol::{Context, Effect, Input, Protocol, Setup, Surroundings, To, Wire};
+use crate::chain::{Executed, Height, Transaction};
+use crate::network::Egress;
+use crate::protocol::{Context, Effect, Input, Protocol, Setup, Surroundings};
 
 /// A change from outside that a node undergoes at a time.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +34,16 @@ enum Control {
     Boot,
     Down(Disk),
     Up,
+    /// From here on a dishonest node does not keep what it writes.
+    Lapse,
+    /// Here it forgets everything since.
+    Forget,
+    /// From here on it keeps what it writes, and what it wrote.
+    Recover,
+    /// From here on a dishonest node runs twice.
+    Part,
+    /// From here on it runs once.
+    Unite,
 }
 
 /// One node.
@@ -42,7 +58,11 @@ pub(super) struct ReplicaHost<P: Protocol> {
     peer: Peer,
     random: Random,
     signer: Signer,
-    adversary: Option<Adversary>,
+    adversary: Option<Box<Adversary<P::Message>>>,
+    /// What a dishonest node was when it stopped to keep what it writes.
+    copy: Option<Box<dishonest::Copy<P>>>,
+    /// The other of the two that a dishonest node is.
+    twin: Option<Box<twin::Twin<P>>>,
     /// When this node computes more slowly, and by which factor.
     slow: Vec<(Window, u64)>,
     controls: VecDeque<(Time, Control)>,
@@ -55,8 +75,14 @@ pub(super) struct ReplicaHost<P: Protocol> {
     amnesia: bool,
     /// When this node crashes next; what would be done only then is never done.
     down_at: Time,
+    /// Where this node stops in the middle of its work, if it does.
+    fragile: Option<Box<fragile::Fragile<P>>>,
+    /// When its clock runs fast or slow, and how many thousandths of a second it counts in each.
+    clocks: Vec<(Window, u64)>,
     /// The replica as it was before the first write that the next crash interrupts.
     image: Option<P>,
+    /// Whether a snapshot has replaced the chain in a step that is not on disk yet.
+    adopting: bool,
     /// The height whose blocks are on disk for sure.
     synced: Height,
     /// The height whose execution has been accounted for.
@@ -80,7 +106,7 @@ const WRITES_IN_A_STEP_MAX: u64 = 16;
 
 impl<P: Protocol> ReplicaHost<P> {
     pub(super) fn new(id: NodeId, processor: usize, signer: Signer, world: &World<P>) -> Self {
-        Self {
+        let mut host = Self {
             id,
             processor,
             protocol: world.replica(id),
@@ -88,7 +114,16 @@ impl<P: Protocol> ReplicaHost<P> {
             peer: Peer::default(),
             random: Random::new(world.seed, Stream::Replica(id)),
             signer,
-            adversary: world.adversary(id),
+            adversary: world.adversary(id).map(Box::new),
+            copy: None,
+            twin: None,
+            fragile: fragile::Fragile::of(id, world).map(Box::new),
+            clocks: world
+                .clocks
+                .iter()
+                .filter(|clock| clock.node == id)
+                .map(|clock| (clock.during, clock.speed_thousandths))
+                .collect(),
             slow: world
                 .slow
                 .iter()
@@ -102,6 +137,7 @@ impl<P: Protocol> ReplicaHost<P> {
             amnesia: false,
             down_at: Time::MAX,
             image: None,
+            adopting: false,
             synced: 0,
             executed: 0,
             timers: Vec::new(),
@@ -114,7 +150,9 @@ impl<P: Protocol> ReplicaHost<P> {
             effects: Vec::new(),
             counters: Counters::default(),
             hash: u64::from(id.0),
-        }
+        };
+        host.plan_lapses();
+        host
     }
 
     pub(super) fn id(&self) -> NodeId {
@@ -153,7 +191,7 @@ impl<P: Protocol> ReplicaHost<P> {
             .map(|(at, _, _)| *at)
             .min()
             .unwrap_or(Time::MAX);
-        self.next_internal = control.min(timer);
+        self.next_internal = control.min(timer).min(self.next_of_twin());
         let down = self
             .controls
             .iter()
@@ -176,13 +214,20 @@ impl<P: Protocol> ReplicaHost<P> {
                 }
                 Control::Down(disk) => self.go_down(at, disk, desk),
                 Control::Up => self.come_back(at, desk),
+                Control::Lapse => self.lapse(),
+                Control::Forget => self.forget(at, desk),
+                Control::Recover => self.copy = None,
+                Control::Part => self.part(desk.world.seed),
+                Control::Unite => self.unite(),
             }
             return;
         }
+        self.turn(self.second_is_due());
         let due = (0..self.timers.len()).min_by_key(|&i| (self.timers[i].0, self.timers[i].1));
         let (_, _, timer) = self.timers.swap_remove(due.expect("a timer is due"));
         self.look_ahead();
         if self.halted {
+            self.turn(false);
             return;
         }
         if desk.world.trace {
@@ -196,6 +241,7 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         self.hash = mix(self.hash, at.nanos() ^ 0x71);
         self.step(at, Input::Timeout(timer), desk);
+        self.turn(false);
     }
 
     /// Receives one copy of a message that arrives at `at`.
@@ -236,18 +282,24 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         match &stored.payload {
             Payload::Protocol(message) => {
-                let adversary = self.adversary.as_ref();
-                if adversary.is_some_and(|adversary| adversary.is_deaf(now, message.kind())) {
+                if self.adversary.is_some() && self.misses(now, from, message) {
                     return;
                 }
                 let input = Input::Deliver { from, message };
+                self.turn(self.second_hears(from, stored.second));
                 self.step_on(core, now, input, desk);
+                self.turn(false);
             }
             Payload::Request {
                 transaction,
                 attempt,
             } => {
+                if self.adversary.is_some() && self.ignores(now, from, stored.kind()) {
+                    return;
+                }
+                self.turn(self.second_is_asked(transaction.id));
                 self.request(core, now, transaction, *attempt, desk);
+                self.turn(false);
             }
             Payload::Proposal(proposal) => self.endorse(core, now, proposal, desk),
             // Only clients take these; nobody sends one here.
@@ -284,6 +336,34 @@ impl<P: Protocol> ReplicaHost<P> {
         active.fold(cost, |cost, (_, factor)| cost * *factor)
     }
 
+    /// What this node's clock shows: it has counted more or less than there was while it ran fast
+    /// or slow.
+    #[inline]
+    fn reading(&self, now: Time) -> Time {
+        let passed = self.clocks.iter().filter(|(during, _)| during.from < now);
+        passed.fold(now, |reading, (during, speed)| {
+            let until = during.until.map_or(now, |until| until.min(now));
+            let real = until.since(during.from).nanos();
+            let counted = u128::from(real) * u128::from(*speed) / 1_000;
+            let counted = u64::try_from(counted).unwrap_or(u64::MAX);
+            Time::from_nanos(reading.nanos().saturating_sub(real).saturating_add(counted))
+        })
+    }
+
+    /// How long this node waits when it means to wait so long.
+    #[inline]
+    fn by_clock(&self, after: Span, now: Time) -> Span {
+        let active = self
+            .clocks
+            .iter()
+            .filter(|(during, _)| during.contains(now));
+        active.fold(after, |after, (_, speed)| {
+            // Rounded up: who waits for what is left of a time would wait for nothing, for ever.
+            let nanos = (u128::from(after.nanos()) * 1_000).div_ceil(u128::from(*speed));
+            Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        })
+    }
+
     /// One step for an input that needs the processor first.
     fn step<S: Post<P::Message>>(
         &mut self,
@@ -315,16 +395,23 @@ impl<P: Protocol> ReplicaHost<P> {
                 self.image = Some(self.protocol.clone());
             }
         }
+        if let Some(fragile) = &mut self.fragile {
+            fragile.prepare(now, &self.protocol);
+        }
+        let careless = self.adversary.is_some() && self.is_careless(now);
+        let reading = self.reading(now);
         let around = Surroundings {
             signer: &self.signer,
             keyring: &desk.world.keyring,
             random: &mut self.random,
             ledger: &mut self.ledger,
             executor: &mut desk.local.executor,
-            careless: self.adversary.as_ref().is_some_and(|a| a.is_careless(now)),
+            careless,
         };
-        let mut cx = Context::new(self.id, now, around, &mut self.effects);
+        let begins = around.ledger.base_height();
+        let mut cx = Context::new(self.id, reading, around, &mut self.effects);
         self.protocol.step(input, &mut cx);
+        self.adopting |= self.ledger.base_height() > begins;
         if !self.effects.is_empty() {
             self.act(core, now, desk);
         }
@@ -333,23 +420,37 @@ impl<P: Protocol> ReplicaHost<P> {
     /// Carries out what the replica wants, in order; work delays what follows it.
     fn act<S: Post<P::Message>>(&mut self, core: usize, start: Time, desk: &mut Desk<'_, P, S>) {
         let mut effects = std::mem::take(&mut self.effects);
-        if let Some(adversary) = &self.adversary {
-            adversary.bend(start, &self.signer, &mut effects);
+        let moment = self.moment(start);
+        if let Some(adversary) = &mut self.adversary {
+            adversary.bend(moment, &self.signer, &mut effects);
         }
         let mut now = start;
+        self.count_writes(&effects);
         for effect in effects.drain(..) {
             let end = now + self.cost(&effect, now, desk.world);
             if end >= self.down_at {
                 self.halted = true;
                 break; // The machine stops in the middle of this work.
             }
+            let point = self
+                .fragile
+                .is_some()
+                .then(|| fragile::point(&effect))
+                .flatten();
+            if self.stops(point, now, fragile::Side::Before) {
+                break;
+            }
             now = end;
             self.perform(effect, now, desk);
+            if self.stops(point, now, fragile::Side::After) {
+                break;
+            }
         }
         self.effects = effects;
         if !self.halted && now + Span::from_nanos(1) < self.down_at {
             // Everything this step wrote is on disk: the image of an earlier state is stale.
             self.image = None;
+            self.adopting = false;
         }
         desk.local.processors[self.processor].extend(core, start, now);
     }
@@ -360,6 +461,7 @@ impl<P: Protocol> ReplicaHost<P> {
         let cost = match effect {
             Effect::Sign(count) => machine.sign * u64::from(*count),
             Effect::Verify(count) => machine.verify * u64::from(*count),
+            Effect::Persist | Effect::Install(_) if self.skips_writes(now) => Span::ZERO,
             Effect::Persist | Effect::Install(_) => machine.sync,
             Effect::Execute(block) => {
                 machine.execute * u64::from(block.batch.executions())
@@ -381,9 +483,14 @@ impl<P: Protocol> ReplicaHost<P> {
         desk: &mut Desk<'_, P, S>,
     ) {
         match effect {
-            Effect::Send { to, message } => self.send(now, &to, message, desk),
+            Effect::Send { to, message } => {
+                if let Some(to) = self.audience(to) {
+                    self.send(now, &to, message, desk);
+                }
+            }
             Effect::SetTimer { timer, after } => {
                 self.timers.retain(|(_, _, live)| *live != timer);
+                let after = self.by_clock(after, now);
                 self.timers.push((now + after, self.timers_set, timer));
                 self.timers_set += 1;
                 self.look_ahead();
@@ -402,7 +509,12 @@ impl<P: Protocol> ReplicaHost<P> {
                     self.counters.verifications += u64::from(count);
                 }
             }
-            Effect::Persist => self.synced = self.executed,
+            Effect::Persist => {
+                self.synced = self.executed;
+                // What follows in this step relies on this write: it is not undone by a crash, and
+                // a later write of the same step counts as written with it.
+                self.image = None;
+            }
             Effect::Execute(block) => self.executed(now, &block, desk),
             Effect::Install(block) => {
                 self.executed = block.height;
@@ -423,160 +535,10 @@ impl<P: Protocol> ReplicaHost<P> {
         }
     }
 
-    /// A block was executed: observers are told, and clients if it is this node's part.
-    fn executed<S: Post<P::Message>>(
-        &mut self,
-        now: Time,
-        block: &Arc<Block>,
-        desk: &mut Desk<'_, P, S>,
-    ) {
-        self.executed = block.height;
-        if now >= desk.world.warmup {
-            self.counters.verifications += u64::from(block.batch.signatures());
-        }
-        self.observe(
-            now,
-            desk.local,
-            Event::Decided {
-                block: block.clone(),
-            },
-        );
-        let mute = self
-            .adversary
-            .as_ref()
-            .is_some_and(|adversary| adversary.is_mute(now));
-        if mute || (desk.world.leader_answers && !self.protocol.status().leads) {
-            return;
-        }
-        let mut clients = vec![0_u32; desk.world.client_hosts];
-        for transaction in block.batch.transactions() {
-            clients[transaction.id.client().index() - desk.world.nodes] += 1;
-        }
-        for (host, &count) in clients.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let client = NodeId::at(desk.world.nodes + host);
-            let answer = Answer::Block(block.clone());
-            self.reply(now, client, answer, 32 * count, desk);
-        }
-    }
-
-    fn reply<S: Post<P::Message>>(
-        &mut self,
-        now: Time,
-        client: NodeId,
-        content: Answer,
-        size: u32,
-        desk: &mut Desk<'_, P, S>,
-    ) {
-        let size = 96 + size;
-        let leader = self.protocol.status().leader;
-        let stored = Stored {
-            payload: Payload::Reply(Reply { leader, content }),
-            size,
-            signatures: 0,
-            receive_ns: 0,
-            handle_ns: 0,
-            last: Time::ZERO,
-        };
-        self.counters.send_client(now, desk.world, 1, size);
-        self.post(now, std::iter::once(client), stored, desk);
-    }
-
-    fn send<S: Post<P::Message>>(
-        &mut self,
-        now: Time,
-        to: &To,
-        message: P::Message,
-        desk: &mut Desk<'_, P, S>,
-    ) {
-        let now = now + self.adversary.as_ref().map_or(Span::ZERO, |a| a.holds(now));
-        let (size, signatures) = (message.size(), message.signatures());
-        let kind = message.kind();
-        let stored = Stored {
-            payload: Payload::Protocol(message),
-            size,
-            signatures,
-            receive_ns: desk.world.network.receive(size).nanos(),
-            handle_ns: desk.world.machine.receive(size, signatures).nanos(),
-            last: Time::ZERO,
-        };
-        match to {
-            To::One(node) => {
-                self.counters.send(now, desk.world, kind, 1, size);
-                self.post(now, std::iter::once(*node), stored, desk);
-            }
-            To::All(committee) => {
-                // Members in order from the one after the sender: nobody is always last.
-                let members = committee.members();
-                let after = committee
-                    .position(self.id)
-                    .map_or(0, |position| position + 1);
-                let (before, rest) = members.split_at(after);
-                let me = self.id;
-                let copies = members.len() - usize::from(committee.contains(me));
-                self.counters.send(now, desk.world, kind, copies, size);
-                let others = rest
-                    .iter()
-                    .chain(before)
-                    .copied()
-                    .filter(move |&node| node != me);
-                self.post(now, others, stored, desk);
-            }
-        }
-    }
-
-    #[inline]
-    fn post<S: Post<P::Message>>(
-        &mut self,
-        now: Time,
-        to: impl Iterator<Item = NodeId>,
-        mut stored: Stored<P::Message>,
-        desk: &mut Desk<'_, P, S>,
-    ) {
-        let departure = Departure {
-            from: self.id,
-            count: self.sent,
-            at: now,
-            size: stored.size,
-        };
-        self.sent += 1;
-        let id = self.id;
-        let mut last = Time::ZERO;
-        if desk.world.trace {
-            let (kind, bytes) = (stored.kind(), stored.size);
-            let to: Vec<NodeId> = to.collect();
-            let losses = desk.world.network.route(
-                &departure,
-                to.into_iter(),
-                &mut self.egress,
-                |to, arrival| {
-                    last = last.max(arrival);
-                    desk.post.copy(id, departure.count, to, arrival);
-                    let sent = Event::Sent {
-                        to,
-                        kind,
-                        bytes,
-                        arrival: Some(arrival),
-                    };
-                    desk.local.events.push((now, id, self.events, sent));
-                    self.events += 1;
-                },
-            );
-            self.counters.lose(losses);
-        } else {
-            let losses =
-                desk.world
-                    .network
-                    .route(&departure, to, &mut self.egress, |to, arrival| {
-                        last = last.max(arrival);
-                        desk.post.copy(id, departure.count, to, arrival);
-                    });
-            self.counters.lose(losses);
-        }
-        stored.last = last;
-        desk.post.message(id, stored);
-    }
-
     fn observe(&mut self, now: Time, local: &mut Local, event: Event) {
+        if self.is_second() {
+            return; // Observers hear of the first of two.
+        }
         local.events.push((now, self.id, self.events, event));
         self.events += 1;
     }

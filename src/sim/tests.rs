@@ -1,11 +1,12 @@
 //! Both kernels, any number of threads: the same run. A protocol that does a little of everything
 //! is run on plans that have a little of everything.
 
-use super::adversary::Behaviour;
+use super::adversary::{Act, Behaviour, Scope, Targets};
 use super::*;
 use crate::base::crypto::{Body, Digest, Hasher, Signed};
 use crate::base::distribution::{Distribution, Law};
 use crate::base::random::{Random, Stream};
+use crate::base::time::Window;
 use crate::network::fault::Fault;
 use crate::network::topology::{Link, Topology};
 use crate::protocol::{Context, Input, Misfit, Report, Retry, Setup, Status, Wire};
@@ -40,6 +41,12 @@ impl Wire for Talk {
     }
     fn contradict(&self, liar: &Signer) -> Option<Self> {
         Some(Self(liar.sign(Word(self.0.body().0 + 1))))
+    }
+    fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
+        Some(Self(liar.garbage(self.0.body().clone(), victim)))
+    }
+    fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {
+        Some(Self(liar.sign(Word(self.0.body().0 + by))))
     }
 }
 
@@ -190,6 +197,19 @@ fn outages(nodes: usize, coin: &mut impl FnMut(u64) -> u64) -> Vec<Outage> {
     (0..some).map(|_| outage()).collect()
 }
 
+/// Nodes that stop in the middle of something, or none.
+fn crash_points(nodes: usize, coin: &mut impl FnMut(u64) -> u64) -> Vec<CrashPoint> {
+    let mut point = |_| CrashPoint {
+        node: (coin(3) > 0).then(|| NodeId::at(coin(nodes as u64) as usize)),
+        at: Point::ALL[coin(4) as usize],
+        kinds: Vec::new(),
+        probability: "5%".parse().unwrap(),
+        down: Span::from_micros(1 + coin(3_000)),
+        during: window(2, 25),
+    };
+    (0..2).map(&mut point).collect()
+}
+
 fn machine(coin: &mut impl FnMut(u64) -> u64) -> Machine {
     let shared = Machine {
         shared: true,
@@ -200,23 +220,54 @@ fn machine(coin: &mut impl FnMut(u64) -> u64) -> Machine {
     [Machine::FREE, Machine::default(), shared][coin(3) as usize]
 }
 
+/// Any behaviour, whole or for some messages only.
+fn act(nodes: usize, coin: &mut impl FnMut(u64) -> u64) -> Act {
+    let by = Span::from_micros(700);
+    let after = Span::from_millis(2);
+    let behaviour = match coin(16) {
+        0 => Behaviour::Equivocate,
+        1 => Behaviour::Late { by },
+        2 => Behaviour::Restless,
+        3 => Behaviour::Withhold,
+        4 => Behaviour::Deaf,
+        5 => Behaviour::Selective,
+        6 => Behaviour::DoubleTalk,
+        7 => Behaviour::Replay { after },
+        8 => Behaviour::Flood { copies: 3 },
+        9 => Behaviour::Garble,
+        10 => Behaviour::Impersonate,
+        11 => Behaviour::Inflate { by: 1 },
+        12 => Behaviour::Amnesia,
+        13 => Behaviour::NoSync,
+        14 => Behaviour::Twins,
+        _ => Behaviour::FalseReply,
+    };
+    let one = vec![NodeId::at(coin(nodes as u64) as usize)];
+    let targets = [Targets::Usual, Targets::Half, Targets::Nodes(one)];
+    let kinds = [vec![], vec!["odd".to_owned(), "request".to_owned()]];
+    let scope = Scope {
+        kinds: kinds[coin(2) as usize].clone(),
+        targets: targets[coin(3) as usize].clone(),
+        probability: ["100%", "40%"][coin(2) as usize].parse().unwrap(),
+        leading: coin(4) == 0,
+    };
+    Act {
+        behaviour,
+        scope,
+        during: window(2, 25),
+    }
+}
+
 /// A plan drawn from a seed: every feature is on in some plans and off in others.
 fn plan(seed: u64) -> Plan {
     let mut random = Random::new(seed, Stream::Test);
     let mut coin = |sides: u64| random.below(sides);
     let nodes = [1, 3, 4, 7, 40, 70][coin(6) as usize];
     let client_hosts = 1 + coin(3) as usize;
-    let late = Behaviour::Late {
-        by: Span::from_micros(700),
-    };
-    let behaviour = [Behaviour::Equivocate, late, Behaviour::Restless][coin(3) as usize].clone();
-    let act = Act {
-        behaviour,
-        during: window(2, 25),
-    };
+    let acts = (0..=coin(3)).map(|_| act(nodes, &mut coin)).collect();
     let liar = Liar {
         node: NodeId(0),
-        acts: vec![act],
+        acts,
         colludes: true,
     };
     let arrivals = if coin(2) == 0 {
@@ -249,10 +300,16 @@ fn plan(seed: u64) -> Plan {
         population: Population::new(1, 2, 4),
         rules: Rules::default(),
         outages: outages(nodes, &mut coin),
+        crash_points: crash_points(nodes, &mut coin),
         slow: vec![Slow {
             node: NodeId(0),
             factor: 3,
             during: window(1, 9),
+        }],
+        clocks: vec![Clock {
+            node: NodeId::at(nodes - 1),
+            speed_thousandths: 700 + coin(600),
+            during: window(1, 20),
         }],
         liars: if coin(2) == 0 { vec![liar] } else { Vec::new() },
         warmup: Time::ZERO + Span::from_millis(4),
@@ -325,6 +382,8 @@ impl Observer for Fates {
 fn outages_that_overlap_are_one_outage() {
     let fates = |outages: &[(u64, u64, Disk)]| {
         let mut plan = plan(1);
+        plan.crash_points.clear();
+        plan.liars.clear();
         let outage = |&(from, until, disk): &(u64, u64, Disk)| Outage {
             node: Some(NodeId(0)),
             during: window(from, until),
@@ -398,9 +457,12 @@ fn work_that_a_crash_interrupts_is_the_last() {
             during: window(12, 40),
             disk: Disk::Keep,
         }],
+        crash_points: Vec::new(),
         slow: Vec::new(),
+        clocks: Vec::new(),
         liars: Vec::new(),
         trace: true,
+        execution: Execution::OrderExecute,
         ..template
     };
     let mut intake = Intake::default();

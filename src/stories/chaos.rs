@@ -186,7 +186,7 @@ fn pick(random: &mut Random, weights: &[u64]) -> usize {
 }
 
 /// Fires the timer that is due first on the whole stage.
-fn fire_first<P: Protocol>(stage: &mut Stage<P>) {
+pub(super) fn fire_first<P: Protocol>(stage: &mut Stage<P>) {
     let nodes = (0..stage.n()).map(NodeId::at);
     let first = nodes
         .filter(|node| stage.is_up(*node))

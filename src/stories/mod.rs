@@ -29,11 +29,13 @@ mod layers;
 mod mbft;
 mod pbft;
 mod print;
+mod priority;
 mod raft;
 mod script;
 mod stage;
 
 pub use chaos::{Chaos, Weather};
 pub use conspiracy::Conspiracy;
+
 pub use script::{check, check_with, play, tell};
 pub use stage::{AT_ONCE, Stage};

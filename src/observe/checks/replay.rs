@@ -108,7 +108,8 @@ impl Replay {
         let broken = endorsement.map(|endorsement| {
             let effects = &endorsement.effects;
             let planned = (&effects.receipt, &effects.writes[..]);
-            self.state.wrong_writes(height, call, planned)
+            // What was in time when it was endorsed is, however long it took to be ordered.
+            self.state.wrong_writes(effects.height(), call, planned)
         });
         let at = Version {
             height,

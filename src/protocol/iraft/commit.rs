@@ -438,9 +438,11 @@ impl Iraft {
             }
         }
         let keep = self.config.compact_after;
-        if !self.nested && keep > 0 && index > self.durable.log.base().index + keep {
-            // What a compaction forgets is in the ledger: nothing needs to be written for it.
-            self.durable.log.compact(index - keep);
+        // What a compaction forgets is in the ledger, and on disk there: nothing needs to be
+        // written for it.
+        let spare = index.saturating_sub(keep).min(self.volatile.written);
+        if !self.nested && keep > 0 && spare > self.durable.log.base().index {
+            self.durable.log.compact(spare);
         }
     }
 }

@@ -96,7 +96,7 @@ pub struct Config {
     pub exclude: bool,
     /// Which guard is broken.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
@@ -134,7 +134,8 @@ impl Default for Config {
 }
 
 /// A guard that can be broken, to show that stories and checks notice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// Whoever leads and is not heard is convicted.
     ConvictOnSilence,

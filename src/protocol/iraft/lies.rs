@@ -56,6 +56,93 @@ pub(super) fn contradict(message: &Message, liar: &Signer) -> Option<Message> {
     }
 }
 
+/// The same statements in the name of `victim`, with signatures that are not theirs.
+pub(super) fn forge(message: &Message, liar: &Signer, victim: NodeId) -> Option<Message> {
+    let mut lie = message.clone();
+    match &mut lie {
+        Message::PreVoteReply(reply) => {
+            let share = reply.share.as_mut()?;
+            *share = liar.garbage(*share.body(), victim);
+        }
+        Message::Vote(vote) => vote.ballot = liar.garbage(*vote.ballot.body(), victim),
+        Message::VoteReply(reply) => {
+            let (ballot, standing) = reply.grant.as_mut()?;
+            *ballot = liar.garbage(*ballot.body(), victim);
+            *standing = liar.garbage(*standing.body(), victim);
+        }
+        Message::Append(append) => {
+            for entry in &mut append.entries {
+                entry.header = liar.garbage(*entry.header.body(), victim);
+            }
+        }
+        Message::AppendReply(reply) | Message::SnapshotReply(reply) => {
+            let last = reply.acks.last_mut()?;
+            *last = liar.garbage(*last.body(), victim);
+        }
+        Message::Prepared(prepared) => {
+            prepared.claim = liar.garbage(prepared.claim.body().clone(), victim);
+        }
+        Message::CommitVote { ack, .. } => *ack = liar.garbage(*ack.body(), victim),
+        Message::Committed(claim) => *claim = liar.garbage(claim.body().clone(), victim),
+        Message::Complaint(complaint) => *complaint = liar.garbage(*complaint.body(), victim),
+        // Nobody signs these, or somebody else has.
+        Message::PreVote(_)
+        | Message::Heartbeat(_)
+        | Message::HeartbeatReply(_)
+        | Message::CommitNotice { .. }
+        | Message::Snapshot(_)
+        | Message::Evidence(_)
+        | Message::Forward(_) => return None,
+    }
+    Some(lie)
+}
+
+/// The same in a term that is so much later.
+pub(super) fn inflate(message: &Message, liar: &Signer, by: u64) -> Option<Message> {
+    let mut lie = message.clone();
+    match &mut lie {
+        Message::PreVote(vote) => later(&mut vote.term, by),
+        Message::PreVoteReply(reply) => {
+            later(&mut reply.term, by);
+            later(&mut reply.asked, by);
+            let term = reply.asked;
+            reply.share = reply.share.as_ref().map(|_| liar.sign(Share { term }));
+        }
+        Message::Vote(vote) => {
+            let mut ballot = *vote.ballot.body();
+            later(&mut ballot.term, by);
+            vote.ballot = liar.sign(ballot);
+        }
+        Message::VoteReply(reply) => later(&mut reply.term, by),
+        Message::Append(append) => later(&mut append.term, by),
+        Message::AppendReply(reply) | Message::SnapshotReply(reply) => later(&mut reply.term, by),
+        Message::Heartbeat(beat) => later(&mut beat.term, by),
+        Message::HeartbeatReply(reply) => later(&mut reply.term, by),
+        Message::Snapshot(snapshot) => later(&mut snapshot.term, by),
+        Message::CommitNotice { term, .. } => later(term, by),
+        Message::CommitVote { ack, .. } => {
+            let mut body = *ack.body();
+            later(&mut body.term, by);
+            *ack = liar.sign(body);
+        }
+        Message::Complaint(complaint) => {
+            let mut body = *complaint.body();
+            later(&mut body.term, by);
+            *complaint = liar.sign(body);
+        }
+        // What others have signed names its term for good.
+        Message::Prepared(_)
+        | Message::Committed(_)
+        | Message::Evidence(_)
+        | Message::Forward(_) => return None,
+    }
+    Some(lie)
+}
+
+fn later(term: &mut u64, by: u64) {
+    *term = term.saturating_add(by);
+}
+
 /// A share given while a leader lives.
 fn share_anyway(reply: &PreVoteReply, liar: &Signer) -> Option<PreVoteReply> {
     reply.share.is_none().then(|| PreVoteReply {

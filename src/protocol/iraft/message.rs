@@ -7,6 +7,7 @@ use super::evidence::{Evidence, signatures_size};
 use super::lies;
 use super::statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Standing};
 use crate::base::crypto::{Body, Certificate, DIGEST_BYTES, SIGNATURE_BYTES, Signed, Signer};
+use crate::base::node::NodeId;
 use crate::chain::Transaction;
 use crate::chain::ledger::Snapshot as Point;
 use crate::protocol::Wire;
@@ -441,5 +442,13 @@ impl Wire for Message {
 
     fn contradict(&self, liar: &Signer) -> Option<Self> {
         lies::contradict(self, liar)
+    }
+
+    fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
+        lies::forge(self, liar, victim)
+    }
+
+    fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {
+        lies::inflate(self, liar, by)
     }
 }

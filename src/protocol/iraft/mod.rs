@@ -450,6 +450,7 @@ impl Iraft {
     fn sync(&mut self, cx: &mut Cx<'_>) {
         if std::mem::take(&mut self.volatile.dirty) {
             cx.persist();
+            self.volatile.written = self.volatile.commit;
         }
     }
 

@@ -61,6 +61,8 @@ pub(super) struct Volatile {
     pub abandoned: bool,
     /// Everything up to here is committed and decided.
     pub commit: u64,
+    /// Everything decided up to here is on disk.
+    pub written: u64,
     /// Whether durable state changed since it was last written.
     pub dirty: bool,
     /// When the leader was last heard, or a vote given, or an election begun.

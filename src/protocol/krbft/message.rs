@@ -224,6 +224,24 @@ impl Proven {
     }
 }
 
+impl GroupBlock {
+    /// The opposite batch, with the certificate of the true one.
+    fn contradict(&self, liar: &Signer) -> Option<Self> {
+        let batch = pbft::opposite(&self.block.batch)?;
+        let digest = batch.digest();
+        let statement = liar.sign(Delivery {
+            digest,
+            ..*self.statement.body()
+        });
+        let proof = self.block.proof.clone();
+        Some(Self {
+            statement,
+            view: self.view,
+            block: Proven { batch, proof },
+        })
+    }
+}
+
 impl Wire for Message {
     fn kind(&self) -> &'static str {
         match self {
@@ -314,21 +332,7 @@ impl Wire for Message {
                 seat: *seat,
                 message: Box::new(message.contradict(&liar.for_seat(*seat))?),
             }),
-            Self::GroupBlock(told) => {
-                let batch = pbft::opposite(&told.block.batch)?;
-                let digest = batch.digest();
-                let statement = liar.sign(Delivery {
-                    digest,
-                    ..*told.statement.body()
-                });
-                let proof = told.block.proof.clone();
-                let block = Proven { batch, proof };
-                Some(Self::GroupBlock(Box::new(GroupBlock {
-                    statement,
-                    block,
-                    ..(**told).clone()
-                })))
-            }
+            Self::GroupBlock(told) => Some(Self::GroupBlock(Box::new(told.contradict(liar)?))),
             // Each is told to apply what it was handed.
             Self::GroupCommit { height, told, .. } => {
                 let told = pbft::opposite(told)?;
@@ -373,5 +377,70 @@ impl Wire for Message {
                 message: Box::new(message.contradict(liar)?),
             }),
         }
+    }
+
+    fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
+        Some(match self {
+            Self::Group(message) => Self::Group(Box::new(message.forge(liar, victim)?)),
+            Self::Committee { seat, message } => Self::Committee {
+                seat: *seat,
+                message: Box::new(message.forge(liar, *seat)?),
+            },
+            Self::GroupBlock(told) => Self::GroupBlock(Box::new(GroupBlock {
+                statement: liar.garbage(*told.statement.body(), victim),
+                ..(**told).clone()
+            })),
+            Self::Later { epoch, message } => Self::Later {
+                epoch: *epoch,
+                message: Box::new(message.forge(liar, victim)?),
+            },
+            Self::Request(_)
+            | Self::GroupAck { .. }
+            | Self::GroupCommit { .. }
+            | Self::GroupFetch { .. }
+            | Self::GroupBlocks { .. }
+            | Self::CouncilUpdate(_)
+            | Self::Voice { .. }
+            | Self::VoiceShare { .. }
+            | Self::Finding(_)
+            | Self::HandOver
+            | Self::HandOverReply(_)
+            | Self::BatchFetch(_)
+            | Self::Batches(_)
+            | Self::Regrouped => return None,
+        })
+    }
+
+    fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {
+        Some(match self {
+            Self::Group(message) => Self::Group(Box::new(message.inflate(liar, by)?)),
+            Self::Committee { seat, message } => Self::Committee {
+                seat: *seat,
+                message: Box::new(message.inflate(&liar.for_seat(*seat), by)?),
+            },
+            Self::CouncilUpdate(update) => Self::CouncilUpdate(Box::new(CouncilUpdate {
+                term: update.term.saturating_add(by),
+                view: update.view.saturating_add(by),
+                ..(**update).clone()
+            })),
+            Self::Later { epoch, message } => Self::Later {
+                epoch: *epoch,
+                message: Box::new(message.inflate(liar, by)?),
+            },
+            Self::Request(_)
+            | Self::GroupBlock(_)
+            | Self::GroupAck { .. }
+            | Self::GroupCommit { .. }
+            | Self::GroupFetch { .. }
+            | Self::GroupBlocks { .. }
+            | Self::Voice { .. }
+            | Self::VoiceShare { .. }
+            | Self::Finding(_)
+            | Self::HandOver
+            | Self::HandOverReply(_)
+            | Self::BatchFetch(_)
+            | Self::Batches(_)
+            | Self::Regrouped => return None,
+        })
     }
 }

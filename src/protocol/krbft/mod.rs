@@ -102,8 +102,9 @@
 //!
 //! A block costs `2k(k−1)` in the committee and `3k(m−1)` in the groups: `pre-prepare`, `prepare`,
 //! `commit`; `group-block`, `group-ack`, `group-commit`. Certified votes add `4k(m−1)`: `voice` and
-//! `voice-share`, twice, once with the batch. Each supervisor adds one `group-block` for each group it watches from
-//! outside. Upkeep of an idle second: `council-update`, `k(N−1)`, and the groups' heartbeats.
+//! `voice-share`, twice, once with the batch. Each supervisor adds one `group-block` for each group
+//! it watches from outside. Upkeep of an idle second: `council-update`, `k(N−1)`, and the groups'
+//! heartbeats.
 
 mod batches;
 mod committee;

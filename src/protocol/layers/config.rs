@@ -89,7 +89,7 @@ pub struct Config {
     pub pbft: pbft::Config,
     /// Which guard is broken.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
@@ -124,7 +124,8 @@ impl Default for Config {
 }
 
 /// A guard that can be broken, to show that stories and checks notice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// Whoever says that a patient is present is sent the patient's records.
     TrustPresence,

@@ -78,6 +78,22 @@ impl Wire for Inside {
             Self::Pbft(message) => Self::Pbft(message.contradict(liar)?),
         })
     }
+
+    fn forge(&self, liar: &crate::base::crypto::Signer, victim: NodeId) -> Option<Self> {
+        Some(match self {
+            Self::Raft(message) => Self::Raft(message.forge(liar, victim)?),
+            Self::Iraft(message) => Self::Iraft(message.forge(liar, victim)?),
+            Self::Pbft(message) => Self::Pbft(message.forge(liar, victim)?),
+        })
+    }
+
+    fn inflate(&self, liar: &crate::base::crypto::Signer, by: u64) -> Option<Self> {
+        Some(match self {
+            Self::Raft(message) => Self::Raft(message.inflate(liar, by)?),
+            Self::Iraft(message) => Self::Iraft(message.inflate(liar, by)?),
+            Self::Pbft(message) => Self::Pbft(message.inflate(liar, by)?),
+        })
+    }
 }
 
 /// A member's word that its network has decided a batch at a height.

@@ -361,6 +361,20 @@ impl Wire for Message {
     }
 
     /// A liar sends other bytes than the chain says, and says that a patient is there who is not.
+    fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
+        let Self::Group(message) = self else {
+            return None;
+        };
+        Some(Self::Group(Box::new(message.forge(liar, victim)?)))
+    }
+
+    fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {
+        let Self::Group(message) = self else {
+            return None;
+        };
+        Some(Self::Group(Box::new(message.inflate(liar, by)?)))
+    }
+
     fn contradict(&self, liar: &Signer) -> Option<Self> {
         Some(match self {
             Self::Group(message) => Self::Group(Box::new(message.contradict(liar)?)),

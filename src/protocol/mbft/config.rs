@@ -142,7 +142,7 @@ pub struct Config {
     pub upper: pbft::Config,
     /// A guard to be left out, for tests of the checks.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
@@ -185,7 +185,8 @@ impl Default for Config {
 }
 
 /// Guards that tests leave out, one at a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// The upper group takes a mini-block without looking at its certificate, and primaries do not
     /// wait for one that is whole.

@@ -9,6 +9,7 @@ use super::system::System;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer,
 };
+use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
 use crate::protocol::Wire;
 use crate::protocol::pbft::{self, opposite};
@@ -349,6 +350,85 @@ impl Wire for Message {
             | Self::Blocks(_)
             | Self::Body(_) => None,
         }
+    }
+
+    fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
+        Some(match self {
+            Self::Order { vote, mini } => Self::Order {
+                vote: liar.garbage(*vote.body(), victim),
+                mini: mini.clone(),
+            },
+            Self::Accept(vote) => Self::Accept(liar.garbage(*vote.body(), victim)),
+            Self::LocalCommit(vote) => Self::LocalCommit(liar.garbage(*vote.body(), victim)),
+            Self::GroupChange(change) => {
+                Self::GroupChange(Arc::new(liar.garbage(change.body().clone(), victim)))
+            }
+            Self::GroupView(view) => {
+                Self::GroupView(Arc::new(liar.garbage(view.body().clone(), victim)))
+            }
+            Self::Upper {
+                epoch,
+                message,
+                carried,
+            } => Self::Upper {
+                epoch: *epoch,
+                message: message.forge(liar, victim)?,
+                carried: carried.clone(),
+            },
+            Self::System(signed) => Self::System(liar.garbage(signed.body().clone(), victim)),
+            Self::Forward(_)
+            | Self::CommitRequest(_)
+            | Self::MiniBlock { .. }
+            | Self::Large(_)
+            | Self::FetchMinis(_)
+            | Self::Fetch { .. }
+            | Self::Blocks(_)
+            | Self::Body(_) => return None,
+        })
+    }
+
+    fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {
+        let later = |vote: &Signed<Vote>| {
+            let view = vote.body().view.saturating_add(by);
+            liar.sign(Vote {
+                view,
+                ..*vote.body()
+            })
+        };
+        Some(match self {
+            Self::Order { vote, mini } => Self::Order {
+                vote: later(vote),
+                mini: mini.clone(),
+            },
+            Self::Accept(vote) => Self::Accept(later(vote)),
+            Self::LocalCommit(vote) => Self::LocalCommit(later(vote)),
+            Self::GroupChange(change) => Self::GroupChange(Arc::new(liar.sign(GroupChange {
+                view: change.body().view.saturating_add(by),
+                ..change.body().clone()
+            }))),
+            Self::GroupView(view) => Self::GroupView(Arc::new(liar.sign(GroupView {
+                view: view.body().view.saturating_add(by),
+                ..view.body().clone()
+            }))),
+            Self::Upper {
+                epoch,
+                message,
+                carried,
+            } => Self::Upper {
+                epoch: *epoch,
+                message: message.inflate(liar, by)?,
+                carried: carried.clone(),
+            },
+            Self::Forward(_)
+            | Self::CommitRequest(_)
+            | Self::MiniBlock { .. }
+            | Self::Large(_)
+            | Self::System(_)
+            | Self::FetchMinis(_)
+            | Self::Fetch { .. }
+            | Self::Blocks(_)
+            | Self::Body(_) => return None,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::lies;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer,
 };
@@ -404,6 +405,14 @@ impl Wire for Message {
             // These state nothing: a lie in them is no more than silence or noise.
             Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) => None,
         }
+    }
+
+    fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
+        lies::forge(self, liar, victim)
+    }
+
+    fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {
+        lies::inflate(self, liar, by)
     }
 }
 

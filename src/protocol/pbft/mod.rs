@@ -20,9 +20,9 @@
 //!   Upon `q` equal ones: the checkpoint is *stable*, `low = h`, everything below is forgotten.
 //! - Upon expiry of the view timer: stop voting; broadcast VIEW-CHANGE(v+1) with the proof of the
 //!   stable checkpoint and, for each height above, the proof that a batch was prepared there in
-//!   the latest view. It is sent again until `q` replicas want the view; then a timer twice as
-//!   long as the last starts, and upon its expiry the view after is asked for. Executing a batch
-//!   resets the length.
+//!   the latest view. It is sent again until `q` replicas want that view or a higher one; then a
+//!   timer twice as long as the last starts, and upon its expiry the view after is asked for.
+//!   Executing a batch resets the length.
 //! - Upon `f+1` replicas that want a higher view: join the smallest of those views.
 //! - Upon `q` VIEW-CHANGEs for its view at the new leader: NEW-VIEW with them and its proposals:
 //!   for each height from the highest stable checkpoint to the highest one prepared, the digest
@@ -81,6 +81,7 @@
 mod checkpoints;
 mod early;
 mod justify;
+mod lies;
 mod log;
 mod message;
 mod nested;
@@ -129,7 +130,7 @@ pub struct Config {
     pub pipeline: u64,
     /// A guard to be left out, for tests of the checks.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
@@ -147,7 +148,8 @@ impl Default for Config {
 }
 
 /// Guards that tests leave out, one at a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// One prepare fewer than a quorum is enough.
     PrepareQuorumLow,
@@ -171,6 +173,14 @@ pub enum Mutant {
     NoTimerBackoff,
     /// Votes leave before what they depend on is on disk.
     PersistLate,
+    /// There is no commit phase: what is prepared is committed.
+    SkipCommit,
+    /// The digest of a proposal need not be that of its batch.
+    NoDigestCheck,
+    /// Signatures of votes are not verified.
+    NoSignatureCheck,
+    /// One request fewer than a quorum is enough for a new view.
+    ViewChangeQuorumLow,
 }
 
 /// What a replica waits for.
@@ -198,6 +208,8 @@ enum Patience {
     SecondHalf,
     /// The view was left, and too few others have.
     Gathering,
+    /// A quorum has, but some of it want a higher view: nobody can open this one yet.
+    Outrun,
     /// A quorum has, and the new leader is overdue.
     Awaiting,
 }
@@ -560,6 +572,12 @@ impl Pbft {
         }
         if self.mutant(Mutant::SkipPrepare) {
             self.prepare_quorum = 1;
+        }
+        if self.mutant(Mutant::SkipCommit) {
+            self.commit_quorum = 1;
+        }
+        if self.mutant(Mutant::ViewChangeQuorumLow) {
+            self.quorum -= 1;
         }
     }
 

@@ -43,7 +43,7 @@ impl Pbft {
                 // decide meanwhile must be fetched.
                 self.ask(cx);
             }
-            Patience::SecondHalf | Patience::Awaiting => {
+            Patience::SecondHalf | Patience::Awaiting | Patience::Outrun => {
                 self.leave(self.durable.view + 1, cx);
             }
         }
@@ -219,13 +219,29 @@ impl Pbft {
     }
 
     /// A quorum wants the view this replica asks for: its leader opens it, the others give the
-    /// leader a time.
+    /// leader a time. Those who want a higher view have given this one up already, and do not ask
+    /// for it again if their request was lost: with them a quorum waits no longer, either.
     fn check_changes(&mut self, cx: &mut Cx<'_>) {
-        if self.volatile.companions < self.quorum || self.volatile.patience != Patience::Gathering {
+        let state = &self.volatile;
+        let here = state.companions >= self.quorum;
+        let gone = state.companions + state.higher >= self.quorum;
+        match state.patience {
+            Patience::Gathering if here || gone => {
+                cx.set_timer(Timer::View, self.timeout());
+            }
+            Patience::Outrun if here => {}
+            Patience::Idle
+            | Patience::FirstHalf
+            | Patience::SecondHalf
+            | Patience::Gathering
+            | Patience::Outrun
+            | Patience::Awaiting => return,
+        }
+        if !here {
+            self.volatile.patience = Patience::Outrun;
             return;
         }
         self.volatile.patience = Patience::Awaiting;
-        cx.set_timer(Timer::View, self.timeout());
         if self.leader(self.durable.view) == self.setup.me {
             self.open_view(cx);
         }

@@ -41,7 +41,7 @@ pub struct Config {
     pub reads: Reads,
     /// Which guard is broken.
     #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
 }
 
@@ -64,7 +64,8 @@ impl Default for Config {
 }
 
 /// A guard that can be broken, to show that stories and checks notice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mutant {
     /// One replica less than a majority commits.
     CommitQuorumLow,
@@ -82,6 +83,24 @@ pub enum Mutant {
     DoubleVote,
     /// Neither term nor vote is ever written.
     TermNotPersisted,
+    /// Entries are acknowledged before they are on disk.
+    LogPersistLate,
+    /// Logs are compared by their length only.
+    UpToDateIndexOnly,
+    /// What another leader left in the log stays there.
+    NoTruncate,
+    /// An append cuts off whatever follows what it contains.
+    TruncateAlways,
+    /// Whoever leads ignores later terms.
+    NoStepDown,
+    /// Every election time-out is the same.
+    FixedTimeout,
+    /// A leader falls silent when it has nothing to say.
+    NoHeartbeat,
+    /// Whatever the leader calls committed is decided, verified or not.
+    CommitUnverified,
+    /// Reads are answered without asking whether somebody else leads.
+    StaleRead,
 }
 
 impl Config {

@@ -75,8 +75,10 @@ impl Raft {
         }
         let free = self.durable.voted_for.is_none_or(|voted| voted == from)
             || self.broken(Mutant::DoubleVote);
-        let up_to_date = vote.last.is_up_to_date_with(self.durable.log.last())
-            || self.broken(Mutant::NoUpToDate);
+        let last = self.durable.log.last();
+        let up_to_date = vote.last.is_up_to_date_with(last)
+            || self.broken(Mutant::NoUpToDate)
+            || (self.broken(Mutant::UpToDateIndexOnly) && vote.last.index >= last.index);
         let granted = vote.term == self.durable.term && free && up_to_date;
         if granted {
             if self.durable.voted_for != Some(from) {

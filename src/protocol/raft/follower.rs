@@ -11,7 +11,8 @@ impl Raft {
     /// replica believes to lead it, which only a dishonest voter can bring about.
     fn obey(&mut self, from: NodeId, term: u64, cx: &mut Cx<'_>) -> bool {
         let leads = matches!(self.volatile.role, Role::Leader(_));
-        if term < self.durable.term || (term == self.durable.term && leads) {
+        let stays = leads && (term == self.durable.term || self.broken(Mutant::NoStepDown));
+        if term < self.durable.term || stays {
             return false;
         }
         if term > self.durable.term || !matches!(self.volatile.role, Role::Follower) {
@@ -44,12 +45,19 @@ impl Raft {
             commit = commit.max(next.commit);
             answers.push(self.take(&next, cx));
         }
-        self.sync(cx);
+        if !self.broken(Mutant::LogPersistLate) {
+            self.sync(cx);
+        }
         for answer in answers {
             self.reply(from, answer, cx);
         }
         // Never beyond what is verified: the rest of the log may be another leader's.
-        self.commit_to(commit.min(self.volatile.verified), cx);
+        let verified = if self.broken(Mutant::CommitUnverified) {
+            self.durable.log.last_index()
+        } else {
+            self.volatile.verified
+        };
+        self.commit_to(commit.min(verified), cx);
         self.forward_restored(from, cx);
     }
 
@@ -97,7 +105,8 @@ impl Raft {
         for (index, entry) in (index + 1..).zip(&append.entries) {
             let held = self.durable.log.term(index);
             // What is compacted is decided, and so the same in every leader's log.
-            if index <= base || held == Some(entry.term) {
+            let stays = held.is_some() && self.broken(Mutant::NoTruncate);
+            if index <= base || held == Some(entry.term) || stays {
                 continue;
             }
             if held.is_some() {
@@ -109,6 +118,11 @@ impl Raft {
                 self.restore(&gone);
             }
             self.log_entry(entry.clone(), cx);
+        }
+        if self.broken(Mutant::TruncateAlways) && end.max(base) < self.durable.log.last_index() {
+            self.durable.log.truncate(end.max(base) + 1);
+            self.volatile.verified = end;
+            self.volatile.dirty = true;
         }
         self.volatile.in_step = true;
         self.volatile.verified = self.volatile.verified.max(end);

@@ -410,7 +410,7 @@ impl Raft {
     }
 
     fn send_heartbeat(&mut self, to: &[usize], cx: &mut Cx<'_>) {
-        if to.is_empty() {
+        if to.is_empty() || self.broken(Mutant::NoHeartbeat) {
             return;
         }
         let index = self.volatile.commit;
@@ -471,7 +471,9 @@ impl Raft {
 
     /// A read waits until this replica is sure that it leads.
     pub(super) fn read(&mut self, transaction: Arc<Transaction>, cx: &mut Cx<'_>) {
-        if let Some(leader) = self.leader() {
+        if self.broken(Mutant::StaleRead) {
+            cx.answer(transaction);
+        } else if let Some(leader) = self.leader() {
             leader.waiting.push(transaction);
             self.start_reads(cx);
         }

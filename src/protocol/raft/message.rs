@@ -227,6 +227,22 @@ impl Wire for Message {
             | Self::Forward(_) => None,
         }
     }
+
+    fn inflate(&self, _liar: &Signer, by: u64) -> Option<Self> {
+        let mut lie = self.clone();
+        let term = match &mut lie {
+            Self::PreVote(vote) | Self::Vote(vote) => &mut vote.term,
+            Self::PreVoteReply(reply) | Self::VoteReply(reply) => &mut reply.term,
+            Self::Append(append) => &mut append.term,
+            Self::AppendReply(reply) | Self::SnapshotReply(reply) => &mut reply.term,
+            Self::Heartbeat(beat) => &mut beat.term,
+            Self::HeartbeatReply(reply) => &mut reply.term,
+            Self::Snapshot(snapshot) => &mut snapshot.term,
+            Self::Forward(_) => return None,
+        };
+        *term = term.saturating_add(by);
+        Some(lie)
+    }
 }
 
 /// A vote given against the rules.

@@ -119,6 +119,8 @@ struct Volatile {
     leader: Option<NodeId>,
     /// Everything up to here is committed and decided.
     commit: u64,
+    /// Everything decided up to here is on disk.
+    written: u64,
     /// Whether durable state changed since it was last written.
     dirty: bool,
     /// When the leader was last heard, or a vote given, or an election begun.
@@ -349,10 +351,12 @@ impl Raft {
             self.volatile.commit = next;
         }
         let keep = self.config.compact_after;
-        let decided = self.volatile.commit;
-        if !self.nested && keep > 0 && decided > self.durable.log.base().index + keep {
-            // What a compaction forgets is in the ledger: nothing needs to be written for it.
-            self.durable.log.compact(decided - keep);
+        // What a compaction forgets is in the ledger, and on disk there: nothing needs to be
+        // written for it.
+        let spare = self.volatile.commit.saturating_sub(keep);
+        let spare = spare.min(self.volatile.written);
+        if !self.nested && keep > 0 && spare > self.durable.log.base().index {
+            self.durable.log.compact(spare);
         }
     }
 
@@ -394,7 +398,9 @@ impl Raft {
     /// Draws a new time-out and counts it from now.
     fn rest(&mut self, cx: &mut Cx<'_>) {
         let [low, high] = self.config.election_timeout;
-        self.volatile.timeout = cx.between(low, high);
+        let drawn = cx.between(low, high);
+        let fixed = self.broken(Mutant::FixedTimeout);
+        self.volatile.timeout = if fixed { low } else { drawn };
         self.volatile.rested = cx.now();
         cx.set_timer(Timer::Election, self.volatile.timeout);
     }
@@ -417,6 +423,7 @@ impl Raft {
     fn sync(&mut self, cx: &mut Cx<'_>) {
         if std::mem::take(&mut self.volatile.dirty) {
             cx.persist();
+            self.volatile.written = self.volatile.commit;
         }
     }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::ReplicaHost;
-use crate::base::time::{Span, Time};
+use crate::base::time::Time;
 use crate::chain::execution::Endorsement;
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, To};
 use crate::sim::Desk;
 use crate::sim::message::{Payload, Post, Proposal, Stored};
 
@@ -29,7 +29,7 @@ impl<P: Protocol> ReplicaHost<P> {
             return;
         }
         desk.local.processors[self.processor].extend(core, start, now);
-        if self.adversary.as_ref().is_some_and(|a| a.is_mute(now)) {
+        if self.is_mute(now, "endorsement") {
             return; // The client asks somebody else in time.
         }
         // A client that has heard nothing for long learns the height with the answer.
@@ -41,7 +41,7 @@ impl<P: Protocol> ReplicaHost<P> {
         let executor = &mut desk.local.executor;
         let call = &proposal.transaction.call;
         let mut effects = self.peer.simulate(call, height, &self.ledger, executor);
-        if self.adversary.as_ref().is_some_and(|a| a.forges(now)) {
+        if self.forges(now) {
             effects = effects.hollow();
         }
         if now >= desk.world.warmup {
@@ -60,9 +60,10 @@ impl<P: Protocol> ReplicaHost<P> {
             receive_ns: 0,
             handle_ns: 0,
             last: Time::ZERO,
+            second: false,
         };
-        let late = self.adversary.as_ref().map_or(Span::ZERO, |a| a.holds(now));
         let client = proposal.transaction.id.client();
+        let late = self.holds(now, "endorsement", &To::One(client));
         self.counters.send_client(now, desk.world, 1, size);
         self.post(now + late, std::iter::once(client), stored, desk);
     }

@@ -44,12 +44,20 @@ impl<P: Protocol> ReplicaHost<P> {
 
     /// Stops: what is volatile is gone when the node returns, and so is what the disk loses.
     fn crash<S>(&mut self, at: Time, disk: Disk, desk: &mut Desk<'_, P, S>) {
+        self.unite();
         let was_up = std::mem::replace(&mut self.up, false);
         self.halted = false;
         self.timers.clear();
         self.look_ahead();
         let image = self.image.take();
+        let adopting = std::mem::take(&mut self.adopting);
         match disk {
+            Disk::Keep | Disk::Unsynced if self.comes_back_as_copied() => {}
+            // A snapshot and the log after it are written as one: the crash comes after that.
+            Disk::Keep | Disk::Unsynced if adopting => {
+                self.executed = self.ledger.height();
+                self.synced = self.executed;
+            }
             Disk::Keep => self.ledger.truncate(self.executed),
             Disk::Unsynced => {
                 if let Some(image) = image {
@@ -71,7 +79,7 @@ impl<P: Protocol> ReplicaHost<P> {
         }
     }
 
-    fn restart<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
+    pub(super) fn restart<S: Post<P::Message>>(&mut self, at: Time, desk: &mut Desk<'_, P, S>) {
         self.up = true;
         self.ingress_free = at;
         if !desk.world.machine.shared {

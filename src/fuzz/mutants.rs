@@ -1,0 +1,152 @@
+//! Guards that are left out on purpose, one at a time: how soon a search notices shows what it is
+//! worth. Only in builds that have them.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::Search;
+use crate::scenario::run::Entry;
+
+/// A guard that can be left out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mutant {
+    /// The key that names it, like `protocol.raft.mutant`.
+    pub key: String,
+    /// Its name, like `commit-quorum-low`.
+    pub name: String,
+}
+
+/// What became of one mutant: a row of `mutants.csv`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Row {
+    /// The protocol it was run with.
+    pub protocol: String,
+    /// The key that names it.
+    pub key: String,
+    /// Its name.
+    pub mutant: String,
+    /// The property that noticed first; empty if none did.
+    pub property: String,
+    /// Seeds until then, or all that were tried.
+    pub seeds: u64,
+    /// Faults and adversaries of the scenario in which it was noticed.
+    pub troubles: usize,
+    /// Why it is no surprise that nothing was noticed, if it is known.
+    pub reason: String,
+}
+
+/// The guards of a protocol that can be left out, those of the protocols inside it and those of the
+/// contract included: they are what a reader of scenarios says could be there.
+pub fn of(entry: &Entry) -> Vec<Mutant> {
+    let name = entry.spec.name;
+    let places: &[&str] = match name {
+        "krbft" => &["", "group.", "committee."],
+        "mbft" => &["", "upper."],
+        "layers" => &["", "raft.", "iraft.", "pbft."],
+        _ => &[""],
+    };
+    let keys = places.iter().map(|place| format!("{place}mutant"));
+    keys.flat_map(|key| {
+        let names = variants(entry, &key);
+        names.into_iter().map(move |variant| Mutant {
+            key: format!("protocol.{name}.{key}"),
+            name: variant,
+        })
+    })
+    .collect()
+}
+
+/// The checks of the contract that can be left out.
+pub fn of_contract() -> Vec<Mutant> {
+    let wrong = serde_json::Value::String("?".into());
+    let read = serde_json::from_value::<crate::contract::rules::Mutant>(wrong);
+    let said = read.map_or_else(|error| error.to_string(), |_| String::new());
+    let mut words = said.split('`').skip(1).step_by(2);
+    words.next();
+    words
+        .map(|name| Mutant {
+            key: "contract.mutant".into(),
+            name: name.to_owned(),
+        })
+        .collect()
+}
+
+/// What the key of a protocol's configuration can be.
+fn variants(entry: &Entry, key: &str) -> Vec<String> {
+    let wrong = key.split('.').rev().fold(
+        serde_json::json!("?"),
+        |value, key| serde_json::json!({ key: value }),
+    );
+    let misfits = (entry.spec.check)(&wrong, 16).err().unwrap_or_default();
+    let said = misfits.into_iter().find(|(at, _)| at == key);
+    let said = said.map_or(String::new(), |(_, rule)| rule);
+    let (_, names) = said.split_once("the names here are ").unwrap_or_default();
+    let names = names.split(", ").filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+/// Tries a mutant with a protocol, seed after seed, until something is noticed.
+pub fn hunt(search: &Search<'_>, entry: &Entry, mutant: &Mutant) -> Row {
+    let overrides = [(mutant.key.clone(), mutant.name.clone())];
+    let mut row = Row {
+        protocol: entry.spec.name.into(),
+        key: mutant.key.clone(),
+        mutant: mutant.name.clone(),
+        property: String::new(),
+        seeds: 0,
+        troubles: 0,
+        reason: String::new(),
+    };
+    let one = Search {
+        entries: vec![entry],
+        overrides: &overrides,
+        ..*search
+    };
+    let report = one.run(&mut |report| report.values().all(|tally| tally.findings.is_empty()));
+    let tally = report.unwrap_or_default().remove(entry.spec.name);
+    let tally = tally.unwrap_or_default();
+    row.seeds = tally.seeds;
+    if let Some(finding) = tally.findings.first() {
+        row.property = finding.failure.property.into();
+        row.seeds = finding.seed.wrapping_sub(search.first) + 1;
+        row.troubles = finding.scenario.faults.len() + finding.scenario.adversaries.len();
+    } else {
+        row.reason = reason(&mutant.key, &mutant.name).into();
+    }
+    row
+}
+
+/// Why a mutant is not noticed, where that is known.
+fn reason(_key: &str, _name: &str) -> &'static str {
+    ""
+}
+
+/// The rows as a table for programs and one for people.
+pub fn files(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut text = String::from(
+        "| protocol | guard left out | noticed by | seeds | remark |\n|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        writer.serialize(row).expect("plain rows can be written");
+        let place = row.key.trim_start_matches("protocol.");
+        let place = place.trim_end_matches("mutant").trim_end_matches('.');
+        let by = if row.property.is_empty() {
+            "—"
+        } else {
+            &row.property
+        };
+        writeln!(
+            text,
+            "| {place} | {} | {by} | {} | {} |",
+            row.mutant, row.seeds, row.reason
+        )
+        .expect("a string takes everything");
+    }
+    let table = writer.into_inner().expect("memory takes what is written");
+    vec![
+        ("mutants.csv".into(), table),
+        ("mutants.md".into(), text.into_bytes()),
+    ]
+}

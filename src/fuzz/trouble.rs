@@ -1,0 +1,428 @@
+//! What goes wrong in a drawn scenario: trouble up to a time, and what a protocol must survive for
+//! good.
+
+use super::dice::Dice;
+use super::switches::Setting;
+use crate::base::node::NodeId;
+use crate::base::time::{Span, Time, Window};
+use crate::base::units::Ratio;
+use crate::scenario::schema::{
+    Adversary, Behaviour, Disk, Fault, Point, Scenario, Scope, Targets, Victims,
+};
+
+/// The longest of a passing trouble, in milliseconds.
+const LONGEST: u64 = 1_500;
+
+/// Adds trouble that has passed by `end`, but for nodes that are absent or lie for good: of those
+/// no more than the setting bears.
+pub fn add(dice: &mut Dice, scenario: &mut Scenario, setting: &Setting, end: Time) {
+    let mut bad = Vec::new();
+    for _ in 0..setting.absent {
+        if dice.on("bad nodes") {
+            let node = dice.node(scenario.nodes);
+            if !bad.contains(&node) {
+                bad.push(node);
+            }
+        }
+    }
+    let leads = bad.is_empty() && setting.absent > 0 && setting.liars;
+    for &node in &bad {
+        if setting.liars || (!setting.forgets && dice.once_in(3)) {
+            misbehaves(dice, scenario, (node, setting.liars), end);
+        } else {
+            absence(dice, scenario, (node, setting.forgets), end);
+        }
+    }
+    if leads && dice.on("leader lies") {
+        let part = act(dice, scenario, true, end);
+        let moving = dice.once_in(2) && part.behaviour.speaks();
+        if part.behaviour.speaks() && part.behaviour != Behaviour::Twins {
+            scenario.adversaries.push(Adversary {
+                led: 1,
+                moving,
+                ..part
+            });
+        }
+    }
+    if dice.on("crashes") {
+        crashes(dice, scenario, &bad, end);
+    }
+    if dice.on("slow nodes") {
+        let nodes = dice.some_nodes(scenario.nodes, 2);
+        let factor = dice.one_of(&[2, 10, 100]);
+        let during = dice.window(end, LONGEST);
+        scenario.faults.push(Fault::Slow {
+            nodes,
+            factor,
+            during,
+        });
+    }
+    if dice.on("wrong clocks") {
+        let nodes = dice.some_nodes(scenario.nodes, scenario.nodes);
+        let speed = dice.one_of(&[100, 500, 900, 1_100, 2_000, 10_000]);
+        let during = dice.window(end, 2 * LONGEST);
+        scenario.faults.push(Fault::Clock {
+            nodes,
+            speed,
+            during,
+        });
+    }
+    weather(dice, scenario, end);
+    shuffle(dice, &mut scenario.faults);
+}
+
+/// A node that is away for good, or comes back without its disk, as far as that is survived.
+fn absence(dice: &mut Dice, scenario: &mut Scenario, (node, forgets): (NodeId, bool), end: Time) {
+    let nodes = Victims::Nodes(vec![node]);
+    let mut during = dice.window(end, LONGEST);
+    let mut disk = dice.one_of(&[Disk::Keep, Disk::Unsynced]);
+    if forgets && dice.on("lost disk") {
+        disk = Disk::Lost;
+    } else {
+        dice.features.insert("absent for good");
+        during.until = None;
+    }
+    scenario.faults.push(Fault::Crash {
+        nodes,
+        during,
+        disk,
+    });
+}
+
+/// One or two behaviours of a node that do not contradict each other.
+fn misbehaves(dice: &mut Dice, scenario: &mut Scenario, (node, liar): (NodeId, bool), end: Time) {
+    let first = act(dice, scenario, liar, end);
+    let mut parts = vec![first];
+    if dice.once_in(2) {
+        let second = act(dice, scenario, liar, end);
+        if [&parts[0], &second]
+            .iter()
+            .all(|part| part.behaviour.speaks())
+        {
+            parts.push(second);
+        }
+    }
+    for part in parts {
+        if part.behaviour == Behaviour::NoSync || part.behaviour == Behaviour::Twins {
+            // What was not written shows when the node stops.
+            let during = dice.window(end, 200);
+            let (nodes, disk) = (Victims::Nodes(vec![node]), Disk::Unsynced);
+            scenario.faults.push(Fault::Crash {
+                nodes,
+                during,
+                disk,
+            });
+        }
+        scenario.adversaries.push(Adversary {
+            nodes: vec![node],
+            ..part
+        });
+    }
+}
+
+/// What a node does that is no liar, but not well.
+fn honest_misbehaviour(dice: &mut Dice) -> Behaviour {
+    match dice.within(0, 6) {
+        0 => Behaviour::Silent,
+        1 => Behaviour::Withhold,
+        2 => Behaviour::Late {
+            by: dice.millis(1, 400),
+        },
+        3 => Behaviour::Restless,
+        4 => Behaviour::Deaf,
+        5 => Behaviour::Selective,
+        _ => Behaviour::Flood {
+            copies: dice.one_of(&[2, 5]),
+        },
+    }
+}
+
+/// What a liar does; mostly it lies.
+fn lie(dice: &mut Dice) -> Behaviour {
+    match dice.within(0, 14) {
+        0..=2 => Behaviour::Equivocate,
+        3 | 4 => Behaviour::DoubleTalk,
+        5 => Behaviour::Replay {
+            after: dice.millis(1, 2_000),
+        },
+        6 => Behaviour::Garble,
+        7 => Behaviour::Impersonate,
+        8 => Behaviour::Inflate {
+            by: dice.one_of(&[1, 2, 1_000_000]),
+        },
+        9 => Behaviour::Amnesia,
+        10 => Behaviour::NoSync,
+        11 => Behaviour::Twins,
+        12 => Behaviour::FalseReply,
+        _ => honest_misbehaviour(dice),
+    }
+}
+
+/// A behaviour, of nobody yet; for some time of the trouble, or for good if it is a liar's or looks
+/// like absence.
+fn act(dice: &mut Dice, scenario: &Scenario, liar: bool, end: Time) -> Adversary {
+    let behaviour = if liar {
+        lie(dice)
+    } else {
+        honest_misbehaviour(dice)
+    };
+    dice.features.insert(behaviour.name());
+    let scope = scope(dice, scenario, &behaviour);
+    let whole = scope == Scope::default();
+    let lasting = match &behaviour {
+        Behaviour::Amnesia => false,
+        Behaviour::Silent => whole || liar,
+        _ => liar,
+    };
+    let during = if lasting && dice.once_in(2) {
+        Window::ALWAYS
+    } else {
+        dice.window(end, LONGEST)
+    };
+    Adversary {
+        behaviour,
+        scope,
+        nodes: Vec::new(),
+        led: 0,
+        moving: false,
+        during,
+        collude: dice.once_in(2),
+    }
+}
+
+/// Which messages a behaviour is about.
+fn scope(dice: &mut Dice, scenario: &Scenario, behaviour: &Behaviour) -> Scope {
+    let mut scope = Scope::default();
+    let disk = matches!(
+        behaviour,
+        Behaviour::Amnesia | Behaviour::NoSync | Behaviour::Twins
+    );
+    let own = matches!(behaviour, Behaviour::Restless | Behaviour::FalseReply);
+    if matches!(behaviour, Behaviour::Withhold | Behaviour::Deaf) {
+        scope.kinds = kinds(dice, &scenario.protocol.name);
+    } else if !disk && !own && *behaviour != Behaviour::Silent && dice.once_in(4) {
+        scope.kinds = kinds(dice, &scenario.protocol.name);
+    }
+    if !disk && !own && dice.once_in(4) {
+        scope.targets = Targets::Nodes(dice.some_nodes(scenario.nodes, scenario.nodes));
+    }
+    if !disk && dice.once_in(4) {
+        scope.probability = share(dice.one_of(&[10, 50]));
+    }
+    if !disk && dice.once_in(8) {
+        scope.leading = true;
+    }
+    scope
+}
+
+/// So many percent.
+fn share(percent: u64) -> Ratio {
+    let parts = u32::try_from(percent * 10_000_000).expect("at most a hundred");
+    Ratio::from_parts_per_billion(parts)
+}
+
+/// One or two kinds of messages of a protocol.
+fn kinds(dice: &mut Dice, protocol: &str) -> Vec<String> {
+    let pbft = [
+        "pre-prepare",
+        "prepare",
+        "commit",
+        "checkpoint",
+        "view-change",
+        "new-view",
+        "blocks",
+    ];
+    let iraft = [
+        "append",
+        "append-reply",
+        "prepared",
+        "commit-vote",
+        "committed",
+        "vote-reply",
+        "pre-vote-reply",
+        "evidence",
+    ];
+    let mbft = [
+        "order-request",
+        "speculative-reply",
+        "local-commit",
+        "mini-block",
+        "large-block",
+        "group-view-change",
+        "group-new-view",
+        "forward",
+        "commitment",
+        "disclosure",
+    ];
+    let layers = [
+        "presence",
+        "payload",
+        "deliver",
+        "ack",
+        "header",
+        "relay",
+        "inject",
+        "mig-chunk",
+        "mig-forward",
+        "register",
+    ];
+    let known: Vec<&str> = match protocol {
+        "pbft" => pbft.to_vec(),
+        "iraft" => iraft.to_vec(),
+        "krbft" => [&pbft[..], &iraft].concat(),
+        "mbft" => [&pbft[..], &mbft].concat(),
+        "layers" => [&pbft[..], &iraft, &layers].concat(),
+        _ => vec!["append", "append-reply", "vote", "vote-reply"],
+    };
+    let mut kinds: Vec<String> = (0..dice.within(1, 2))
+        .map(|_| dice.one_of(&known).to_owned())
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// Nodes that stop and return with what they wrote: all of them at times, the same one again and
+/// again, or whoever leads.
+fn crashes(dice: &mut Dice, scenario: &mut Scenario, bad: &[NodeId], end: Time) {
+    let nodes = scenario.nodes;
+    let crash = |scenario: &mut Scenario, nodes, during, disk| {
+        scenario.faults.push(Fault::Crash {
+            nodes,
+            during,
+            disk,
+        });
+    };
+    let disks = [Disk::Unsynced, Disk::Unsynced, Disk::Keep];
+    let longest = dice.one_of(&[25, 200, 900]);
+    if dice.on("leader crashes") {
+        for _ in 0..dice.within(1, 3) {
+            let (during, disk) = (dice.window(end, longest), dice.one_of(&disks));
+            crash(scenario, Victims::Leader, during, disk);
+        }
+    }
+    if dice.on("restarts again and again") {
+        let mortal: Vec<NodeId> = (0..nodes).map(NodeId::at).collect();
+        let mortal: Vec<NodeId> = mortal.into_iter().filter(|n| !bad.contains(n)).collect();
+        for node in mortal {
+            if dice.once_in(2) {
+                let disk = dice.one_of(&disks);
+                for _ in 0..dice.within(1, 8) {
+                    let during = dice.window(end, longest);
+                    crash(scenario, Victims::Nodes(vec![node]), during, disk);
+                }
+            }
+        }
+    }
+    if dice.on("stops in the middle of a step") {
+        let at = dice.one_of(&Point::ALL);
+        let kinds = if at.is_sending() && dice.once_in(2) {
+            kinds(dice, &scenario.protocol.name)
+        } else {
+            Vec::new()
+        };
+        let mortal = (0..nodes).map(NodeId::at).filter(|n| !bad.contains(n));
+        let nodes = if dice.once_in(4) {
+            Victims::Leader
+        } else {
+            Victims::Nodes(mortal.collect())
+        };
+        scenario.faults.push(Fault::CrashPoint {
+            at,
+            kinds,
+            probability: share(dice.one_of(&[1, 5, 25])),
+            down: dice.millis(1, longest),
+            nodes,
+            during: dice.window(end, 2 * LONGEST),
+        });
+    }
+    if dice.rarely("all crash at once", 4) {
+        let (during, disk) = (dice.window(end, longest), dice.one_of(&disks));
+        let everybody = (0..nodes).map(NodeId::at).filter(|n| !bad.contains(n));
+        crash(scenario, Victims::Nodes(everybody.collect()), during, disk);
+    }
+}
+
+/// Trouble of the network.
+fn weather(dice: &mut Dice, scenario: &mut Scenario, end: Time) {
+    let nodes = scenario.nodes;
+    if nodes > 1 && dice.on("partitions") {
+        for _ in 0..dice.within(1, 3) {
+            let fault = partition(dice, nodes, end);
+            scenario.faults.push(fault);
+        }
+    }
+    if dice.on("loss") {
+        let some = dice.once_in(2).then(|| dice.some_nodes(nodes, 2));
+        scenario.faults.push(Fault::Loss {
+            rate: share(dice.one_of(&[1, 5, 20, 60])),
+            nodes: some.unwrap_or_default(),
+            links: Vec::new(),
+            during: dice.window(end, 2 * LONGEST),
+        });
+    }
+    if dice.on("delay") {
+        let some = dice.once_in(2).then(|| dice.some_nodes(nodes, 2));
+        scenario.faults.push(Fault::Delay {
+            by: dice.millis(1, 600),
+            nodes: some.unwrap_or_default(),
+            during: dice.window(end, LONGEST),
+        });
+    }
+    if dice.on("duplicates") {
+        let passes = dice.once_in(2);
+        let during = dice.window(end, 2 * LONGEST);
+        scenario.faults.push(Fault::Duplicate {
+            rate: share(dice.one_of(&[1, 10, 50])),
+            during: if passes { during } else { Window::ALWAYS },
+        });
+    }
+    if dice.on("reordering") {
+        scenario.faults.push(Fault::Reorder {
+            rate: share(dice.one_of(&[5, 20, 50])),
+            by: dice.one_of(&[5, 50, 400].map(Span::from_millis)),
+            during: dice.window(end, 2 * LONGEST),
+        });
+    }
+}
+
+/// Two groups, or one node and the others, or three groups; some nodes may hear everybody.
+fn partition(dice: &mut Dice, nodes: usize, end: Time) -> Fault {
+    let parts = if nodes > 2 { dice.within(2, 3) } else { 2 };
+    let bridge = nodes > 3 && dice.rarely("a bridge between parts", 4);
+    let mut groups = vec![Vec::new(); parts as usize];
+    for node in (0..nodes).map(NodeId::at) {
+        let place = match node.index() {
+            first if first < groups.len() => first,
+            _ if bridge && dice.once_in(3) => continue,
+            _ => dice.within(0, parts - 1) as usize,
+        };
+        groups[place].push(node);
+    }
+    // Which nodes are alone must not depend on their numbers.
+    let shift = dice.within(0, nodes as u64 - 1) as usize;
+    for group in &mut groups {
+        for node in group.iter_mut() {
+            *node = NodeId::at((node.index() + shift) % nodes);
+        }
+        group.sort_unstable();
+    }
+    let flaps = dice.rarely("flapping partitions", 4);
+    let every = dice.millis(20, 400);
+    let lasts = Span::from_nanos(every.nanos() / dice.one_of(&[2, 4]));
+    Fault::Partition {
+        groups,
+        one_way: dice.once_in(4),
+        every: flaps.then_some(every),
+        lasts: flaps.then_some(lasts),
+        during: dice.window(end, LONGEST),
+    }
+}
+
+/// Faults apply in the order in which they are listed.
+fn shuffle(dice: &mut Dice, faults: &mut [Fault]) {
+    for place in (1..faults.len()).rev() {
+        let other = dice.within(0, place as u64) as usize;
+        faults.swap(place, other);
+    }
+}
