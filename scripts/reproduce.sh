@@ -19,7 +19,7 @@ for name in "$@"; do
     case $name in
         # Values that are farther from the published ones than they should be are results, too.
         reproduce-*) "$consilium" reproduce "${name#reproduce-}" --out "results/$name" || [ $? -eq 1 ] ;;
-        search | tolerance | rb-raft) "$consilium" study "$name" --out "results/$name" ;;
+        search | tolerance | draw | rb-raft) "$consilium" study "$name" --out "results/$name" ;;
         *) "$consilium" sweep "scenarios/experiments/$name.yaml" --out "results/$name" ;;
     esac
 done

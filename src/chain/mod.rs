@@ -163,11 +163,16 @@ impl Batch {
         transactions: impl Iterator<Item = &'d Digest>,
         annex: Option<&Digest>,
     ) -> Digest {
-        let hasher = transactions.fold(Hasher::new("batch"), Hasher::digest);
-        match annex {
-            Some(annex) => hasher.part(b"annex").digest(annex).finish(),
-            None => hasher.finish(),
-        }
+        let contents = transactions
+            .fold(Hasher::new("batch"), Hasher::digest)
+            .finish();
+        annex.map_or(contents, |annex| Self::digest_with(&contents, annex))
+    }
+
+    /// The digest of a batch with an annex of this digest, from that of the same batch without.
+    pub fn digest_with(contents: &Digest, annex: &Digest) -> Digest {
+        let hasher = Hasher::new("batch with annex").digest(contents);
+        hasher.digest(annex).finish()
     }
 
     /// The same with these transactions in the place of its own.

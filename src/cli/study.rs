@@ -7,6 +7,7 @@ use super::{Failure, clock, results, run};
 use crate::experiment::manifest::{self, Manifest};
 use crate::experiment::store;
 use crate::figure;
+use crate::study::draw;
 use crate::study::rbraft;
 use crate::study::search::{self, Method, Study};
 use crate::study::tolerance::{self, Placement, Row, Scheme};
@@ -18,6 +19,8 @@ pub enum Part {
     Search,
     /// How many Byzantine nodes groups survive, by chance and in the worst case.
     Tolerance,
+    /// How likely a draw of MBFT ends progress or safety, by formula and by drawing.
+    Draw,
     /// What altered entries and calls for elections come to, as RB-Raft was tried.
     RbRaft,
 }
@@ -35,6 +38,7 @@ pub fn study(part: Part, out: Option<&Path>, fast: bool, quiet: bool) -> Result<
     let published = match part {
         Part::Search => study_searches(fast, quiet)?,
         Part::Tolerance => study_tolerance(fast)?,
+        Part::Draw => study_draw(fast)?,
         Part::RbRaft => study_rbraft(fast, quiet)?,
     };
     out.map_or(Ok(()), |out| publish(out, published, fast))
@@ -81,6 +85,23 @@ fn study_tolerance(fast: bool) -> Result<Published, Failure> {
     })
 }
 
+fn study_draw(fast: bool) -> Result<Published, Failure> {
+    let mut plan = draw::Plan::default();
+    if fast {
+        plan.trials /= 10;
+    }
+    let rows = draw::study(&plan);
+    print_draw(&rows);
+    let mut files = draw::files(&rows);
+    files.extend(figure::study::draw::files(&rows, None)?);
+    Ok(Published {
+        name: "draw",
+        about: draw::ABOUT,
+        figures: figure::study::draw::NAMES.map(str::to_owned).to_vec(),
+        files,
+    })
+}
+
 fn study_rbraft(fast: bool, quiet: bool) -> Result<Published, Failure> {
     let mut plan = rbraft::Plan::default();
     if fast {
@@ -108,6 +129,7 @@ pub fn held(dir: &Path) -> Option<Part> {
     let parts = [
         (search::files::FINDINGS, Part::Search),
         (tolerance::files::ROWS, Part::Tolerance),
+        (draw::ROWS, Part::Draw),
         (rbraft::TAMPERING, Part::RbRaft),
     ];
     let found = parts.into_iter().find(|(file, _)| dir.join(file).exists());
@@ -132,6 +154,10 @@ pub fn redraw(part: Part, dir: &Path, names: Option<&[String]>) -> Result<(), Fa
         Part::Tolerance => {
             let rows = tolerance::files::read(read(tolerance::files::ROWS)?);
             figure::study::tolerance::files(&rows.map_err(wrong)?, names)?
+        }
+        Part::Draw => {
+            let rows = draw::read(read(draw::ROWS)?);
+            figure::study::draw::files(&rows.map_err(wrong)?, names)?
         }
         Part::RbRaft => {
             use rbraft::{AUDIT, BALLOTS, TAMPERING};
@@ -220,6 +246,27 @@ fn print_tolerance(rows: &[Row]) {
             format!("{}x{}", row.groups, row.size),
             scheme,
             placement,
+            row.byzantine,
+            100.0 * row.exact,
+            100.0 * row.simulated,
+        ));
+    }
+}
+
+/// Prints a line for every fifth number of Byzantine nodes.
+fn print_draw(rows: &[draw::Row]) {
+    say(format_args!(
+        "{:>12} {:>9} {:>10} {:>9} {:>10}",
+        "groups", "loses", "byzantine", "exact", "drawn"
+    ));
+    for row in rows.iter().filter(|row| row.byzantine % 5 == 0) {
+        let loses = match row.loss {
+            draw::Loss::Liveness => "liveness",
+            draw::Loss::Safety => "safety",
+        };
+        say(format_args!(
+            "{:>12} {loses:>9} {:>10} {:>8.2}% {:>9.2}%",
+            format!("{}x{} + {}", row.groups, row.group, row.upper),
             row.byzantine,
             100.0 * row.exact,
             100.0 * row.simulated,

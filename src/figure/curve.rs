@@ -3,6 +3,7 @@
 use crate::experiment::table::{RunRecord, Tables};
 
 use super::axis::{Axis, Tick};
+use super::bounds;
 use super::chart::{Chart, Point, Series, Theory};
 use super::series::{self, Group};
 use super::theme::SOFT_INK;
@@ -297,7 +298,7 @@ pub(super) fn none(_: &Line<'_>) -> Vec<Theory> {
 }
 
 /// A smooth dashed line over the extent of a measured one.
-fn formula(line: &Line<'_>, label: &str, y: impl Fn(f64) -> f64) -> Vec<Theory> {
+pub(super) fn formula(line: &Line<'_>, label: &str, y: impl Fn(f64) -> f64) -> Vec<Theory> {
     const STEPS: u32 = 60;
     let (Some(first), Some(last)) = (line.points.first(), line.points.last()) else {
         return Vec::new();
@@ -321,6 +322,10 @@ pub(super) fn messages(line: &Line<'_>) -> Vec<Theory> {
         "pbft" => formula(line, "PBFT: 2n(n \u{2212} 1)", |n| 2.0 * n * (n - 1.0)),
         "iraft" => improved(line),
         "krbft" => grouped(line),
+        "mbft" if line.key == "nodes" => {
+            let label = "MBFT: g(2(m \u{2212} 1) + h) + 2h(h \u{2212} 1) + n \u{2212} h";
+            formula(line, label, bounds::large_block)
+        }
         _ => Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! All figures, by name.
 
+use super::bounds;
 use super::by_kind::ByKind;
 use super::curve::{self, Along, Curve, Key, YAxis};
 use super::{Figure, cdf, heat, kinds, timeline};
@@ -25,6 +26,19 @@ pub const FIGURES: &[Figure] = &[
         name: "messages-by-nodes",
         about: "Messages for each block along the number of nodes, against the formulas.",
         draw: |tables, context| MESSAGES_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "bytes-by-nodes",
+        about: "Bytes for each transaction along the number of nodes, against its copies.",
+        draw: |tables, context| BYTES_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "capacity-by-nodes",
+        about: "Throughput along the number of nodes, against what the busiest link allows.",
+        draw: |tables, context| {
+            bounds::bandwidth(tables)?;
+            CAPACITY_BY_NODES.draw(tables, context)
+        },
     },
     Figure {
         name: "identification-by-nodes",
@@ -157,6 +171,31 @@ pub const FIGURES: &[Figure] = &[
         draw: |tables, context| LATENCY_BY_GROUPS.draw(tables, context),
     },
     Figure {
+        name: "growth-by-groups",
+        about: "Committed transactions per second along the number of groups, against proportion.",
+        draw: |tables, context| GROWTH_BY_GROUPS.draw(tables, context),
+    },
+    Figure {
+        name: "throughput-by-edges",
+        about: "Committed transactions per second along the number of edge networks.",
+        draw: |tables, context| THROUGHPUT_BY_EDGES.draw(tables, context),
+    },
+    Figure {
+        name: "throughput-by-remote",
+        about: "Committed transactions per second along the share of patients in two networks.",
+        draw: |tables, context| THROUGHPUT_BY_REMOTE.draw(tables, context),
+    },
+    Figure {
+        name: "tail-latency-by-remote",
+        about: "99th percentile of latency along the share of patients in two networks.",
+        draw: |tables, context| TAIL_LATENCY_BY_REMOTE.draw(tables, context),
+    },
+    Figure {
+        name: "bytes-by-hospitals",
+        about: "Bytes for each record along the hospitals of a patient.",
+        draw: |tables, context| BYTES_BY_HOSPITALS.draw(tables, context),
+    },
+    Figure {
         name: "messages-by-groups",
         about: "Messages for each block along the number of groups, against the formulas.",
         draw: |tables, context| MESSAGES_BY_GROUPS.draw(tables, context),
@@ -207,6 +246,27 @@ const MESSAGES_BY_NODES: Curve = Curve {
     theory: curve::messages,
     explains: "Heartbeats, checkpoints and elections are left out. Dashed: the count of the \
                literature for one block without faults.",
+};
+
+const BYTES_BY_NODES: Curve = Curve {
+    title: "Bytes on the wire by number of nodes",
+    along: Along::Nodes,
+    y: "consensus traffic per transaction (KiB)",
+    y_axis: YAxis::Log,
+    measure: |run| {
+        let committed = run.row.committed;
+        (committed > 0).then(|| run.row.bytes as f64 / committed as f64 / 1024.0)
+    },
+    theory: bounds::bytes,
+    explains: "Dashed: the copies of its body alone.",
+};
+
+const CAPACITY_BY_NODES: Curve = Curve {
+    title: "Throughput over narrow links",
+    y_axis: YAxis::Log,
+    theory: bounds::capacity,
+    explains: "Dashed: what the busiest link allows, if it carries nothing but bodies.",
+    ..THROUGHPUT_BY_NODES
 };
 
 const IDENTIFICATION_BY_NODES: Curve = Curve {
@@ -388,6 +448,67 @@ const LATENCY_BY_GROUPS: Curve = Curve {
     title: "Latency by number of groups",
     along: GROUPS,
     ..LATENCY_BY_NODES
+};
+
+const GROWTH_BY_GROUPS: Curve = Curve {
+    title: "Throughput by number of groups",
+    along: Along::Key(Key {
+        ends: "groups",
+        label: "groups of four",
+        scale: 1.0,
+        steps: false,
+    }),
+    y_axis: YAxis::Log,
+    theory: bounds::linear,
+    explains: "Dashed: in proportion to the groups.",
+    ..THROUGHPUT_BY_NODES
+};
+
+const THROUGHPUT_BY_EDGES: Curve = Curve {
+    title: "Throughput by number of networks",
+    along: Along::Key(Key {
+        ends: "edges",
+        label: "edge networks",
+        scale: 1.0,
+        steps: false,
+    }),
+    theory: bounds::linear,
+    explains: "Dashed: in proportion to the networks.",
+    ..THROUGHPUT_BY_NODES
+};
+
+const REMOTE: Along = Along::Key(Key {
+    ends: "remote",
+    label: "patients of a thousand who are in two networks",
+    scale: 1.0,
+    steps: false,
+});
+
+const THROUGHPUT_BY_REMOTE: Curve = Curve {
+    title: "Throughput by patients in two networks",
+    along: REMOTE,
+    ..THROUGHPUT_BY_NODES
+};
+
+const TAIL_LATENCY_BY_REMOTE: Curve = Curve {
+    title: "Tail latency by patients in two networks",
+    along: REMOTE,
+    y_axis: YAxis::Zero,
+    ..TAIL_LATENCY_BY_NODES
+};
+
+const BYTES_BY_HOSPITALS: Curve = Curve {
+    title: "Bytes on the wire by hospitals of a patient",
+    along: Along::Key(Key {
+        ends: "hospitals",
+        label: "hospitals of each patient",
+        scale: 1.0,
+        steps: true,
+    }),
+    y_axis: YAxis::Zero,
+    theory: curve::none,
+    explains: "",
+    ..BYTES_BY_NODES
 };
 
 const MESSAGES_BY_GROUPS: Curve = Curve {

@@ -4,6 +4,7 @@
 //! needs. The same rows give the same bytes on every machine.
 
 mod axis;
+mod bounds;
 mod by_kind;
 mod canvas;
 mod cdf;

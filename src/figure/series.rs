@@ -250,6 +250,7 @@ fn said(key: &str, value: &str) -> String {
         "contract.authentication" | "batch.wait" => value.to_owned(),
         "execution" => said_execution(value),
         "adversaries" => said_adversaries(value),
+        "faults" => said_faults(value),
         _ if key.ends_with(".policy") && ["and", "or"].contains(&value) => value.to_uppercase(),
         // A protocol with settings: those alone, without the name.
         "protocol.value" => {
@@ -263,6 +264,8 @@ fn said(key: &str, value: &str) -> String {
             let plainer = [
                 ("monitors none", "no monitors"),
                 ("commit_notice true", "notices"),
+                ("publish full", "full"),
+                ("publish sparse", "sparse"),
                 ("supervision true", "supervised"),
                 ("group_certified_votes true", "certified votes"),
                 ("group_certified_votes false", "votes not certified"),
@@ -284,6 +287,21 @@ pub(super) fn behaviour(value: &str) -> Option<&str> {
 }
 
 /// How many nodes do what, of one behaviour.
+/// The first fault, and the first few nodes that it names.
+fn said_faults(value: &str) -> String {
+    let mut words = value.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    let Some(fault) = words.find(|word| !word.is_empty()) else {
+        return "no faults".to_owned();
+    };
+    let listed = value.find("odes:[").or_else(|| value.find("groups:[["));
+    let named = listed.map_or("", |at| &value[at..]);
+    let named = named.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let named = named.split(']').next().unwrap_or_default();
+    match named.replace(';', ", ") {
+        nodes if nodes.is_empty() => fault.to_owned(),
+        nodes => format!("{fault} of {nodes}"),
+    }
+}
 fn said_adversaries(value: &str) -> String {
     let Some(behaviour) = behaviour(value) else {
         return "all honest".to_owned();

@@ -208,6 +208,9 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
     if scenario.workload.gateways == Gateways::Honest && gateways.iter().any(honest) {
         gateways.retain(honest);
     }
+    if scenario.workload.gateways == Gateways::Last {
+        gateways.retain(|node| node.index() + 1 == scenario.nodes);
+    }
     let hospitals = u16::try_from(scenario.nodes).expect("nodes are numbered with sixteen bits");
     let workload = &scenario.workload;
     Ok(Plan {

@@ -223,6 +223,8 @@ pub enum Gateways {
     Honest,
     /// Every node.
     All,
+    /// The last node. In a network of several layers that is one of the lowest.
+    Last,
 }
 
 /// The path of a transaction.

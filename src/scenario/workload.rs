@@ -56,7 +56,11 @@ pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) ->
         ("quorum", Replies::Quorum),
         ("all", Replies::All),
     ];
-    let gateways = [("honest", Gateways::Honest), ("all", Gateways::All)];
+    let gateways = [
+        ("honest", Gateways::Honest),
+        ("all", Gateways::All),
+        ("last", Gateways::Last),
+    ];
     let usual = if byzantine {
         Replies::OneHonest
     } else {

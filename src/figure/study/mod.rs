@@ -1,6 +1,7 @@
 //! The figures of studies.
 
 mod bars;
+pub mod draw;
 pub mod rbraft;
 pub mod search;
 pub mod tolerance;

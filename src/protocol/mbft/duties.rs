@@ -243,7 +243,7 @@ impl Mbft {
             }
             let group = self.shard(transaction);
             if self.role() == Role::Member(group) {
-                self.take_in(transaction);
+                self.take_in(transaction, cx);
                 continue;
             }
             let register = &self.volatile.register;

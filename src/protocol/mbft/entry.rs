@@ -1,15 +1,14 @@
 //! Where clients come in: any node takes a request, passes it to the primary of the group it
 //! belongs to, and to all members of the group if that does not help.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::head::Head;
 use super::roles::{Role, shard};
 use super::{Cx, Mbft, Message, Timer};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
-use crate::chain::Transaction;
+use crate::chain::{Transaction, TransactionId};
 
 /// A request that this node answers for.
 #[derive(Clone, Debug)]
@@ -25,15 +24,14 @@ struct Waiting {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
     waiting: VecDeque<Waiting>,
+    /// What was passed on and cannot be looked up in the chain, because it is kept without bodies.
+    passed: BTreeSet<TransactionId>,
     /// Whether the timer for the first of them runs.
     timed: bool,
 }
 
 /// Requests that one node answers for at most; what comes beyond is told once.
 const WAITING_MAX: usize = 50_000;
-/// How often a node tells of a request that may have been in the chain before it was asked, where
-/// it cannot look that up.
-const TOLD_MAX: u32 = 8;
 
 impl Mbft {
     /// The group a transaction belongs to just now.
@@ -44,6 +42,10 @@ impl Mbft {
 
     /// A client asks this node.
     pub(super) fn on_submit(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        if self.keeps_heads() {
+            self.pass_on_unseen(transaction, cx);
+            return;
+        }
         self.pass_on(transaction, cx);
         if self.volatile.entry.waiting.len() < WAITING_MAX {
             let due = cx.now() + self.config.forward_timeout;
@@ -56,12 +58,39 @@ impl Mbft {
         self.watch_entry(cx);
     }
 
+    /// Passes on a request that this node cannot find in the chain later. If its client asks again,
+    /// it was not answered in time, and every member of the group is told.
+    fn pass_on_unseen(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let passed = &mut self.volatile.entry.passed;
+        if passed.len() >= WAITING_MAX {
+            passed.clear();
+        }
+        if passed.insert(transaction.id) {
+            self.pass_on(transaction, cx);
+        } else if !self.has(transaction.id, cx) {
+            self.tell_all(transaction, cx);
+            self.report_backlog(self.shard(transaction), cx);
+        }
+        self.watch_group(false, cx);
+    }
+
+    /// A transaction of this group waits from now on; false if it did before. A primary uses the
+    /// time until it orders it to verify its signatures.
+    pub(super) fn take_in(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) -> bool {
+        let fresh = self.volatile.desk.mempool.insert(transaction.clone());
+        if fresh && self.is_primary() {
+            cx.verified(transaction.signatures());
+            self.volatile.desk.verified.insert(transaction.id);
+        }
+        fresh
+    }
+
     /// Gives a transaction to whoever should order it: the primary of its group, as far as the
     /// chain tells who that is.
     pub(super) fn pass_on(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
         let group = self.shard(transaction);
         if self.role() == Role::Member(group) {
-            if self.take_in(transaction) && !self.is_primary() {
+            if self.take_in(transaction, cx) && !self.is_primary() {
                 self.tell_primary(transaction, cx);
             }
             return;
@@ -86,7 +115,7 @@ impl Mbft {
         };
         for transaction in transactions {
             let belongs = self.shard(transaction) == group && !self.has(transaction.id, cx);
-            if belongs && self.take_in(transaction) && self.has_moved_on() {
+            if belongs && self.take_in(transaction, cx) && self.has_moved_on() {
                 // Whoever sent it may not know the primary of this view. It was new to us, so
                 // this ends.
                 self.tell_primary(transaction, cx);
@@ -103,8 +132,7 @@ impl Mbft {
         let overdue = overdue.count();
         let overdue: Vec<Waiting> = waiting.drain(..overdue).collect();
         for mut waiting in overdue {
-            let forgotten = self.keeps_heads() && waiting.told >= TOLD_MAX;
-            if self.has(waiting.transaction.id, cx) || forgotten {
+            if self.has(waiting.transaction.id, cx) {
                 continue;
             }
             self.tell_all(&waiting.transaction, cx);
@@ -123,7 +151,7 @@ impl Mbft {
     fn tell_all(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
         let group = self.shard(transaction);
         if self.role() == Role::Member(group) {
-            self.take_in(transaction);
+            self.take_in(transaction, cx);
         }
         let members = self.volatile.register.roles.groups[usize::from(group)].clone();
         cx.broadcast(&members, Message::Forward(vec![transaction.clone()]));
@@ -150,12 +178,6 @@ impl Mbft {
             }
             Some(_) | None => {}
         }
-    }
-
-    /// A block came without its transactions: those of them that waited here do so no more.
-    pub(super) fn settle_entry(&mut self, head: &Head) {
-        let waiting = &mut self.volatile.entry.waiting;
-        waiting.retain(|waiting| !head.has(&waiting.transaction.digest));
     }
 
     /// What this node does in the present epoch.

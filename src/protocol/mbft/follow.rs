@@ -50,9 +50,6 @@ impl Mbft {
             let published = self.as_published(published);
             cx.broadcast(&Committee::new(audience), Message::Large(published));
         }
-        if let Some(head) = batch.annex::<Head>() {
-            self.settle_entry(head);
-        }
         if missed {
             self.ask_for_bodies(cx);
         }

@@ -1,5 +1,5 @@
 //! Sparse publication: what nodes outside the upper group keep of a large block is its annex and
-//! the digests of its transactions. The transactions themselves go to the group they belong to,
+//! one digest of its transactions. The transactions themselves go to the group they belong to,
 //! which has agreed on them, and to the upper group, which executes them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,29 +12,23 @@ use crate::base::crypto::{DIGEST_BYTES, Digest, Hasher};
 use crate::base::node::NodeId;
 use crate::chain::{Annex, Batch, TransactionId};
 
-/// A large block without its transactions: enough to verify its certificate, and to recognise any
-/// of its transactions that somebody shows.
+/// A large block without its transactions: enough to verify its certificate.
 #[derive(Debug)]
 pub struct Head {
     /// What the upper group has written.
     pub large: Large,
-    /// The digests of the transactions, in their order.
-    pub contents: Vec<Digest>,
-    /// The same, to look one up.
-    sorted: Vec<Digest>,
+    /// The digest of the transactions in their order.
+    pub contents: Digest,
     /// The digest of the whole block, which follows from the two: what the upper group signs.
     whole: Digest,
 }
 
 impl Head {
-    fn new(large: Large, contents: Vec<Digest>) -> Self {
-        let whole = Batch::digest_of(contents.iter(), Some(&large.digest()));
-        let mut sorted = contents.clone();
-        sorted.sort_unstable();
+    fn new(large: Large, contents: Digest) -> Self {
+        let whole = Batch::digest_with(&contents, &large.digest());
         Self {
             large,
             contents,
-            sorted,
             whole,
         }
     }
@@ -44,8 +38,8 @@ impl Head {
         let Some(large) = batch.annex::<Large>() else {
             return batch.clone();
         };
-        let contents = batch.transactions().iter().map(|t| t.digest);
-        let head = Self::new(large.clone(), contents.collect());
+        let transactions = batch.transactions().iter().map(|t| &t.digest);
+        let head = Self::new(large.clone(), Batch::digest_of(transactions, None));
         Batch::with_annex(Vec::new(), Arc::new(head))
     }
 
@@ -55,13 +49,8 @@ impl Head {
             micros: self.large.micros ^ 1,
             ..self.large.clone()
         };
-        let head = Self::new(large, self.contents.clone());
+        let head = Self::new(large, self.contents);
         Batch::with_annex(Vec::new(), Arc::new(head))
-    }
-
-    /// Whether a transaction of this digest is in the block.
-    pub fn has(&self, transaction: &Digest) -> bool {
-        self.sorted.binary_search(transaction).is_ok()
     }
 }
 
@@ -71,9 +60,7 @@ impl Annex for Head {
     }
 
     fn size(&self) -> u32 {
-        let digests = u32::try_from(self.contents.len()).unwrap_or(u32::MAX);
-        let digests = digests.saturating_mul(DIGEST_BYTES);
-        self.large.size().saturating_add(digests)
+        self.large.size().saturating_add(DIGEST_BYTES)
     }
 
     fn vouches(&self, _: usize) -> bool {

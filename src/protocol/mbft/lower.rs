@@ -1,6 +1,7 @@
 //! A low-level group: its primary orders the next mini-block, the members accept it, and their
 //! answers make a certificate at once if all answer, or after a second round if a quorum does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::large::Certified;
@@ -11,7 +12,7 @@ use super::{Cx, Mbft, Message, Mutant, Timer};
 use crate::base::crypto::{Certificate, Digest, Signed};
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
-use crate::chain::{Batch, Transaction};
+use crate::chain::{Batch, TransactionId};
 use crate::protocol::mempool::Mempool;
 use crate::protocol::tally::{Counted, Tally};
 use crate::protocol::{Offence, Report};
@@ -73,6 +74,8 @@ enum Ripeness {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Desk {
     pub mempool: Mempool,
+    /// Those of them whose signatures the primary has verified.
+    pub verified: BTreeSet<TransactionId>,
     ripe: Ripeness,
     pub stage: Stage,
     /// Whether it was asked for the block that should include it.
@@ -115,11 +118,6 @@ impl Mbft {
         })
     }
 
-    /// A transaction of this group waits from now on; false if it did before.
-    pub(super) fn take_in(&mut self, transaction: &Arc<Transaction>) -> bool {
-        self.volatile.desk.mempool.insert(transaction.clone())
-    }
-
     /// The oldest transaction has waited long enough.
     pub(super) fn on_ripe(&mut self) {
         self.volatile.desk.ripe = Ripeness::Ripe;
@@ -144,7 +142,9 @@ impl Mbft {
                 cx.cancel_timer(Timer::Batch);
             }
             desk.ripe = Ripeness::Idle;
-            cx.verified(batch.signatures());
+            let fresh = batch.transactions().iter();
+            let fresh = fresh.filter(|t| !desk.verified.remove(&t.id));
+            cx.verified(fresh.map(|t| t.signatures()).sum());
             let mini = self.next_mini(batch, cx);
             self.put(mini, cx);
         }

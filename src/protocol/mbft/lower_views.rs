@@ -111,6 +111,7 @@ impl Mbft {
         cx.cancel_timer(Timer::Fast);
         cx.cancel_timer(Timer::Include);
         self.volatile.desk.stage = Stage::Free;
+        self.volatile.desk.verified.clear();
         self.volatile.desk.attempts += 1;
         self.volatile.desk.timed = true;
         cx.set_timer(Timer::Group, self.group_patience());

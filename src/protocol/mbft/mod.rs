@@ -47,12 +47,13 @@
 //!   it; proven lies cost all of it, and two epochs.
 //!
 //! Published sparsely (`publish: sparse`), a block goes out without transactions: what the upper
-//! group has written, and the digest of each transaction. With these a node verifies the
-//! certificate, follows roles, slots and credit, and recognises any transaction of the block that
-//! it is shown. The bodies are with the members of the group they belong to, who keep its
-//! mini-blocks and fetch those they have missed from who signed them, before they vote for another;
-//! and with the upper group, which executes them and answers clients. So there are two chains: one
-//! with all transactions and the contract's state, and one of heads, without.
+//! group has written, and one digest of the transactions. With these a node verifies the
+//! certificate and follows roles, slots and credit; whoever shows it the bodies of a block, or a
+//! mini-block, is held against the digests. The bodies are with the members of the group they
+//! belong to, who keep its mini-blocks and fetch those they have missed from who signed them,
+//! before they vote for another; and with the upper group, which executes them and answers
+//! clients. So there are two chains: one with all transactions and the contract's state, and one
+//! of heads, without.
 //!
 //! Two certified mini-blocks of one slot may exist. One is included at most: the upper group
 //! accepts only the next slot of each group after the last one in the chain.
@@ -86,8 +87,8 @@
 //! - There is no emergency election when the upper group has lost its quorum: the chain halts.
 //! - Who keeps a shard's bodies does not execute them: the contract's calls are not confined to one
 //!   patient (searches, registers, delegations), so a shard alone has no state that would be right.
-//!   Nodes without bodies hence know no result, and cannot tell a client that asks again that its
-//!   request was executed long ago; the upper group can.
+//!   Nodes without bodies hence know no result. They pass requests on and cannot see whether these
+//!   are in the chain: if a client asks again, they tell the whole group.
 //! - Sparse publication needs fixed roles: whoever were drawn for another group or the upper one
 //!   would first have to fetch a shard, or all of them.
 //! - In full, members of a group are sent the bodies of their own group a second time.

@@ -195,7 +195,7 @@ impl Case {
 const Z95: f64 = 1.959_963_984_540_054;
 
 /// Wilson's interval of a probability of which so many of the trials came true.
-fn wilson(hits: u64, trials: u64, z: f64) -> (f64, f64) {
+pub(super) fn wilson(hits: u64, trials: u64, z: f64) -> (f64, f64) {
     let (n, share) = (trials as f64, hits as f64 / trials as f64);
     let middle = share + z * z / (2.0 * n);
     let spread = z * libm::sqrt(share * (1.0 - share) / n + z * z / (4.0 * n * n));
