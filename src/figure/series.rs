@@ -94,8 +94,56 @@ fn groups<'a>(tables: &'a Tables, along: Option<&str>) -> Vec<Group<'a>> {
         }
     }
     groups.sort_by_cached_key(|group| (rank(group.protocol), ascending(&group.variant)));
+    leave_out_what_is_common(&mut groups);
     dress(&mut groups);
     groups
+}
+
+/// Settings that all variants of a protocol share do not tell them apart. A profile is told always.
+fn leave_out_what_is_common(groups: &mut [Group<'_>]) {
+    let told: Vec<(String, Vec<String>)> = groups
+        .iter()
+        .map(|group| {
+            let value = group.variant.iter().find(|(key, _)| *key == SETTINGS);
+            let own = value.map_or(Vec::new(), |(_, value)| settings(value));
+            (group.protocol.to_owned(), own)
+        })
+        .collect();
+    for (group, (protocol, own)) in groups.iter_mut().zip(&told) {
+        let variants = || told.iter().filter(|(other, _)| other == protocol);
+        let apart = |setting: &&String| {
+            setting.starts_with("profile:") || !variants().all(|(_, all)| all.contains(setting))
+        };
+        let kept: Vec<&str> = own.iter().filter(apart).map(String::as_str).collect();
+        let value = group.variant.iter_mut().find(|(key, _)| *key == SETTINGS);
+        if let (Some((_, value)), false) = (value, own.is_empty()) {
+            *value = match kept.is_empty() {
+                true => "-".into(),
+                false => format!("{{{protocol}:{{{}}}}}", kept.join(";")),
+            };
+        }
+    }
+}
+
+/// The swept key whose value is a protocol with its settings.
+const SETTINGS: &str = "protocol.value";
+
+/// The settings in `{protocol:{a:1;b:{c:2;d:3}}}`: `a:1` and `b:{c:2;d:3}`.
+fn settings(value: &str) -> Vec<String> {
+    let inner = value.split_once(":{").map_or("", |(_, inner)| inner);
+    let inner = inner.strip_suffix("}}").unwrap_or("");
+    let mut depth = 0_i32;
+    let mut all = vec![String::new()];
+    for c in inner.chars() {
+        depth += i32::from(c == '{' || c == '[') - i32::from(c == '}' || c == ']');
+        if c == ';' && depth == 0 {
+            all.push(String::new());
+        } else if let Some(last) = all.last_mut() {
+            last.push(c);
+        }
+    }
+    all.retain(|setting| !setting.is_empty());
+    all
 }
 
 /// As [`groups`], but where there would be too many lines only the last variant of each protocol,
@@ -394,6 +442,18 @@ pub(super) fn about_seeds<'a>(points: impl IntoIterator<Item = Vec<&'a RunRecord
 mod tests {
     use super::*;
     use crate::experiment::table::Row;
+
+    #[test]
+    fn settings_are_told_apart_at_the_outermost_level() {
+        let value = "{mbft:{publish:full;times:[4s;8s];upper:{pipeline:1;view_timeout:60s}}}";
+        let told = [
+            "publish:full",
+            "times:[4s;8s]",
+            "upper:{pipeline:1;view_timeout:60s}",
+        ];
+        assert_eq!(settings(value), told);
+        assert_eq!(settings("raft"), [""; 0]);
+    }
 
     #[test]
     fn quantities_are_read_with_their_units() {
