@@ -56,9 +56,10 @@ impl Shrink<'_> {
         ];
         loop {
             let before = small.runs;
-            let progress = steps.iter().fold(false, |progress, step| {
-                self.exhaust(*step, &mut small) || progress
-            });
+            let mut progress = false;
+            for step in steps {
+                progress |= self.exhaust(step, &mut small);
+            }
             if !progress || small.runs >= self.runs_max || small.runs == before {
                 return small;
             }

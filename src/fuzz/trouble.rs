@@ -206,9 +206,9 @@ fn scope(dice: &mut Dice, scenario: &Scenario, behaviour: &Behaviour) -> Scope {
         Behaviour::Amnesia | Behaviour::NoSync | Behaviour::Twins
     );
     let own = matches!(behaviour, Behaviour::Restless | Behaviour::FalseReply);
-    if matches!(behaviour, Behaviour::Withhold | Behaviour::Deaf) {
-        scope.kinds = kinds(dice, &scenario.protocol.name);
-    } else if !disk && !own && *behaviour != Behaviour::Silent && dice.once_in(4) {
+    let by_kind = matches!(behaviour, Behaviour::Withhold | Behaviour::Deaf);
+    let speaks = !disk && !own && *behaviour != Behaviour::Silent;
+    if by_kind || (speaks && dice.once_in(4)) {
         scope.kinds = kinds(dice, &scenario.protocol.name);
     }
     if !disk && !own && dice.once_in(4) {

@@ -132,7 +132,7 @@ impl Outlook {
 /// one after another may at first ask only these: see [`crate::sim::client`].
 fn asking<P: Protocol>(n: usize, missing: &PositionSet) -> u64 {
     match P::RETRY {
-        Retry::Next if missing.len() > 0 => 2 * n as u64 + 2,
+        Retry::Next if !missing.is_empty() => 2 * n as u64 + 2,
         Retry::Next | Retry::All => 2,
     }
 }

@@ -321,11 +321,12 @@ fn accountability(seeds: std::ops::Range<u64>) -> usize {
     let mut convictions = 0;
     for seed in seeds {
         let n = 12 + (seed % 3) as usize * 2;
+        let regroups = seed % 4 == 1;
         let config = Config {
             supervision: seed % 2 == 0,
-            regroup_every_blocks: if seed % 4 == 1 { 2 } else { 0 },
-            grouping: [Grouping::Static, Grouping::ConsistentHash][(seed % 4 == 1) as usize],
-            carry_commit_cert: (seed % 4 == 1).then_some(true),
+            regroup_every_blocks: if regroups { 2 } else { 0 },
+            grouping: [Grouping::Static, Grouping::ConsistentHash][usize::from(regroups)],
+            carry_commit_cert: regroups.then_some(true),
             ..of([Profile::Paper, Profile::Hardened][(seed / 4 % 2) as usize])
         };
         let liars = (seed / 8) as usize % (n + 1);
