@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 
+/// What the name of a file that is being written has before the number of the process.
+const STAGED: &str = ".tmp-";
+
 /// A folder that no other process holds as long as this one does. What ends the process ends that.
 #[derive(Debug)]
 pub struct Held {
@@ -28,10 +31,30 @@ pub fn hold(dir: &Path) -> Result<Held, Error> {
     let folder = File::open(dir).map_err(refused("open", dir))?;
     match folder.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Error::Held(dir.to_owned())),
+        Ok(()) => {
+            discard_abandoned(dir);
+            Ok(Held {
+                _folder: Some(folder),
+            })
+        }
         // A file system without locks must do without.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(Held {
+        Err(TryLockError::Error(_)) => Ok(Held {
             _folder: Some(folder),
         }),
+    }
+}
+
+/// Removes what a process that was killed has staged: nobody else writes here now. What cannot be
+/// removed bears no final name, and harms nobody.
+#[cfg(unix)]
+fn discard_abandoned(dir: &Path) {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in names {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.contains(STAGED) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -51,7 +74,7 @@ pub fn put(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<Vec<PathBuf>, Erro
     fs::create_dir_all(dir).map_err(refused("create", dir))?;
     let mut staged = Vec::with_capacity(files.len());
     for (name, bytes) in files {
-        let beside = dir.join(format!(".{name}.tmp-{}", std::process::id()));
+        let beside = dir.join(format!(".{name}{STAGED}{}", std::process::id()));
         let written = stage(&beside, bytes).map_err(refused("write", &dir.join(name)));
         staged.push((beside, dir.join(name)));
         if let Err(error) = written {
@@ -227,7 +250,14 @@ mod tests {
         let error = hold(&dir).unwrap_err().to_string();
         assert!(error.contains("another process"), "{error}");
         drop(held);
+        put_one(&dir.join(".runs.csv.tmp-4711"), b"half").unwrap();
+        put_one(&dir.join(".own"), b"whole").unwrap();
         hold(&dir).unwrap();
+        let names: Vec<_> = fs::read_dir(&dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(names, [".own"], "what a killed process has staged is gone");
     }
 
     #[test]
