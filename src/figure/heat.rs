@@ -76,7 +76,7 @@ fn field(run: &RunRecord) -> Option<Field<'_>> {
     let behaviour = behaviour(run.row.swept("adversaries")?)?;
     let settings = run.row.swept("protocol.value").unwrap_or_default();
     let mut label = theme::display(&run.row.protocol).to_owned();
-    if settings.contains("profile: paper") {
+    if settings.replace(' ', "").contains("profile:paper") {
         label.push_str(", as published");
     }
     let order = 2 * theme::rank(&run.row.protocol) + usize::from(label.contains(','));
