@@ -77,7 +77,7 @@ fn field(run: &RunRecord) -> Option<Field<'_>> {
     let settings = run.row.swept("protocol.value").unwrap_or_default();
     let mut label = theme::display(&run.row.protocol).to_owned();
     if settings.replace(' ', "").contains("profile:paper") {
-        label.push_str(", as published");
+        label.push_str(", paper");
     }
     let order = 2 * theme::rank(&run.row.protocol) + usize::from(label.contains(','));
     Some(Field {
