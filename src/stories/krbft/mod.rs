@@ -316,9 +316,9 @@ fn groups_that_elect_by_reputation_heal_as_well() {
     }
 }
 
-/// Any number of liars: no honest replica is convicted in these schedules. How many were. Supervisors
-/// go by the word of `f₂ + 1` leaders, so that more liars than `f₂` among these can mislead them: the
-/// schedule of seed 640, with five liars of fourteen, does.
+/// Any number of liars: no honest replica is convicted in these schedules. How many were.
+/// Supervisors go by the word of `f₂ + 1` leaders, so that more than `f₂` lying ones can mislead
+/// them: the schedule of seed 640, with five liars of fourteen, does.
 fn accountability(seeds: std::ops::Range<u64>) -> usize {
     let mut convictions = 0;
     for seed in seeds {
