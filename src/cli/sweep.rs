@@ -39,7 +39,7 @@ pub fn sweep(arguments: &SweepArguments, quiet: bool) -> Result<(), Failure> {
     let jobs = threads(arguments.jobs)?;
     let shard = arguments.shard.unwrap_or(Shard::WHOLE);
     let held = arguments.out.as_deref().map(store::hold).transpose()?;
-    let build = build();
+    let build = held.as_ref().map_or(String::new(), |_| build());
     let bar = progress(sweep::count(&plan, shard) as u64, quiet);
     let keep = arguments.out.as_ref().map(|out| out.join("unfinished"));
     let conduct = Conduct {

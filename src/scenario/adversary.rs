@@ -43,6 +43,17 @@ const TOLD: &[&str] = &[
     "during",
     "collude",
 ];
+/// The same of what has a measure.
+const BY: &[&str] = &[
+    "by",
+    "kinds",
+    "targets",
+    "probability",
+    "leading",
+    "nodes",
+    "during",
+    "collude",
+];
 /// The keys of what is about the node itself.
 const OWN: &[&str] = &["probability", "leading", "nodes", "during", "collude"];
 /// The keys of what concerns the disk.
@@ -59,16 +70,7 @@ pub const KEYS: [&[&str]; 19] = [
     ],
     TOLD,
     TOLD,
-    &[
-        "by",
-        "kinds",
-        "targets",
-        "probability",
-        "leading",
-        "nodes",
-        "during",
-        "collude",
-    ],
+    BY,
     OWN,
     OWN,
     OWN,
@@ -97,16 +99,7 @@ pub const KEYS: [&[&str]; 19] = [
     ],
     TOLD,
     TOLD,
-    &[
-        "by",
-        "kinds",
-        "targets",
-        "probability",
-        "leading",
-        "nodes",
-        "during",
-        "collude",
-    ],
+    BY,
     DISK,
     DISK,
     &["targets", "nodes", "during", "collude"],

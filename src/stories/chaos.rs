@@ -104,6 +104,19 @@ impl Chaos {
         (None, stage)
     }
 
+    /// How many were convicted on a stage where this schedule was played: liars only.
+    pub fn convictions<P: Protocol>(&self, stage: &Stage<P>) -> usize {
+        let seed = self.seed;
+        for (by, culprit) in stage.convictions() {
+            let guilty = self.liars.contains(culprit);
+            assert!(
+                guilty,
+                "seed {seed}: {by} convicts {culprit}, which is honest"
+            );
+        }
+        stage.convictions().len()
+    }
+
     /// Plays the whole schedule, whatever goes wrong: for replicas whose own assertions must hold
     /// among liars.
     pub fn endure<P: Protocol>(&self, config: P::Config) -> Stage<P> {

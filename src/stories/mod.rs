@@ -38,3 +38,10 @@ pub use chaos::{Chaos, Weather};
 pub use conspiracy::Conspiracy;
 pub use script::{check, check_with, play, tell};
 pub use stage::{AT_ONCE, Stage};
+
+/// How many schedules are played where convictions are counted: the usual number, or what is asked
+/// for when this is compiled, as in `ACCOUNTABILITY_RUNS=100000 cargo test stories::iraft`.
+fn accountability_runs(usual: u64) -> u64 {
+    let asked = option_env!("ACCOUNTABILITY_RUNS").map(str::parse);
+    asked.map_or(usual, |runs| runs.expect("a number of runs"))
+}

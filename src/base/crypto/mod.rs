@@ -438,8 +438,9 @@ pub const DIGEST_BYTES: u32 = 32;
 mod tests {
     use super::*;
 
+    /// A statement for tests.
     #[derive(Clone, PartialEq, Debug)]
-    struct Word(u64);
+    pub(super) struct Word(pub u64);
     impl Body for Word {
         fn digest(&self) -> Digest {
             Hasher::new("word").number(self.0).finish()

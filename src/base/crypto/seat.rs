@@ -199,15 +199,8 @@ impl<B: Body> Signed<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::crypto::{Certificate, Crypto, Hasher};
-
-    #[derive(Clone, PartialEq, Debug)]
-    struct Word(u64);
-    impl Body for Word {
-        fn digest(&self) -> Digest {
-            Hasher::new("word").number(self.0).finish()
-        }
-    }
+    use crate::base::crypto::tests::Word;
+    use crate::base::crypto::{Certificate, Crypto};
 
     #[test]
     fn a_seat_speaks_with_enough_voices_of_its_own_group() {

@@ -6,7 +6,7 @@ use super::message::Message;
 use super::{Cx, Krbft, Timer};
 use crate::base::node::NodeId;
 use crate::chain::{Height, Transaction};
-use crate::protocol::{Effect, Guise, Input, Inside, Protocol, Report, Setup, To, pbft};
+use crate::protocol::{Context, Effect, Guise, Input, Inside, Protocol, Report, Setup, To, pbft};
 
 impl Krbft {
     /// The seat of this replica's group in the committee.
@@ -91,6 +91,15 @@ impl Krbft {
         if self.volatile.seated.is_none() || self.is_short(cx) {
             return;
         }
+        self.nest_committee(|committee, cx| committee.step(input, cx), cx);
+    }
+
+    /// Has the seat do something in its own name, and does what it wants done.
+    pub(super) fn nest_committee(
+        &mut self,
+        run: impl FnOnce(&mut pbft::Pbft, &mut Context<'_, pbft::Message, pbft::Timer>),
+        cx: &mut Cx<'_>,
+    ) {
         let me = self.seat();
         let keyring = self.seat_keys(cx);
         let Some(committee) = &mut self.committee else {
@@ -101,16 +110,12 @@ impl Krbft {
             signer: &cx.signer().for_seat(me),
             keyring: &keyring,
         };
-        let inside = cx.nest_as(guise, |cx| committee.step(input, cx));
+        let inside = cx.nest_as(guise, |cx| run(committee, cx));
         self.follow_committee(inside, cx);
     }
 
     /// Does what the seat wants done.
-    pub(super) fn follow_committee(
-        &mut self,
-        inside: Inside<pbft::Message, pbft::Timer>,
-        cx: &mut Cx<'_>,
-    ) {
+    fn follow_committee(&mut self, inside: Inside<pbft::Message, pbft::Timer>, cx: &mut Cx<'_>) {
         let base = self.base();
         let Some(committee) = &mut self.committee else {
             return;

@@ -284,14 +284,7 @@ impl Memory {
             && current
             && bench.law.is_voted(proof);
         if may {
-            let known = self.commits.get(&vote.height).map(Certificate::body);
-            let better = known.is_none_or(|known| {
-                known.phase == Phase::Prepare
-                    && (proven.phase == Phase::Commit || proven.view > known.view)
-            });
-            if better {
-                self.commits.insert(vote.height, proof.clone());
-            }
+            keep_best(&mut self.commits, proof);
         }
         may
     }
@@ -331,6 +324,19 @@ fn is_true(checkpoint: &Checkpoint, ledger: &Ledger) -> bool {
     checkpoint.chain == chain && checkpoint.block == last
 }
 
+/// Keeps a proof unless a better one of its place is known: a commit is better than any prepare, and
+/// a prepare than that of an earlier view.
+fn keep_best(proofs: &mut BTreeMap<Height, Certificate<Vote>>, proof: &Certificate<Vote>) {
+    let body = proof.body();
+    let known = proofs.get(&body.height).map(Certificate::body);
+    let better = known.is_none_or(|known| {
+        known.phase == Phase::Prepare && (body.phase == Phase::Commit || body.view > known.view)
+    });
+    if better {
+        proofs.insert(body.height, proof.clone());
+    }
+}
+
 /// What a quorum of a group's members remembers of what the group has said, of which at most
 /// `liars` lie. Whatever counted in the committee was remembered by a quorum, and an honest one of
 /// them is here.
@@ -338,14 +344,7 @@ pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legac
     let mut proofs: BTreeMap<Height, Certificate<Vote>> = BTreeMap::new();
     let shown = memories.iter().flat_map(|memory| memory.commits.values());
     for proof in shown.filter(|proof| law.is_voted(proof)) {
-        let body = proof.body();
-        let known = proofs.get(&body.height).map(Certificate::body);
-        let better = known.is_none_or(|known| {
-            known.phase == Phase::Prepare && (body.phase == Phase::Commit || body.view > known.view)
-        });
-        if better {
-            proofs.insert(body.height, proof.clone());
-        }
+        keep_best(&mut proofs, proof);
     }
     let views = memories
         .iter()

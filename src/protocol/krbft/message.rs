@@ -155,26 +155,10 @@ pub enum Message {
 impl Message {
     /// What is said, and in which epoch.
     pub(super) fn opened(&self) -> (u64, &Self) {
-        match self {
-            Self::Later { epoch, message } => (*epoch, message),
-            Self::Group(_)
-            | Self::Committee { .. }
-            | Self::Request(_)
-            | Self::GroupBlock(_)
-            | Self::GroupAck { .. }
-            | Self::GroupCommit { .. }
-            | Self::GroupFetch { .. }
-            | Self::GroupBlocks { .. }
-            | Self::CouncilUpdate(_)
-            | Self::Voice { .. }
-            | Self::VoiceShare { .. }
-            | Self::Finding(_)
-            | Self::HandOver
-            | Self::HandOverReply(_)
-            | Self::BatchFetch(_)
-            | Self::Batches(_)
-            | Self::Regrouped => (0, self),
+        if let Self::Later { epoch, message } = self {
+            return (*epoch, message);
         }
+        (0, self)
     }
 
     /// Whether it means nothing in another epoch. What concerns a block names its height.

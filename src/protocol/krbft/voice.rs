@@ -10,7 +10,7 @@ use super::message::Message;
 use super::{Cx, Krbft, Timer};
 use crate::base::crypto::{Digest, Keyring, Signed, Voice};
 use crate::base::node::{Committee, NodeId};
-use crate::protocol::{Effect, Guise, Input, Report, To, pbft};
+use crate::protocol::{Effect, Input, Report, To, pbft};
 
 /// Something a leader wants to say.
 #[derive(Clone, Debug)]
@@ -103,29 +103,17 @@ impl Krbft {
         let Some(committee) = &self.committee else {
             return Support::default();
         };
-        let proof = match message {
-            pbft::Message::Commit { vote, .. } => committee.best_proof(vote.body().height),
+        let (proof, batch) = match message {
+            pbft::Message::Commit { vote, .. } => (committee.best_proof(vote.body().height), None),
+            pbft::Message::Prepare { batch, .. } => (None, batch.clone()),
             pbft::Message::PrePrepare { .. }
-            | pbft::Message::Prepare { .. }
             | pbft::Message::Checkpoint(_)
             | pbft::Message::ViewChange { .. }
             | pbft::Message::NewView(_)
             | pbft::Message::Forward(_)
             | pbft::Message::Status { .. }
             | pbft::Message::Fetch(_)
-            | pbft::Message::Blocks(_) => None,
-        };
-        let batch = match message {
-            pbft::Message::Prepare { batch, .. } => batch.clone(),
-            pbft::Message::PrePrepare { .. }
-            | pbft::Message::Commit { .. }
-            | pbft::Message::Checkpoint(_)
-            | pbft::Message::ViewChange { .. }
-            | pbft::Message::NewView(_)
-            | pbft::Message::Forward(_)
-            | pbft::Message::Status { .. }
-            | pbft::Message::Fetch(_)
-            | pbft::Message::Blocks(_) => None,
+            | pbft::Message::Blocks(_) => (None, None),
         };
         let (shown, settled) = self.volatile.shown;
         let view = committee.new_view();
@@ -319,18 +307,7 @@ impl Krbft {
             committee.inherit(legacy);
         }
         self.run_committee(Input::Start, cx);
-        let me = self.seat();
-        let keyring = self.seat_keys(cx);
-        let Some(committee) = &mut self.committee else {
-            return;
-        };
-        let guise = Guise {
-            me,
-            signer: &cx.signer().for_seat(me),
-            keyring: &keyring,
-        };
-        let inside = cx.nest_as(guise, |cx| committee.go_on(legacy, cx));
-        self.follow_committee(inside, cx);
+        self.nest_committee(|committee, cx| committee.go_on(legacy, cx), cx);
         self.say_what_counts(cx);
         for transaction in std::mem::take(&mut self.volatile.requests) {
             self.run_committee(Input::Submit(transaction), cx);

@@ -5,7 +5,7 @@ mod nested;
 use std::collections::BTreeMap;
 
 use super::stage::{Post, Which};
-use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, check, play};
+use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, accountability_runs, check, play};
 use crate::base::node::NodeId;
 use crate::protocol::iraft::{Config, Iraft, Monitors, Mutant, Profile, Quorum};
 
@@ -322,23 +322,14 @@ fn accountability(seeds: std::ops::Range<u64>) -> usize {
             ..of(profile)
         };
         let stage = chaos.endure::<Iraft>(config);
-        for (by, culprit) in stage.convictions() {
-            let guilty = chaos.liars.contains(culprit);
-            assert!(
-                guilty,
-                "seed {seed}: {by} convicts {culprit}, which is honest"
-            );
-        }
-        convictions += stage.convictions().len();
+        convictions += chaos.convictions(&stage);
     }
     convictions
 }
 
-/// How many schedules are played: a few thousand, or what is asked for when this is compiled, as in
-/// `ACCOUNTABILITY_RUNS=100000 cargo test stories::iraft`.
+/// How many schedules are played.
 fn runs() -> u64 {
-    let asked = option_env!("ACCOUNTABILITY_RUNS").map(str::parse);
-    asked.map_or(3000, |runs| runs.expect("a number of runs"))
+    accountability_runs(3000)
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::table;
-use super::tolerance::wilson;
+use super::tolerance::{Z95, wilson};
 use crate::base::crypto::Hasher;
 use crate::base::node::{Committee, NodeId};
 use crate::protocol::mbft::Selection;
@@ -90,9 +90,6 @@ pub struct Row {
     /// Its upper end.
     pub high: f64,
 }
-
-/// What a normal variable exceeds in either direction in one case of twenty.
-const Z95: f64 = 1.959_963_984_540_054;
 
 /// Parts of a probability that are told apart.
 const PARTS: u64 = 1_000_000_000;

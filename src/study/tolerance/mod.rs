@@ -192,7 +192,7 @@ impl Case {
 }
 
 /// What a normal variable exceeds in either direction in one case of twenty.
-const Z95: f64 = 1.959_963_984_540_054;
+pub(super) const Z95: f64 = 1.959_963_984_540_054;
 
 /// Wilson's interval of a probability of which so many of the trials came true.
 pub(super) fn wilson(hits: u64, trials: u64, z: f64) -> (f64, f64) {
