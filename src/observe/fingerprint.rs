@@ -84,6 +84,7 @@ impl Fingerprint {
                     Offence::Stalling => 7,
                     Offence::Disruption => 8,
                     Offence::Audit => 9,
+                    Offence::Outvoted => 10,
                 };
                 self.event(now, node, 21, &[u64::from(culprit.0), offence]);
             }

@@ -180,6 +180,7 @@ fn write_report(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
                 Offence::Stalling => "stalling",
                 Offence::Disruption => "disruption",
                 Offence::Audit => "a failed audit",
+                Offence::Outvoted => "saying what others deny",
             };
             write!(f, "accuses {culprit} of {offence}")
         }

@@ -177,6 +177,8 @@ pub enum Offence {
     Disruption,
     /// An audit of the log went wrong time and again; a suspicion.
     Audit,
+    /// More say otherwise than are thought to lie; a suspicion, since more may.
+    Outvoted,
 }
 
 impl Offence {
@@ -190,7 +192,9 @@ impl Offence {
             | Self::FalseVote
             | Self::FalseAck
             | Self::FalseCertificate => true,
-            Self::Silence | Self::Stalling | Self::Disruption | Self::Audit => false,
+            Self::Silence | Self::Stalling | Self::Disruption | Self::Audit | Self::Outvoted => {
+                false
+            }
         }
     }
 }

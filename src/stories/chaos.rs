@@ -180,7 +180,7 @@ impl Chaos {
     }
 
     fn lie<P: Protocol>(&self, stage: &mut Stage<P>, place: usize) {
-        if self.liars.contains(&stage.sender_at(place)) {
+        if self.liars.contains(&stage.letter_at(place).0) {
             stage.post_at(Post::Lie, place);
         }
     }

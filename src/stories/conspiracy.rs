@@ -124,7 +124,8 @@ impl<P: Protocol> Conspiracy<P> {
         let mut places = self.random.below(among) as usize..self.stage.pending();
         let stage = &mut self.stage;
         let open = places.find(|&place| {
-            stage.sender_at(place) != self.cut && stage.receiver_at(place) != self.cut
+            let (from, to, _) = stage.letter_at(place);
+            from != self.cut && to != self.cut
         });
         if let Some(place) = open {
             stage.post_at(Post::Deliver, place);
@@ -137,8 +138,8 @@ impl<P: Protocol> Conspiracy<P> {
         let mut place = before.min(self.stage.pending());
         let fresh = self.stage.pending() - place;
         for _ in 0..fresh {
-            let liar = self.liars[self.stage.sender_at(place).index()];
-            if !liar || !self.fooled[self.stage.receiver_at(place).index()] {
+            let (from, to, _) = self.stage.letter_at(place);
+            if !self.liars[from.index()] || !self.fooled[to.index()] {
                 place += 1;
             } else if self.random.below(8) == 0 {
                 self.stage.post_at(Post::Duplicate, place);

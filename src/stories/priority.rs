@@ -47,7 +47,10 @@ impl Priority {
             if random.below(12) == 0 {
                 stage.submit(NodeId::at(random.below(self.n as u64) as usize));
             }
-            let links = (0..stage.pending()).map(|at| (stage.sender_at(at), stage.receiver_at(at)));
+            let links = (0..stage.pending()).map(|at| {
+                let (from, to, _) = stage.letter_at(at);
+                (from, to)
+            });
             let links: Vec<_> = links.collect();
             for link in &links {
                 let drawn = 1 + random.below(1 << 40);

@@ -243,14 +243,10 @@ impl<P: Protocol> Stage<P> {
         self.letters.len()
     }
 
-    /// Who sent the message at this place of the queue.
-    pub fn sender_at(&self, place: usize) -> NodeId {
-        self.letters[place].from
-    }
-
-    /// For whom the message at this place of the queue is.
-    pub fn receiver_at(&self, place: usize) -> NodeId {
-        self.letters[place].to
+    /// Who sent the message at this place of the queue, to whom, and what kind it is of.
+    pub fn letter_at(&self, place: usize) -> (NodeId, NodeId, &'static str) {
+        let letter = &self.letters[place];
+        (letter.from, letter.to, letter.message.kind())
     }
 
     /// Takes back the announcement of a crash.

@@ -108,6 +108,8 @@ pub enum Mutant {
     LoneVoice,
     /// Members lend their voices to prepares of what they have not seen.
     BlindVoices,
+    /// Whoever a supervisor finds alone is convicted on the others' word.
+    OutvotedIsGuilty,
     /// A committee goes on behind the last block of its epoch.
     NoLastPlace,
 }

@@ -188,7 +188,7 @@ impl Krbft {
             return;
         };
         let known = self.durable.council.term(update.group);
-        if self.durable.guilty.contains(&from) {
+        if self.durable.disowned.contains(&from) {
             return;
         }
         // The members of a group know best who leads it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::memory::{Memory, Support};
-use super::supervise::Finding;
+use super::supervise::{Exposure, Finding};
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer, Voice,
 };
@@ -133,6 +133,8 @@ pub enum Message {
     },
     /// A supervisor has found a liar.
     Finding(Box<Finding>),
+    /// A leader has contradicted itself.
+    Exposure(Box<Exposure>),
     /// A new leader asks what the group has said.
     HandOver,
     /// What a member remembers.
@@ -171,6 +173,7 @@ impl Message {
             | Self::Voice { .. }
             | Self::VoiceShare { .. }
             | Self::Finding(_)
+            | Self::Exposure(_)
             | Self::HandOver
             | Self::HandOverReply(_)
             | Self::BatchFetch(_)
@@ -188,6 +191,9 @@ impl Message {
 
 /// Bytes of a message without content: frame, addresses, and two numbers.
 const HEADER_BYTES: u32 = 48;
+
+/// Bytes of a leader's signed word.
+const WORD_BYTES: u32 = 18 + DIGEST_BYTES + SIGNATURE_BYTES;
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -241,6 +247,7 @@ impl Wire for Message {
             Self::Voice { .. } => "voice",
             Self::VoiceShare { .. } => "voice-share",
             Self::Finding(_) => "finding",
+            Self::Exposure(_) => "exposure",
             Self::HandOver => "hand-over",
             Self::HandOverReply(_) => "hand-over-reply",
             Self::BatchFetch(_) => "batch-fetch",
@@ -270,9 +277,8 @@ impl Wire for Message {
             Self::VoiceShare { voices, .. } => {
                 8 + count(voices.len()) * (DIGEST_BYTES + SIGNATURE_BYTES)
             }
-            Self::Finding(finding) => {
-                count(finding.true_words.len() + 1) * (18 + DIGEST_BYTES + SIGNATURE_BYTES)
-            }
+            Self::Finding(finding) => count(finding.true_words.len() + 1) * WORD_BYTES,
+            Self::Exposure(_) => 2 * WORD_BYTES,
             Self::HandOver | Self::Regrouped => 0,
             Self::Later { message, .. } => return message.size().saturating_add(8),
             Self::HandOverReply(memory) => memory.size(),
@@ -305,6 +311,7 @@ impl Wire for Message {
             } => message.signatures().saturating_add(support.signatures()),
             Self::VoiceShare { voices, .. } => count(voices.len()),
             Self::Finding(finding) => count(finding.true_words.len() + 1),
+            Self::Exposure(_) => 2,
             Self::HandOverReply(memory) => memory.signatures(),
         }
     }
@@ -351,6 +358,7 @@ impl Wire for Message {
             | Self::GroupBlocks { .. }
             | Self::VoiceShare { .. }
             | Self::Finding(_)
+            | Self::Exposure(_)
             | Self::HandOver
             | Self::HandOverReply(_)
             | Self::BatchFetch(_)
@@ -387,6 +395,7 @@ impl Wire for Message {
             | Self::Voice { .. }
             | Self::VoiceShare { .. }
             | Self::Finding(_)
+            | Self::Exposure(_)
             | Self::HandOver
             | Self::HandOverReply(_)
             | Self::BatchFetch(_)
@@ -420,6 +429,7 @@ impl Wire for Message {
             | Self::Voice { .. }
             | Self::VoiceShare { .. }
             | Self::Finding(_)
+            | Self::Exposure(_)
             | Self::HandOver
             | Self::HandOverReply(_)
             | Self::BatchFetch(_)

@@ -42,8 +42,10 @@
 //! A leader that has lacked a batch for `council_refresh` asks one group after the other for it.
 //!
 //! With `supervision`, hidden members watch up to five groups each, and are handed the blocks of
-//! all of them. Upon one leader against `f₂ + 1` others on one height: FINDING to everybody, which
-//! convicts it; its group elects another one. A supervisor that spoke is known, and replaced.
+//! all of them. Upon one leader against `f₂ + 1` others on one height: FINDING to everybody; its
+//! group elects another one. A supervisor that spoke is known, and replaced. Those others may all
+//! lie if more than `f₂` do, so a finding convicts nobody. Whoever was told something else by the
+//! same leader shows both words in an EXPOSURE to everybody, and that does.
 //!
 //! With `regroup_every_blocks: N` the groups are dealt anew after each `N` blocks, which are an
 //! *epoch*:
@@ -93,6 +95,8 @@
 //!   the network; so they and those in the order of the nodes are never dealt anew.
 //! - Epochs take the place of the committee's checkpoints. What a group has proven against a member
 //!   stays with that group: in the next one it begins without it, unless supervisors have found it.
+//! - A supervised leader has a block on disk before it tells of it, so that it cannot be made to
+//!   contradict itself after a crash.
 //! - Without `group_certified_votes` members keep no batches: if every holder that has seen one is
 //!   replaced before it is executed, the committee waits for one of them to return.
 //! - The reputation of members is the group's (`group: {reputation: true}`): each remembers for
@@ -103,8 +107,9 @@
 //! A block costs `2k(k−1)` in the committee and `3k(m−1)` in the groups: `pre-prepare`, `prepare`,
 //! `commit`; `group-block`, `group-ack`, `group-commit`. Certified votes add `4k(m−1)`: `voice` and
 //! `voice-share`, twice, once with the batch. Each supervisor adds one `group-block` for each group
-//! it watches from outside. Upkeep of an idle second: `council-update`, `k(N−1)`, and the groups'
-//! heartbeats.
+//! it watches from outside; a liar that is found, a `finding` from each that finds it, and an
+//! `exposure` from each that can prove it, to everybody. Upkeep of an idle second:
+//! `council-update`, `k(N−1)`, and the groups' heartbeats.
 
 mod batches;
 mod committee;
@@ -127,7 +132,7 @@ use std::sync::Arc;
 pub use config::{Config, Mutant, Profile};
 pub use memory::{Memory, Support};
 pub use message::{CouncilUpdate, Delivery, GroupBlock, Message, Proven};
-pub use supervise::Finding;
+pub use supervise::{Exposure, Finding};
 
 use super::mempool::Mempool;
 use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status, To};
@@ -177,8 +182,10 @@ struct Durable {
     council: Council,
     /// Supervisors that have shown what they found, and are none any more.
     exposed: Vec<NodeId>,
-    /// Leaders that a supervisor has convicted.
-    guilty: Vec<NodeId>,
+    /// Whom this replica lets lead no more, on the word of a supervisor or by a proof.
+    disowned: Vec<NodeId>,
+    /// Those of them that have contradicted themselves.
+    convicted: Vec<NodeId>,
     /// What this member has lent its voice to.
     memory: Memory,
     /// Commit certificates of what was applied.
@@ -405,6 +412,7 @@ impl Krbft {
                 self.on_voice_share(from, (*number, voices), cx);
             }
             Message::Finding(finding) => self.on_finding(from, finding, cx),
+            Message::Exposure(exposure) => self.on_exposure(exposure, cx),
             Message::HandOver => self.on_hand_over(from, cx),
             Message::HandOverReply(memory) => self.on_hand_over_reply(from, memory, cx),
             Message::BatchFetch(wanted) => self.on_batch_fetch(from, wanted, cx),

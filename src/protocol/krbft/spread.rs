@@ -51,6 +51,10 @@ impl Krbft {
             proof: proof.map(Arc::new).filter(|_| self.config.carries()),
         };
         self.apply(*height, &block, cx);
+        if self.config.supervision {
+            // A leader that forgot what it has said of a place might be made to contradict itself.
+            cx.persist();
+        }
         let statement = cx.sign(Delivery {
             group: self.mine as u64,
             height: *height,

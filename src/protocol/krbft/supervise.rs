@@ -1,13 +1,18 @@
 //! Supervision: hidden members of several groups are handed the blocks of each, and compare what
-//! the leaders say. Whoever finds a leader alone against more leaders than lie shows it to all, is
-//! known from then on, and makes room for another one.
+//! the leaders say. Whoever finds a leader alone against as many leaders as one honest one is among
+//! shows it to all, is known from then on, and makes room for another one.
+//!
+//! That is reason enough to choose another leader, and proves nothing: the leaders that agree may
+//! lie together. The proof is another word of the same leader about the same place, and whoever was
+//! told one shows it when it hears of the finding.
 
 use std::collections::BTreeMap;
 
+use super::config::Mutant;
 use super::grouping::{Supervisor, supervisors};
 use super::message::{Delivery, GroupBlock, Message};
 use super::{Cx, Krbft};
-use crate::base::crypto::Signed;
+use crate::base::crypto::{Keyring, Signed};
 use crate::base::node::{Committee, NodeId};
 use crate::chain::Height;
 use crate::protocol::{Offence, Protocol, Report};
@@ -21,13 +26,29 @@ pub struct Finding {
     pub true_words: Vec<Signed<Delivery>>,
 }
 
+/// Two words of one leader about one place, which nobody says that is honest.
+#[derive(Clone, Debug)]
+pub struct Exposure {
+    /// Both of them.
+    pub words: [Signed<Delivery>; 2],
+}
+
+impl Exposure {
+    /// Whom it convicts, if it does.
+    fn culprit(&self, keyring: &Keyring) -> Option<NodeId> {
+        let [one, other] = &self.words;
+        contradicts(one, other).then_some(())?;
+        (one.verify(keyring) && other.verify(keyring)).then_some(one.by())
+    }
+}
+
 /// What leaders have said of the latest heights, one word for each group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watch {
     words: BTreeMap<Height, BTreeMap<u64, Signed<Delivery>>>,
 }
 
-/// Heights that a supervisor remembers.
+/// Heights of which a replica remembers what it was told.
 const WATCHED_MAX: usize = 256;
 
 impl Krbft {
@@ -58,7 +79,8 @@ impl Krbft {
         all.any(|watcher| watcher.node == self.setup.me && watcher.watches.contains(&group))
     }
 
-    /// A leader has said something of a height: a supervisor compares.
+    /// A leader has said something of a height: whoever hears it remembers it, and a supervisor
+    /// compares.
     pub(super) fn compare(&mut self, from: NodeId, told: &GroupBlock, cx: &mut Cx<'_>) {
         let body = *told.statement.body();
         let Ok(group) = usize::try_from(body.group) else {
@@ -66,25 +88,45 @@ impl Krbft {
         };
         let leads = self.durable.council.holder(group) == Some(from)
             || (group == self.mine && self.is_leader(from));
-        if !leads || !self.watches(group) {
+        if !self.config.supervision || !leads {
             return;
         }
+        let known = self.remember(body.height, &told.statement);
+        if let Some(known) = known.filter(|known| contradicts(known, &told.statement)) {
+            self.expose([known, told.statement.clone()], cx);
+        }
+        if self.watches(group) {
+            self.look_for_liars(body.height, cx);
+        }
+    }
+
+    /// Keeps what a leader says of a height, and returns what this replica has heard before.
+    fn remember(&mut self, height: Height, word: &Signed<Delivery>) -> Option<Signed<Delivery>> {
         let words = &mut self.volatile.watch.words;
-        let here = words.entry(body.height).or_default();
-        here.insert(body.group, told.statement.clone());
-        let finding = find(here, self.seats.committee().one_honest());
+        let here = words.entry(height).or_default();
+        let known = here.insert(word.body().group, word.clone());
         if words.len() > WATCHED_MAX {
             words.pop_first();
         }
-        if let Some(finding) = finding {
-            self.volatile.watch.words.remove(&body.height);
-            cx.report(Report::Reached("a supervisor finds a liar"));
-            let all = self.setup.committee.clone();
-            let told = self.bound(Message::Finding(Box::new(finding.clone())));
-            cx.broadcast(&all, told);
-            let me = cx.me();
-            self.on_finding(me, &finding, cx);
+        known
+    }
+
+    /// A supervisor compares what the leaders say of a height.
+    fn look_for_liars(&mut self, height: Height, cx: &mut Cx<'_>) {
+        let words = self.volatile.watch.words.get(&height);
+        let enough = self.seats.committee().one_honest();
+        let Some(finding) = words.and_then(|words| find(words, enough)) else {
+            return;
+        };
+        if self.durable.disowned.contains(&finding.false_word.by()) {
+            return;
         }
+        cx.report(Report::Reached("a supervisor finds a liar"));
+        let all = self.setup.committee.clone();
+        let told = self.bound(Message::Finding(Box::new(finding.clone())));
+        cx.broadcast(&all, told);
+        let me = cx.me();
+        self.on_finding(me, &finding, cx);
     }
 
     /// A supervisor shows what it has found, and is known from now on.
@@ -94,7 +136,7 @@ impl Krbft {
             .supervisors()
             .iter()
             .any(|watcher| watcher.node == from);
-        if !watcher || !self.is_proof(finding, cx) {
+        if !watcher || !self.is_founded(finding, cx) {
             return;
         }
         if !self.durable.exposed.contains(&from) {
@@ -103,20 +145,58 @@ impl Krbft {
             self.audience = self.find_audience();
             cx.persist();
         }
-        if self.durable.guilty.contains(&culprit) {
+        let believed = self.config.broken(Mutant::OutvotedIsGuilty);
+        let offence = [Offence::Outvoted, Offence::InvalidProposal][usize::from(believed)];
+        self.disown(culprit, offence, cx);
+        let body = finding.false_word.body();
+        let words = self.volatile.watch.words.get(&body.height);
+        let known = words.and_then(|words| words.get(&body.group)).cloned();
+        if let Some(known) = known.filter(|known| contradicts(known, &finding.false_word)) {
+            self.expose([known, finding.false_word.clone()], cx);
+        }
+    }
+
+    /// This replica was told two things by one leader: all shall know.
+    fn expose(&mut self, words: [Signed<Delivery>; 2], cx: &mut Cx<'_>) {
+        if self.durable.convicted.contains(&words[0].by()) {
             return;
         }
-        self.durable.guilty.push(culprit);
+        let exposure = Exposure { words };
+        let all = self.setup.committee.clone();
+        let told = self.bound(Message::Exposure(Box::new(exposure.clone())));
+        cx.broadcast(&all, told);
+        self.on_exposure(&exposure, cx);
+    }
+
+    /// Somebody shows that a leader has contradicted itself.
+    pub(super) fn on_exposure(&mut self, exposure: &Exposure, cx: &mut Cx<'_>) {
+        let culprit = exposure.culprit(cx.keyring());
+        let Some(culprit) = culprit.filter(|node| !self.durable.convicted.contains(node)) else {
+            return;
+        };
+        self.durable.convicted.push(culprit);
+        self.disown(culprit, Offence::Equivocation, cx);
+    }
+
+    /// Names a leader, and has its group choose another one. Nobody lets it lead again.
+    fn disown(&mut self, culprit: NodeId, offence: Offence, cx: &mut Cx<'_>) {
+        let known = self.durable.disowned.contains(&culprit);
+        if known && !offence.is_proof() {
+            return;
+        }
+        if !known {
+            self.durable.disowned.push(culprit);
+        }
         cx.persist();
-        let offence = Offence::InvalidProposal;
         cx.report(Report::Accuses { culprit, offence });
-        if self.group.status().leader == Some(culprit) && culprit != cx.me() {
+        if !known && self.group.status().leader == Some(culprit) && culprit != cx.me() {
             self.denounce(cx);
         }
     }
 
-    /// Whether so many leaders of other groups say another thing that an honest one does.
-    fn is_proof(&self, finding: &Finding, cx: &Cx<'_>) -> bool {
+    /// Whether so many leaders of other groups say another thing that an honest one is among them,
+    /// unless more of them lie than the committee bears.
+    fn is_founded(&self, finding: &Finding, cx: &Cx<'_>) -> bool {
         let accused = finding.false_word.body();
         let mut groups = vec![accused.group];
         let of = |word: &Signed<Delivery>| {
@@ -136,6 +216,12 @@ impl Krbft {
             && first.is_some_and(|digest| digest != accused.digest)
             && finding.true_words.len() >= self.seats.committee().one_honest()
     }
+}
+
+/// Whether one leader has said two things of one place.
+fn contradicts(one: &Signed<Delivery>, other: &Signed<Delivery>) -> bool {
+    let (a, b) = (one.body(), other.body());
+    one.by() == other.by() && a.group == b.group && a.height == b.height && a.digest != b.digest
 }
 
 /// Somebody that is alone against so many.
