@@ -17,6 +17,7 @@ mod layers;
 mod mbft;
 pub(crate) mod oracle;
 mod population;
+mod reads;
 mod sparse;
 
 use crate::protocol::iraft::Iraft;

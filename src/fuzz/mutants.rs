@@ -121,7 +121,6 @@ pub fn hunt(search: &Search<'_>, entry: &Entry, mutant: &Mutant) -> Row {
 fn reason(key: &str, name: &str) -> &'static str {
     match (key, name) {
         ("protocol.raft.mutant", "commit-old-term") => "needs a schedule that a story tells",
-        ("protocol.raft.mutant", "stale-read") => "no check compares reads with the order of calls",
         ("protocol.raft.mutant", "no-heartbeat") => "elections take the place of heartbeats",
         ("protocol.raft.mutant", "fixed-timeout") => "equivalent: delays break ties, too",
         ("protocol.iraft.mutant", "never-convict") => "nobody has to convict",

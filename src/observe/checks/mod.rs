@@ -29,6 +29,9 @@
 //! Besides, the root commits to every entry as it is stored (`root-commits`), and what is valid
 //! although it was executed before it was ordered is what the contract does (`endorsement`).
 //!
+//! Reads that are answered without an entry have to fit among what clients were told: together, all
+//! answers are *linearizable* (`linearizability`).
+//!
 //! **Liveness** is judged after healing (see [`LivenessJudge`]), in this order:
 //! `outside-model` if nothing is promised; `inconclusive` if the run ended before the bound had
 //! passed, or nobody asked for anything; `violated` if clients or nodes were left waiting;
@@ -37,8 +40,10 @@
 mod chain;
 mod logs;
 mod progress;
+mod reads;
 mod replay;
 mod sharing;
+mod verdict;
 mod violation;
 
 #[cfg(test)]
@@ -55,10 +60,13 @@ use crate::sim::event::{Event, Observer, Totals};
 use chain::{Answered, Arrival, Chain};
 use logs::{Entry, Logs};
 use progress::{Progress, Stall};
+use reads::Reads;
 use replay::Replay;
 use sharing::Sharing;
+use verdict::{accounting, before, miscounts};
 use violation::Findings;
 
+pub use verdict::{LivenessJudge, Verdict};
 pub use violation::{KEPT_MAX, Property, Violation, Word};
 
 /// What must be known of a run before it begins.
@@ -72,48 +80,6 @@ pub struct CheckSetup {
     /// nodes. Where nested instances report too, their views and places are not comparable and
     /// these reports are not judged.
     pub flat: bool,
-}
-
-/// What a protocol promises after healing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LivenessJudge {
-    /// When the last fault, outage and misbehaviour ends that stands in the way of progress;
-    /// [`Time::MAX`] if one never does.
-    pub healed_at: Time,
-    /// The longest an answer may take from then on, for a client and for the slowest honest node:
-    /// the bound of the protocol, and the client's retry and way there and back.
-    pub bound: Span,
-    /// Whether after healing the protocol promises progress at all: enough honest nodes are up
-    /// and connected, and hold what was decided.
-    pub recoverable: bool,
-}
-
-/// The judgement of a run.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Verdict {
-    /// Whether something happened that must never happen.
-    pub safety: Word,
-    /// Whether what must happen did.
-    pub liveness: Word,
-    /// Whether after healing clients were left waiting, promised or not. Where nothing is
-    /// promised this is no violation, but a scenario that shows how progress ends expects it.
-    pub stalled: bool,
-    /// The first violations, in the order they were seen: at most [`KEPT_MAX`].
-    pub violations: Vec<Violation>,
-    /// All violations.
-    pub total: u64,
-}
-
-impl Verdict {
-    /// Adds a disagreement between two countings of the same thing, if there is one.
-    pub fn account(&mut self, end: Time, disagreement: Option<String>) {
-        let Some(detail) = disagreement else { return };
-        self.safety = Word::Violated;
-        self.total += 1;
-        if self.violations.len() < KEPT_MAX {
-            self.violations.push(accounting(end, detail));
-        }
-    }
 }
 
 /// Watches a run for breaches of what was promised.
@@ -130,6 +96,7 @@ pub struct Checks {
     sharing: Sharing,
     logs: Logs,
     progress: Progress,
+    reads: Reads,
     /// Looks at what the protocol writes beside transactions, if it does; of the first chain.
     inspector: Option<Box<dyn Inspector>>,
     accused: PositionSet,
@@ -201,6 +168,7 @@ impl Checks {
             sharing: Sharing::default(),
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
+            reads: Reads::default(),
             inspector: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
@@ -251,6 +219,10 @@ impl Checks {
         for strand in &mut self.strands {
             strand.audit = Audit::new(executor).map(Box::new);
             strand.replay = Some(Box::new(Replay::new(executor)));
+        }
+        // Of several chains nobody can tell from which one a read was answered.
+        if self.strands.len() == 1 {
+            self.reads = Reads::from(Replay::new(executor));
         }
         self
     }
@@ -381,8 +353,13 @@ impl Checks {
         height: Option<u64>,
         executed: &Executed,
     ) {
-        // A read that was answered without an entry stands nowhere in the chain.
-        let Some(height) = height else { return };
+        let Some(height) = height else {
+            // A read that was answered without an entry stands nowhere in the chain.
+            let top = self.strands[0].chain.top();
+            self.reads.answer((now, client, transaction), top, executed);
+            return;
+        };
+        self.reads.told(transaction, height);
         let answered = Answered {
             now,
             client,
@@ -421,6 +398,8 @@ impl Checks {
 
     /// The judgement. `end` is when the run ended, `totals` what its nodes counted.
     pub fn finish(mut self, end: Time, judge: &LivenessJudge, totals: &Totals) -> Verdict {
+        self.reads
+            .finish(&self.strands[0].chain, &mut self.findings);
         for replay in self.strands.iter().filter_map(|s| s.replay.as_ref()) {
             replay.finish(end, &mut self.findings);
         }
@@ -523,6 +502,7 @@ impl Observer for Checks {
                         replay.asked(transaction);
                     }
                 }
+                self.reads.ask(transaction);
                 self.progress.submit(now, transaction.id);
             }
             Event::Endorsed {
@@ -564,37 +544,4 @@ impl Observer for Checks {
             | Event::Fired { .. } => {}
         }
     }
-}
-
-fn accounting(end: Time, detail: String) -> Violation {
-    Violation {
-        time: end,
-        property: Property::Accounting,
-        nodes: Vec::new(),
-        height: None,
-        detail,
-    }
-}
-
-/// The instant `span` before `end`, or the beginning.
-fn before(end: Time, span: Span) -> Time {
-    Time::ZERO + end.since(Time::ZERO + span)
-}
-
-/// Where the countings of messages contradict one another.
-fn miscounts(totals: &Totals) -> Vec<String> {
-    let made = totals.sent + totals.duplicated;
-    let gone = totals.delivered + totals.dropped + totals.lost + totals.in_flight;
-    let by_kind: u64 = totals.by_kind.iter().map(|(_, volume)| volume.count).sum();
-    let by_second: u64 = totals.per_second.iter().sum();
-    let mut found = Vec::new();
-    if made != gone {
-        found.push(format!("{made} copies were made but {gone} accounted for"));
-    }
-    if by_kind != by_second {
-        found.push(format!(
-            "{by_kind} messages by kind but {by_second} by second"
-        ));
-    }
-    found
 }

@@ -122,6 +122,11 @@ impl Replay {
         (receipt, broken.unwrap_or_default())
     }
 
+    /// What a read of the state as it is now is told.
+    pub fn query(&self, call: &SignedCall) -> Receipt {
+        self.state.query(self.height, call)
+    }
+
     /// A client asks for something.
     pub fn asked(&mut self, transaction: &Transaction) {
         if transaction.call.search().is_some() {

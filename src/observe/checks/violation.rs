@@ -33,6 +33,8 @@ pub enum Property {
     Layers,
     /// What a client is told is what the chain says.
     ClientView,
+    /// What clients are told is what one server that does one thing after the other would tell.
+    Linearizability,
     /// A view or term has one leader.
     ElectionSafety,
     /// Log entries of one place and term end equal logs.
@@ -71,6 +73,7 @@ impl Property {
             Self::Endorsement => "endorsement",
             Self::Layers => "layers",
             Self::ClientView => "client-view",
+            Self::Linearizability => "linearizability",
             Self::ElectionSafety => "election-safety",
             Self::LogMatching => "log-matching",
             Self::LeaderCompleteness => "leader-completeness",
