@@ -57,8 +57,10 @@ impl Stream {
     }
 }
 
-/// One stream of one seed. Never cloned: a copied stream would repeat itself unseen.
+/// One stream of one seed. Never cloned: a copied stream would repeat itself unseen. Only tests do,
+/// that go on from one state in several ways.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Random(ChaCha12Rng);
 
 impl Random {

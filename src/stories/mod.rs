@@ -23,6 +23,7 @@
 mod calls;
 mod chaos;
 mod conspiracy;
+mod exhaust;
 mod iraft;
 mod krbft;
 mod layers;

@@ -19,6 +19,8 @@ use crate::protocol::{
     Context, Effect, Input, Protocol, Report, Setup, Status, Surroundings, To, Wire,
 };
 
+mod whole;
+
 /// Every transaction is proposed by itself and at once.
 pub const AT_ONCE: BatchRule = BatchRule {
     max: 1,
@@ -40,6 +42,7 @@ pub enum Volume {
 }
 
 /// A message on its way.
+#[derive(Clone)]
 struct Letter<M> {
     from: NodeId,
     to: NodeId,
@@ -47,6 +50,7 @@ struct Letter<M> {
 }
 
 /// One node of the stage.
+#[derive(Clone)]
 struct Actor<P: Protocol> {
     replica: P,
     ledger: Ledger,
@@ -94,6 +98,7 @@ pub enum Post {
 }
 
 /// Replicas of one protocol and everything between them.
+#[derive(Clone)]
 pub struct Stage<P: Protocol> {
     config: P::Config,
     committee: Committee,
