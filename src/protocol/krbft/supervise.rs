@@ -139,6 +139,13 @@ impl Krbft {
         if !watcher || !self.is_founded(finding, cx) {
             return;
         }
+        // A proof stands by itself: it is shown before anything is written.
+        let body = finding.false_word.body();
+        let words = self.volatile.watch.words.get(&body.height);
+        let known = words.and_then(|words| words.get(&body.group)).cloned();
+        if let Some(known) = known.filter(|known| contradicts(known, &finding.false_word)) {
+            self.expose([known, finding.false_word.clone()], cx);
+        }
         if !self.durable.exposed.contains(&from) {
             cx.report(Report::Reached("a supervisor is exposed and replaced"));
             self.durable.exposed.push(from);
@@ -148,12 +155,6 @@ impl Krbft {
         let believed = self.config.broken(Mutant::OutvotedIsGuilty);
         let offence = [Offence::Outvoted, Offence::InvalidProposal][usize::from(believed)];
         self.disown(culprit, offence, cx);
-        let body = finding.false_word.body();
-        let words = self.volatile.watch.words.get(&body.height);
-        let known = words.and_then(|words| words.get(&body.group)).cloned();
-        if let Some(known) = known.filter(|known| contradicts(known, &finding.false_word)) {
-            self.expose([known, finding.false_word.clone()], cx);
-        }
     }
 
     /// This replica was told two things by one leader: all shall know.
@@ -187,8 +188,8 @@ impl Krbft {
         if !known {
             self.durable.disowned.push(culprit);
         }
-        cx.persist();
         cx.report(Report::Accuses { culprit, offence });
+        cx.persist();
         if !known && self.group.status().leader == Some(culprit) && culprit != cx.me() {
             self.denounce(cx);
         }
