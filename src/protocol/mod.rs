@@ -24,6 +24,7 @@ use crate::base::random::Random;
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Executor, Ledger, Snapshot};
 use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
+use crate::contract::Receipt;
 use mempool::BatchRule;
 pub use nesting::{Guise, Inside};
 
@@ -87,7 +88,7 @@ pub enum Effect<M, T> {
     /// A snapshot replaced the ledger up to and including this block.
     Install(Arc<Block>),
     /// A transaction that only reads is answered from the state at this node's head.
-    Answer(Arc<Transaction>),
+    Answer(TransactionId, Receipt),
     /// Something observers should know; no replica reads it.
     Report(Report),
 }
@@ -536,11 +537,14 @@ impl<'a, M, T> Context<'a, M, T> {
 
     /// Answers a transaction that only reads from the state at the head, without an entry in the
     /// chain. The caller has made sure that the head is recent enough.
-    pub fn answer(&mut self, transaction: Arc<Transaction>) {
+    pub fn answer(&mut self, transaction: &Transaction) {
         assert!(
             transaction.call.reads_only(),
             "only reads are answered without a decision"
         );
-        self.effects.push(Effect::Answer(transaction));
+        // What is decided later in this step is not seen.
+        let around = &mut self.around;
+        let receipt = around.ledger.query(transaction, around.executor);
+        self.effects.push(Effect::Answer(transaction.id, receipt));
     }
 }

@@ -131,7 +131,7 @@ impl<M, T> Effect<M, T> {
             Self::Persist => Effect::Persist,
             Self::Execute(block) => Effect::Execute(block),
             Self::Install(block) => Effect::Install(block),
-            Self::Answer(transaction) => Effect::Answer(transaction),
+            Self::Answer(transaction, receipt) => Effect::Answer(transaction, receipt),
             Self::Report(inner) => Effect::Report(report(inner)?),
         })
     }

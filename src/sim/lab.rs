@@ -224,7 +224,7 @@ impl<P: Protocol> Lab<P> {
                 | Effect::Verify(_)
                 | Effect::Persist
                 | Effect::Install(_)
-                | Effect::Answer(_) => {}
+                | Effect::Answer(..) => {}
             }
         }
     }

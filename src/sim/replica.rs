@@ -467,7 +467,7 @@ impl<P: Protocol> ReplicaHost<P> {
                 machine.execute * u64::from(block.batch.executions())
                     + machine.verify * u64::from(block.batch.signatures())
             }
-            Effect::Answer(_) => machine.execute,
+            Effect::Answer(..) => machine.execute,
             Effect::Send { .. }
             | Effect::SetTimer { .. }
             | Effect::CancelTimer { .. }
@@ -521,12 +521,11 @@ impl<P: Protocol> ReplicaHost<P> {
                 self.synced = block.height;
                 self.observe(now, desk.local, Event::Installed { block });
             }
-            Effect::Answer(transaction) => {
-                let receipt = self.ledger.query(&transaction, &mut desk.local.executor);
+            Effect::Answer(transaction, receipt) => {
                 let executed = Executed::Now(receipt);
-                let client = transaction.id.client();
+                let client = transaction.client();
                 let answer = Answer::Read {
-                    transaction: transaction.id,
+                    transaction,
                     executed,
                 };
                 self.reply(now, client, answer, 64, desk);

@@ -518,8 +518,9 @@ impl<P: Protocol> Stage<P> {
                 );
                 self.judge(node, &block);
             }
-            Effect::Answer(transaction) => {
-                let line = format!("{node} answers {}", name(transaction.id));
+            Effect::Answer(transaction, _) => {
+                let line = format!("{node} answers {}", name(transaction));
+
                 self.answer(&line);
             }
             Effect::Report(report) => self.report(node, &report),

@@ -7,6 +7,9 @@
 //! before it was asked, and nothing that was decided only after it was answered; and none sees
 //! less than one that was answered before it was asked. That is possible just if it is when each
 //! read, in the order in which they are asked, stands at the earliest height that gives its answer.
+//!
+//! Where calls are endorsed before they are ordered, a read is what its endorsers make of it. These
+//! may lag behind what its client was told, as in Fabric, and nothing is promised.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,7 +62,7 @@ impl Reads {
     /// Nothing was asked yet of a chain that begins so.
     pub fn from(genesis: Replay) -> Self {
         Self {
-            genesis: Some(Box::new(genesis)),
+            genesis: Some(Box::new(genesis)).filter(|genesis| !genesis.endorses()),
             ..Self::default()
         }
     }

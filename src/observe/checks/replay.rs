@@ -122,6 +122,11 @@ impl Replay {
         (receipt, broken.unwrap_or_default())
     }
 
+    /// Whether calls are endorsed before they are ordered.
+    pub fn endorses(&self) -> bool {
+        matches!(self.execution, Execution::Validate { .. })
+    }
+
     /// What a read of the state as it is now is told.
     pub fn query(&self, call: &SignedCall) -> Receipt {
         self.state.query(self.height, call)

@@ -472,7 +472,7 @@ impl Raft {
     /// A read waits until this replica is sure that it leads.
     pub(super) fn read(&mut self, transaction: Arc<Transaction>, cx: &mut Cx<'_>) {
         if self.broken(Mutant::StaleRead) {
-            cx.answer(transaction);
+            cx.answer(&transaction);
         } else if let Some(leader) = self.leader() {
             leader.waiting.push(transaction);
             self.start_reads(cx);
@@ -511,7 +511,7 @@ impl Raft {
             .reads
             .partition_point(|(round, _)| *round <= confirmed);
         for (_, read) in leader.reads.drain(..answered) {
-            cx.answer(read);
+            cx.answer(&read);
         }
         if leader.reads.is_empty() {
             self.start_reads(cx);

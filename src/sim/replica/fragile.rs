@@ -48,7 +48,7 @@ pub(super) fn point<M: Wire, T>(effect: &Effect<M, T>) -> Option<Work> {
         | Effect::Verify(_)
         | Effect::Execute(_)
         | Effect::Install(_)
-        | Effect::Answer(_)
+        | Effect::Answer(..)
         | Effect::Report(_) => None,
     }
 }
