@@ -35,6 +35,11 @@ impl Record {
         self.batches.iter().find(|batch| batch.digest() == *digest)
     }
 
+    /// The batches accepted here besides this one.
+    pub fn others<'a>(&'a self, chosen: &'a Batch) -> impl Iterator<Item = &'a Batch> {
+        self.batches.iter().filter(move |batch| *batch != chosen)
+    }
+
     /// Forgets the batches: the ledger has the one that counts.
     pub fn executed(&mut self) {
         self.batches = Vec::new();
@@ -75,6 +80,8 @@ pub(super) struct Ballot {
     pub prepares: Tally<Vote>,
     /// Commits.
     pub commits: Tally<Vote>,
+    /// Prepares that came again and are counted, where a test leaves that guard out.
+    pub again: usize,
 }
 
 /// Something kept for each place above the low watermark. Places come into being as they are
