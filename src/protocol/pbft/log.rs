@@ -35,11 +35,6 @@ impl Record {
         self.batches.iter().find(|batch| batch.digest() == *digest)
     }
 
-    /// The batches accepted here besides this one.
-    pub fn others<'a>(&'a self, chosen: &'a Batch) -> impl Iterator<Item = &'a Batch> {
-        self.batches.iter().filter(move |batch| *batch != chosen)
-    }
-
     /// Forgets the batches: the ledger has the one that counts.
     pub fn executed(&mut self) {
         self.batches = Vec::new();

@@ -466,17 +466,26 @@ impl Pbft {
         self.volatile.chain = extend_chain(&self.volatile.chain, &batch.digest());
         self.volatile.unsynced.push(height);
         if self.volatile.mempool.has_unsettled() {
-            // What was proposed here in vain, by a replica that has forgotten how far it was,
-            // waits again.
-            if let Some(record) = self.durable.records.get(height) {
-                for other in record.others(batch) {
-                    self.volatile.mempool.restore(other);
-                }
-            }
+            self.take_back(height, batch);
             self.volatile.mempool.settle(batch);
         }
         if height.is_multiple_of(self.config.checkpoint_interval) {
             self.mark(height, block, cx);
+        }
+    }
+
+    /// What this leader has proposed at a place where something else is executed waits again: it
+    /// has forgotten how far it was.
+    fn take_back(&mut self, height: Height, executed: &Batch) {
+        let view = self.durable.view;
+        let record = self.durable.records.get(height);
+        let vote = record.and_then(|record| record.accepted.as_ref());
+        let own = |vote: &&Signed<Vote>| vote.by() == self.setup.me && vote.body().view == view;
+        if let Some(vote) = vote.filter(own)
+            && let Some(batch) = record.and_then(|record| record.batch(&vote.body().digest))
+            && batch != executed
+        {
+            self.volatile.mempool.restore(batch);
         }
     }
 
