@@ -324,8 +324,8 @@ fn is_true(checkpoint: &Checkpoint, ledger: &Ledger) -> bool {
     checkpoint.chain == chain && checkpoint.block == last
 }
 
-/// Keeps a proof unless a better one of its place is known: a commit is better than any prepare, and
-/// a prepare than that of an earlier view.
+/// Keeps a proof unless a better one of its place is known: a commit is better than any prepare,
+/// and a prepare than that of an earlier view.
 fn keep_best(proofs: &mut BTreeMap<Height, Certificate<Vote>>, proof: &Certificate<Vote>) {
     let body = proof.body();
     let known = proofs.get(&body.height).map(Certificate::body);
