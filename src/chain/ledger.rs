@@ -11,6 +11,9 @@ use std::sync::Arc;
 use super::execution::{self, Effects, Endorsement, Execution, Version, Versions};
 use super::{Batch, Block, Executed, Height, Transaction, TransactionId};
 use crate::base::crypto::{Digest, Hasher};
+#[cfg(any(test, feature = "mutants"))]
+use crate::base::random::mix;
+use crate::contract::rules::Mutant;
 use crate::contract::{Key, Receipt, SignedCall, State};
 
 /// Everything executing blocks depends on and changes: the contract's state, the names of the
@@ -57,6 +60,9 @@ pub struct Executor {
     tips: Vec<(Digest, World)>,
     /// States adopted from other nodes, from which a branch can be rebuilt.
     adopted: BTreeMap<Digest, Arc<World>>,
+    /// How often it was asked for a block.
+    #[cfg(any(test, feature = "mutants"))]
+    asked: u64,
 }
 
 /// Branch ends kept alive at once. Honest runs have one; an equivocation has a few.
@@ -83,7 +89,21 @@ impl Executor {
             by_digest: BTreeMap::new(),
             places: BTreeMap::new(),
             adopted: BTreeMap::new(),
+            #[cfg(any(test, feature = "mutants"))]
+            asked: 0,
         }
+    }
+
+    /// Whether a test makes what this executor does depend on what it did before, just now.
+    #[cfg(any(test, feature = "mutants"))]
+    fn strays(&self, mutant: Mutant) -> bool {
+        self.genesis.state.rules().lack(mutant) && mix(1, self.asked) & 1 == 1
+    }
+
+    #[cfg(not(any(test, feature = "mutants")))]
+    #[expect(clippy::unused_self, reason = "the other build asks the rules")]
+    const fn strays(&self, _mutant: Mutant) -> bool {
+        false
     }
 
     /// The state in which the chain begins, and how what is ordered takes effect.
@@ -101,13 +121,19 @@ impl Executor {
     /// The block that `batch` makes after `parent` (nothing: the genesis) at `height`.
     fn block(&mut self, parent: Option<&Arc<Block>>, height: Height, batch: &Batch) -> Arc<Block> {
         let before = parent.map_or(Digest::ZERO, |block| block.digest);
+        #[cfg(any(test, feature = "mutants"))]
+        {
+            self.asked += 1;
+        }
         if let Some(block) = self.known.get(&(before, batch.digest())) {
             return block.clone();
         }
         let tip = self.tip_after(before);
+        let late = Height::from(self.strays(Mutant::NodeClock));
+        let backwards = self.strays(Mutant::MapOrder);
         let law = (&self.execution, &self.genesis.state);
         let world = &mut self.tips[tip].1;
-        let executed = world.execute(height, batch, law);
+        let executed = world.execute(height + late, (batch, backwards), law);
         let state = world.state.root();
         let digest = Hasher::new("block")
             .number(height)
@@ -181,11 +207,18 @@ impl Executor {
 }
 
 impl World {
-    /// Executes a batch in order; what was executed before is passed over.
-    fn execute(&mut self, height: Height, batch: &Batch, law: Law<'_>) -> Vec<Executed> {
+    /// Executes a batch in order, unless a test has it backwards; what was executed before is
+    /// passed over.
+    fn execute(
+        &mut self,
+        height: Height,
+        (batch, backwards): (&Batch, bool),
+        law: Law<'_>,
+    ) -> Vec<Executed> {
         let (execution, genesis) = law;
+        let again = genesis.rules().lack(Mutant::ExecutedAgain);
         let mut each = |(position, transaction): (usize, &Arc<Transaction>)| {
-            if !self.executed.insert(transaction.id) {
+            if !self.executed.insert(transaction.id) && !again {
                 return Executed::Before;
             }
             let at = Version {
@@ -207,7 +240,13 @@ impl World {
             })
         };
         let numbered = batch.transactions().iter().enumerate();
-        let executed = numbered.map(&mut each).collect();
+        let executed = if backwards {
+            let mut executed: Vec<_> = numbered.rev().map(&mut each).collect();
+            executed.reverse();
+            executed
+        } else {
+            numbered.map(&mut each).collect()
+        };
         self.state.seal();
         executed
     }
@@ -216,7 +255,7 @@ impl World {
     /// validated again: the block says what was valid.
     fn replay(&mut self, block: &Block, law: Law<'_>) {
         let Execution::Validate { .. } = law.0 else {
-            self.execute(block.height, &block.batch, law);
+            self.execute(block.height, (&block.batch, false), law);
             return;
         };
         for (at, transaction, endorsement) in outcomes(block) {

@@ -27,7 +27,8 @@ pub struct FuzzArguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Begin no further runs after so much time, like `10min`.
+    /// Begin no further runs after so much time, like `10min`; of each guard if guards are left
+    /// out one at a time.
     #[arg(long, value_parser = span)]
     time: Option<Span>,
     /// Sets a value in every scenario, like `protocol.iraft.profile=paper`; may be repeated.
@@ -259,18 +260,26 @@ fn print_tally(name: &str, tally: &Tally) {
     }
 }
 
-/// Tries every mutant of every protocol, those of the contract with the first.
+/// Tries every mutant of every protocol, those of the contract with RAFT. The table is written
+/// after each: what was in it of other protocols stays.
 #[cfg(feature = "mutants")]
 fn hunt_all(search: &Search<'_>, arguments: &FuzzArguments, quiet: bool) -> Result<(), Failure> {
     use crate::fuzz::mutants;
+    // A panic notices a mutant like any violation.
+    std::panic::set_hook(Box::new(|_| {}));
     let mut rows = Vec::new();
-    for (place, entry) in search.entries.iter().enumerate() {
+    for entry in &search.entries {
         let mut all = mutants::of(entry);
-        if place == 0 {
+        if entry.spec.name == "raft" {
             all.extend(mutants::of_contract());
         }
         for mutant in all {
-            let row = mutants::hunt(search, entry, &mutant);
+            let clock = clock::Clock::start();
+            let mut left = || {
+                let most = arguments.time.map(|time| time.nanos() as f64 / 1e9);
+                most.is_none_or(|most| clock.seconds() < most)
+            };
+            let row = mutants::hunt(search, entry, &mutant, &mut left);
             if !quiet {
                 let by = if row.property.is_empty() {
                     "nothing"
@@ -283,11 +292,24 @@ fn hunt_all(search: &Search<'_>, arguments: &FuzzArguments, quiet: bool) -> Resu
                 ));
             }
             rows.push(row);
+            record(arguments, &rows)?;
         }
     }
-    let out = arguments.out.as_deref();
-    out.map_or(Ok(()), |out| {
-        results::print_written(out, &store::put(out, &mutants::files(&rows))?);
-        Ok(())
-    })
+    Ok(())
+}
+
+/// Writes the table of mutants, if it is wanted.
+#[cfg(feature = "mutants")]
+fn record(arguments: &FuzzArguments, rows: &[crate::fuzz::mutants::Row]) -> Result<(), Failure> {
+    use crate::fuzz::mutants;
+    let Some(out) = &arguments.out else {
+        return Ok(());
+    };
+    let known = store::get(&out.join("mutants.csv"))?.unwrap_or_default();
+    let mut all = mutants::others(&known, rows);
+    all.extend(rows.iter().cloned());
+    let place = |row: &mutants::Row| PROTOCOLS.iter().position(|e| e.spec.name == row.protocol);
+    all.sort_by_key(place);
+    store::put(out, &mutants::files(&all))?;
+    Ok(())
 }

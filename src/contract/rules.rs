@@ -87,6 +87,12 @@ pub enum Mutant {
     HiddenFound,
     /// A refused order uses its number up.
     RefusalSpends,
+    /// What was executed before is executed again.
+    ExecutedAgain,
+    /// What a call comes to depends on when a node executes it.
+    NodeClock,
+    /// In which order calls of a block are executed depends on the node.
+    MapOrder,
 }
 
 /// Blocks over which budgets are counted.
@@ -110,14 +116,14 @@ impl Default for Rules {
 impl Rules {
     /// Whether a check is left out.
     #[cfg(any(test, feature = "mutants"))]
-    pub(super) fn lack(&self, mutant: Mutant) -> bool {
+    pub(crate) fn lack(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
     }
 
     /// Whether a check is left out: none is.
     #[cfg(not(any(test, feature = "mutants")))]
     #[allow(clippy::unused_self)]
-    pub(super) const fn lack(&self, _mutant: Mutant) -> bool {
+    pub(crate) const fn lack(&self, _mutant: Mutant) -> bool {
         false
     }
 }

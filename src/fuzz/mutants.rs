@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Search;
+use super::{Report, Search};
 use crate::scenario::run::Entry;
 
 /// A guard that can be left out.
@@ -18,7 +18,7 @@ pub struct Mutant {
 }
 
 /// What became of one mutant: a row of `mutants.csv`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// The protocol it was run with.
     pub protocol: String,
@@ -86,8 +86,14 @@ fn variants(entry: &Entry, key: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Tries a mutant with a protocol, seed after seed, until something is noticed.
-pub fn hunt(search: &Search<'_>, entry: &Entry, mutant: &Mutant) -> Row {
+/// Tries a mutant with a protocol, seed after seed, until something is noticed or `more` says that
+/// it is enough.
+pub fn hunt(
+    search: &Search<'_>,
+    entry: &Entry,
+    mutant: &Mutant,
+    more: &mut dyn FnMut() -> bool,
+) -> Row {
     let overrides = [(mutant.key.clone(), mutant.name.clone())];
     let mut row = Row {
         protocol: entry.spec.name.into(),
@@ -103,7 +109,8 @@ pub fn hunt(search: &Search<'_>, entry: &Entry, mutant: &Mutant) -> Row {
         overrides: &overrides,
         ..*search
     };
-    let report = one.run(&mut |report| report.values().all(|tally| tally.findings.is_empty()));
+    let quiet = |report: &Report| report.values().all(|tally| tally.findings.is_empty());
+    let report = one.run(&mut |report| quiet(report) && more());
     let tally = report.unwrap_or_default().remove(entry.spec.name);
     let tally = tally.unwrap_or_default();
     row.seeds = tally.seeds;
@@ -117,15 +124,85 @@ pub fn hunt(search: &Search<'_>, entry: &Entry, mutant: &Mutant) -> Row {
     row
 }
 
-/// Why a mutant is not noticed, where that is known.
+/// What notices a mutant that the search does not, or why nothing does, where that is known.
 fn reason(key: &str, name: &str) -> &'static str {
-    match (key, name) {
-        ("protocol.raft.mutant", "commit-old-term") => "needs a schedule that a story tells",
-        ("protocol.raft.mutant", "no-heartbeat") => "elections take the place of heartbeats",
-        ("protocol.raft.mutant", "fixed-timeout") => "equivalent: delays break ties, too",
-        ("protocol.iraft.mutant", "never-convict") => "nobody has to convict",
-        _ => "",
-    }
+    let place = key.trim_start_matches("protocol.");
+    let place = place.trim_end_matches("mutant").trim_end_matches('.');
+    let known = KNOWN
+        .iter()
+        .find(|(at, names, _)| *at == place && names.contains(&name));
+    known.map_or("", |(_, _, reason)| reason)
+}
+
+/// What else is known of mutants, by the protocol that they are of.
+const KNOWN: [(&str, &[&str], &str); 9] = [
+    (
+        "raft",
+        &["commit-old-term", "up-to-date-index-only"],
+        "a story notices it",
+    ),
+    (
+        "raft",
+        &["vote-persist-late", "term-not-persisted"],
+        "schedules on the stage notice it",
+    ),
+    (
+        "raft",
+        &["no-heartbeat"],
+        "elections take the place of heartbeats",
+    ),
+    (
+        "iraft",
+        &["never-convict"],
+        "a story notices it; nobody has to convict",
+    ),
+    (
+        "pbft",
+        &[
+            "persist-late",
+            "commit-quorum-low",
+            "no-new-view-verify",
+            "keep-voting-after-view-change",
+        ],
+        "conspirators on the stage notice it",
+    ),
+    (
+        "pbft",
+        &["quorum-two-f-plus-one", "no-join-rule"],
+        "a story notices it",
+    ),
+    (
+        "pbft",
+        &["no-fairness"],
+        "needs a leader that ignores one client",
+    ),
+    (
+        "krbft",
+        &["group-ack-minority"],
+        "equivalent: what the committee has decided is lost with no group",
+    ),
+    (
+        "krbft",
+        &[
+            "followers-trust-leader",
+            "anyone-leads",
+            "lone-voice",
+            "blind-voices",
+            "no-last-place",
+        ],
+        "a story notices it",
+    ),
+];
+
+/// The rows of a table that was written before, without those that are made anew: a table can be
+/// made one protocol after the other.
+pub fn others(table: &[u8], fresh: &[Row]) -> Vec<Row> {
+    let named = |row: &Row| (row.protocol.clone(), row.key.clone(), row.mutant.clone());
+    let mut reader = csv::Reader::from_reader(table);
+    let known = reader.deserialize().filter_map(Result::ok);
+    known
+        .filter(|row: &Row| fresh.iter().all(|new| named(new) != named(row)))
+        .collect()
 }
 
 /// The rows as a table for programs and one for people.

@@ -66,17 +66,27 @@ pub fn add(dice: &mut Dice, scenario: &mut Scenario, setting: &Setting, end: Tim
         });
     }
     if dice.on("wrong clocks") {
-        let nodes = dice.some_nodes(scenario.nodes, scenario.nodes);
-        let speed = dice.one_of(&[100, 500, 900, 1_100, 2_000, 10_000]);
-        let during = dice.window(end, 2 * LONGEST);
-        scenario.faults.push(Fault::Clock {
-            nodes,
-            speed,
-            during,
-        });
+        clocks(dice, scenario, end);
     }
     weather(dice, scenario, end);
     shuffle(dice, &mut scenario.faults);
+}
+
+/// Clocks that run wrong for a while, and show a wrong time for good.
+fn clocks(dice: &mut Dice, scenario: &mut Scenario, end: Time) {
+    // MBFT stands still if too many are off by more than the two seconds that it allows.
+    let speeds: &[u32] = match &*scenario.protocol.name {
+        "mbft" => &[500, 900, 1_100],
+        _ => &[100, 500, 900, 1_100, 2_000, 10_000],
+    };
+    let nodes = dice.some_nodes(scenario.nodes, scenario.nodes);
+    let speed = dice.one_of(speeds);
+    let during = dice.window(end, 2 * LONGEST);
+    scenario.faults.push(Fault::Clock {
+        nodes,
+        speed,
+        during,
+    });
 }
 
 /// A node that is away for good, or comes back without its disk, as far as that is survived.
@@ -323,31 +333,83 @@ fn crashes(dice: &mut Dice, scenario: &mut Scenario, bad: &[NodeId], end: Time) 
         }
     }
     if dice.on("stops in the middle of a step") {
-        let at = dice.one_of(&Point::ALL);
-        let kinds = if at.is_sending() && dice.once_in(2) {
-            kinds(dice, &scenario.protocol.name)
-        } else {
-            Vec::new()
-        };
-        let mortal = (0..nodes).map(NodeId::at).filter(|n| !bad.contains(n));
-        let nodes = if dice.once_in(4) {
-            Victims::Leader
-        } else {
-            Victims::Nodes(mortal.collect())
-        };
-        scenario.faults.push(Fault::CrashPoint {
-            at,
-            kinds,
-            probability: share(dice.one_of(&[1, 5, 25])),
-            down: dice.millis(1, longest),
-            nodes,
-            during: dice.window(end, 2 * LONGEST),
-        });
+        for _ in 0..dice.within(1, 3) {
+            stops(dice, scenario, (bad, longest), end);
+        }
     }
     if dice.rarely("all crash at once", 4) {
         let (during, disk) = (dice.window(end, longest), dice.one_of(&disks));
         let everybody = (0..nodes).map(NodeId::at).filter(|n| !bad.contains(n));
         crash(scenario, Victims::Nodes(everybody.collect()), during, disk);
+    }
+}
+
+/// Nodes that stop before or after a write or a message. Stopping hurts most between what a node
+/// promises and what it writes, and where a leader has told one of its followers.
+fn stops(dice: &mut Dice, scenario: &mut Scenario, (bad, longest): (&[NodeId], u64), end: Time) {
+    let promises: &[&str] = match &*scenario.protocol.name {
+        "raft" | "iraft" => &["vote-reply", "vote-reply", "append-reply", "append"],
+        "pbft" => &["prepare", "commit", "view-change", "pre-prepare"],
+        _ => &[],
+    };
+    let promise = !promises.is_empty() && dice.once_in(2);
+    let (at, kinds) = if promise {
+        let at = dice.one_of(&[Point::BeforeSend, Point::AfterSend, Point::AfterSend]);
+        (at, vec![dice.one_of(promises).to_owned()])
+    } else {
+        let at = dice.one_of(&Point::ALL);
+        let some = at.is_sending() && dice.once_in(2);
+        let kinds = some.then(|| kinds(dice, &scenario.protocol.name));
+        (at, kinds.unwrap_or_default())
+    };
+    let mortal = (0..scenario.nodes).map(NodeId::at);
+    let mortal = mortal.filter(|n| !bad.contains(n));
+    let nodes = if dice.once_in(4) {
+        Victims::Leader
+    } else {
+        Victims::Nodes(mortal.collect())
+    };
+    let shares: &[u64] = if promise { &[5, 25, 50] } else { &[1, 5, 25] };
+    let longest = dice.one_of(&[2, 20, longest]);
+    scenario.faults.push(Fault::CrashPoint {
+        at,
+        kinds,
+        probability: share(dice.one_of(shares)),
+        down: dice.millis(1, longest),
+        nodes,
+        during: dice.window(end, 2 * LONGEST),
+    });
+}
+
+/// One partition after the other, each of them short: leaders come and go, and leave behind what
+/// only a part has heard of.
+fn partitions_in_a_row(dice: &mut Dice, scenario: &mut Scenario, end: Time) {
+    let mut from = dice.window(end, 1).from;
+    for _ in 0..dice.within(3, 10) {
+        let lasts = dice.millis(50, 400);
+        let until = (from + lasts).min(end);
+        if until <= from {
+            break;
+        }
+        let mut groups = vec![Vec::new(), Vec::new()];
+        let first = dice.node(scenario.nodes);
+        for node in (0..scenario.nodes).map(NodeId::at) {
+            let apart = node == first || (scenario.nodes > 3 && dice.once_in(3));
+            groups[usize::from(!apart)].push(node);
+        }
+        if groups.iter().all(|group| !group.is_empty()) {
+            scenario.faults.push(Fault::Partition {
+                groups,
+                one_way: false,
+                every: None,
+                lasts: None,
+                during: Window {
+                    from,
+                    until: Some(until),
+                },
+            });
+        }
+        from = until;
     }
 }
 
@@ -359,6 +421,9 @@ fn weather(dice: &mut Dice, scenario: &mut Scenario, end: Time) {
             let fault = partition(dice, nodes, end);
             scenario.faults.push(fault);
         }
+    }
+    if nodes > 2 && dice.rarely("partitions in a row", 3) {
+        partitions_in_a_row(dice, scenario, end);
     }
     if dice.on("loss") {
         let some = dice.once_in(2).then(|| dice.some_nodes(nodes, 2));

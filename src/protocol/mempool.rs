@@ -106,6 +106,11 @@ impl Mempool {
         (!taken.is_empty()).then(|| Batch::new(taken))
     }
 
+    /// The transaction that has waited longest.
+    pub fn first(&self) -> Option<&Arc<Transaction>> {
+        self.queue.front()
+    }
+
     /// The transactions that have waited longest, at most so many; they stay where they are.
     pub fn oldest(&self, most: usize) -> Vec<Arc<Transaction>> {
         self.queue.iter().take(most).cloned().collect()

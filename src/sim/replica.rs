@@ -76,10 +76,11 @@ pub(super) struct ReplicaHost<P: Protocol> {
     /// When this node crashes next; what would be done only then is never done.
     down_at: Time,
     /// Where this node stops in the middle of its work, if it does.
-    fragile: Option<Box<fragile::Fragile<P>>>,
+    fragile: Option<Box<fragile::Fragile>>,
     /// When its clock runs fast or slow, and how many thousandths of a second it counts in each.
     clocks: Vec<(Window, u64)>,
-    /// The replica as it was before the first write that the next crash interrupts.
+    /// The replica as the disk has it, if the next crash may find more in memory: as it was before
+    /// the first step after the last write.
     image: Option<P>,
     /// Whether a snapshot has replaced the chain in a step that is not on disk yet.
     adopting: bool,
@@ -101,8 +102,10 @@ pub(super) struct ReplicaHost<P: Protocol> {
     pub(super) hash: u64,
 }
 
-/// Durable writes in one step at most: how far ahead of a crash an image is taken.
+/// Durable writes in one step at most, and how long ago something may have been forgotten to be
+/// written: how far ahead of a crash an image is taken.
 const WRITES_IN_A_STEP_MAX: u64 = 16;
+const MEMORY: Span = Span::from_millis(500);
 
 impl<P: Protocol> ReplicaHost<P> {
     pub(super) fn new(id: NodeId, processor: usize, signer: Signer, world: &World<P>) -> Self {
@@ -377,6 +380,22 @@ impl<P: Protocol> ReplicaHost<P> {
         }
     }
 
+    /// Whether the node may crash in this step, or before long: until then what the disk holds is
+    /// told from what the replica knows.
+    #[inline]
+    fn may_stop_soon(&self, now: Time, sync: Span) -> bool {
+        if let Some(fragile) = &self.fragile
+            && fragile.is_near(now)
+        {
+            return true;
+        }
+        if self.down_at == Time::MAX {
+            return false;
+        }
+        let writes = self.priced(sync, now) * WRITES_IN_A_STEP_MAX;
+        now + writes + MEMORY >= self.down_at
+    }
+
     /// One step of the protocol at `now`, on a core that is free from then on.
     #[inline]
     fn step_on<S: Post<P::Message>>(
@@ -386,17 +405,9 @@ impl<P: Protocol> ReplicaHost<P> {
         input: Input<'_, P::Message, P::Timer>,
         desk: &mut Desk<'_, P, S>,
     ) {
-        if self.down_at != Time::MAX && self.image.is_none() {
-            // A write of this step may not be finished when the node crashes: remember what the
-            // disk holds before it.
-            let writes = self.priced(desk.world.machine.sync, now) * WRITES_IN_A_STEP_MAX;
-            let work = Span::from_millis(100);
-            if now + writes + work >= self.down_at {
-                self.image = Some(self.protocol.clone());
-            }
-        }
-        if let Some(fragile) = &mut self.fragile {
-            fragile.prepare(now, &self.protocol);
+        if self.image.is_none() && self.may_stop_soon(now, desk.world.machine.sync) {
+            // What is not written when the node crashes is lost: remember what the disk holds.
+            self.image = Some(self.protocol.clone());
         }
         let careless = self.adversary.is_some() && self.is_careless(now);
         let reading = self.reading(now);
@@ -448,8 +459,8 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         self.effects = effects;
         if !self.halted && now + Span::from_nanos(1) < self.down_at {
-            // Everything this step wrote is on disk: the image of an earlier state is stale.
-            self.image = None;
+            // Everything this step wrote is on disk. What it did not write is not: the image of
+            // an earlier state stands until the next write.
             self.adopting = false;
         }
         desk.local.processors[self.processor].extend(core, start, now);
@@ -519,6 +530,8 @@ impl<P: Protocol> ReplicaHost<P> {
             Effect::Install(block) => {
                 self.executed = block.height;
                 self.synced = block.height;
+                // It is a write like any other.
+                self.image = None;
                 self.observe(now, desk.local, Event::Installed { block });
             }
             Effect::Answer(transaction, receipt) => {

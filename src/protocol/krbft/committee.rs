@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::config::Mutant;
 use super::message::Message;
 use super::{Cx, Krbft, Timer};
 use crate::base::node::NodeId;
@@ -29,10 +30,21 @@ impl Krbft {
         cx: &mut Cx<'_>,
     ) {
         // One voice for each group: the present leader's.
-        if self.holder_of(seat) == Some(from) && seat != self.seat() {
+        let holds = self.holder_of(seat) == Some(from) || self.is_of_broken_seat(seat, from);
+        if holds && seat != self.seat() {
             let from = seat;
             self.run_committee(Input::Deliver { from, message }, cx);
         }
+    }
+
+    /// Whether a test lets any member of a group speak for it.
+    fn is_of_broken_seat(&self, seat: NodeId, from: NodeId) -> bool {
+        let group = self
+            .seats
+            .group(seat)
+            .map(|group| &self.seats.groups()[group]);
+        self.config.broken(Mutant::CommitteeCountsNodes)
+            && group.is_some_and(|group| group.contains(from))
     }
 
     /// Clients asked a member.

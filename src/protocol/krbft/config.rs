@@ -112,6 +112,10 @@ pub enum Mutant {
     OutvotedIsGuilty,
     /// A committee goes on behind the last block of its epoch.
     NoLastPlace,
+    /// Any member of a group speaks for its seat, and not its leader alone.
+    CommitteeCountsNodes,
+    /// One member less than a majority of a group has to have a block.
+    GroupAckMinority,
 }
 
 /// Bits that count terms and views within an epoch; those above are its number.

@@ -157,7 +157,8 @@ impl Krbft {
             return;
         };
         let members = spread.members.clone();
-        let (majority, position) = (members.majority(), members.position(from));
+        let low = usize::from(self.config.broken(Mutant::GroupAckMinority));
+        let (majority, position) = (members.majority() - low, members.position(from));
         let Some(position) = position else {
             return;
         };

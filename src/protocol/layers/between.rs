@@ -212,6 +212,16 @@ impl Layers {
         self.enqueue(transaction, Some(item.place.0), cx);
     }
 
+    /// A record comes from another network to a node that does not lead.
+    pub(super) fn await_injected(&mut self, parcel: &Parcel, cx: &mut Cx<'_>) {
+        let item = &parcel.item;
+        let entered = self.desk().table.record(&item_rid(item)).is_some();
+        if !entered && self.is_sound(item, cx) {
+            let transaction = item.transaction.0.clone();
+            self.enqueue(transaction, Some(item.place.0), cx);
+        }
+    }
+
     /// A record of another network that nobody is to keep here is confirmed at once; others are
     /// when somebody has them.
     pub(super) fn confirm_unkept(&mut self, rid: &RecordId, cx: &mut Cx<'_>) {
@@ -445,8 +455,13 @@ impl Layers {
             // Everybody waits for it then, and replaces a leader that does nothing.
             cx.broadcast(&self.topology.index().clone(), Message::Line(line));
         }
+        let consensus = self.topology.edge(self.net).consensus.clone();
         for rid in arriving {
-            self.inject(rid, cx);
+            // So for what waits in the edge network.
+            if let Some((parcel, _)) = self.durable.depot.arriving.get(&rid) {
+                let parcel = Box::new(parcel.clone());
+                cx.broadcast(&consensus, Message::Inject(parcel));
+            }
         }
         let depot = &self.durable.depot;
         let rest = depot.heard.is_empty() && depot.leaving.is_empty();

@@ -275,6 +275,16 @@ impl Layers {
         }
     }
 
+    /// The leader has been told of something that is to be decided, or cannot be: this node waits
+    /// for it too, and sees to it if it comes to lead.
+    pub(super) fn wait_for_leader(&mut self, message: &Message, cx: &mut Cx<'_>) {
+        match message {
+            Message::Register(auth) => self.enqueue(auth.clone(), None, cx),
+            Message::Inject(parcel) => self.await_injected(parcel, cx),
+            _ => {}
+        }
+    }
+
     /// Writes a note into the next block, once.
     pub(super) fn note(&mut self, note: Note) {
         let desk = self.desk();
@@ -382,12 +392,15 @@ impl Layers {
     /// What was decided is asked for no longer.
     fn forget_asked(&mut self, block: &Block) {
         let desk = self.desk();
-        for transaction in block.batch.transactions() {
-            desk.asks.remove(&transaction.id);
-            desk.early.remove(&transaction.id);
-            desk.proposed.remove(&transaction.id);
-            desk.queue.retain(|(queued, _)| queued.id != transaction.id);
+        let ids = block.batch.transactions().iter().map(|t| t.id);
+        let decided: BTreeSet<TransactionId> = ids.collect();
+        for id in &decided {
+            desk.asks.remove(id);
+            desk.early.remove(id);
+            desk.proposed.remove(id);
         }
+        desk.queue
+            .retain(|(queued, _)| !decided.contains(&queued.id));
     }
 
     /// Tells observers.

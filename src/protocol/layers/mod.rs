@@ -387,12 +387,13 @@ impl Layers {
             (
                 Role::Consensus,
                 Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing,
-            ) => match self.group_status().leader {
-                Some(leader) if leader != cx.me() => {
+            ) => {
+                if let Some(leader) = self.group_status().leader.filter(|l| *l != cx.me()) {
                     cx.send(leader, Message::Forward(transaction.clone()));
                 }
-                Some(_) | None => self.enqueue(transaction.clone(), None, cx),
-            },
+                // Whoever has passed it on waits for it, and misses a leader that does nothing.
+                self.enqueue(transaction.clone(), None, cx);
+            }
             (Role::Consensus | Role::Index | Role::Record, _) => {}
         }
     }
@@ -441,6 +442,7 @@ impl Layers {
             if let Some(leader) = leader.filter(|leader| *leader != cx.me()) {
                 cx.send(from, Message::Leader(leader));
             }
+            self.wait_for_leader(message, cx);
             return;
         }
         match message {

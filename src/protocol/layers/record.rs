@@ -192,8 +192,10 @@ impl Layers {
             }
         }
         let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
+        let consensus = self.topology.edge(self.net).consensus.clone();
         for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
-            self.tell_leader(Message::Register(wanted.auth), cx);
+            // Everybody waits for it then, and replaces a leader that does nothing.
+            cx.broadcast(&consensus, Message::Register(wanted.auth));
         }
         self.on_aside_overdue(cx);
     }

@@ -71,8 +71,9 @@ impl Mbft {
             return;
         };
         match member.change.clone() {
-            Some(change) if self.companions(member.view) < self.group_quorum() => {
-                // The others may be content, or have missed the request.
+            Some(change) if self.leavers(member.view) < self.group_quorum() => {
+                // The others may be content, or have missed the request. Who wants a higher view
+                // has given this one up, and does not ask for it again if the request was lost.
                 self.volatile.desk.timed = true;
                 cx.set_timer(Timer::Group, self.group_patience());
                 self.tell_group(Message::GroupChange(change), cx);
@@ -155,6 +156,12 @@ impl Mbft {
         changes.filter(|change| change.body().view == view).count()
     }
 
+    /// How many want a view, or have given it up for a higher one.
+    fn leavers(&self, view: u64) -> usize {
+        let changes = self.volatile.desk.changes.iter().flatten();
+        changes.filter(|change| change.body().view >= view).count()
+    }
+
     /// Another member wants a view.
     pub(super) fn on_group_change(&mut self, change: &Arc<Signed<GroupChange>>, cx: &mut Cx<'_>) {
         let (Some(member), Some(group)) = (&self.durable.member, self.group()) else {
@@ -189,6 +196,11 @@ impl Mbft {
         };
         let changes = &mut self.volatile.desk.changes;
         changes.resize(group.n(), None);
+        let known = changes[position].as_ref();
+        if known.is_some_and(|known| known.body().view > change.body().view) {
+            // An older request has overtaken a later one.
+            return;
+        }
         changes[position] = Some(change.clone());
         let view = self.durable.member.as_ref().map_or(0, |member| member.view);
         let higher = changes.iter().flatten().map(|change| change.body().view);

@@ -75,6 +75,8 @@ pub(super) struct Ballot {
     pub prepares: Tally<Vote>,
     /// Commits.
     pub commits: Tally<Vote>,
+    /// Prepares that came again and are counted, where a test leaves that guard out.
+    pub again: usize,
 }
 
 /// Something kept for each place above the low watermark. Places come into being as they are

@@ -23,6 +23,9 @@
 //!   the latest view. It is sent again until `q` replicas want that view or a higher one; then a
 //!   timer twice as long as the last starts, and upon its expiry the view after is asked for.
 //!   Executing a batch resets the length.
+//! - Upon executing others for as long as the view timer runs, while the transaction that has
+//!   waited longest is not among them: forward it to the leader again. Upon the same once more: ask
+//!   for the next view as upon expiry.
 //! - Upon `f+1` replicas that want a higher view: join the smallest of those views.
 //! - Upon `q` VIEW-CHANGEs for its view at the new leader: NEW-VIEW with them and its proposals:
 //!   for each height from the highest stable checkpoint to the highest one prepared, the digest
@@ -63,6 +66,8 @@
 //! - A replica votes for a re-proposed digest before it has the batch: the proof shows that f+1
 //!   honest replicas keep it. It executes when it has it.
 //! - A new leader proposes fresh batches only after it has executed what was proposed again.
+//! - Executing anything starts the view timer anew, and not only what a replica waits for: a leader
+//!   that is merely loaded keeps its view. Fairness has its own rule.
 //! - The view timer fires twice: half-way the replica repeats what may have been lost.
 //! - Tentative execution and the read-only path are left out.
 //!
@@ -79,6 +84,7 @@
 //! client asks a replica that does not lead.
 
 mod checkpoints;
+mod config;
 mod early;
 mod justify;
 mod lies;
@@ -96,92 +102,23 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::base::crypto::{Certificate, Digest, Signed};
 use crate::base::node::{NodeId, PositionSet};
-use crate::base::time::Span;
-use crate::chain::{Batch, Block, Height};
+use crate::base::time::{Span, Time};
+use crate::chain::{Batch, Block, Height, TransactionId};
 use crate::protocol::mempool::Mempool;
 use crate::protocol::tally::Tally;
 use crate::protocol::{
     Context, FaultModel, Input, Misfit, Offence, Protocol, Report, Retry, Setup, Status,
 };
 
+pub use config::{Config, Mutant};
 use early::Early;
 use log::{Ballot, Places, Record};
 pub use message::{
     Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, ViewChange, Vote, opposite,
 };
 pub use nested::{Law, Legacy, Views, extend_chain, verify_decision};
-
-/// What a scenario may say about PBFT.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// How long a replica waits for progress before it asks for the next view; doubles with each
-    /// view change in a row.
-    pub view_timeout: Span,
-    /// Heights from one checkpoint to the next.
-    pub checkpoint_interval: u64,
-    /// Heights from the low watermark to the high one.
-    pub window: u64,
-    /// Batches the leader has in progress at once.
-    pub pipeline: u64,
-    /// A guard to be left out, for tests of the checks.
-    #[cfg(any(test, feature = "mutants"))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mutant: Option<Mutant>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            view_timeout: Span::from_secs(1),
-            checkpoint_interval: 100,
-            window: 200,
-            pipeline: 8,
-            #[cfg(any(test, feature = "mutants"))]
-            mutant: None,
-        }
-    }
-}
-
-/// Guards that tests leave out, one at a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mutant {
-    /// One prepare fewer than a quorum is enough.
-    PrepareQuorumLow,
-    /// One commit fewer than a quorum is enough.
-    CommitQuorumLow,
-    /// There is no prepare phase: a proposal counts as prepared.
-    SkipPrepare,
-    /// The proposals of a new view ignore what was prepared.
-    NewViewIgnoresPrepared,
-    /// The proposals of a new view are not checked.
-    NoNewViewVerify,
-    /// A replica votes on in a view it has asked to leave.
-    KeepVotingAfterViewChange,
-    /// A second proposal for a place replaces the first.
-    AcceptSecondPrePrepare,
-    /// Quorums are 2f+1 for every n.
-    QuorumTwoFPlusOne,
-    /// f+1 replicas that want a higher view are not joined.
-    NoJoinRule,
-    /// The view timer never grows.
-    NoTimerBackoff,
-    /// Votes leave before what they depend on is on disk.
-    PersistLate,
-    /// There is no commit phase: what is prepared is committed.
-    SkipCommit,
-    /// The digest of a proposal need not be that of its batch.
-    NoDigestCheck,
-    /// Signatures of votes are not verified.
-    NoSignatureCheck,
-    /// One request fewer than a quorum is enough for a new view.
-    ViewChangeQuorumLow,
-}
 
 /// What a replica waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -258,6 +195,8 @@ struct Volatile {
     /// Whether the oldest transaction has waited long enough, or the timer for that runs.
     ripe: Ripeness,
     patience: Patience,
+    /// What has waited longest when others were executed last.
+    oldest: Option<Oldest>,
     /// View changes in a row without progress.
     attempts: u32,
     /// The latest request of each member for a view, by position.
@@ -297,6 +236,18 @@ struct Volatile {
     dirty: bool,
     /// What leaves at the end of this step.
     outbox: Vec<Message>,
+}
+
+/// A transaction that is first among those that wait while others are executed.
+#[derive(Clone, Copy, Debug)]
+struct Oldest {
+    id: TransactionId,
+    /// The view in which it waits.
+    view: u64,
+    /// Since when it is first, or since when the leader was told of it again.
+    since: Time,
+    /// Whether the leader was.
+    told: bool,
 }
 
 /// Whether it is time to cut a batch that is not full.

@@ -11,7 +11,7 @@ use crate::protocol::tally::Counted;
 
 use super::log::{Ballot, Stage};
 use super::message::{Message, Phase, Vote};
-use super::{Cx, Mutant, Patience, Pbft, Ripeness, Timer};
+use super::{Cx, Mutant, Oldest, Patience, Pbft, Ripeness, Timer};
 
 /// The hash over all batches of a chain, with one more.
 pub fn extend_chain(chain: &Digest, batch: &Digest) -> Digest {
@@ -310,6 +310,11 @@ impl Pbft {
         if counted == Counted::Conflict {
             self.accuse(vote.by(), cx);
         }
+        if counted == Counted::Repeated && self.mutant(Mutant::NoSenderDedup) {
+            let ballot = self.volatile.ballots.at(height);
+            ballot.again += 1;
+            return Counted::Fresh(self.prepare_quorum);
+        }
         counted
     }
 
@@ -355,7 +360,8 @@ impl Pbft {
             return;
         };
         let ballot = self.volatile.ballots.at(height);
-        if ballot.stage != Stage::Open || ballot.prepares.votes(&body) < self.prepare_quorum {
+        let votes = ballot.prepares.votes(&body) + ballot.again;
+        if ballot.stage != Stage::Open || votes < self.prepare_quorum {
             return;
         }
         ballot.stage = Stage::Prepared;
@@ -416,7 +422,11 @@ impl Pbft {
     pub(super) fn advance(&mut self, cx: &mut Cx<'_>) {
         let before = self.volatile.executed;
         loop {
-            let height = self.volatile.executed + 1;
+            let mut height = self.volatile.executed + 1;
+            if self.mutant(Mutant::ExecOutOfOrder) && self.is_gap(height) {
+                height += 1;
+                self.volatile.executed += 1;
+            }
             let record = self.durable.records.get(height);
             let Some(proof) = record.and_then(|record| record.decided()) else {
                 break;
@@ -436,6 +446,13 @@ impl Pbft {
         }
     }
 
+    /// Whether a place is open and the one after it is not.
+    fn is_gap(&self, height: Height) -> bool {
+        let records = &self.durable.records;
+        let decided = |height| records.get(height).is_some_and(|r| r.decided().is_some());
+        !decided(height) && decided(height + 1)
+    }
+
     /// Executes the next batch.
     pub(super) fn execute(&mut self, batch: &Batch, cx: &mut Cx<'_>) {
         let height = self.volatile.executed + 1;
@@ -449,10 +466,26 @@ impl Pbft {
         self.volatile.chain = extend_chain(&self.volatile.chain, &batch.digest());
         self.volatile.unsynced.push(height);
         if self.volatile.mempool.has_unsettled() {
+            self.take_back(height, batch);
             self.volatile.mempool.settle(batch);
         }
         if height.is_multiple_of(self.config.checkpoint_interval) {
             self.mark(height, block, cx);
+        }
+    }
+
+    /// What this leader has proposed at a place where something else is executed waits again: it
+    /// has forgotten how far it was.
+    fn take_back(&mut self, height: Height, executed: &Batch) {
+        let view = self.durable.view;
+        let record = self.durable.records.get(height);
+        let vote = record.and_then(|record| record.accepted.as_ref());
+        let own = |vote: &&Signed<Vote>| vote.by() == self.setup.me && vote.body().view == view;
+        if let Some(vote) = vote.filter(own)
+            && let Some(batch) = record.and_then(|record| record.batch(&vote.body().digest))
+            && batch != executed
+        {
+            self.volatile.mempool.restore(batch);
         }
     }
 
@@ -463,7 +496,50 @@ impl Pbft {
         self.volatile.next = self.volatile.next.max(self.volatile.executed + 1);
         cx.set_timer(Timer::Status, self.config.view_timeout * 2);
         self.propose(cx);
+        self.mind_the_oldest(cx);
         self.watch(true, cx);
+    }
+
+    /// Others are served while the transaction that has waited longest here is not. A leader
+    /// proposes in the order in which it was told, so that what is first in this queue is not far
+    /// from the front of the leader's, however long that is: one timeout there is long enough to
+    /// tell the leader again, and another one to leave it.
+    fn mind_the_oldest(&mut self, cx: &mut Cx<'_>) {
+        let view = self.durable.view;
+        let oldest = self.volatile.mempool.first().map(|first| first.id);
+        let Some(id) = oldest.filter(|_| self.volatile.active == Some(view) && !self.leads())
+        else {
+            self.volatile.oldest = None;
+            return;
+        };
+        let since = cx.now();
+        let fresh = Oldest {
+            id,
+            view,
+            since,
+            told: false,
+        };
+        let known = self
+            .volatile
+            .oldest
+            .filter(|known| (known.id, known.view) == (id, view));
+        let known = known.unwrap_or(fresh);
+        self.volatile.oldest = Some(known);
+        let ignored = self.mutant(Mutant::NoFairness) || self.is_behind();
+        if ignored || since < known.since + self.timeout() {
+            return;
+        }
+        if known.told {
+            cx.report(Report::Reached("leaves-an-unfair-leader"));
+            self.leave(view + 1, cx);
+            return;
+        }
+        self.volatile.oldest = Some(Oldest {
+            told: true,
+            ..fresh
+        });
+        let waiting = self.volatile.mempool.oldest(self.setup.batch.max);
+        self.forward(waiting, cx);
     }
 
     /// Keeps the view timer running exactly while something is pending; `anew` restarts it.

@@ -7,13 +7,14 @@ use crate::chain::Height;
 use super::log::{Places, Stage};
 use super::message::{Message, Phase, Vote};
 use super::ordering::extend_chain;
-use super::{Cx, Pbft, Volatile};
+use super::{Cx, Mutant, Pbft, Volatile};
 
 impl Pbft {
     /// Boot, or return from a crash: everything volatile is made from what is durable.
     pub(super) fn on_start(&mut self, cx: &mut Cx<'_>) {
         let low = self.durable.records.low();
-        let executed = cx.ledger().height().saturating_sub(self.base);
+        let again = u64::from(self.mutant(Mutant::ReExecute));
+        let executed = cx.ledger().height().saturating_sub(self.base + again);
         let mut stable = self.durable.stable.iter().map(Certificate::body);
         let from = stable.rfind(|checkpoint| checkpoint.height <= executed);
         let mut chain = from.map_or(Digest::ZERO, |checkpoint| checkpoint.chain);

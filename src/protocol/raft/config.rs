@@ -101,6 +101,8 @@ pub enum Mutant {
     CommitUnverified,
     /// Reads are answered without asking whether somebody else leads.
     StaleRead,
+    /// An answer that says no counts as one that says yes.
+    CommitOnNack,
 }
 
 impl Config {

@@ -329,6 +329,9 @@ impl Raft {
         let position = self.position(from);
         match reply.answer {
             Answer::Matched(matched) => self.on_matched(position, matched, cx),
+            Answer::Conflict { previous, .. } if self.broken(Mutant::CommitOnNack) => {
+                self.on_matched(position, previous, cx);
+            }
             Answer::Conflict { previous, hint } => {
                 let Some(leader) = self.leader() else { return };
                 let peer = &mut leader.peers[position];

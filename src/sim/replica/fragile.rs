@@ -11,11 +11,9 @@ use crate::sim::{CrashPoint, Disk, Outage, Point, World};
 
 /// Where a node stops.
 #[derive(Debug)]
-pub(super) struct Fragile<P> {
+pub(super) struct Fragile {
     points: Vec<CrashPoint>,
     random: Random,
-    /// The replica before the step that is carried out.
-    before: Option<P>,
     /// The writes of the step that are done, and those that are still to come.
     done: usize,
     to_come: usize,
@@ -53,24 +51,22 @@ pub(super) fn point<M: Wire, T>(effect: &Effect<M, T>) -> Option<Work> {
     }
 }
 
-impl<P: Protocol> Fragile<P> {
+impl Fragile {
     /// Where a node stops; nothing if it never does.
-    pub fn of(id: NodeId, world: &World<P>) -> Option<Self> {
+    pub fn of<P: Protocol>(id: NodeId, world: &World<P>) -> Option<Self> {
         let mine = |point: &&CrashPoint| point.node.is_none_or(|node| node == id);
         let points: Vec<CrashPoint> = world.crash_points.iter().filter(mine).cloned().collect();
         (!points.is_empty()).then(|| Self {
             points,
             random: Random::new(world.seed, Stream::Crash(id)),
-            before: None,
             done: 0,
             to_come: 0,
         })
     }
 
-    /// Remembers what the disk holds before a step.
-    pub fn prepare(&mut self, now: Time, protocol: &P) {
-        let near = self.points.iter().any(|point| point.during.contains(now));
-        self.before = near.then(|| protocol.clone());
+    /// Whether the node may stop in what it does now.
+    pub fn is_near(&self, now: Time) -> bool {
+        self.points.iter().any(|point| point.during.contains(now))
     }
 
     /// Where the node stops for how long, if it does so at this work.
@@ -95,7 +91,8 @@ impl<P: Protocol> Fragile<P> {
             {
                 let until = Some(now + point.down);
                 let during = Window { from: now, until };
-                let disk = Disk::Keep;
+                // What was written is in no image any more.
+                let disk = Disk::Unsynced;
                 let node = None;
                 return Some(Outage { node, during, disk });
             }
@@ -123,20 +120,13 @@ impl<P: Protocol> ReplicaHost<P> {
             fragile.done += 1;
             fragile.to_come -= 1;
         }
-        if fragile.before.is_none() || (fragile.done > 0 && fragile.to_come > 0) {
+        if fragile.done > 0 && fragile.to_come > 0 {
             return false;
         }
         let leads = self.protocol.status().leads;
-        let Some(mut outage) = fragile.stop((work, side), (now, leads)) else {
+        let Some(outage) = fragile.stop((work, side), (now, leads)) else {
             return false;
         };
-        if fragile.to_come > 0 {
-            // Nothing of this step was written.
-            outage.disk = Disk::Unsynced;
-            if self.image.is_none() {
-                self.image = fragile.before.take();
-            }
-        }
         self.halted = true;
         self.plan_outage(&outage);
         true

@@ -25,10 +25,11 @@ use crate::sim::{
     Clock, CrashPoint, Disk, Execution, Kernel, Liar, Outage, Plan, Point, Simulation, Workload,
 };
 
-/// Counts once a millisecond.
+/// Counts once a millisecond, and writes every so many counts down.
 #[derive(Clone, Debug)]
 struct Counter {
     setup: Setup,
+    every: u64,
     durable: u64,
 }
 
@@ -49,18 +50,23 @@ impl Protocol for Counter {
     const ABOUT: &'static str = "Counts.";
     const FAULTS: FaultModel = FaultModel::Crash;
     const RETRY: Retry = Retry::All;
-    type Config = ();
+    type Config = u64;
     type Message = Count;
     type Timer = u8;
 
-    fn check(_config: &(), _n: usize) -> Vec<Misfit> {
+    fn check(_config: &u64, _n: usize) -> Vec<Misfit> {
         Vec::new()
     }
-    fn liveness_bound(_config: &(), _n: usize, delay: Span) -> Span {
+    fn liveness_bound(_config: &u64, _n: usize, delay: Span) -> Span {
         delay
     }
-    fn new(_config: &(), setup: Setup) -> Self {
-        Self { setup, durable: 0 }
+    fn new(config: &u64, setup: Setup) -> Self {
+        let (every, durable) = (*config, 0);
+        Self {
+            setup,
+            every,
+            durable,
+        }
     }
     fn step(&mut self, input: Input<'_, Count, u8>, cx: &mut Context<'_, Count, u8>) {
         match input {
@@ -76,7 +82,9 @@ impl Protocol for Counter {
             }
             Input::Timeout(_) => {
                 self.durable += 1;
-                cx.persist();
+                if self.durable.is_multiple_of(self.every) {
+                    cx.persist();
+                }
                 let committee = self.setup.committee.clone();
                 cx.broadcast(&committee, Count(self.durable));
                 cx.set_timer(0, Span::from_millis(1));
@@ -126,6 +134,11 @@ fn millis(from: u64, until: u64) -> Window {
 
 /// Three nodes for a fifth of a second, with some trouble for n0.
 fn seen(trouble: impl FnOnce(&mut Plan)) -> Seen {
+    seen_of(1, trouble)
+}
+
+/// The same, if only some counts are written down.
+fn seen_of(every: u64, trouble: impl FnOnce(&mut Plan)) -> Seen {
     let link = Link {
         latency: Distribution::new(&Law::Constant(Span::from_micros(300))),
         bandwidth: "unlimited".parse().unwrap(),
@@ -164,7 +177,7 @@ fn seen(trouble: impl FnOnce(&mut Plan)) -> Seen {
     };
     trouble(&mut plan);
     let mut seen = Seen::default();
-    Simulation::<Counter>::new(plan, ()).run(Kernel::Heap, &mut seen);
+    Simulation::<Counter>::new(plan, every).run(Kernel::Heap, &mut seen);
     seen
 }
 
@@ -211,6 +224,29 @@ fn what_was_written_when_a_node_stops_is_found_and_no_more() {
         let gaps = at == Point::AfterWrite || at == Point::BeforeSend;
         assert_eq!(is_without_gaps(heard), !gaps, "{at:?}: {heard:?}");
     }
+}
+
+#[test]
+fn what_was_not_written_is_lost_in_a_crash_however_long_ago_it_was() {
+    let found = |every, disk| {
+        let crash = |plan: &mut Plan| {
+            plan.outages.push(Outage {
+                node: Some(NodeId(0)),
+                during: millis(100, 110),
+                disk,
+            });
+        };
+        let seen = seen_of(every, crash);
+        assert!(seen.known[1] > 60);
+        (seen.found[1], seen.known[1])
+    };
+    let (found_all, known) = found(1, Disk::Unsynced);
+    assert!(found_all >= known, "{found_all} {known}");
+    // The last write was at 64, and what was said since is forgotten.
+    let (found_some, known) = found(64, Disk::Unsynced);
+    assert!(found_some == 64 && known > 90, "{found_some} {known}");
+    let (found_kept, known) = found(64, Disk::Keep);
+    assert!(found_kept >= known, "{found_kept} {known}");
 }
 
 #[test]

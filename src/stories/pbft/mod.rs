@@ -110,6 +110,16 @@ fn leaders_in_a_row() {
 }
 
 #[test]
+fn unfair_leader() {
+    check::<Pbft>(near(), 4, "pbft/unfair-leader.txt");
+}
+
+#[test]
+fn absent_minded_leader() {
+    check::<Pbft>(near(), 4, "pbft/absent-minded-leader.txt");
+}
+
+#[test]
 fn left_view() {
     check::<Pbft>(near(), 4, "pbft/left-view.txt");
 }

@@ -172,6 +172,19 @@ fn figure_8_without_the_commit_rule() {
 }
 
 #[test]
+fn longer_log() {
+    let stage = check::<Raft>(one_by_one(None), 3, "raft/longer-log.txt");
+    assert_eq!(stage.violation(), None);
+}
+
+#[test]
+fn longer_log_without_a_look_at_its_terms() {
+    let config = one_by_one(Some(Mutant::UpToDateIndexOnly));
+    let stage = check::<Raft>(config, 3, "raft/longer-log-broken.txt");
+    assert!(stage.violation().is_some());
+}
+
+#[test]
 fn lying_leader_forks() {
     let stage = check::<Raft>(plain(), 3, "raft/lying-leader.txt");
     assert!(stage.violation().is_some());
