@@ -6,6 +6,8 @@ use super::{FREE, ONE_BY_ONE, ONE_THREAD, constant, outcome, scenario, yaml};
 use crate::base::crypto::Digest;
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
+use crate::contract::access::Scope;
+use crate::contract::call::{Act, Call};
 use crate::contract::message::RecordId;
 use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Property, Word};
 use crate::protocol::layers::{Config, Fact, Layers, Mutant};
@@ -73,6 +75,17 @@ struct Keeping {
     listed: BTreeMap<(u16, RecordId), (Vec<NodeId>, Option<u16>)>,
     /// Registrations that networks have made.
     registered: BTreeSet<(u16, NodeId, Digest)>,
+    /// Who has handed records to whom.
+    handed: Vec<(NodeId, NodeId)>,
+    /// Transfers of which patients were asked to approve.
+    asked: u64,
+    /// Those of the registrations before which a patient was nowhere in the network.
+    first: BTreeSet<(u16, NodeId, Digest)>,
+    /// When each record of a patient was decided first, and when each registration.
+    of: BTreeMap<RecordId, (Digest, Time)>,
+    since: BTreeMap<(u16, NodeId, Digest), Time>,
+    /// What each grant covers, by patient and time; nothing if everything.
+    scopes: BTreeMap<(Digest, Time), Option<Vec<RecordId>>>,
     /// Migrations that networks have noted as over.
     moved: BTreeSet<(u16, NodeId, Digest)>,
     /// Registrations that networks have ended.
@@ -84,7 +97,7 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn share(&mut self, node: NodeId, fact: &Fact) {
+    fn share(&mut self, now: Time, node: NodeId, fact: &Fact) {
         match fact {
             Fact::Kept { rid, bytes, .. } => {
                 self.kept.insert((node, *rid), u64::from(*bytes));
@@ -94,8 +107,10 @@ impl Keeping {
                 rid,
                 nodes,
                 from,
+                user,
                 ..
             } => {
+                self.of.entry(*rid).or_insert((*user, now));
                 self.listed.insert((*net, *rid), (nodes.clone(), *from));
             }
             Fact::Moved {
@@ -104,9 +119,18 @@ impl Keeping {
                 self.moved.insert((*net, *node, *user));
             }
             Fact::Registered {
-                net, user, node, ..
+                net,
+                user,
+                node,
+                first,
+                ..
             } => {
-                self.registered.insert((*net, *node, *user));
+                let key = (*net, *node, *user);
+                self.registered.insert(key);
+                self.since.entry(key).or_insert(now);
+                if *first {
+                    self.first.insert(key);
+                }
             }
             Fact::Closed {
                 net, user, node, ..
@@ -116,10 +140,25 @@ impl Keeping {
             Fact::Lost { node, rid } => {
                 self.lost.insert((*node, *rid));
             }
+            Fact::Handed { to, .. } => self.handed.push((node, *to)),
+            Fact::Asked { .. } => self.asked += 1,
             Fact::Table { .. }
             | Fact::Known { .. }
-            | Fact::Handed { .. }
+            | Fact::Drawn { .. }
             | Fact::Overflow { .. } => {}
+        }
+    }
+
+    fn grant(&mut self, now: Time, call: &Call) {
+        let Call::Order(order) = call else {
+            return;
+        };
+        if let (Act::Grant(terms), Some(user)) = (&order.terms().act, call.subject()) {
+            let covered = match &terms.scope {
+                Scope::Records(rids) => Some(rids.clone()),
+                Scope::All | Scope::Kinds(_) => None,
+            };
+            self.scopes.entry((user, now)).or_insert(covered);
         }
     }
 
@@ -136,14 +175,19 @@ impl Keeping {
 }
 
 impl Observer for Keeping {
-    fn on_event(&mut self, _: Time, node: NodeId, event: &Event) {
+    fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
         match event {
             Event::Reported {
                 report: Report::Shared(fact),
-            } => self.share(node, fact),
+            } => self.share(now, node, fact),
             Event::Reported {
                 report: Report::Reached(what),
             } => *self.reached.entry(what).or_default() += 1,
+            Event::Decided { block } => {
+                for transaction in block.batch.transactions() {
+                    self.grant(now, transaction.call.call());
+                }
+            }
             _ => {}
         }
     }
@@ -248,6 +292,171 @@ fn earlier_records_follow_a_patient_within_and_across_networks() {
         let open = keeping.registered.len() - keeping.moved.len();
         assert!(open <= 2, "{open} migrations are not over");
         assert_eq!(outcome.verdict.liveness, Word::Holds);
+    }
+}
+
+/// A run in which patients register elsewhere now and then, and which ends at rest.
+fn migrating(config: &str) -> (Outcome, Keeping) {
+    let load = "workload: { rate: 8/s, even: true, patients: 16, doctors: 40, \
+                mix: { submit: 10, grant: 3 }, retry: 30s }";
+    let lines = [ONE_BY_ONE, FREE, &constant("1ms"), load];
+    let config = format!("{{ layers: {{ consensus: 4, hospitals: 1, remote: 0, {config} }} }}");
+    let (outcome, keeping) = watched(&yaml(22, &config, "30110ms", &lines), 4);
+    assert_eq!(outcome.verdict.violations, [], "{config}");
+    assert!(keeping.moved.len() > 20, "{} moved", keeping.moved.len());
+    (outcome, keeping)
+}
+
+#[test]
+fn a_migration_costs_what_theory_says() {
+    for (edges, route) in [(1, "via-index"), (2, "via-index"), (2, "direct")] {
+        let config = format!("edges: {edges}, index: 2, route: {route}, chunk: 1000");
+        let (outcome, keeping) = migrating(&config);
+        let all = keeping.moved.len() as u64;
+        let abroad = keeping.first.len() as u64;
+        let open = keeping.registered.difference(&keeping.moved);
+        let open: Vec<_> = open.map(|key| (key, keeping.since[key])).collect();
+        assert_eq!(open, [], "all are over");
+        assert_eq!(abroad > 0, edges == 2, "{config}: {abroad}");
+        let detour = if route == "via-index" { 2 } else { 0 };
+        let sent = [
+            "register",
+            "mig-request",
+            "mig-forward",
+            "mig-chunk",
+            "mig-done",
+        ];
+        let sent = sent.map(|kind| copies(&outcome, kind));
+        println!("{config}: {all} of them {abroad} abroad: {sent:?}");
+        // Where a patient is in both networks the other one is asked too, and mostly knows no more.
+        let both = |key: &&(u16, NodeId, Digest)| {
+            let earlier = |first: &&(u16, NodeId, Digest)| {
+                first.2 == key.2 && keeping.since[*first] < keeping.since[*key]
+            };
+            !keeping.first.contains(*key) && keeping.first.iter().any(|first| earlier(&first))
+        };
+        let further = keeping.moved.iter().filter(both).count() as u64;
+        let is_hospital = |node: &NodeId| node.index() % (22 / edges) >= 6;
+        let handed = keeping.handed.iter().filter(|(by, _)| is_hospital(by));
+        let handed = handed.count() as u64;
+        assert!(
+            (all..=all + further).contains(&handed),
+            "{config}: {handed}"
+        );
+        // Who has the patient already is told so.
+        let asked = all + further + copies(&outcome, "mig-refuse");
+        let chunks = all + detour * abroad + (1 + detour) * further;
+        let each = [asked, handed + 3 * (abroad + further), chunks, all];
+        assert_eq!(
+            sent[1..],
+            each,
+            "{config}: {all}, {abroad} abroad, {further}"
+        );
+        assert_eq!(edges == 1, further == 0, "{config}");
+    }
+}
+
+/// A run of three networks; how many of the earlier records that patients have granted did come to
+/// where they went, and how many did not.
+fn come_together(seed: u64) -> (usize, usize) {
+    let config = "{ layers: { edges: 3, consensus: 4, index: 2, hospitals: 1, remote: 0 } }";
+    let load = "workload: { rate: 20/s, even: true, patients: 16, doctors: 40, \
+                mix: { submit: 10, grant: 3 }, retry: 30s }";
+    let lines = [ONE_BY_ONE, FREE, &constant("1ms"), load];
+    let scenario = scenario(&yaml(27, config, "40s", &lines), seed);
+    let mut keeping = Keeping::default();
+    let outcome = outcome(&scenario, ONE_THREAD, Some(&mut keeping));
+    assert_eq!(outcome.verdict.violations, []);
+    let (mut came, mut lacking) = (0, 0);
+    for key in &keeping.moved {
+        let (_, node, user) = *key;
+        let since = keeping.since[key];
+        for (rid, (of, entered)) in &keeping.of {
+            let scope = keeping.scopes.get(&(user, since));
+            let covered = scope.is_some_and(|rids| rids.as_ref().is_none_or(|r| r.contains(rid)));
+            if *of != user || *entered >= since || !covered {
+                continue;
+            }
+            match keeping.kept.contains_key(&(node, *rid)) {
+                true => came += 1,
+                false => lacking += 1,
+            }
+        }
+    }
+    (came, lacking)
+}
+
+#[test]
+fn a_patients_records_come_together_from_all_networks() {
+    for seed in 1..4 {
+        let (came, lacking) = come_together(seed);
+        assert!(came > 100 && lacking == 0, "{seed}: {came}, {lacking}");
+    }
+}
+
+#[test]
+fn each_transfer_has_its_own_approval_if_it_must() {
+    let run = |auth: &str| {
+        let config = format!(
+            "{{ layers: {{ edges: 2, consensus: 4, index: 2, hospitals: 3, remote: 500, \
+             auth: {auth}, approval: 300ms }} }}"
+        );
+        let load = "workload: { rate: 4/s, even: true, patients: 40, doctors: 4, \
+                    mix: { submit: 10, grant: 2, revoke: 1 } }";
+        let lines = [ONE_BY_ONE, FREE, &constant("1ms"), load];
+        let (outcome, keeping) = watched(&yaml(22, &config, "30010ms", &lines), 3);
+        assert_eq!(outcome.verdict.violations, [], "{auth}");
+        let relays = copies(&outcome, "relay");
+        (
+            keeping.handed.len() as u64 + relays,
+            keeping.asked,
+            keeping.kept.len(),
+        )
+    };
+    let (transfers, asked, kept) = run("reuse");
+    assert_eq!(asked, 0, "the grant is enough");
+    let (again, asked, later) = run("per-transfer");
+    println!("{transfers} {again} {asked} {kept} {later}");
+    assert!(
+        kept.abs_diff(later) <= 12,
+        "what is on its way arrives: {kept}, {later}"
+    );
+    assert!(transfers.abs_diff(asked) <= 8, "{asked} of {transfers}");
+}
+
+#[test]
+fn a_record_is_lost_with_all_its_hospitals_and_with_no_fewer() {
+    for (hospitals, min_copies) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
+        let config = format!(
+            "{{ layers: {{ edges: 1, consensus: 4, index: 1, hospitals: {hospitals}, remote: 0, \
+             min_copies: {min_copies} }} }}"
+        );
+        let load = "workload: { rate: 20/s, even: true, patients: 400, doctors: 8, \
+                    mix: { submit: 1 } }";
+        let lines = [ONE_BY_ONE, FREE, &constant("1ms"), load];
+        let (outcome, keeping) = watched(&yaml(10, &config, "20040ms", &lines), 4);
+        assert_eq!(outcome.verdict.violations, []);
+        let listed = keeping.listed.iter();
+        let number = |nodes: &[NodeId]| nodes.iter().map(|node| node.index() - 5).collect();
+        let keepers: BTreeMap<RecordId, Vec<usize>> = listed
+            .map(|((_, rid), (nodes, _))| (*rid, number(nodes)))
+            .collect();
+        let copies = usize::max(hospitals, min_copies);
+        for (rid, nodes) in &keepers {
+            assert_eq!(nodes.len(), copies, "{hospitals}, {min_copies}: {rid:?}");
+        }
+        // Each of five hospitals is lost with a chance of one fifth: all sets of them, weighed.
+        let mut loss = 0.0;
+        for gone in 0_u32..32 {
+            let weight = (0..5).fold(1.0, |weight, hospital| {
+                weight * if gone >> hospital & 1 == 1 { 0.2 } else { 0.8 }
+            });
+            let lost = |nodes: &&Vec<usize>| nodes.iter().all(|node| gone >> node & 1 == 1);
+            let lost = keepers.values().filter(lost).count();
+            loss += weight * lost as f64 / keepers.len() as f64;
+        }
+        let expected = libm::pow(0.2, copies as f64);
+        assert!((loss - expected).abs() < 1e-9, "{loss} of {expected}");
     }
 }
 

@@ -67,6 +67,60 @@ fn a_large_block_of_one_group_costs_exactly_its_formula() {
     }
 }
 
+/// A group that is never at rest, and links on which mini-blocks and blocks take as long.
+fn busy(window: usize) -> (f64, Seen) {
+    let load = "workload: { clients: 400, patients: 400, doctors: 10, gateways: last }";
+    let wire = constant("20ms");
+    let batch = "batch: { max: 10, wait: 1ms }";
+    let config = format!("{{ mbft: {{ groups: 1, gather: 1ms, window: {window} }} }}");
+    let scenario = scenario(&yaml(9, &config, "6s", &[load, FREE, &wire, batch]), 3);
+    let mut seen = Seen::default();
+    let outcome = outcome(&scenario, ONE_THREAD, Some(&mut seen));
+    assert_eq!(outcome.verdict.violations, [], "{window}");
+    (outcome.summary.throughput_tps, seen)
+}
+
+#[test]
+fn a_window_saves_the_way_through_the_chain() {
+    let (one, _) = busy(1);
+    // Order, answer; to the upper group, three rounds there, and back: two delays of six remain.
+    for (window, least, most) in [(2, 1.9, 2.1), (3, 2.0, 3.1)] {
+        let (more, seen) = busy(window);
+        let factor = more / one;
+        println!("{window}: {more} of {one}: {factor}");
+        assert!((least..most).contains(&factor), "{window}: {factor}");
+        assert_eq!(seen.slow, 0);
+        assert_eq!(seen.reached.get("group-view-change"), None);
+    }
+}
+
+/// Primaries of groups and of the upper one that crash while mini-blocks are under way.
+const CRASHES: &str = "faults:\n  \
+    - crash: { nodes: [4], during: [2s, 2200ms] }\n  \
+    - crash: { nodes: [8], during: [3s, 3100ms] }\n  \
+    - crash: { nodes: [0], during: [4s, 5s] }\n  \
+    - crash: { nodes: [12], during: [5s, 5050ms] }\n  \
+    - crash: { nodes: [5], during: [6s, 6010ms] }\n  \
+    - crash: { nodes: [9], during: [7s, 7300ms] }\n  \
+    - loss: { rate: 3%, during: [2s, 8s] }";
+
+#[test]
+fn what_is_under_way_survives_crashes_and_nobody_orders_twice() {
+    let quick = "batch: { max: 3, wait: 1ms }";
+    for window in [2, 4] {
+        let config = format!("gather: 20ms, window: {window}");
+        let (outcome, seen) = trouble(&config, None, &[quick, CRASHES]);
+        let verdict = &outcome.verdict;
+        assert_eq!(verdict.violations, [], "{window}: {:?}", seen.reached);
+        assert_eq!(verdict.safety, Word::Holds);
+    }
+    let forgets = Some(Mutant::ForgetUnderWay);
+    let (broken, seen) = trouble("gather: 20ms, window: 4", forgets, &[quick, CRASHES]);
+    let found = broken.verdict.violations.iter();
+    let unjust = found.filter(|v| v.property == Property::AccountabilitySoundness);
+    assert!(unjust.count() > 0, "{:?}", seen.reached);
+}
+
 /// What a run of MBFT leads to, as its nodes report it and its chain shows it.
 #[derive(Default)]
 struct Seen {
@@ -168,6 +222,9 @@ fn a_forgery_is_caught_by_whoever_looks_again_and_by_nobody_else() {
         reached(&seen, "group-suspended") >= 18,
         "and others take its patients"
     );
+    let (audited, seen) = trouble("audit: 100%, window: 3", None, &[forgers]);
+    assert_eq!(audited.verdict.safety, Word::Holds, "{:?}", audited.verdict);
+    assert!(reached(&seen, "forged-mini-block-refused") >= 18);
     let (verified, _) = trouble("verification: everyone", None, &[forgers]);
     assert_eq!(verified.verdict.safety, Word::Holds);
     // A third of a group forges nothing: one of the signers is honest.
@@ -252,8 +309,13 @@ fn random_trouble(seed: u64) -> String {
     ];
     let lie = lies[below(3) as usize];
     let liars = [below(4), 4 + below(4), 8 + below(4)];
-    let (config, liars) = match seed % 2 {
+    let (config, liars) = match seed % 4 {
         0 => ("cycle: 15, election: 6", String::new()),
+        2 => ("cycle: 15, election: 6, window: 3", String::new()),
+        3 => (
+            "selection: fixed, window: 2",
+            format!("adversaries:\n  - {lie} nodes: {liars:?} }}"),
+        ),
         _ => (
             "selection: fixed",
             format!("adversaries:\n  - {lie} nodes: {liars:?} }}"),

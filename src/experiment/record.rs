@@ -2,11 +2,11 @@
 
 use super::manifest::{FaultWindow, Resolved};
 use super::table::{
-    CallRow, ElectionRow, LatencyRow, MessageRow, RefusalRow, Row, RunRecord, SpeedRow,
+    CallRow, ElectionRow, LatencyRow, MeasureRow, MessageRow, RefusalRow, Row, RunRecord, SpeedRow,
     TimelineRow, ViolationRow,
 };
 use crate::base::time::{Time, Window};
-use crate::observe::metrics::{KindSummary, Summary};
+use crate::observe::metrics::{KindSummary, Measure, Summary};
 use crate::scenario::Scenario;
 use crate::scenario::run::Outcome;
 
@@ -68,6 +68,7 @@ pub fn record(
             })
             .collect(),
         violations: violations(outcome),
+        measures: summary.measures.iter().map(measure).collect(),
         speed,
     }
 }
@@ -82,6 +83,14 @@ fn call(kind: &KindSummary) -> CallRow {
         latency_mean_ms: kind.latency_mean_ms,
         latency_p50_ms: kind.latency_p50_ms,
         latency_p99_ms: kind.latency_p99_ms,
+    }
+}
+
+fn measure(measure: &Measure) -> MeasureRow {
+    MeasureRow {
+        measure: measure.name.to_owned(),
+        at: measure.at,
+        value: measure.value,
     }
 }
 

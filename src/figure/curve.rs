@@ -34,6 +34,8 @@ pub(super) enum Along {
     Byzantine,
     /// Not a key but a measure: the throughput reached, along the load offered.
     Throughput,
+    /// How many nodes have crashed.
+    Crashes,
     /// Any other key.
     Key(Key),
 }
@@ -58,6 +60,8 @@ pub(super) enum YAxis {
     Zero,
     /// By ratios.
     Log,
+    /// By ratios, as far as theory goes.
+    LogAll,
     /// By ratios, with a place for nothing at the foot.
     LogOrNone,
     /// By ratios if the values differ by more than a factor of twenty-five, else from zero.
@@ -80,6 +84,7 @@ impl Along {
             Self::Delay => key.ends_with("latency") || key.contains("delay"),
             Self::Batch => key == "batch.max" || key == "batch",
             Self::Byzantine => key == "byzantine",
+            Self::Crashes => key == "faults",
             Self::Key(wanted) => key.ends_with(wanted.ends),
         };
         let keys = ["nodes", "byzantine"]
@@ -104,6 +109,7 @@ impl Along {
             Self::Delay => "one-way delay (ms)",
             Self::Batch => "largest batch (transactions)",
             Self::Byzantine => "Byzantine nodes, the leader first",
+            Self::Crashes => "crashed nodes",
             Self::Throughput => "throughput (transactions/s)",
             Self::Key(wanted) => wanted.label,
         }
@@ -111,11 +117,16 @@ impl Along {
 
     /// The axis that holds these values; where they are sizes, they are the ticks themselves.
     pub(super) fn axis(self, key: &str, values: &[f64]) -> Axis {
-        if let Self::Byzantine | Self::Key(Key { steps: true, .. }) = self {
+        if let Self::Byzantine | Self::Crashes | Self::Key(Key { steps: true, .. }) = self {
             return Axis::at_steps(self.label(key), values);
         }
         let chosen = match self {
-            Self::Nodes | Self::Batch | Self::Delay | Self::Byzantine | Self::Key(_) => true,
+            Self::Nodes
+            | Self::Batch
+            | Self::Delay
+            | Self::Byzantine
+            | Self::Crashes
+            | Self::Key(_) => true,
             Self::Load => key.ends_with(".clients"),
             Self::Throughput => false,
         };
@@ -163,7 +174,7 @@ impl Curve {
         dedup(&mut theory);
         let none = match self.y_axis {
             YAxis::LogOrNone => Some(lift(&mut series)?),
-            YAxis::Zero | YAxis::Log | YAxis::Fit => None,
+            YAxis::Zero | YAxis::Log | YAxis::LogAll | YAxis::Fit => None,
         };
         let seeds = series::about_seeds(groups.into_iter().map(|group| group.runs));
         let note = self.note(&[&seeds, &shown, &never(&without)]);
@@ -192,6 +203,7 @@ impl Curve {
             | Along::Delay
             | Along::Batch
             | Along::Byzantine
+            | Along::Crashes
             | Along::Key(_) => seeds,
         };
         let parts = [seeds, shown, never].into_iter();
@@ -230,7 +242,7 @@ impl Curve {
         let (least, greatest) = super::axis::extent(&values);
         let log = match self.y_axis {
             YAxis::Zero => false,
-            YAxis::Log | YAxis::LogOrNone => true,
+            YAxis::Log | YAxis::LogAll | YAxis::LogOrNone => true,
             YAxis::Fit => least > 0.0 && greatest / least > 25.0,
         };
         // Theory may leave the chart, where it says what cannot be reached.
@@ -238,7 +250,9 @@ impl Curve {
             .iter()
             .flat_map(|theory| &theory.points)
             .map(|(_, y)| *y);
-        values.extend(near.filter(|y| *y <= greatest * 1.3 && (!log || *y >= least / 2.0)));
+        let all = self.y_axis == YAxis::LogAll;
+        values
+            .extend(near.filter(|y| all || (*y <= greatest * 1.3 && (!log || *y >= least / 2.0))));
         if let Some(none) = none {
             values.retain(|value| *value > none);
             let mut axis = Axis::log(self.y, &values);
@@ -295,6 +309,18 @@ fn dedup(theory: &mut Vec<Theory>) {
 /// No formula.
 pub(super) fn none(_: &Line<'_>) -> Vec<Theory> {
     Vec::new()
+}
+
+/// What each would store if all stored everything.
+pub(super) fn all_of_it(line: &Line<'_>) -> Vec<Theory> {
+    let whole = line
+        .group
+        .points(line.key, |run| run.measure("records-kib"));
+    vec![Theory {
+        label: "all of it".to_owned(),
+        colour: SOFT_INK,
+        points: whole.iter().map(|point| (point.x, point.y)).collect(),
+    }]
 }
 
 /// A smooth dashed line over the extent of a measured one.

@@ -3,6 +3,11 @@
 use super::bounds;
 use super::by_kind::ByKind;
 use super::curve::{self, Along, Curve, Key, YAxis};
+use super::networks::{
+    APPROVALS_BY_HOSPITALS, BYTES_BY_HOSPITALS, CREDIT_BY_EPOCH, DELIVERY_BY_HOSPITALS,
+    LIARS_BY_EPOCH, LOSS_BY_HOSPITAL_LOSS, MIGRATION_BY_RECORDS, STORED_BY_NODES,
+    TAIL_LATENCY_BY_REMOTE, THROUGHPUT_BY_CRASHES, THROUGHPUT_BY_EDGES, THROUGHPUT_BY_REMOTE,
+};
 use super::{Figure, cdf, heat, kinds, timeline};
 
 /// All figures that can be asked for.
@@ -196,6 +201,46 @@ pub const FIGURES: &[Figure] = &[
         draw: |tables, context| BYTES_BY_HOSPITALS.draw(tables, context),
     },
     Figure {
+        name: "throughput-by-crashes",
+        about: "Committed transactions per second along the number of crashed nodes.",
+        draw: |tables, context| THROUGHPUT_BY_CRASHES.draw(tables, context),
+    },
+    Figure {
+        name: "stored-by-nodes",
+        about: "What each hospital stores along the size of its network, against all of it.",
+        draw: |tables, context| STORED_BY_NODES.draw(tables, context),
+    },
+    Figure {
+        name: "approvals-by-hospitals",
+        about: "What a patient signs for each record, along the hospitals of a patient.",
+        draw: |tables, context| APPROVALS_BY_HOSPITALS.draw(tables, context),
+    },
+    Figure {
+        name: "delivery-by-hospitals",
+        about: "Time from a record's decision to its hospitals' disks, along their number.",
+        draw: |tables, context| DELIVERY_BY_HOSPITALS.draw(tables, context),
+    },
+    Figure {
+        name: "migration-by-records",
+        about: "Time that a migration takes along the records that move.",
+        draw: |tables, context| MIGRATION_BY_RECORDS.draw(tables, context),
+    },
+    Figure {
+        name: "loss-by-hospital-loss",
+        about: "Records that are lost along the chance that a hospital loses what it has.",
+        draw: |tables, context| LOSS_BY_HOSPITAL_LOSS.draw(tables, context),
+    },
+    Figure {
+        name: "liars-by-epoch",
+        about: "The share of liars among those who serve in MBFT, along the epochs.",
+        draw: |tables, context| LIARS_BY_EPOCH.draw(tables, context),
+    },
+    Figure {
+        name: "credit-by-epoch",
+        about: "Mean credit of the honest and of liars in MBFT, along the epochs.",
+        draw: |tables, context| CREDIT_BY_EPOCH.draw(tables, context),
+    },
+    Figure {
         name: "messages-by-groups",
         about: "Messages for each block along the number of groups, against the formulas.",
         draw: |tables, context| MESSAGES_BY_GROUPS.draw(tables, context),
@@ -210,7 +255,7 @@ pub const FIGURES: &[Figure] = &[
 const THROUGHPUT: &str = "throughput (transactions/s)";
 const LATENCY: &str = "median latency (ms)";
 
-const THROUGHPUT_BY_NODES: Curve = Curve {
+pub(super) const THROUGHPUT_BY_NODES: Curve = Curve {
     title: "Throughput by number of nodes",
     along: Along::Nodes,
     y: THROUGHPUT,
@@ -230,7 +275,7 @@ const LATENCY_BY_NODES: Curve = Curve {
     explains: "",
 };
 
-const TAIL_LATENCY_BY_NODES: Curve = Curve {
+pub(super) const TAIL_LATENCY_BY_NODES: Curve = Curve {
     title: "Tail latency by number of nodes",
     y: "99th percentile of latency (ms)",
     measure: |run| run.row.latency_p99_ms,
@@ -248,7 +293,7 @@ const MESSAGES_BY_NODES: Curve = Curve {
                literature for one block without faults.",
 };
 
-const BYTES_BY_NODES: Curve = Curve {
+pub(super) const BYTES_BY_NODES: Curve = Curve {
     title: "Bytes on the wire by number of nodes",
     along: Along::Nodes,
     y: "consensus traffic per transaction (KiB)",
@@ -462,53 +507,6 @@ const GROWTH_BY_GROUPS: Curve = Curve {
     theory: bounds::linear,
     explains: "Dashed: in proportion to the groups.",
     ..THROUGHPUT_BY_NODES
-};
-
-const THROUGHPUT_BY_EDGES: Curve = Curve {
-    title: "Throughput by number of networks",
-    along: Along::Key(Key {
-        ends: "edges",
-        label: "edge networks",
-        scale: 1.0,
-        steps: false,
-    }),
-    theory: bounds::linear,
-    explains: "Dashed: in proportion to the networks.",
-    ..THROUGHPUT_BY_NODES
-};
-
-const REMOTE: Along = Along::Key(Key {
-    ends: "remote",
-    label: "patients of a thousand who are in two networks",
-    scale: 1.0,
-    steps: false,
-});
-
-const THROUGHPUT_BY_REMOTE: Curve = Curve {
-    title: "Throughput by patients in two networks",
-    along: REMOTE,
-    ..THROUGHPUT_BY_NODES
-};
-
-const TAIL_LATENCY_BY_REMOTE: Curve = Curve {
-    title: "Tail latency by patients in two networks",
-    along: REMOTE,
-    y_axis: YAxis::Zero,
-    ..TAIL_LATENCY_BY_NODES
-};
-
-const BYTES_BY_HOSPITALS: Curve = Curve {
-    title: "Bytes on the wire by hospitals of a patient",
-    along: Along::Key(Key {
-        ends: "hospitals",
-        label: "hospitals of each patient",
-        scale: 1.0,
-        steps: true,
-    }),
-    y_axis: YAxis::Zero,
-    theory: curve::none,
-    explains: "",
-    ..BYTES_BY_NODES
 };
 
 const MESSAGES_BY_GROUPS: Curve = Curve {

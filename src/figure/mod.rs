@@ -13,6 +13,8 @@ mod curve;
 mod heat;
 mod kinds;
 mod list;
+mod measured;
+mod networks;
 mod overlay;
 mod panels;
 mod png;

@@ -122,6 +122,7 @@ fn run(protocol: &str, (key, value): (&str, &str), point: u64, seed: u64) -> Run
         latencies: (0..=100).map(|q| latency(q, p50, noise(0.05))).collect(),
         elections: (0..6).map(|k| election(k, 180.0 * noise(1.0))).collect(),
         violations: violations(&row),
+        measures: Vec::new(),
         row,
         speed: None,
     }

@@ -246,7 +246,26 @@ fn text(run: &RunRecord, key: &str) -> String {
 
 /// The value of a key in a run as a number: see [`quantity`].
 pub(super) fn coordinate(run: &RunRecord, key: &str) -> Option<f64> {
-    quantity(&text(run, key))
+    match key {
+        "faults" => Some(crashed(&text(run, key))),
+        _ => quantity(&text(run, key)),
+    }
+}
+
+/// How many nodes the crashes in a list of faults name.
+fn crashed(faults: &str) -> f64 {
+    let lists = faults.split("crash").skip(1);
+    let named = lists.filter_map(|crash| {
+        let nodes = crash.split_once("nodes")?.1.split_once('[')?.1;
+        let (nodes, _) = nodes.split_once(']')?;
+        Some(
+            nodes
+                .split([';', ','])
+                .filter(|node| !node.trim().is_empty())
+                .count(),
+        )
+    });
+    named.sum::<usize>() as f64
 }
 
 /// How many different numbers a key takes.

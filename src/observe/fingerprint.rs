@@ -88,7 +88,11 @@ impl Fingerprint {
                 };
                 self.event(now, node, 21, &[u64::from(culprit.0), offence]);
             }
-            Report::Shared(fact) => self.event(now, node, 23, &[fact.mark()]),
+            Report::Shared(fact) => {
+                if let Some(mark) = fact.mark() {
+                    self.event(now, node, 23, &[mark]);
+                }
+            }
             Report::Reached(situation) => {
                 self.event(now, node, 22, &[situation.len() as u64]);
                 for byte in situation.bytes() {

@@ -576,6 +576,7 @@ impl<P: Protocol> Stage<P> {
                     self.violation.get_or_insert(text);
                 }
             }
+            Report::Shared(fact) if fact.mark().is_none() => {}
             Report::Shared(fact) => self.say(Volume::Plain, &format!("{node}: {fact}")),
             Report::Prepared { .. } => {}
         }

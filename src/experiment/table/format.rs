@@ -4,6 +4,7 @@ use super::super::Error;
 use super::super::cells::{self, Cells, Column, label};
 use super::super::reproduce::rows as reproduce;
 use super::calls::{CALLS, REFUSALS};
+use super::measures::MEASURES;
 use super::{ElectionRow, LatencyRow, MessageRow, Row, SpeedRow, TimelineRow, ViolationRow};
 
 /// The columns of `runs.csv` before those of the swept keys.
@@ -157,7 +158,7 @@ pub(super) const RUNS: &[Column] = &[
 ];
 
 /// All files with their columns, for explanations. `runs.csv` has one more for each swept key.
-pub fn all_columns() -> [(&'static str, &'static [Column]); 10] {
+pub fn all_columns() -> [(&'static str, &'static [Column]); 11] {
     [
         ("runs.csv", RUNS),
         (TIMELINE.file, TIMELINE.columns),
@@ -167,6 +168,7 @@ pub fn all_columns() -> [(&'static str, &'static [Column]); 10] {
         (LATENCIES.file, LATENCIES.columns),
         (ELECTIONS.file, ELECTIONS.columns),
         (VIOLATIONS.file, VIOLATIONS.columns),
+        (MEASURES.file, MEASURES.columns),
         (SPEED.file, SPEED.columns),
         (reproduce::FILE, reproduce::COLUMNS),
     ]

@@ -14,10 +14,13 @@ use format::{ELECTIONS, Format, LATENCIES, MESSAGES, RUNS, SPEED, TIMELINE, VIOL
 
 mod calls;
 mod format;
+mod measures;
 
 pub use super::cells::{Column, label};
 pub use calls::{CallRow, RefusalRow};
 pub use format::all_columns;
+use measures::MEASURES;
+pub use measures::MeasureRow;
 
 /// One line of `runs.csv`: one run. Counts are of the measured window; a number that does not
 /// apply is nothing, and an empty cell.
@@ -155,6 +158,8 @@ pub struct RunRecord {
     pub elections: Vec<ElectionRow>,
     /// Its lines in `violations.csv`.
     pub violations: Vec<ViolationRow>,
+    /// Its lines in `measures.csv`.
+    pub measures: Vec<MeasureRow>,
     /// Its line in `speed.csv`.
     pub speed: Option<SpeedRow>,
 }
@@ -224,6 +229,13 @@ impl Row {
 }
 
 impl RunRecord {
+    /// A measure that only some protocols have, and that is taken at nothing.
+    pub fn measure(&self, name: &str) -> Option<f64> {
+        let mut measures = self.measures.iter();
+        let found = measures.find(|row| row.measure == name && row.at.is_none());
+        found.map(|row| row.value)
+    }
+
     /// Makes everything as it will be read back.
     fn tidy(&mut self) {
         self.row.tidy();
@@ -237,6 +249,9 @@ impl RunRecord {
             for text in [&mut refusal.kind, &mut refusal.code, &mut refusal.reason] {
                 *text = label(text);
             }
+        }
+        for measure in &mut self.measures {
+            measure.measure = label(&measure.measure);
         }
         for violation in &mut self.violations {
             let ViolationRow {
@@ -295,8 +310,8 @@ impl Tables {
     }
 
     /// The names and bytes of all files. Those of which there is nothing to say are left out:
-    /// `refusals.csv` without a refusal, `violations.csv` without a violation, `speed.csv` without
-    /// a clock.
+    /// `refusals.csv` without a refusal, `violations.csv` without a violation, `measures.csv`
+    /// without a measure, `speed.csv` without a clock.
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
         let mut files = vec![("runs.csv".to_owned(), self.print_runs())];
         files.push(self.print(&TIMELINE, |record| &record.timeline));
@@ -318,6 +333,13 @@ impl Tables {
         {
             files.push(self.print(&VIOLATIONS, |record| &record.violations));
         }
+        if self
+            .records
+            .iter()
+            .any(|record| !record.measures.is_empty())
+        {
+            files.push(self.print(&MEASURES, |record| &record.measures));
+        }
         if self.records.iter().any(|record| record.speed.is_some()) {
             files.push(self.print(&SPEED, |record| record.speed.as_slice()));
         }
@@ -331,7 +353,7 @@ impl Tables {
     pub fn write_dir(&self, dir: &Path) -> Result<Vec<PathBuf>, Error> {
         let files = self.files();
         let written = store::put(dir, &files)?;
-        for name in [REFUSALS.file, VIOLATIONS.file, SPEED.file] {
+        for name in [REFUSALS.file, VIOLATIONS.file, MEASURES.file, SPEED.file] {
             if files.iter().all(|(file, _)| file != name) {
                 store::remove(&dir.join(name))?;
             }
@@ -386,6 +408,7 @@ impl Tables {
         source.fill(&LATENCIES, |run, row| all[run].latencies.push(row))?;
         source.fill(&ELECTIONS, |run, row| all[run].elections.push(row))?;
         source.fill(&VIOLATIONS, |run, row| all[run].violations.push(row))?;
+        source.fill(&MEASURES, |run, row| all[run].measures.push(row))?;
         source.fill(&SPEED, |run, row| all[run].speed = Some(row))?;
         Ok(tables)
     }

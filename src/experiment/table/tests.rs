@@ -66,6 +66,11 @@ fn record(point: u64, seed: u64) -> RunRecord {
                 downtime_ms: None,
             },
         ],
+        measures: vec![MeasureRow {
+            measure: "migration-ms".into(),
+            at: Some(64.0),
+            value: 12.5,
+        }],
         violations: vec![ViolationRow {
             time_ms: 1.0,
             property: text("agreement"),
@@ -108,7 +113,7 @@ fn tables() -> Tables {
 fn what_is_written_reads_back_equal() {
     let folder = Scratch::new("tables");
     let written = tables().write_dir(&folder.0).unwrap();
-    assert_eq!(written.len(), 9);
+    assert_eq!(written.len(), 10);
     assert_eq!(Tables::read_dir(&folder.0).unwrap(), tables());
     let order: Vec<(u64, u64)> = tables()
         .records()

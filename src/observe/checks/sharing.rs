@@ -8,8 +8,9 @@
 //! | J3 | who was said to have a patient's earlier records has those of its network |
 //! | J4 | a network decides a record once |
 //! | J5 | the tables of one chain at one height are equal |
-//! | J6 | whose registration has ended is not listed for what is decided later |
-//! | J7 | the index knows, in the end, every network in which a patient is registered |
+//! | J6 | whose registration has ended is not listed for later records, and keeps none of them |
+//! | J6 | nobody who has executed the end of a registration sends records by it |
+//! | J7 | the index knows, in the end, each network in which a patient is, and no other |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +52,9 @@ pub(super) struct Sharing {
     registered: BTreeMap<(Net, Digest, NodeId), Registration>,
     /// Who was sent records of a patient, first by whom.
     handed: BTreeMap<(Digest, NodeId), (Time, NodeId)>,
-    known: BTreeSet<(Digest, Net)>,
+    known: BTreeMap<(Digest, Net), (Time, NodeId)>,
+    /// What each node has executed: whose registrations have ended.
+    ended: BTreeMap<(NodeId, Digest, NodeId), Height>,
     kept: BTreeMap<(NodeId, RecordId), (Time, Digest, Digest, bool)>,
     lost: BTreeSet<(NodeId, RecordId)>,
     tables: BTreeMap<(usize, Height), (u64, NodeId)>,
@@ -70,6 +73,7 @@ impl Sharing {
         match fact {
             Fact::Listed { .. } => self.list((time, node), fact, out),
             Fact::Registered { .. } | Fact::Closed { .. } | Fact::Moved { .. } => {
+                self.note_end(node, fact);
                 self.register(time, fact);
             }
             Fact::Lost { node, rid } => {
@@ -92,7 +96,7 @@ impl Sharing {
                 }
             }
             Fact::Known { user, net } => {
-                self.known.insert((*user, *net));
+                self.known.entry((*user, *net)).or_insert((time, node));
             }
             Fact::Kept {
                 user,
@@ -105,9 +109,27 @@ impl Sharing {
                     .insert((node, *rid), (time, *user, *body, *entered));
             }
             Fact::Handed { user, to } => {
+                if let Some(height) = self.ended.get(&(node, *user, *to)) {
+                    out.add(breach(format!(
+                        "{node} sends {to} records of a patient whose right has ended at {height}"
+                    )));
+                }
                 self.handed.entry((*user, *to)).or_insert((time, node));
             }
-            Fact::Overflow { .. } => {}
+            Fact::Overflow { .. } | Fact::Asked { .. } | Fact::Drawn { .. } => {}
+        }
+    }
+
+    /// A node has executed the beginning or the end of a registration.
+    fn note_end(&mut self, by: NodeId, fact: &Fact) {
+        if let Fact::Registered { user, node, .. } = fact {
+            self.ended.remove(&(by, *user, *node));
+        }
+        if let Fact::Closed {
+            user, node, height, ..
+        } = fact
+        {
+            self.ended.insert((by, *user, *node), *height);
         }
     }
 
@@ -162,6 +184,8 @@ impl Sharing {
             | Fact::Known { .. }
             | Fact::Kept { .. }
             | Fact::Handed { .. }
+            | Fact::Asked { .. }
+            | Fact::Drawn { .. }
             | Fact::Overflow { .. } => unreachable!("these change no registration"),
         }
     }
@@ -227,6 +251,7 @@ impl Sharing {
         out: &mut Findings,
     ) {
         self.judge_keeping(out);
+        self.judge_index(out);
         if !judged {
             return;
         }
@@ -254,7 +279,7 @@ impl Sharing {
             }
         }
         for ((net, user, node), registration) in &self.registered {
-            let known = self.known.contains(&(*user, *net));
+            let known = self.known.contains_key(&(*user, *net));
             let open = registration.closed.is_none() && present.contains(node);
             if early(registration.time) && open && registration.first && !known {
                 let detail = format!("the index does not know of {node} in network {net}");
@@ -271,6 +296,33 @@ impl Sharing {
                 out.add(undelivered(detail, vec![*node]));
             }
         }
+    }
+
+    /// The index has no network in which nobody ever had the patient.
+    fn judge_index(&self, out: &mut Findings) {
+        for ((user, net), (time, node)) in &self.known {
+            let mut theirs = self.registered.keys();
+            if !theirs.any(|(there, of, _)| (there, of) == (net, user)) {
+                out.add(Violation {
+                    time: *time,
+                    property: Property::Sharing,
+                    nodes: vec![*node],
+                    height: None,
+                    detail: format!("the index has a patient in network {net} who is not there"),
+                });
+            }
+        }
+    }
+
+    /// Whether a registration is, or was, the right to a record that its network has decided, or to
+    /// one of another network.
+    fn is_right(&self, rid: &RecordId, user: &Digest, node: NodeId) -> bool {
+        let mut theirs = self.registered.iter();
+        theirs.any(|((net, of, at), registration)| {
+            let listing = self.listed.get(&(*net, *rid));
+            let later = |closed| listing.is_some_and(|listing| listing.height > closed);
+            (of, *at) == (user, node) && !registration.closed.is_some_and(later)
+        })
     }
 
     /// Nobody keeps what is not for it, or other bytes than the chain says.
@@ -296,7 +348,8 @@ impl Sharing {
             }
         }
         for ((node, rid), (time, user, body, entered)) in &self.kept {
-            let mut theirs = *entered || registered.contains(&(*user, *node));
+            let mut theirs = *entered
+                || (registered.contains(&(*user, *node)) && self.is_right(rid, user, *node));
             let mut genuine = true;
             for listing in listings.get(rid).into_iter().flatten() {
                 theirs |= listing.nodes.contains(node);

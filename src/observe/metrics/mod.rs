@@ -7,6 +7,7 @@ mod contacts;
 mod deceit;
 mod kinds;
 mod leadership;
+mod measures;
 mod summary;
 
 #[cfg(test)]
@@ -27,6 +28,8 @@ pub use kinds::KindSummary;
 use kinds::{Kind, Kinds};
 pub use leadership::Election;
 use leadership::Leadership;
+pub use measures::Measure;
+use measures::Measures;
 pub use summary::{Second, Summary};
 
 /// What is measured of a run.
@@ -92,6 +95,7 @@ pub struct Metrics {
     this_second: Vec<u64>,
     leadership: Leadership,
     deceit: Deceit,
+    measures: Measures,
 }
 
 impl Metrics {
@@ -116,6 +120,7 @@ impl Metrics {
             this_second: Vec::new(),
             leadership: Leadership::default(),
             deceit: Deceit::default(),
+            measures: Measures::default(),
         }
     }
 
@@ -244,8 +249,8 @@ impl Metrics {
             Report::Prepared { .. }
             | Report::Logged { .. }
             | Report::Restarted { .. }
-            | Report::Reached(_)
-            | Report::Shared(_) => {}
+            | Report::Reached(_) => {}
+            Report::Shared(fact) => self.measures.learn(now, node, fact),
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::contacts::ContactSummary;
 use super::kinds::KindSummary;
 use super::leadership::Election;
+use super::measures::Measure;
 use super::{Metrics, Row};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
@@ -99,6 +100,8 @@ pub struct Summary {
     pub kinds: Vec<KindSummary>,
     /// Conversations that calls led to outside the chain.
     pub contacts: ContactSummary,
+    /// What only some protocols are measured by.
+    pub measures: Vec<Measure>,
     /// The run second by second, warm-up included.
     pub timeline: Vec<Second>,
 }
@@ -236,6 +239,7 @@ pub(super) fn summarise(metrics: Metrics, totals: &Totals) -> Summary {
         window_s,
         kinds: metrics.kinds.summarise(per_second),
         contacts: metrics.contacts.summarise(),
+        measures: metrics.measures.summarise(measured),
         timeline: timeline(&metrics.rows, totals),
         elections: metrics.leadership.elections,
     }

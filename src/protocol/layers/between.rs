@@ -82,6 +82,7 @@ impl Layers {
     pub(super) fn send_on(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
         let again = self.mutant(Mutant::RelayAgain);
         let (room, now) = (self.config.relay_queue, cx.now());
+        let approval = self.config.approval();
         let desk = self.desk();
         let Some(entry) = desk.table.record(&rid) else {
             return;
@@ -93,7 +94,7 @@ impl Layers {
         if foreign || !remote || !has_body || known {
             return;
         }
-        desk.relays.push_back((rid, Waiting::new(now)));
+        desk.relays.push_back((rid, Waiting::new(now + approval)));
         if desk.relays.len() > room
             && let Some((rid, _)) = desk.relays.pop_front()
         {
@@ -102,7 +103,7 @@ impl Layers {
             cx.report(Report::Shared(Box::new(Fact::Overflow { rid })));
         }
         self.relay(rid, 0, cx);
-        cx.set_timer(Timer::Relay, self.config.relay_timeout);
+        cx.set_timer(Timer::Relay, self.config.relay_timeout + approval);
     }
 
     fn relay(&mut self, rid: RecordId, attempt: u32, cx: &mut Cx<'_>) {
@@ -112,8 +113,8 @@ impl Layers {
             return;
         };
         let (transaction, height, body) = (entry.transaction.clone(), entry.height, *body);
-        let nets = desk.table.elsewhere(&entry.content().pid.0);
-        let nets = nets.into_iter().collect();
+        let user = entry.content().pid.0;
+        let nets = desk.table.elsewhere(&user).into_iter().collect();
         let Some(header) = self.header_at(height, cx) else {
             return;
         };
@@ -129,7 +130,11 @@ impl Layers {
             to: net,
             nets,
         };
-        cx.send(to, Message::Relay(Box::new(parcel)));
+        let message = Message::Relay(Box::new(parcel));
+        match attempt {
+            0 => self.transfer(user, to, vec![message], cx),
+            _ => cx.send(to, message),
+        }
     }
 
     /// The index has not confirmed some records: the next index node gets them.
@@ -254,7 +259,8 @@ impl Layers {
         let (user, rid) = (content.pid.0, content.rid);
         let remote = self.elsewhere(&user);
         let heard = &mut self.durable.depot.heard;
-        if !remote.is_empty() && heard.insert(rid, Waiting::new(cx.now())).is_none() {
+        let waiting = Waiting::new(cx.now() + self.config.approval());
+        if !remote.is_empty() && heard.insert(rid, waiting).is_none() {
             self.wait_for_relays(cx);
         }
         let homes = self.topology.homes(&user);
@@ -576,6 +582,10 @@ impl Layers {
             return;
         }
         let others = self.elsewhere(&user);
+        let ticket = &Ticket {
+            sources: ticket.sources + others.len(),
+            ..ticket.clone()
+        };
         let turn = user.prefix().wrapping_add(u64::from(ticket.attempt));
         let Some(to) = others.get((turn % others.len().max(1) as u64) as usize) else {
             cx.report(Report::Reached("no-source"));

@@ -30,6 +30,17 @@ pub enum Presence {
     Table,
 }
 
+/// What lets a patient's records go to another node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// The registration there, which rests on a grant that the patient has signed once.
+    #[default]
+    Reuse,
+    /// Besides that the patient's approval of each single transfer.
+    PerTransfer,
+}
+
 /// How migrated records come from another network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -81,6 +92,10 @@ pub struct Config {
     pub min_copies: usize,
     /// How migrated records come from another network.
     pub route: Route,
+    /// What lets a patient's records go to another node: the grant, or an approval each time.
+    pub auth: Auth,
+    /// How long a patient takes to approve of a transfer, if that is asked each time.
+    pub approval: Span,
     /// The keys of RAFT.
     pub raft: raft::Config,
     /// The keys of the improved RAFT.
@@ -114,6 +129,8 @@ impl Default for Config {
             chunk: 64,
             min_copies: 1,
             route: Route::ViaIndex,
+            auth: Auth::Reuse,
+            approval: Span::from_secs(2),
             raft: raft::Config::default(),
             iraft: iraft::Config::default(),
             pbft: pbft::Config::default(),
@@ -201,6 +218,14 @@ impl Config {
     /// How the nodes are divided.
     pub(super) fn topology(&self, n: usize) -> Topology {
         Topology::new(self, n)
+    }
+
+    /// How long a transfer waits for its patient.
+    pub(super) fn approval(&self) -> Span {
+        match self.auth {
+            Auth::Reuse => Span::ZERO,
+            Auth::PerTransfer => self.approval,
+        }
     }
 
     /// The longest a network of this kind and size takes for a decision.

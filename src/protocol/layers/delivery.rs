@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::config::Auth;
 use super::edge::{Unacked, item_rid};
 use super::fact::Fact;
 use super::header::Header;
@@ -49,6 +50,11 @@ impl Layers {
             }
             let rids: Vec<RecordId> = items.iter().map(item_rid).collect();
             self.owe_ack(node, &rids, block.height, cx);
+            if self.config.auth == Auth::PerTransfer {
+                bare.push(node);
+                self.ask_for_each(node, block.height, items, cx);
+                continue;
+            }
             let headers = self.headers_for(node, block.height, cx);
             cx.send(node, Message::Deliver { headers, items });
         }
@@ -57,6 +63,19 @@ impl Layers {
             if !headers.is_empty() {
                 cx.send(node, Message::Header(headers));
             }
+        }
+    }
+
+    /// Delivers records of a block as soon as their patients approve, each by itself.
+    fn ask_for_each(&mut self, to: NodeId, height: Height, items: Vec<Item>, cx: &mut Cx<'_>) {
+        let headers: Vec<Arc<Header>> = self.header_at(height, cx).into_iter().collect();
+        for item in items {
+            let entry = self.desk().table.record(&item_rid(&item));
+            let Some(user) = entry.map(|entry| entry.content().pid.0) else {
+                continue;
+            };
+            let (headers, items) = (headers.clone(), vec![item]);
+            self.transfer(user, to, vec![Message::Deliver { headers, items }], cx);
         }
     }
 
@@ -101,7 +120,8 @@ impl Layers {
     }
 
     fn owe_ack(&mut self, node: NodeId, rids: &[RecordId], height: Height, cx: &mut Cx<'_>) {
-        let (after, now) = (self.config.ack_timeout, cx.now());
+        let approval = self.config.approval();
+        let (after, now) = (self.config.ack_timeout + approval, cx.now() + approval);
         let desk = self.desk();
         for rid in rids {
             let unacked = Unacked {
@@ -196,6 +216,7 @@ impl Layers {
 
     /// A registration has ended: what was on its way to the node is not sent again.
     pub(super) fn recall(&mut self, user: &Digest, node: NodeId) {
+        self.take_back(user, node);
         let desk = self.desk();
         let rids = desk.table.records_of(user).to_vec();
         for rid in &rids {
@@ -296,7 +317,7 @@ impl Layers {
         let listed = self.desk().table.record(rid);
         let listed = listed.is_some_and(|entry| entry.nodes.contains(&from));
         if listed && let Some(item) = self.item(rid) {
-            cx.send(from, Message::Fetched(Box::new(item)));
+            self.hand_item(from, item, cx);
         }
     }
 }

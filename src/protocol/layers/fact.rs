@@ -107,6 +107,22 @@ pub enum Fact {
         /// The receiver.
         to: NodeId,
     },
+    /// A patient is asked to approve of one transfer.
+    Asked {
+        /// The patient.
+        user: Digest,
+        /// The receiver.
+        to: NodeId,
+    },
+    /// The roles of an epoch of MBFT. They follow from the chain alone, and leave no mark.
+    Drawn {
+        /// The epoch.
+        epoch: u32,
+        /// Who is in the upper group or in a low-level one.
+        serving: Vec<NodeId>,
+        /// Everybody's credit.
+        credit: Vec<u8>,
+    },
     /// A record was not sent on because too many wait already.
     Overflow {
         /// The record.
@@ -115,8 +131,13 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// All of it in one number.
-    pub fn mark(&self) -> u64 {
+    /// All of it in one number; nothing of what follows from the chain alone.
+    pub fn mark(&self) -> Option<u64> {
+        let follows = matches!(self, Self::Drawn { .. });
+        (!follows).then(|| self.number())
+    }
+
+    fn number(&self) -> u64 {
         let fold = |numbers: &[u64]| numbers.iter().fold(0, |sum, number| mix(sum, *number));
         let of = |node: &NodeId| u64::from(node.0);
         match self {
@@ -165,6 +186,8 @@ impl Fact {
             Self::Kept { rid, body, .. } => fold(&[8, rid.0.prefix(), body.prefix()]),
             Self::Handed { user, to } => fold(&[9, user.prefix(), of(to)]),
             Self::Overflow { rid } => fold(&[10, rid.0.prefix()]),
+            Self::Asked { user, to } => fold(&[11, user.prefix(), of(to)]),
+            Self::Drawn { epoch, .. } => fold(&[12, u64::from(*epoch)]),
         }
     }
 }
@@ -207,6 +230,10 @@ impl fmt::Display for Fact {
             }
             Self::Handed { user, to } => write!(f, "hands {} to {to}", short(user)),
             Self::Overflow { rid } => write!(f, "does not relay {}", short(&rid.0)),
+            Self::Asked { user, to } => {
+                write!(f, "asks {} to approve of a transfer to {to}", short(user))
+            }
+            Self::Drawn { epoch, serving, .. } => write!(f, "epoch {epoch}: {serving:?} serve"),
         }
     }
 }

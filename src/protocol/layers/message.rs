@@ -99,6 +99,10 @@ pub struct Ticket {
     pub attempt: u32,
     /// What the network that has the records knows of; nothing before it is asked.
     pub due: Vec<RecordId>,
+    /// How many networks there are to ask.
+    pub sources: usize,
+    /// What has come from those asked before, if there are several.
+    pub known: Option<Sum>,
 }
 
 /// The end of a patient's authorisation, which anybody can check.
@@ -127,6 +131,8 @@ pub struct Chunk {
     pub attempt: u32,
     /// Whether there are no more.
     pub last: bool,
+    /// How many networks there are to ask.
+    pub sources: usize,
 }
 
 /// What a node of the layers says.
@@ -187,6 +193,8 @@ pub enum Message {
         tried: Vec<NodeId>,
         /// How often it was asked before.
         attempt: u32,
+        /// What has come from one network, if there are others.
+        known: Option<Sum>,
     },
     /// On the way to somebody who has the records.
     MigForward(Box<Ticket>),
@@ -244,6 +252,10 @@ fn items_size(items: &[Item]) -> u32 {
     items.iter().map(Item::size).sum()
 }
 
+fn sum_size(sum: Option<&Sum>) -> u32 {
+    sum.map_or(0, |_| 16)
+}
+
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
@@ -298,10 +310,14 @@ impl Wire for Message {
             Self::Line(_) => 6 + DIGEST_BYTES,
             Self::Remind(_) | Self::Fetch(_) => DIGEST_BYTES,
             Self::Erase(end) => end.by.0.size() + end.header.size(),
-            Self::MigRequest { auth, tried, .. } => 4 + auth.size() + node_list(tried),
+            Self::MigRequest {
+                auth, tried, known, ..
+            } => 4 + auth.size() + node_list(tried) + sum_size(known.as_ref()),
             Self::MigForward(ticket) => {
                 let due = DIGEST_BYTES * count(ticket.due.len());
-                4 + due + ticket.auth.0.size() + ticket.header.size() + node_list(&ticket.tried)
+                let known = sum_size(ticket.known.as_ref());
+                let asked = node_list(&ticket.tried) + known;
+                4 + due + ticket.auth.0.size() + ticket.header.size() + asked
             }
             Self::MigChunk(chunk) => {
                 DIGEST_BYTES * (1 + count(chunk.due.len())) + 9 + items_size(&chunk.items)

@@ -1,7 +1,7 @@
 //! Migration: a patient registers at a further record node, which gets the earlier records from one
 //! that has them, in the same network or, through the index, in another one.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::config::Route;
@@ -10,7 +10,7 @@ use super::fact::Fact;
 use super::header::Note;
 use super::message::{Chunk, Ticket, TransactionRef};
 use super::record::{Wanted, grant_of};
-use super::table::{Meaning, Registration, Stage};
+use super::table::{Meaning, Stage, Sum, Table};
 use super::topology::{Net, Role};
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
@@ -24,17 +24,27 @@ use crate::protocol::Report;
 /// Times that records are asked for before those that nobody sends are given up.
 const ROUNDS_MAX: u32 = 20;
 
+/// Times after which networks that say nothing are waited for no longer, if all is here that others
+/// have.
+const SOURCES_ROUNDS: u32 = 8;
+
 /// Who of a row is asked for a patient's records: the one that the patient's name, the receiver's
-/// number and the attempt choose, first of those who were not asked.
-fn source(row: &BTreeMap<NodeId, Registration>, ticket: &Ticket, attempt: u32) -> Option<NodeId> {
+/// number and the attempt choose, first of those who were not asked and are to keep the most of
+/// what is due.
+fn source(table: &Table, ticket: &Ticket) -> Option<NodeId> {
+    let (row, attempt) = (table.row(&ticket.user), ticket.attempt);
     let able = row
         .iter()
         .filter(|(node, r)| **node != ticket.node && r.stage == Stage::Active)
         .map(|(node, _)| *node);
+    let lacks = |node: &NodeId| {
+        let due = ticket.due.iter().filter_map(|rid| table.record(rid));
+        due.filter(|entry| !entry.nodes.contains(node)).count()
+    };
     let mut able: Vec<NodeId> = able.collect();
-    able.sort_by_key(|node| {
+    able.sort_by_cached_key(|node| {
         let order = mix(ticket.user.prefix(), u64::from(node.0));
-        (ticket.tried.contains(node), order)
+        (ticket.tried.contains(node), lacks(node), order)
     });
     let fresh = able.iter().filter(|node| !ticket.tried.contains(node));
     let among = match fresh.count() {
@@ -54,6 +64,8 @@ impl Wanted {
             have: Vec::new(),
             due: None,
             rounds: 0,
+            heard: BTreeSet::new(),
+            sources: 1,
         }
     }
 
@@ -68,12 +80,26 @@ impl Wanted {
         )
     }
 
+    /// Whether every network has said what it has, and all of it is here.
+    fn is_complete(&self) -> bool {
+        let all = self.heard.len() >= self.sources || self.rounds > SOURCES_ROUNDS;
+        self.lacks().is_some_and(|lacks| lacks.is_empty()) && all
+    }
+
+    /// What is here, for a network that is asked after another one.
+    fn known(&self) -> Option<Sum> {
+        let whole = self.lacks().is_some_and(|lacks| lacks.is_empty());
+        let mut sum = Sum::default();
+        self.have.iter().for_each(|rid| sum.add(rid));
+        (whole && self.sources > 1).then_some(sum)
+    }
+
     /// What is said to whoever leads: that all is here, or that more should come.
     fn next(&self, attempt: u32) -> Message {
         let (auth, tried) = (self.auth.clone(), self.tried.clone());
         let lacks = self.lacks();
-        let lost = lacks.clone().filter(|_| attempt >= ROUNDS_MAX);
-        if lost.is_some() || lacks.is_some_and(|lacks| lacks.is_empty()) {
+        let lost = lacks.filter(|_| attempt >= ROUNDS_MAX);
+        if lost.is_some() || self.is_complete() {
             let have = self.have.clone();
             Message::MigDone {
                 auth,
@@ -86,6 +112,7 @@ impl Wanted {
                 auth,
                 tried,
                 attempt,
+                known: self.known(),
             }
         }
     }
@@ -112,6 +139,20 @@ fn covers(auth: &Transaction, record: &Transaction) -> bool {
             Scope::Kinds(kinds) => kinds.contains(&content.kind),
             Scope::Records(rids) => rids.contains(&content.rid),
         }
+}
+
+/// The last part of what a ticket asks for, without records.
+fn last_chunk(ticket: &Ticket, source: NodeId) -> Chunk {
+    Chunk {
+        user: ticket.user,
+        node: ticket.node,
+        source,
+        items: Vec::new(),
+        due: ticket.due.clone(),
+        attempt: ticket.attempt,
+        last: true,
+        sources: ticket.sources,
+    }
 }
 
 impl Layers {
@@ -152,7 +193,8 @@ impl Layers {
         wanted.rounds += 1;
         let message = wanted.next(attempt);
         self.tell_leader(message, cx);
-        cx.set_timer(Timer::Migrate, self.config.migration_timeout);
+        let wait = self.config.migration_timeout + self.config.approval();
+        cx.set_timer(Timer::Migrate, wait);
     }
 
     /// Nothing has come for long: the next source is asked.
@@ -188,7 +230,7 @@ impl Layers {
         &mut self,
         from: NodeId,
         auth: &Arc<Transaction>,
-        (tried, attempt): (&[NodeId], u32),
+        (tried, attempt, known): (&[NodeId], u32, Option<Sum>),
         cx: &mut Cx<'_>,
     ) {
         let Some((user, _)) = parties(auth) else {
@@ -205,7 +247,7 @@ impl Layers {
         let Some(header) = self.header_at(registration.since, cx) else {
             return;
         };
-        let ticket = Ticket {
+        let mut ticket = Ticket {
             user,
             node: from,
             auth: TransactionRef(auth.clone()),
@@ -213,13 +255,19 @@ impl Layers {
             tried: tried.to_vec(),
             attempt,
             due: Vec::new(),
+            sources: 1,
+            known,
         };
-        let others = row
+        let inside = row
             .iter()
             .any(|(n, r)| *n != from && r.stage == Stage::Active);
-        if others || self.topology.edges() == 1 {
+        let elsewhere = self.desk().table.elsewhere(&user).len();
+        if (inside && (known.is_none() || elsewhere == 0)) || self.topology.edges() == 1 {
+            ticket.sources = 1 + elsewhere;
             self.name_source(ticket, cx);
         } else {
+            // The index knows how many other networks there are.
+            ticket.sources = usize::from(inside);
             let index = self.topology.relay(self.net, &user, attempt);
             cx.send(index, Message::MigForward(Box::new(ticket)));
         }
@@ -237,7 +285,7 @@ impl Layers {
     /// too: what is decided later is relayed then, and what was decided before is in the list.
     pub(super) fn name_source(&mut self, mut ticket: Ticket, cx: &mut Cx<'_>) {
         let net = self.topology.net_of(ticket.node);
-        let (user, attempt) = (ticket.user, ticket.attempt);
+        let user = ticket.user;
         if !self.knows(&user, net) {
             self.note(Note::Remote { user, net });
             let held = &mut self.desk().held;
@@ -246,13 +294,27 @@ impl Layers {
             return;
         }
         let desk = self.desk();
-        let row = desk.table.row(&user);
+        let earlier = desk.table.earlier(&user, ticket.node);
         let due = desk.table.records_of(&user).iter().filter(|rid| {
-            let entry = desk.table.record(rid);
+            let entry = desk
+                .table
+                .record(rid)
+                .filter(|entry| entry.height <= earlier);
             entry.is_some_and(|entry| covers(&ticket.auth.0, &entry.transaction))
         });
         ticket.due = due.copied().collect();
-        let Some(source) = source(&row, &ticket, attempt) else {
+        let mut sum = Sum::default();
+        ticket.due.iter().for_each(|rid| sum.add(rid));
+        if ticket.known == Some(sum) {
+            // All that this network has came from another one.
+            let to = self.way_back(&ticket);
+            cx.send(
+                to,
+                Message::MigChunk(Box::new(last_chunk(&ticket, cx.me()))),
+            );
+            return;
+        }
+        let Some(source) = source(&self.desk().table, &ticket) else {
             cx.report(Report::Reached("no-source"));
             return;
         };
@@ -311,27 +373,31 @@ impl Layers {
         }
         let (user, node) = (ticket.user, ticket.node);
         cx.report(Report::Shared(Box::new(Fact::Handed { user, to: node })));
-        let to = match self.config.route {
-            Route::ViaIndex if abroad => self.topology.relay(self.net, &user, ticket.attempt / 2),
-            Route::ViaIndex | Route::Direct => node,
-        };
+        let to = self.way_back(ticket);
         let parts = items.chunks(self.config.chunk).collect::<Vec<_>>();
         let count = parts.len().max(1);
+        let mut messages = Vec::new();
         for at in 0..count {
-            let chunk = Chunk {
-                user,
-                node,
-                source: cx.me(),
-                items: parts.get(at).map_or(Vec::new(), |items| items.to_vec()),
-                due: if at + 1 == count {
-                    ticket.due.clone()
-                } else {
-                    Vec::new()
-                },
-                attempt: ticket.attempt,
-                last: at + 1 == count,
-            };
-            cx.send(to, Message::MigChunk(Box::new(chunk)));
+            let mut chunk = last_chunk(ticket, cx.me());
+            chunk.items = parts.get(at).map_or(Vec::new(), |items| items.to_vec());
+            chunk.last = at + 1 == count;
+            if !chunk.last {
+                chunk.due.clear();
+            }
+            messages.push(Message::MigChunk(Box::new(chunk)));
+        }
+        self.transfer(user, to, messages, cx);
+    }
+
+    /// To whom goes what a ticket asks for: whoever is to have it, or an index node on the way.
+    fn way_back(&self, ticket: &Ticket) -> NodeId {
+        let abroad = self.topology.net_of(ticket.node) != self.net;
+        match self.config.route {
+            Route::ViaIndex if abroad => {
+                let turn = ticket.attempt / 2;
+                self.topology.relay(self.net, &ticket.user, turn)
+            }
+            Route::ViaIndex | Route::Direct => ticket.node,
         }
     }
 
@@ -376,6 +442,7 @@ impl Layers {
                 sound = false;
             }
         }
+        let from = self.topology.net_of(chunk.source);
         let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
             return;
         };
@@ -385,12 +452,15 @@ impl Layers {
             }
         }
         if chunk.last {
+            wanted.heard.insert(from);
+            wanted.sources = wanted.sources.max(chunk.sources);
             let due = wanted.due.get_or_insert_default();
             let news = chunk.due.iter().filter(|rid| !due.contains(rid));
             let news: Vec<RecordId> = news.copied().collect();
             due.extend(news);
         }
-        let complete = wanted.lacks().is_some_and(|lacks| lacks.is_empty());
+        let complete = wanted.is_complete();
+        let whole = wanted.lacks().is_some_and(|lacks| lacks.is_empty());
         let over = chunk.last || !sound;
         if over && !wanted.tried.contains(&chunk.source) {
             wanted.tried.push(chunk.source);
@@ -398,7 +468,7 @@ impl Layers {
         if complete {
             let message = wanted.next(wanted.rounds);
             self.tell_leader(message, cx);
-        } else if !sound {
+        } else if !sound || (chunk.last && whole) {
             self.ask_for_records(auth, cx);
         }
     }
@@ -437,7 +507,7 @@ impl Layers {
                 let (node, lost) = (from, Vec::new());
                 self.note(Note::Moved { user, node, lost });
             } else {
-                self.on_mig_request(from, auth, (tried, 0), cx);
+                self.on_mig_request(from, auth, (tried, 0, None), cx);
             }
             return;
         };

@@ -41,6 +41,9 @@
 //!   of the network has the record, or nobody there is to keep it.
 //! - Index nodes hear every ADD-REQUEST and REMIND of a record that does not come.
 //!
+//! With `auth: per-transfer` what brings records to another record node or network leaves when its
+//! patient approves of it, after `approval`; with `reuse` the grant is enough.
+//!
 //! Migration:
 //!
 //! - The record node sends REGISTER with the grant. Once it is decided all later records come by
@@ -52,6 +55,9 @@
 //!   leader there, which has its network note that the patient is elsewhere too, so that what it
 //!   decides later is relayed, and to a record node with a list of what was decided before. The
 //!   records come back the same way, or straight (`route`).
+//! - If a patient is in several networks, they are asked one after the other, the own one first:
+//!   what was decided before a patient came to a network is not in its chain. Those asked later are
+//!   told what has come, and send records only if they have others.
 //! - Upon a bad record, or silence for `migration_timeout`: the next source. What nobody has sent
 //!   after many rounds is noted as lost. MIG-REFUSE ends what rests on no grant that counts.
 //! - Upon a decided revocation: ERASE with its proof. The record node forgets what it had by that
@@ -73,6 +79,8 @@
 //! - The article's migration across networks ends where the request reaches the other network.
 //! - A ticket is the decided grant itself, and not a separate statement of f + 1 nodes.
 //! - Headers prove inclusion by listing the digests of their transactions.
+//! - The index does not forget a network in which a patient is no longer registered: what is
+//!   relayed there nobody keeps.
 //! - A header does not say whether the contract refused a call: a ticket on a refused grant is
 //!   stopped by the network that has the registration, and not by its proof.
 //! - The word of one consensus node is enough for MIG-REFUSE.
@@ -96,11 +104,15 @@
 //! | `register`, `mig-request`, `mig-forward`, `mig-done` | 1 of each for a migration |
 //! | `mig-chunk` | ⌈records / `chunk`⌉ |
 //!
-//! A migration across networks has three `mig-forward` more, and two more copies of each
-//! `mig-chunk` via the index. `request-forward` comes when a client asks elsewhere,
-//! `index-request` when an index node does not lead, `leader` when the leader changes.
+//! Across networks: three `mig-forward` more, and two more copies of `mig-chunk` via the index.
+//! Each further network that is asked: a `mig-request`, up to four `mig-forward`, the `mig-chunk`.
+//! A grant to whom has the patient already: a `mig-request` and a `mig-refuse`. `request-forward`
+//! comes when a client asks elsewhere, `index-request` when an index node does not lead, `leader`
+//! when the leader changes.
 
+mod approve;
 mod between;
+mod boot;
 mod config;
 mod delivery;
 mod edge;
@@ -115,7 +127,7 @@ mod record;
 mod table;
 mod topology;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::{Context, Decision, FaultModel, Input, Misfit, Protocol, Retry, Setup, Status};
@@ -123,18 +135,18 @@ use crate::base::node::{NodeId, PositionSet};
 use crate::base::random::mix;
 use crate::base::time::Span;
 use crate::chain::{Height, Transaction, TransactionId};
+use approve::Awaited;
 use between::{Counter, Depot};
 use config::Agreement;
-pub use config::{Config, Mutant, Presence, Route};
+pub use config::{Auth, Config, Mutant, Presence, Route};
 use edge::Desk;
 pub use fact::Fact;
 use header::Header;
-use index::Inter;
 use inner::{Inner, InnerTimer};
 pub use message::Message;
 use patience::Waiting;
 use record::{Clerk, Store};
-use table::{Meaning, Table};
+use table::Meaning;
 pub use topology::{Net, Role, Topology};
 
 /// What a node waits for.
@@ -158,6 +170,8 @@ pub enum Timer {
     Relay,
     /// Records of a migration have not come.
     Migrate,
+    /// A patient approves of a transfer.
+    Approval,
 }
 
 /// What survives a crash, besides the chain.
@@ -180,6 +194,8 @@ struct Volatile {
     leader: Option<NodeId>,
     /// Of a record node.
     clerk: Clerk,
+    /// What leaves when its patient has approved of it.
+    awaited: VecDeque<Awaited>,
     /// What clients have asked for that another node is to see to.
     aside: BTreeMap<TransactionId, (Arc<Transaction>, Waiting)>,
 }
@@ -220,7 +236,7 @@ impl Protocol for Layers {
         let agreed = config.bound(config.edge_protocol, n.min(config.consensus), delay);
         let asked = config.compare_every * 4 + config.migration_timeout * 8;
         let told = config.presence_timeout * 2 + config.relay_timeout * 6;
-        agreed * 2 + asked + told + config.ack_timeout * 4 + delay * 8
+        agreed * 2 + asked + told + config.ack_timeout * 4 + config.approval() * 8 + delay * 8
     }
 
     /// Every network does without the crashed, and survives the liars, that its agreement allows.
@@ -322,40 +338,6 @@ impl Protocol for Layers {
 }
 
 impl Layers {
-    /// Boot, or return from a crash: what follows from the chain is made anew.
-    fn start(&mut self, cx: &mut Cx<'_>) {
-        self.volatile = Volatile::default();
-        match self.role {
-            Role::Consensus => {
-                let mut table = Table::new(self.net, &self.topology, self.config.min_copies);
-                for height in 1..=cx.ledger().height() {
-                    table.apply(cx.ledger().block(height).expect("the chain has no gap"));
-                }
-                self.desk = Some(Desk::new(table));
-            }
-            Role::Index => {
-                let mut inter = Inter::new(&self.topology);
-                for height in 1..=cx.ledger().height() {
-                    inter.apply(cx.ledger().block(height).expect("the chain has no gap"));
-                }
-                self.counter = Some(Counter::new(inter));
-                cx.set_timer(Timer::Relay, self.config.relay_timeout);
-            }
-            Role::Record => {
-                cx.set_timer(Timer::Compare, self.config.compare_every);
-                if self.durable.store.through > 0 {
-                    self.compare(cx);
-                    cx.set_timer(Timer::Request, self.config.relay_timeout);
-                    cx.set_timer(Timer::Migrate, self.config.migration_timeout);
-                }
-            }
-        }
-        if let Some(group) = self.durable.group.as_mut() {
-            let decisions = group.start(cx);
-            self.take(decisions, cx);
-        }
-    }
-
     /// A client asks: what it asks for goes to whom it concerns.
     fn on_submit(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
         let to = match Meaning::of(transaction) {
@@ -460,7 +442,8 @@ impl Layers {
                 auth,
                 tried,
                 attempt,
-            } => self.on_mig_request(from, auth, (tried, *attempt), cx),
+                known,
+            } => self.on_mig_request(from, auth, (tried, *attempt, *known), cx),
             Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
             Message::MigDone {
                 auth,
@@ -543,6 +526,7 @@ impl Layers {
             Timer::Missing => self.on_still_missing(cx),
             Timer::Relay => self.on_relay_overdue(cx),
             Timer::Migrate => self.on_migration_overdue(cx),
+            Timer::Approval => self.on_approved(cx),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::config::Mutant;
+use super::config::{Auth, Mutant};
 use super::edge::item_rid;
 use super::fact::Fact;
 use super::header::{Header, Note};
@@ -56,6 +56,9 @@ pub struct Wanted {
     pub have: Vec<RecordId>,
     /// Times that the records were asked for.
     pub rounds: u32,
+    /// The networks that have said what they have, and how many there are to ask.
+    pub heard: BTreeSet<Net>,
+    pub sources: usize,
 }
 
 /// What a record node remembers until it crashes.
@@ -500,8 +503,14 @@ impl Layers {
             missing.insert(*rid, (holders, 0));
             fresh = true;
         }
-        if fresh {
-            self.fetch_missing(cx);
+        match (fresh, self.config.auth) {
+            (true, Auth::Reuse) => self.fetch_missing(cx),
+            // It may be on its way, and wait for its patient.
+            (true, Auth::PerTransfer) => {
+                let soon = self.config.ack_timeout + self.config.approval;
+                cx.set_timer(Timer::Missing, soon);
+            }
+            (false, Auth::Reuse | Auth::PerTransfer) => {}
         }
     }
 
@@ -518,7 +527,8 @@ impl Layers {
         if let Some(turn) = turns.min() {
             // Whoever has sent nothing good so often will hardly do so now.
             let factor = 1_u64 << turn.min(8);
-            cx.set_timer(Timer::Missing, self.config.ack_timeout * factor);
+            let wait = self.config.ack_timeout * factor + self.config.approval();
+            cx.set_timer(Timer::Missing, wait);
         }
     }
 
@@ -544,8 +554,18 @@ impl Layers {
         if edge.records.contains(from) {
             let fact = Fact::Handed { user, to: from };
             cx.report(Report::Shared(Box::new(fact)));
+            self.hand_item(from, item, cx);
+        } else {
+            cx.send(from, Message::Fetched(Box::new(item)));
         }
-        cx.send(from, Message::Fetched(Box::new(item)));
+    }
+
+    /// Sends a record node a record that it has asked for.
+    pub(super) fn hand_item(&mut self, to: NodeId, item: Item, cx: &mut Cx<'_>) {
+        if let Meaning::Record(content) = Meaning::of(&item.transaction.0) {
+            let user = content.pid.0;
+            self.transfer(user, to, vec![Message::Fetched(Box::new(item))], cx);
+        }
     }
 
     /// The header of another network's block, for those who do not have it.

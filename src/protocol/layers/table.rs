@@ -228,7 +228,8 @@ pub struct Table {
     records: BTreeMap<RecordId, Entry>,
     of: BTreeMap<Digest, Vec<RecordId>>,
     due: BTreeMap<NodeId, (Sum, Vec<RecordId>)>,
-    remote: BTreeMap<Digest, BTreeSet<Net>>,
+    /// Other networks of patients, and since when that is known here.
+    remote: BTreeMap<Digest, BTreeMap<Net, Height>>,
     lost: BTreeSet<(NodeId, RecordId)>,
     ended: BTreeMap<NodeId, Vec<(Height, Arc<Transaction>)>>,
     pending: BTreeMap<NodeId, Vec<(Height, TransactionRef)>>,
@@ -282,8 +283,27 @@ impl Table {
     /// The other networks in which a patient is registered, as far as this one knows.
     pub fn elsewhere(&self, user: &Digest) -> BTreeSet<Net> {
         let homes = self.topology.homes(user).into_iter();
-        let noted = self.remote.get(user).into_iter().flatten().copied();
+        let noted = self
+            .remote
+            .get(user)
+            .into_iter()
+            .flatten()
+            .map(|(net, _)| *net);
         homes.chain(noted).filter(|net| *net != self.net).collect()
+    }
+
+    /// Up to which height records have to be sent to a node anew; later ones come by themselves.
+    pub fn earlier(&self, user: &Digest, node: NodeId) -> Height {
+        let net = self.topology.net_of(node);
+        let here = self
+            .rows
+            .get(user)
+            .and_then(|row| Some(row.get(&node)?.since));
+        let there = self
+            .remote
+            .get(user)
+            .and_then(|nets| nets.get(&net).copied());
+        here.or(there).unwrap_or(Height::MAX)
     }
 
     /// A record that the network has decided.
@@ -360,7 +380,8 @@ impl Table {
                     changes.extend(self.moved(*user, *node, lost));
                 }
                 Note::Remote { user, net } => {
-                    self.remote.entry(*user).or_default().insert(*net);
+                    let nets = self.remote.entry(*user).or_default();
+                    nets.entry(*net).or_insert(self.height);
                 }
             }
         }

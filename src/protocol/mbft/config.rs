@@ -116,6 +116,9 @@ pub struct Config {
     /// Blocks in a row without a group, whose requests wait, after which it is suspended; 0 never
     /// suspends any.
     pub miss_max: u32,
+    /// Mini-blocks that a group has under way at a time: with more than one, the next is ordered
+    /// when the last is certified, and not only when it is in the chain.
+    pub window: usize,
     /// How long a group's primary waits for the answers of all its members before it is content
     /// with a quorum and asks twice.
     pub fast_timeout: Span,
@@ -165,6 +168,7 @@ impl Default for Config {
             worthy: 70,
             organisations: 0,
             miss_max: 3,
+            window: 1,
             fast_timeout: Span::from_millis(60),
             group_timeout: Span::from_millis(500),
             inclusion_timeout: Span::from_secs(1),
@@ -197,6 +201,8 @@ pub enum Mutant {
     NoUpperCertificate,
     /// Revealed secrets are not held against what was committed to.
     NoRevealCheck,
+    /// A primary that returns from a crash does not remember what it has ordered.
+    ForgetUnderWay,
 }
 
 impl Config {
@@ -212,6 +218,16 @@ impl Config {
         let rule = "must be `full` unless `selection` is `fixed`: who takes up another role would \
                     lack the transactions that it needs there";
         ("publish", holds, rule.to_owned())
+    }
+
+    fn cycle_rule(&self) -> (&'static str, bool, String) {
+        let rule = format!("must be longer than the election ({})", self.election);
+        ("cycle", self.cycle > self.election, rule)
+    }
+
+    fn window_rule(&self) -> (&'static str, bool, String) {
+        let rule = "must be from 1 to 4: the upper group keeps few mini-blocks of each";
+        ("window", (1..=4).contains(&self.window), rule.to_owned())
     }
 
     /// What is wrong with it for n nodes.
@@ -236,6 +252,7 @@ impl Config {
                     self.upper_size
                 ),
             ),
+            self.window_rule(),
             positive("fast_timeout", self.fast_timeout),
             positive("group_timeout", self.group_timeout),
             positive("inclusion_timeout", self.inclusion_timeout),
@@ -250,11 +267,7 @@ impl Config {
                 self.election >= 6 && self.election.is_multiple_of(3),
                 "must be a multiple of 3, and at least 6".to_owned(),
             ),
-            (
-                "cycle",
-                self.cycle > self.election,
-                format!("must be longer than the election ({})", self.election),
-            ),
+            self.cycle_rule(),
             (
                 "eligible",
                 self.eligible <= 60,

@@ -223,7 +223,8 @@ impl Mbft {
             return Vec::new();
         };
         let desk = &mut self.volatile.desk;
-        if let Some((_, mini)) = member.accepted {
+        let last = member.accepted.iter().map(|(_, mini)| mini);
+        for mini in member.row.minis().chain(last) {
             desk.mempool.restore(&mini.batch);
         }
         let waiting = desk.mempool.drain();

@@ -40,6 +40,10 @@ impl Mbft {
         for event in events {
             cx.report(Report::Reached(event));
         }
+        if epoch != self.volatile.register.roles.epoch {
+            let drawn = Box::new(self.volatile.register.drawn());
+            cx.report(Report::Shared(drawn));
+        }
         if let Some(published) = &published {
             self.durable.proofs.insert(height, published.proof.clone());
             self.volatile.table.view = published.proof.body().view;

@@ -164,8 +164,12 @@ impl Mbft {
         };
         let accepted = member.accepted.iter().map(|(_, mini)| mini);
         let proven = member.proven.iter().map(|(mini, _)| mini);
-        let mut here = accepted.chain(proven);
-        let here = here.find(|here| here.digest == mini.mini).cloned();
+        let earlier = member.row.minis();
+        let here = accepted
+            .chain(proven)
+            .chain(earlier)
+            .find(|here| here.digest == mini.mini);
+        let here = here.cloned();
         let missed = here.is_none();
         match here {
             Some(here) => self.durable.shelf.put(here),

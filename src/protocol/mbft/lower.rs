@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::large::Certified;
+use super::lower_row::Row;
 use super::message::{GroupChange, GroupView};
 use super::mini::{Mini, Phase, Vote, is_certified};
 use super::system::System;
@@ -26,9 +27,12 @@ pub(super) struct Member {
     pub view: u64,
     /// The request for that view, while it is not in it.
     pub change: Option<Arc<Signed<GroupChange>>>,
-    /// What it accepted last in the open slot, with the primary's word for it.
+    /// What it accepted before that, and is not in the chain yet; nothing unless the group has a
+    /// window.
+    pub row: Row,
+    /// What it accepted last, with the primary's word for it.
     pub accepted: Option<(Signed<Vote>, Arc<Mini>)>,
-    /// What it can prove that a quorum accepted in the open slot.
+    /// What it can prove that a quorum accepted last.
     pub proven: Option<Certified>,
 }
 
@@ -39,6 +43,7 @@ impl Member {
             group,
             view: 0,
             change: None,
+            row: Row::default(),
             accepted: None,
             proven: None,
         }
@@ -80,7 +85,7 @@ pub(super) struct Desk {
     pub stage: Stage,
     /// Whether it was asked for the block that should include it.
     nudged: bool,
-    accepts: Tally<Vote>,
+    pub accepts: Tally<Vote>,
     locals: Tally<Vote>,
     /// The latest request of each member for a view, by position.
     pub changes: Vec<Option<Arc<Signed<GroupChange>>>>,
@@ -93,7 +98,7 @@ pub(super) struct Desk {
     /// Whether the timer runs that ends the member's patience.
     pub timed: bool,
     /// An order for a slot that is not open here yet.
-    early: Option<(NodeId, Signed<Vote>, Arc<Mini>)>,
+    pub early: Option<(NodeId, Signed<Vote>, Arc<Mini>)>,
 }
 
 impl Mbft {
@@ -158,14 +163,14 @@ impl Mbft {
     /// A mini-block of these transactions for the open slot.
     fn next_mini(&self, batch: Batch, cx: &Cx<'_>) -> Arc<Mini> {
         let member = self.durable.member.as_ref().expect("a primary is a member");
-        let standing = &self.volatile.register.groups[usize::from(member.group)];
+        let (slot, previous) = self.tip();
         let doubtful = (0..).zip(batch.transactions());
         let doubtful = doubtful.filter(|(_, transaction)| !cx.vouches(transaction));
         Mini {
             epoch: member.epoch,
             group: member.group,
-            slot: standing.slot + 1,
-            previous: standing.last,
+            slot: slot + 1,
+            previous,
             base: self.volatile.register.height,
             doubtful: doubtful.map(|(place, _)| place).collect(),
             batch,
@@ -209,9 +214,9 @@ impl Mbft {
         if !mine || member.change.is_some() || !vote.verify(cx.keyring()) {
             return;
         }
-        let open = self.volatile.register.groups[usize::from(member.group)].slot + 1;
-        if mini.slot > open {
-            // The primary has seen a block that this member has not.
+        let settled = self.volatile.register.groups[usize::from(member.group)].slot;
+        if mini.slot > self.next_slot() {
+            // The primary has seen a block, or a mini-block, that this member has not.
             self.volatile.desk.early = Some((from, vote.clone(), mini.clone()));
             self.fetch_from(from, cx);
             return;
@@ -221,17 +226,14 @@ impl Mbft {
             self.volatile.desk.early = Some((from, vote.clone(), mini.clone()));
             return;
         }
-        if mini.slot < open {
+        if mini.slot <= settled {
             return;
         }
-        if let Some((known, _)) = &member.accepted
-            && known.body().view == member.view
-            && known.body().slot == mini.slot
-        {
+        if let Some(known) = self.known_vote(mini.slot, member.view) {
             if known.body() == body {
-                self.accept(cx);
+                self.accept(vote, cx);
             } else {
-                let conflict = Box::new((known.clone(), vote.clone()));
+                let conflict = Box::new((known, vote.clone()));
                 self.accuse(vote.by(), Offence::Equivocation, cx);
                 self.say(System::Conflict(conflict), cx);
                 self.leave_group_view(cx);
@@ -243,14 +245,17 @@ impl Mbft {
             return;
         }
         self.replace(vote, mini);
-        self.accept(cx);
+        self.accept(vote, cx);
         self.watch_group(false, cx);
+        if self.config.window > 1 {
+            self.hear_early_order(cx);
+        }
     }
 
     /// What is wrong with a mini-block that a primary orders, if anything. What the proof of a view
     /// demands was looked at before; only who answers for which signatures is never believed.
     pub(super) fn objection(&self, mini: &Mini, cx: &Cx<'_>) -> Option<&'static str> {
-        if !self.volatile.register.is_next(mini) {
+        if !self.has_its_place(mini) {
             return Some("refuses-other-slot");
         }
         let transactions = mini.batch.transactions();
@@ -282,7 +287,8 @@ impl Mbft {
         if !fits || transactions.is_empty() {
             return Some("refuses-size");
         }
-        if !once || ids.iter().any(|id| self.has(*id, cx)) {
+        let before = |id| self.has(id, cx) || self.is_under_way(id, mini.slot);
+        if !once || ids.iter().any(|id| before(*id)) {
             return Some("refuses-duplicate");
         }
         let own = transactions.iter().all(|t| self.shard(t) == mini.group);
@@ -294,24 +300,20 @@ impl Mbft {
         let Some(member) = &mut self.durable.member else {
             return;
         };
-        let before = member.accepted.replace((vote.clone(), mini.clone()));
         let mempool = &mut self.volatile.desk.mempool;
+        member.pass_on(mini.slot);
+        for dropped in member.row.cut_from(mini.slot) {
+            mempool.restore(&dropped.batch);
+        }
+        let before = member.accepted.replace((vote.clone(), mini.clone()));
         if let Some((_, before)) = before.filter(|(_, before)| before != mini) {
             mempool.restore(&before.batch);
         }
         mempool.note_proposed(&mini.batch);
     }
 
-    /// Tells the primary that this member has accepted.
-    fn accept(&mut self, cx: &mut Cx<'_>) {
-        let accepted = self
-            .durable
-            .member
-            .as_ref()
-            .and_then(|m| m.accepted.as_ref());
-        let Some((vote, _)) = accepted else {
-            return;
-        };
+    /// Tells the primary that this member has accepted what it voted for.
+    pub(super) fn accept(&mut self, vote: &Signed<Vote>, cx: &mut Cx<'_>) {
         let (primary, body) = (vote.by(), *vote.body());
         let vote = cx.sign(body);
         cx.persist();
@@ -451,18 +453,22 @@ impl Mbft {
         cx.persist();
         cx.cancel_timer(Timer::Fast);
         self.submit(false, cx);
+        self.make_room();
     }
 
     /// Sends the certified mini-block to the upper group; `again` if it should be there by now.
     pub(super) fn submit(&mut self, again: bool, cx: &mut Cx<'_>) {
-        let proven = self.durable.member.as_ref().and_then(|m| m.proven.clone());
-        let roles = &self.volatile.register.roles;
-        let Some((mini, proof)) = proven else {
+        let Some(member) = &self.durable.member else {
             return;
         };
-        let whole = is_certified(&mini, &proof, roles, cx.keyring());
+        let earlier = member.row.certified().filter(|_| again);
+        let certified: Vec<Certified> = earlier.chain(member.proven.clone()).collect();
+        let roles = &self.volatile.register.roles;
         let broken = self.mutant(Mutant::FastWithoutOne) || self.mutant(Mutant::NoMiniCertificate);
-        if !whole && !broken {
+        let whole =
+            |(mini, proof): &Certified| broken || is_certified(mini, proof, roles, cx.keyring());
+        let certified: Vec<Certified> = certified.into_iter().filter(whole).collect();
+        if certified.is_empty() {
             return;
         }
         // A block that was missed is asked for before anything is said again.
@@ -478,12 +484,19 @@ impl Mbft {
         };
         cx.set_timer(Timer::Include, wait);
         let upper = self.audience(again);
-        cx.broadcast(&upper, Message::MiniBlock { mini, proof });
+        for (mini, proof) in certified {
+            cx.broadcast(&upper, Message::MiniBlock { mini, proof });
+        }
     }
 
     /// Certified and not included in time: whoever should have included it may be dead.
     pub(super) fn on_inclusion_overdue(&mut self, cx: &mut Cx<'_>) {
-        if self.volatile.desk.stage != Stage::Certified {
+        let waits = self
+            .durable
+            .member
+            .as_ref()
+            .is_some_and(|m| !m.row.is_empty());
+        if self.volatile.desk.stage != Stage::Certified && !waits {
             return;
         }
         if std::mem::replace(&mut self.volatile.desk.nudged, true) {
@@ -494,85 +507,6 @@ impl Mbft {
         }
     }
 
-    /// The chain has grown: the open slot may be settled.
-    pub(super) fn group_follows(&mut self, batch: &Batch, cx: &mut Cx<'_>) {
-        let settled = self.settled_by(batch);
-        let desk = &mut self.volatile.desk;
-        if desk.mempool.has_unsettled() {
-            desk.mempool.settle(&settled);
-        }
-        let Some(member) = &mut self.durable.member else {
-            return;
-        };
-        let standing = &self.volatile.register.groups[usize::from(member.group)];
-        let (slot, last) = (standing.slot, standing.last);
-        let settled = |mini: &Mini| mini.slot <= slot;
-        if let Some((_, mini)) = member.accepted.take_if(|(_, mini)| settled(mini)) {
-            desk.mempool.restore(&mini.batch);
-            if mini.digest != last {
-                cx.report(Report::Reached("another-mini-block-was-included"));
-            }
-            member.proven = None;
-            desk.stage = Stage::Free;
-            desk.attempts = 0;
-            cx.cancel_timer(Timer::Fast);
-            cx.cancel_timer(Timer::Include);
-            self.watch_group(true, cx);
-        }
-        member_forgets(&mut self.durable.member, slot);
-        self.hear_early_order(cx);
-    }
-
-    /// An order that came too early may be in time now.
-    pub(super) fn hear_early_order(&mut self, cx: &mut Cx<'_>) {
-        if let Some((from, vote, mini)) = self.volatile.desk.early.take() {
-            self.on_order(from, &vote, &mini, cx);
-        }
-    }
-
-    /// Returns from a crash: says again what was said before.
-    pub(super) fn resume_group(&mut self, cx: &mut Cx<'_>) {
-        let Some(member) = &mut self.durable.member else {
-            return;
-        };
-        let slot = self.volatile.register.groups[usize::from(member.group)].slot;
-        member.accepted.take_if(|(_, mini)| mini.slot <= slot);
-        member.proven.take_if(|(mini, _)| mini.slot <= slot);
-        let (view, changing) = (member.view, member.change.is_some());
-        if changing {
-            self.resume_group_change(cx);
-            return;
-        }
-        if let Some((vote, mini)) = member.accepted.clone()
-            && vote.body().view == view
-        {
-            self.volatile.desk.mempool.note_proposed(&mini.batch);
-            if self.is_primary() {
-                self.put_again(&vote, mini, cx);
-            } else {
-                self.accept(cx);
-            }
-        }
-        self.watch_group(true, cx);
-    }
-
-    /// The primary has ordered this before it crashed.
-    fn put_again(&mut self, vote: &Signed<Vote>, mini: Arc<Mini>, cx: &mut Cx<'_>) {
-        let proven = self.durable.member.as_ref().and_then(|m| m.proven.clone());
-        let roles = &self.volatile.register.roles;
-        if proven.is_some_and(|(mini, proof)| is_certified(&mini, &proof, roles, cx.keyring())) {
-            self.volatile.desk.stage = Stage::Certified;
-            self.submit(true, cx);
-            return;
-        }
-        let group = self.group().expect("a primary is in a group").clone();
-        self.volatile.desk.stage = Stage::Fast;
-        self.volatile.desk.accepts.count(vote, &group);
-        cx.set_timer(Timer::Fast, self.config.fast_timeout);
-        let vote = vote.clone();
-        cx.broadcast(&group, Message::Order { vote, mini });
-    }
-
     /// Keeps the timer running exactly while something waits; `anew` restarts it.
     pub(super) fn watch_group(&mut self, anew: bool, cx: &mut Cx<'_>) {
         let Some(member) = &self.durable.member else {
@@ -581,19 +515,13 @@ impl Mbft {
         if member.change.is_some() {
             return;
         }
-        let pending = member.accepted.is_some() || !self.volatile.desk.mempool.is_empty();
+        let waits = member.accepted.is_some() || !member.row.is_empty();
+        let pending = waits || !self.volatile.desk.mempool.is_empty();
         let timed = std::mem::replace(&mut self.volatile.desk.timed, pending);
         if pending && (anew || !timed) {
             cx.set_timer(Timer::Group, self.group_patience());
         } else if !pending && timed {
             cx.cancel_timer(Timer::Group);
         }
-    }
-}
-
-/// What was proven for a slot that is settled is of no more use.
-fn member_forgets(member: &mut Option<Member>, slot: u64) {
-    if let Some(member) = member {
-        member.proven.take_if(|(mini, _)| mini.slot <= slot);
     }
 }

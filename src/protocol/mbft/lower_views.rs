@@ -96,15 +96,13 @@ impl Mbft {
         let Some(member) = &mut self.durable.member else {
             return;
         };
-        let current = |mini: &Mini| mini.slot == open;
-        let accepted = member.accepted.clone();
         let change = Arc::new(cx.sign(GroupChange {
             epoch: member.epoch,
             group: member.group,
             view,
             slot: open,
-            accepted: accepted.filter(|(_, mini)| current(mini)),
-            proven: member.proven.clone().filter(|(mini, _)| current(mini)),
+            accepted: member.accepted_in(open),
+            proven: member.proven_in(open),
         }));
         member.view = view;
         member.change = Some(change.clone());
@@ -310,9 +308,17 @@ impl Mbft {
         let Some(member) = &mut self.durable.member else {
             return;
         };
-        let before = member.accepted.take();
-        if let Some((_, before)) = before.filter(|(_, before)| Some(before) != mini.as_ref()) {
-            self.volatile.desk.mempool.restore(&before.batch);
+        let before = member.accepted.take().map(|(_, before)| before);
+        let row = member.row.cut_from(0);
+        for before in before.iter().chain(row.iter().rev()) {
+            if Some(before) != mini.as_ref() {
+                self.volatile.desk.mempool.restore(&before.batch);
+            }
+        }
+        if self.config.window > 1 {
+            member
+                .proven
+                .take_if(|(proven, _)| Some(&*proven) != mini.as_ref());
         }
         let Some(mini) = mini else {
             return;

@@ -10,10 +10,11 @@
 //! - Upon a client's transaction anywhere: forward it to the primary of the group that its
 //!   pseudonym hashes to; if it is not in the chain in time, to all members of that group.
 //! - Upon enough transactions at a group's primary, if the group's last mini-block is in the
-//!   chain: ORDER-REQUEST(slot, view, mini-block) to the members.
+//!   chain, or certified and fewer than `window` are under way: ORDER-REQUEST(slot, view,
+//!   mini-block) to the members.
 //! - Upon ORDER-REQUEST, if the slot is the next, the mini-block before is the last one in the
-//!   chain, and every transaction is of this shard, new, and signed as the mini-block says:
-//!   SPECULATIVE-REPLY to the primary. Else no vote.
+//!   chain or, within the window, the last accepted, and every transaction is of this shard, new,
+//!   and signed as the mini-block says: SPECULATIVE-REPLY to the primary. Else no vote.
 //! - Upon `m` replies: the *fast certificate*. If only `q` come in time: COMMIT-REQUEST with them;
 //!   who has accepted answers LOCAL-COMMIT; upon `q` of these the *slow certificate*.
 //! - With either, MINI-BLOCK to the upper group; again if it is not included in time.
@@ -59,7 +60,7 @@
 //! accepts only the next slot of each group after the last one in the chain.
 //!
 //! Durable: the chain with its certificates, the PBFT of the upper group, and of a group's member
-//! its view, what it accepted and can prove in the open slot, and what it keeps of its shard.
+//! its view, what it accepted and can prove in open slots, and what it keeps of its shard.
 //!
 //! # Source
 //!
@@ -77,7 +78,9 @@
 //! - The upper group runs PBFT. Nothing is final before it has decided; there are no speculative
 //!   answers to clients.
 //! - Mini-blocks go to all members of the upper group, not to its speaker alone.
-//! - A group has one slot open at a time.
+//! - A group has one slot open at a time, or as many as `window` says, each ordered when the one
+//!   before is certified. If another mini-block is included than the group went on from, all that
+//!   follows is void, because each names the one before.
 //! - Transactions that the contract refuses stay in the block, marked, so that clients are told.
 //!   Of signatures that do not hold the mini-block says so, and everybody looks again.
 //! - Groups send no empty mini-blocks. The upper group agrees on empty blocks in elections only.
@@ -124,6 +127,7 @@ mod head;
 mod inspect;
 mod large;
 mod lower;
+mod lower_row;
 mod lower_views;
 mod message;
 mod mini;

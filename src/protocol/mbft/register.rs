@@ -11,11 +11,12 @@ use super::election::{Election, Part, part};
 use super::head::large_of;
 use super::large::{Large, MiniRef};
 use super::mini::{Mini, Vote, is_certified};
-use super::roles::Roles;
+use super::roles::{Role, Roles};
 use super::system::System;
 use crate::base::crypto::{Digest, Hasher, Keyring, Signed};
 use crate::base::node::{Committee, NodeId};
 use crate::chain::{Block, Height, Transaction};
+use crate::protocol::layers::Fact;
 
 /// Where one group stands.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -110,6 +111,18 @@ impl Register {
         let begun = self.uppers.iter().rev().find(|(base, _)| *base < height);
         let (base, upper) = begun.unwrap_or(&self.uppers[0]);
         (*base, upper)
+    }
+
+    /// What observers are told of the roles of the present epoch.
+    pub fn drawn(&self) -> Fact {
+        let nodes = || (0..self.roles.n()).map(NodeId::at);
+        Fact::Drawn {
+            epoch: self.roles.epoch,
+            serving: nodes()
+                .filter(|node| self.roles.of(*node) != Role::Backup)
+                .collect(),
+            credit: nodes().map(|node| self.credit.of(node)).collect(),
+        }
     }
 
     /// Whether a group takes part.

@@ -3,7 +3,7 @@
 //! whom grants are made works at n6.
 
 use super::check;
-use crate::protocol::layers::{Config, Layers, Mutant};
+use crate::protocol::layers::{Auth, Config, Layers, Mutant};
 
 /// One network, without a patient elsewhere.
 fn alone() -> Config {
@@ -31,6 +31,15 @@ fn tell(config: Config, name: &str) {
 #[test]
 fn storage() {
     tell(alone(), "storage");
+}
+
+#[test]
+fn approval() {
+    let config = Config {
+        auth: Auth::PerTransfer,
+        ..alone()
+    };
+    tell(config, "approval");
 }
 
 #[test]

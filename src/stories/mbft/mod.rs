@@ -89,6 +89,12 @@ fn two_groups() {
 }
 
 #[test]
+fn window() {
+    let config = Config { window: 2, ..of(1) };
+    assert_eq!(tell(config, 8, "window"), None);
+}
+
+#[test]
 fn returns_from_a_crash() {
     assert_eq!(tell(of(1), 8, "returns-from-a-crash"), None);
 }
