@@ -217,16 +217,6 @@ impl Layers {
         self.enqueue(transaction, Some(item.place.0), cx);
     }
 
-    /// A record comes from another network to a node that does not lead.
-    pub(super) fn await_injected(&mut self, parcel: &Parcel, cx: &mut Cx<'_>) {
-        let item = &parcel.item;
-        let entered = self.desk().table.record(&item_rid(item)).is_some();
-        if !entered && self.is_sound(item, cx) {
-            let transaction = item.transaction.0.clone();
-            self.enqueue(transaction, Some(item.place.0), cx);
-        }
-    }
-
     /// A record of another network that nobody is to keep here is confirmed at once; others are
     /// when somebody has them.
     pub(super) fn confirm_unkept(&mut self, rid: &RecordId, cx: &mut Cx<'_>) {

@@ -275,16 +275,6 @@ impl Layers {
         }
     }
 
-    /// The leader has been told of something that is to be decided, or cannot be: this node waits
-    /// for it too, and sees to it if it comes to lead.
-    pub(super) fn wait_for_leader(&mut self, message: &Message, cx: &mut Cx<'_>) {
-        match message {
-            Message::Register(auth) => self.enqueue(auth.clone(), None, cx),
-            Message::Inject(parcel) => self.await_injected(parcel, cx),
-            _ => {}
-        }
-    }
-
     /// Writes a note into the next block, once.
     pub(super) fn note(&mut self, note: Note) {
         let desk = self.desk();

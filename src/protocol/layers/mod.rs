@@ -424,7 +424,10 @@ impl Layers {
             if let Some(leader) = leader.filter(|leader| *leader != cx.me()) {
                 cx.send(from, Message::Leader(leader));
             }
-            self.wait_for_leader(message, cx);
+            // Records of other networks are not waited for here: whoever leads needs their bodies.
+            if let Message::Register(auth) = message {
+                self.enqueue(auth.clone(), None, cx);
+            }
             return;
         }
         match message {
