@@ -75,6 +75,8 @@ pub(super) struct ReplicaHost<P: Protocol> {
     amnesia: bool,
     /// When this node crashes next; what would be done only then is never done.
     down_at: Time,
+    /// How far what it was asked to do is carried out.
+    worked_until: Time,
     /// Where this node stops in the middle of its work, if it does.
     fragile: Option<Box<fragile::Fragile>>,
     /// When its clock runs fast or slow, and how many thousandths of a second it counts in each.
@@ -139,6 +141,7 @@ impl<P: Protocol> ReplicaHost<P> {
             outages: 0,
             amnesia: false,
             down_at: Time::MAX,
+            worked_until: Time::ZERO,
             image: None,
             adopting: false,
             synced: 0,
@@ -464,6 +467,7 @@ impl<P: Protocol> ReplicaHost<P> {
             self.adopting = false;
         }
         desk.local.processors[self.processor].extend(core, start, now);
+        self.worked_until = self.worked_until.max(now);
     }
 
     /// How long an effect keeps the node from doing anything else.

@@ -248,12 +248,6 @@ impl<P: Protocol> Stage<P> {
         self.letters.len()
     }
 
-    /// Who sent the message at this place of the queue, to whom, and what kind it is of.
-    pub fn letter_at(&self, place: usize) -> (NodeId, NodeId, &'static str) {
-        let letter = &self.letters[place];
-        (letter.from, letter.to, letter.message.kind())
-    }
-
     /// Takes back the announcement of a crash.
     pub fn undoom(&mut self, node: NodeId) {
         self.actors[node.index()].doomed = false;

@@ -1,7 +1,7 @@
 //! How a node stops and comes back.
 
 use super::{Control, ReplicaHost};
-use crate::base::time::Time;
+use crate::base::time::{Span, Time};
 use crate::chain::ledger::Ledger;
 use crate::protocol::{Input, Protocol};
 use crate::sim::event::Event;
@@ -24,6 +24,21 @@ impl<P: Protocol> ReplicaHost<P> {
             self.controls.insert(place, (until, Control::Up));
         }
         self.look_ahead();
+    }
+
+    /// Plans an outage of a node that was not told of it in time: it begins once all is done that is
+    /// carried out already, since nothing of that can be undone. When it begins; nothing if it is
+    /// over by then.
+    pub(in crate::sim) fn surprise(&mut self, outage: &Outage) -> Option<Time> {
+        let mut outage = *outage;
+        let first = self.worked_until + Span::from_nanos(1);
+        let from = outage.during.from.max(first);
+        outage.during.from = from;
+        if outage.during.until.is_some_and(|until| until <= from) {
+            return None;
+        }
+        self.plan_outage(&outage);
+        Some(from)
     }
 
     /// An outage begins. A node that is down already has nothing to lose but its disk.

@@ -3,10 +3,17 @@
 use std::fmt;
 
 use super::{Actor, Letter, Stage};
+use crate::base::node::NodeId;
 use crate::base::time::Time;
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, Wire as _};
 
 impl<P: Protocol> Stage<P> {
+    /// Who sent the message at this place of the queue, to whom, and what kind it is of.
+    pub fn letter_at(&self, place: usize) -> (NodeId, NodeId, &'static str) {
+        let letter = &self.letters[place];
+        (letter.from, letter.to, letter.message.kind())
+    }
+
     /// The message that is due first falls behind all others.
     pub fn put_behind(&mut self) {
         self.letters.rotate_left(1);
