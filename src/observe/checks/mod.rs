@@ -43,6 +43,7 @@ mod progress;
 mod reads;
 mod replay;
 mod sharing;
+mod unplaced;
 mod verdict;
 mod violation;
 
@@ -63,6 +64,7 @@ use progress::{Progress, Stall};
 use reads::Reads;
 use replay::Replay;
 use sharing::Sharing;
+use unplaced::Unplaced;
 use verdict::{accounting, before, miscounts};
 use violation::Findings;
 
@@ -97,6 +99,8 @@ pub struct Checks {
     logs: Logs,
     progress: Progress,
     reads: Reads,
+    /// Answers that fit no chain yet, of several.
+    unplaced: Vec<Unplaced>,
     /// Looks at what the protocol writes beside transactions, if it does; of the first chain.
     inspector: Option<Box<dyn Inspector>>,
     accused: PositionSet,
@@ -169,6 +173,7 @@ impl Checks {
             logs: Logs::new(setup.nodes),
             progress: Progress::new(),
             reads: Reads::default(),
+            unplaced: Vec::new(),
             inspector: None,
             accused: PositionSet::new(),
             findings: Findings::default(),
@@ -370,11 +375,12 @@ impl Checks {
         // Of several chains, the one that has the transaction there.
         let has = |strand: &&mut Strand| strand.chain.has(height, transaction);
         let several = self.strands.len() > 1;
-        let strand = self.strands.iter_mut().filter(|_| several).find(has);
-        if let Some(strand) = strand {
+        if !several {
+            self.strands[0].chain.answer(&answered, &mut self.findings);
+        } else if let Some(strand) = self.strands.iter_mut().find(has) {
             strand.chain.answer(&answered, &mut self.findings);
         } else {
-            self.strands[0].chain.answer(&answered, &mut self.findings);
+            self.unplaced.push(Unplaced::of(&answered));
         }
     }
 
@@ -408,8 +414,11 @@ impl Checks {
         }
         let due = judge.healed_at + judge.bound;
         let judged = judge.recoverable && due <= end;
-        if judged {
-            let settled = before(end, judge.bound);
+        let settled = judged.then(|| before(end, judge.bound));
+        for answer in std::mem::take(&mut self.unplaced) {
+            answer.settle(&mut self.strands, settled, &mut self.findings);
+        }
+        if let Some(settled) = settled {
             for strand in &self.strands {
                 strand.chain.finish(settled, &mut self.findings);
             }

@@ -26,9 +26,9 @@ impl<P: Protocol> ReplicaHost<P> {
         self.look_ahead();
     }
 
-    /// Plans an outage of a node that was not told of it in time: it begins once all is done that is
-    /// carried out already, since nothing of that can be undone. When it begins; nothing if it is
-    /// over by then.
+    /// Plans an outage of a node that was not told of it in time: it begins once all is done that
+    /// is carried out already, since nothing of that can be undone. When it begins; nothing if it
+    /// is over by then.
     pub(in crate::sim) fn surprise(&mut self, outage: &Outage) -> Option<Time> {
         let mut outage = *outage;
         let first = self.worked_until + Span::from_nanos(1);

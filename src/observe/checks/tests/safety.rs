@@ -464,3 +464,28 @@ fn what_a_client_wants_takes_effect_once_however_often_it_is_endorsed() {
     let twice = story(Receipt::Accepted);
     assert_eq!(broken(&twice, &[]), [Property::ExactlyOnce]);
 }
+
+#[test]
+fn of_several_chains_the_one_that_was_meant_may_turn_out_later() {
+    // Two chains of two nodes each; the client is told of the second by who is not looked at.
+    let answered = |later: bool| {
+        let mut story = Story::new(4);
+        story.submit(&[1, 2]);
+        story.decide(0, &[1]).decide(1, &[1]);
+        let block = story.block(2, &[2]);
+        story.answer(2, 1, block.executed[0].clone());
+        if later {
+            story.decide_block(2, &block);
+        } else {
+            story.decide(3, &[1]);
+        }
+        let mut checks = Checks::new(setup(&[])).along(vec![Some(0), Some(0), Some(1), Some(1)]);
+        story.play(&mut checks);
+        let end = ms(story.clock);
+        let verdict = checks.finish(end, &judge(story.clock, 1), &Totals::default());
+        let properties = verdict.violations.iter().map(|v| v.property);
+        properties.collect::<Vec<_>>()
+    };
+    assert_eq!(answered(true), []);
+    assert_eq!(answered(false), [Property::ClientView]);
+}
