@@ -82,7 +82,8 @@
 //! - The index does not forget a network in which a patient is no longer registered: what is
 //!   relayed there nobody keeps.
 //! - A header does not say whether the contract refused a call: a ticket on a refused grant is
-//!   stopped by the network that has the registration, and not by its proof.
+//!   stopped by the network that has the registration, and not by its proof; and of several records
+//!   of one name, record nodes keep the first in the chain.
 //! - The word of one consensus node is enough for MIG-REFUSE.
 //! - Nobody signs a message of his own here; the channel names the sender, and what is shown to
 //!   others carries the proof of the network that decided it.

@@ -1,6 +1,7 @@
 //! The record nodes: they enter records, keep the headers of every block, and the bodies of those
 //! records that are theirs. What they lack they notice by comparing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -387,7 +388,9 @@ impl Layers {
             store.sum.add(&rid);
         }
         let body = item.body;
-        if store.records.insert(rid, item).is_none() {
+        // The first of a name is the one: the contract refuses all that call themselves like it.
+        if let Entry::Vacant(place) = store.records.entry(rid) {
+            place.insert(item);
             cx.report(Report::Shared(Box::new(Fact::Kept {
                 user,
                 rid,
