@@ -226,7 +226,7 @@ impl Checks {
             strand.replay = Some(Box::new(Replay::new(executor)));
         }
         // Of several chains nobody can tell from which one a read was answered.
-        if self.strands.len() == 1 {
+        if self.strands.len() == 1 && self.deviating.is_empty() {
             self.reads = Reads::from(Replay::new(executor));
         }
         self
@@ -349,6 +349,7 @@ impl Checks {
         if amnesia {
             self.deviating.insert(node.index());
             self.sharing.forget(node);
+            self.reads.give_up();
         }
     }
 

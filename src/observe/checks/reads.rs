@@ -9,7 +9,8 @@
 //! read, in the order in which they are asked, stands at the earliest height that gives its answer.
 //!
 //! Where calls are endorsed before they are ordered, a read is what its endorsers make of it. These
-//! may lag behind what its client was told, as in Fabric, and nothing is promised.
+//! may lag behind what its client was told, as in Fabric, and nothing is promised. Nor is anything
+//! if some node is dishonest: what it has decided, and may answer from, is not looked at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +66,11 @@ impl Reads {
             genesis: Some(Box::new(genesis)).filter(|genesis| !genesis.endorses()),
             ..Self::default()
         }
+    }
+
+    /// From now on nothing is promised, and nothing that was asked before is judged.
+    pub fn give_up(&mut self) {
+        *self = Self::default();
     }
 
     /// A client asks for something.
