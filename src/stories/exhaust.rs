@@ -154,11 +154,9 @@ impl Search<'_> {
         if stage.pending() > 0 {
             let (from, _, _) = stage.letter_at(0);
             let lies = self.scope.liars.contains(&from.index());
-            all.extend(
-                [Departure::Delay, Departure::Lose]
-                    .iter()
-                    .take(stage.pending()),
-            );
+            all.push(Departure::Lose);
+            // A message that is alone has nothing to fall behind.
+            all.extend((stage.pending() > 1).then_some(Departure::Delay));
             all.extend(lies.then_some(Departure::Lie));
         }
         for node in (0..stage.n()).map(NodeId::at) {
