@@ -92,9 +92,7 @@ impl Krbft {
             return;
         }
         let known = self.remember(body.height, &told.statement);
-        if let Some(known) = known.filter(|known| contradicts(known, &told.statement)) {
-            self.expose([known, told.statement.clone()], cx);
-        }
+        self.hold_against(known, &told.statement, cx);
         if self.watches(group) {
             self.look_for_liars(body.height, cx);
         }
@@ -143,9 +141,7 @@ impl Krbft {
         let body = finding.false_word.body();
         let words = self.volatile.watch.words.get(&body.height);
         let known = words.and_then(|words| words.get(&body.group)).cloned();
-        if let Some(known) = known.filter(|known| contradicts(known, &finding.false_word)) {
-            self.expose([known, finding.false_word.clone()], cx);
-        }
+        self.hold_against(known, &finding.false_word, cx);
         if !self.durable.exposed.contains(&from) {
             cx.report(Report::Reached("a supervisor is exposed and replaced"));
             self.durable.exposed.push(from);
@@ -157,11 +153,20 @@ impl Krbft {
         self.disown(culprit, offence, cx);
     }
 
-    /// This replica was told two things by one leader: all shall know.
-    fn expose(&mut self, words: [Signed<Delivery>; 2], cx: &mut Cx<'_>) {
-        if self.durable.convicted.contains(&words[0].by()) {
+    /// If this replica knows another word of the same leader about the same place, all shall.
+    fn hold_against(
+        &mut self,
+        known: Option<Signed<Delivery>>,
+        word: &Signed<Delivery>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(known) = known.filter(|known| contradicts(known, word)) else {
+            return;
+        };
+        if self.durable.convicted.contains(&word.by()) {
             return;
         }
+        let words = [known, word.clone()];
         let exposure = Exposure { words };
         let all = self.setup.committee.clone();
         let told = self.bound(Message::Exposure(Box::new(exposure.clone())));

@@ -39,11 +39,10 @@ impl Row {
 
     /// Those of which there is a proof.
     pub fn certified(&self) -> impl Iterator<Item = Certified> + '_ {
-        let proven = self.0.iter().filter_map(|one| {
+        self.0.iter().filter_map(|one| {
             let proof = one.proof.clone()?;
             Some((one.mini.clone(), proof))
-        });
-        proven.collect::<Vec<_>>().into_iter()
+        })
     }
 
     /// All of them.
