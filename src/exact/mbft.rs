@@ -262,6 +262,17 @@ fn large_blocks_without_their_certificate_are_refused_and_fork_if_nobody_looks()
 }
 
 #[test]
+fn a_primary_of_the_upper_group_that_proposes_two_blocks_loses_its_credit() {
+    let liar = "adversaries:\n  - equivocate: { nodes: [0], kinds: [pre-prepare] }";
+    let (whole, seen) = trouble("gather: 100ms", None, &[liar]);
+    assert_eq!(whole.verdict.safety, Word::Holds, "{:?}", whole.verdict);
+    assert!(reached(&seen, "proposal-doubted") > 0);
+    assert!(reached(&seen, "equivocator-of-the-upper-group-jailed") > 0);
+    let summary = &whole.summary;
+    assert_eq!((summary.convicted, summary.convicted_wrongly), (1, 0));
+}
+
+#[test]
 fn secrets_that_were_not_committed_to_are_refused_and_pass_if_nobody_looks() {
     let liar = "adversaries:\n  - equivocate: { nodes: [9] }";
     let (whole, seen) = trouble("cycle: 20, election: 6", None, &[liar]);

@@ -2,15 +2,13 @@
 //! and the groups. Each proof rests on the culprit's words alone: however many lie with or against
 //! it, who has kept to the protocol has never signed them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::Mutant;
 use super::message::{Delivery, GroupBlock, Message, Proven};
 use super::{Cx, Krbft};
-use crate::base::crypto::{Certificate, Digest, Signed, Voice};
+use crate::base::crypto::{Certificate, Signed, Voice};
 use crate::base::node::{Committee, NodeId};
-use crate::chain::Height;
 use crate::protocol::iraft::Monitors;
 use crate::protocol::pbft::{Phase, Vote};
 use crate::protocol::{Offence, Protocol, Report, pbft};
@@ -25,61 +23,6 @@ pub enum Exposure {
     /// Two votes of one seat for one place in one view and phase, with the same member's voice in
     /// both.
     Votes([Signed<Vote>; 2]),
-}
-
-/// Whose seat, in which view and phase, for what.
-type Subject = (NodeId, u64, Phase, Digest);
-
-/// What seats have said of the places that are under way, as far as this replica has heard it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Votes {
-    places: BTreeMap<Height, BTreeMap<Subject, Signed<Vote>>>,
-}
-
-/// Votes on one place that a replica remembers, for each seat.
-const VOTES_MAX: usize = 16;
-/// Executed places of which a replica remembers what it heard.
-const BEHIND: Height = 16;
-
-impl Votes {
-    /// Remembers a vote, unless there are `most` of its place already; whether it is news.
-    fn hear(&mut self, vote: &Signed<Vote>, most: usize) -> bool {
-        let body = vote.body();
-        let here = self.places.entry(body.height).or_default();
-        let full = here.len() >= most;
-        let subject = (vote.by(), body.view, body.phase, body.digest);
-        match here.get_mut(&subject) {
-            None if full => false,
-            None => here.insert(subject, vote.clone()).is_none(),
-            Some(known) => {
-                // More voices convict more liars.
-                if known.voices().len() < vote.voices().len() {
-                    *known = vote.clone();
-                }
-                false
-            }
-        }
-    }
-
-    /// Forgets all places below one.
-    fn forget_below(&mut self, low: Height) {
-        let first = self.places.first_key_value();
-        if first.is_some_and(|(place, _)| *place < low) {
-            self.places = self.places.split_off(&low);
-        }
-    }
-
-    /// What a seat has said of a place in a view and phase.
-    fn said(
-        &self,
-        seat: NodeId,
-        (height, view, phase): (Height, u64, Phase),
-    ) -> impl Iterator<Item = &Signed<Vote>> {
-        let here = self.places.get(&height).into_iter();
-        let (first, last) = (Digest([0; 32]), Digest([u8::MAX; 32]));
-        let subjects = (seat, view, phase, first)..=(seat, view, phase, last);
-        here.flat_map(move |here| here.range(subjects.clone()).map(|(_, vote)| vote))
-    }
 }
 
 impl Exposure {
@@ -198,41 +141,16 @@ impl Krbft {
                 if cx.keyring().hears_in(from, vote) {
                     self.echo(group, vote, cx);
                 }
-            } else if let Some(proposal) = self.doubtful_proposal(vote) {
+                continue;
+            }
+            let watches = self.config.certifies() || self.config.supervision;
+            let committee = self.seats.committee();
+            let doubtful = self.volatile.votes.doubtful_proposal(vote, &committee);
+            if let Some(proposal) = doubtful.filter(|_| watches) {
                 let primary = self.seats.group(proposal.by()).unwrap_or(0);
                 self.echo(primary, &proposal, cx);
             }
         }
-    }
-
-    /// The proposal that this replica was sent, if another seat is the first to prepare another
-    /// one: either that seat lies, or the primary does.
-    fn doubtful_proposal(&self, vote: &Signed<Vote>) -> Option<Signed<Vote>> {
-        let body = vote.body();
-        let committee = self.seats.committee();
-        let primary = committee.leader(body.view);
-        let watches = self.config.certifies() || self.config.supervision;
-        if body.phase != Phase::Prepare || !watches {
-            return None;
-        }
-        let said = |seat| {
-            self.volatile
-                .votes
-                .said(seat, (body.height, body.view, body.phase))
-        };
-        let of = |seat, same: bool| {
-            said(seat).find(|other| (other.body().digest == body.digest) == same)
-        };
-        let others = committee.members().iter().copied();
-        let mut others = others.filter(|seat| *seat != primary && *seat != vote.by());
-        if vote.by() == primary {
-            return others
-                .any(|seat| of(seat, false).is_some())
-                .then(|| vote.clone());
-        }
-        let first = others.all(|seat| of(seat, true).is_none());
-        let proposal = of(primary, false).filter(|_| first && of(primary, true).is_none());
-        proposal.cloned()
     }
 
     /// This replica's leader asks for a voice: witnesses are told first what for.
@@ -267,20 +185,13 @@ impl Krbft {
     /// Compares a seat's vote with what was heard before; whether it is news.
     pub(super) fn hear_vote(&mut self, vote: &Signed<Vote>, cx: &mut Cx<'_>) -> bool {
         let executed = Self::height(cx).saturating_sub(self.base());
-        let low = executed.saturating_sub(BEHIND);
-        let high = executed.saturating_add(2 * self.config.committee.window);
-        let body = *vote.body();
-        if body.height < low || body.height > high {
+        let window = self.config.committee.window;
+        let seats = self.seats.groups().len();
+        let votes = &mut self.volatile.votes;
+        if !votes.hear(vote, executed, window, seats) {
             return false;
         }
-        self.volatile.votes.forget_below(low);
-        let most = VOTES_MAX * self.seats.groups().len();
-        if !self.volatile.votes.hear(vote, most) {
-            return false;
-        }
-        let place = (body.height, body.view, body.phase);
-        let said = self.volatile.votes.said(vote.by(), place);
-        let others = said.filter(|other| other.body().digest != body.digest);
+        let others = self.volatile.votes.contradicting(vote);
         let proofs: Vec<Exposure> = others.flat_map(|other| self.common(other, vote)).collect();
         for exposure in proofs {
             self.expose(&exposure, cx);

@@ -157,7 +157,6 @@ use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Height, Transaction};
 use council::Council;
-use evidence::Votes;
 use grouping::{Delays, Grouping};
 use iraft::Iraft;
 use pbft::Pbft;
@@ -240,7 +239,7 @@ struct Volatile {
     /// What this supervisor was told.
     watch: Watch,
     /// What seats have voted for.
-    votes: Votes,
+    votes: pbft::Heard,
     /// What clients wait for.
     pending: Mempool,
     /// Whether the timer for that runs.

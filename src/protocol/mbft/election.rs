@@ -157,6 +157,7 @@ impl Election {
             }
             System::Forged(_)
             | System::Conflict(_)
+            | System::DoubleVote(_)
             | System::Backlog { .. }
             | System::Ready { .. } => false,
         }
@@ -192,6 +193,7 @@ impl Election {
             }
             System::Forged(_)
             | System::Conflict(_)
+            | System::DoubleVote(_)
             | System::Backlog { .. }
             | System::Ready { .. } => {}
         }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::head::{Head, large_of, signed_digest};
+use super::register::views_of;
 use super::{Cx, Mbft, Message, Mutant, Published, Role, Timer};
 use crate::base::crypto::Certificate;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::pbft::{self, Decided, verify_decision};
+use crate::protocol::pbft::{self, Decided};
 use crate::protocol::{Input, Report};
 
 /// What a crash makes a node forget of following the chain.
@@ -46,7 +47,7 @@ impl Mbft {
         }
         if let Some(published) = &published {
             self.durable.proofs.insert(height, published.proof.clone());
-            self.volatile.table.view = published.proof.body().view;
+            self.note_view(published.proof.body().view);
         }
         let missed = self.shelve(batch);
         cx.persist();
@@ -125,7 +126,9 @@ impl Mbft {
         let register = &self.volatile.register;
         let height = match large_of(&published.batch) {
             Some(large) => large.height,
-            None => register.epoch_base() + published.proof.body().height,
+            None => register
+                .epoch_base()
+                .saturating_add(published.proof.body().height),
         };
         if height == register.height + 1 {
             self.take_over(published, cx);
@@ -175,10 +178,16 @@ impl Mbft {
             return true;
         }
         let next = self.volatile.register.height + 1;
-        let (base, upper) = self.volatile.register.upper_at(next);
-        let proven = verify_decision(&published.proof, upper, cx.keyring());
+        let upper = self.volatile.register.upper_at(next);
+        let proven = upper.settles(&published.proof, cx.keyring());
         let own_kind = published.batch.annex::<Head>().is_none() || self.keeps_heads();
-        own_kind && proven == Some((next - base, signed_digest(&published.batch)))
+        own_kind && proven == Some((next, signed_digest(&published.batch)))
+    }
+
+    /// The upper group has decided in this view, maybe that of an epoch which is over.
+    pub(super) fn note_view(&mut self, view: u64) {
+        let first = views_of(self.volatile.register.roles.epoch).first;
+        self.volatile.table.view = view.max(first);
     }
 
     /// Blocks came whose predecessors did not.

@@ -142,6 +142,8 @@ pub enum Message {
         /// With a proposal, the mini-blocks in it if not all members have been sent them.
         carried: Vec<Certified>,
     },
+    /// A primary's vote for its proposal, which somebody else contradicts.
+    Echo(Box<Signed<pbft::Vote>>),
     /// A large block, for those outside the upper group.
     Large(Published),
     /// Something for the chain itself.
@@ -223,6 +225,7 @@ impl Wire for Message {
             Self::GroupChange(_) => "group-view-change",
             Self::GroupView(_) => "group-new-view",
             Self::Upper { message, .. } => message.kind(),
+            Self::Echo(_) => "echo",
             Self::Large(_) => "large-block",
             Self::System(signed) => signed.body().kind(),
             Self::FetchMinis(_) => "fetch-mini-blocks",
@@ -251,6 +254,7 @@ impl Wire for Message {
             Self::Upper {
                 message, carried, ..
             } => 4 + upper_size(message, carried),
+            Self::Echo(_) => pbft::VOTE_BYTES,
             Self::Large(published) => published.size(),
             Self::System(signed) => signed.body().size(),
             Self::Body(mini) => mini.size(),
@@ -268,7 +272,7 @@ impl Wire for Message {
         match self {
             Self::Forward(_) | Self::FetchMinis(_) | Self::Fetch { .. } | Self::Body(_) => 0,
             Self::Order { mini, .. } => 1 + mini.batch.signatures(),
-            Self::Accept(_) | Self::LocalCommit(_) => 1,
+            Self::Accept(_) | Self::LocalCommit(_) | Self::Echo(_) => 1,
             Self::CommitRequest(proof) | Self::MiniBlock { proof, .. } => count(proof.signers()),
             Self::GroupChange(change) => change.body().signatures(),
             Self::GroupView(view) => {
@@ -334,6 +338,7 @@ impl Wire for Message {
                 | System::Share { .. }
                 | System::Forged(_)
                 | System::Conflict(_)
+                | System::DoubleVote(_)
                 | System::Backlog { .. }
                 | System::Ready { .. } => None,
             },
@@ -345,6 +350,7 @@ impl Wire for Message {
             | Self::LocalCommit(_)
             | Self::MiniBlock { .. }
             | Self::GroupView(_)
+            | Self::Echo(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
             | Self::Blocks(_)
@@ -380,6 +386,7 @@ impl Wire for Message {
             | Self::CommitRequest(_)
             | Self::MiniBlock { .. }
             | Self::Large(_)
+            | Self::Echo(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
             | Self::Blocks(_)
@@ -424,6 +431,7 @@ impl Wire for Message {
             | Self::MiniBlock { .. }
             | Self::Large(_)
             | Self::System(_)
+            | Self::Echo(_)
             | Self::FetchMinis(_)
             | Self::Fetch { .. }
             | Self::Blocks(_)

@@ -46,6 +46,12 @@
 //! - *Credit* is a number for each node, which follows from committed blocks: signatures in
 //!   certificates earn it slowly; absence, a lost view and a secret that is late or withheld cost
 //!   it; proven lies cost all of it, and two epochs.
+//! - *Evidence*: whoever has heard two votes of a member for one place in one view and phase, in a
+//!   group or in the upper one, shows them to the chain. A member of the upper group that is sent
+//!   a prepare for another block than the primary has proposed to it shows the proposal to the
+//!   others (ECHO), who may have been sent that one.
+//! - Views of the upper group count on from the number of the epoch, above 32 low bits: nothing
+//!   that was signed in one epoch counts in another, though the same nodes may be drawn again.
 //!
 //! Published sparsely (`publish: sparse`), a block goes out without transactions: what the upper
 //! group has written, and one digest of the transactions. With these a node verifies the
@@ -112,7 +118,7 @@
 //! Together g(2(m−1)+h) + 2h(h−1) + (n−h). Every `checkpoint_interval` blocks h(h−1)
 //! `checkpoint`s. In each election every node sends the upper group one `commitment`, one
 //! `disclosure`, and an `extra-disclosure` for each secret that is missing. Only when something is
-//! amiss: `group-view-change`, `group-new-view`, `fetch-mini-blocks`, `fetch-large-blocks`,
+//! amiss: `echo`, `group-view-change`, `group-new-view`, `fetch-mini-blocks`, `fetch-large-blocks`,
 //! `large-blocks`, `missed-mini-block`, `evidence`, `backlog`, `ready`, and the messages of PBFT
 //! for that.
 
@@ -122,6 +128,7 @@ pub mod draw;
 mod duties;
 mod election;
 mod entry;
+mod evidence;
 mod follow;
 mod head;
 mod inspect;
@@ -361,9 +368,8 @@ impl Mbft {
         self.durable.proofs.retain(|proven, _| *proven <= height);
         self.volatile = Volatile::new(register);
         self.look_through_shelf(cx);
-        if let Some(proof) = self.durable.proofs.get(&height) {
-            self.volatile.table.view = proof.body().view;
-        }
+        let proof = self.durable.proofs.get(&height);
+        self.note_view(proof.map_or(0, |proof| proof.body().view));
         cx.set_timer(Timer::Quiet, self.config.quiet);
         self.take_role();
         let epoch = self.volatile.register.roles.epoch;
@@ -414,6 +420,7 @@ impl Mbft {
                 message,
                 carried,
             } => self.on_upper(from, (*epoch, carried), message, cx),
+            Message::Echo(vote) => self.on_echo(vote, cx),
             Message::Large(published) => self.on_large(published, cx),
             Message::System(signed) => self.on_system(signed, cx),
             Message::FetchMinis(wanted) => self.on_fetch_minis(from, wanted, cx),

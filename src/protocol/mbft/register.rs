@@ -13,10 +13,11 @@ use super::large::{Large, MiniRef};
 use super::mini::{Mini, Vote, is_certified};
 use super::roles::{Role, Roles};
 use super::system::System;
-use crate::base::crypto::{Digest, Hasher, Keyring, Signed};
+use crate::base::crypto::{Certificate, Digest, Hasher, Keyring, Signed};
 use crate::base::node::{Committee, NodeId};
 use crate::chain::{Block, Height, Transaction};
 use crate::protocol::layers::Fact;
+use crate::protocol::pbft::{self, Views};
 
 /// Where one group stands.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -61,8 +62,49 @@ pub struct Register {
     weights: Vec<(NodeId, u64)>,
     /// The view of the upper group in which the last certified block was agreed on.
     upper_view: u64,
-    /// The upper groups so far, each with the height after which it began.
-    uppers: Vec<(Height, Committee)>,
+    /// The upper groups so far, by epoch.
+    uppers: Vec<Reign>,
+}
+
+/// The upper group of an epoch.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reign {
+    epoch: u32,
+    /// The height after which it began.
+    base: Height,
+    members: Committee,
+}
+
+impl Reign {
+    /// The height that a certificate settles, and with which batch, if it is one of this group's.
+    pub fn settles(
+        &self,
+        proof: &Certificate<pbft::Vote>,
+        keyring: &Keyring,
+    ) -> Option<(Height, Digest)> {
+        let own = views_of(self.epoch).contains(proof.body().view);
+        let (place, digest) =
+            pbft::verify_decision(proof, &self.members, keyring).filter(|_| own)?;
+        Some((self.base.checked_add(place)?, digest))
+    }
+}
+
+/// Bits of a view of the upper group that count those of an epoch; the others are its number. So
+/// what is said in one epoch counts in no other, whoever is in the upper group again.
+const VIEW_BITS: u32 = 32;
+
+/// The views of the upper group of an epoch.
+pub fn views_of(epoch: u32) -> Views {
+    let first = |epoch: u64| epoch << VIEW_BITS;
+    Views {
+        first: first(u64::from(epoch)),
+        end: first(u64::from(epoch) + 1),
+    }
+}
+
+/// The epoch that a view belongs to.
+pub fn epoch_of(view: u64) -> u32 {
+    u32::try_from(view >> VIEW_BITS).unwrap_or(u32::MAX)
 }
 
 /// What happened in a block that observers should know.
@@ -85,14 +127,18 @@ impl Register {
             beacon: Hasher::new("mbft genesis").number(n as u64).finish(),
             weights: Vec::new(),
             upper_view: 0,
-            uppers: vec![(0, roles.upper.clone())],
+            uppers: vec![Reign {
+                epoch: 0,
+                base: 0,
+                members: roles.upper.clone(),
+            }],
             roles,
         }
     }
 
     /// The height after which the present epoch began.
     pub fn epoch_base(&self) -> Height {
-        self.uppers.last().map_or(0, |(base, _)| *base)
+        self.uppers.last().map_or(0, |reign| reign.base)
     }
 
     /// The part of the epoch in which the next block is.
@@ -106,11 +152,11 @@ impl Register {
         ends.then(|| self.epoch_base() + self.config.cycle)
     }
 
-    /// The upper group that agreed on the block at a height, and the height after which it began.
-    pub fn upper_at(&self, height: Height) -> (Height, &Committee) {
-        let begun = self.uppers.iter().rev().find(|(base, _)| *base < height);
-        let (base, upper) = begun.unwrap_or(&self.uppers[0]);
-        (*base, upper)
+    /// The upper group that agreed on the block at a height.
+    pub fn upper_at(&self, height: Height) -> &Reign {
+        let mut begun = self.uppers.iter().rev();
+        let begun = begun.find(|reign| reign.base < height);
+        begun.unwrap_or(&self.uppers[0])
     }
 
     /// What observers are told of the roles of the present epoch.
@@ -193,6 +239,7 @@ impl Register {
                     && votes.1.verify(keyring)
                     && !self.credit.is_jailed(culprit, next)
             }
+            System::DoubleVote(votes) => self.is_double_vote(votes, keyring),
             System::Backlog { group, .. } => {
                 let outside = self.roles.group(*group).is_some_and(|g| !g.contains(by));
                 outside && self.is_active(*group) && !self.has_reported(*group, by)
@@ -216,9 +263,29 @@ impl Register {
             }
             System::Forged(_)
             | System::Conflict(_)
+            | System::DoubleVote(_)
             | System::Backlog { .. }
             | System::Ready { .. } => true,
         }
+    }
+
+    /// Whether a member of the present upper group has cast two votes where it has one, and is to
+    /// be jailed for it.
+    fn is_double_vote(
+        &self,
+        (one, other): &(Signed<pbft::Vote>, Signed<pbft::Vote>),
+        keyring: &Keyring,
+    ) -> bool {
+        let place = |vote: &pbft::Vote| (vote.view, vote.height, vote.phase);
+        let culprit = one.by();
+        self.roles.upper.contains(culprit)
+            && culprit == other.by()
+            && views_of(self.roles.epoch).contains(one.body().view)
+            && place(one.body()) == place(other.body())
+            && one.body().digest != other.body().digest
+            && one.verify(keyring)
+            && other.verify(keyring)
+            && !self.credit.is_jailed(culprit, self.roles.epoch + 1)
     }
 
     /// Whether a node has said that a group's requests wait.
@@ -300,6 +367,10 @@ impl Register {
             System::Conflict(votes) => {
                 self.credit.jail(votes.0.by(), self.roles.epoch);
                 events.push("equivocator-jailed");
+            }
+            System::DoubleVote(votes) => {
+                self.credit.jail(votes.0.by(), self.roles.epoch);
+                events.push("equivocator-of-the-upper-group-jailed");
             }
             System::Backlog { group, .. } => {
                 self.groups[usize::from(*group)].backlog.insert(by);
@@ -396,9 +467,51 @@ impl Register {
         }
         self.credit.begin_epoch(epoch);
         self.weights.clear();
-        self.upper_view = 0;
+        self.upper_view = views_of(epoch).first;
         self.groups = vec![Standing::default(); self.roles.groups.len()];
         self.active = (0..self.groups.len() as u16).collect();
-        self.uppers.push((self.height, self.roles.upper.clone()));
+        self.uppers.push(Reign {
+            epoch,
+            base: self.height,
+            members: self.roles.upper.clone(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::crypto::{Crypto, Signer};
+    use crate::protocol::pbft::Phase;
+
+    #[test]
+    fn what_an_upper_group_has_decided_settles_nothing_in_a_later_epoch() {
+        let (signers, keyring) = Signer::mint(4, Crypto::Ed25519, 1);
+        let members = Committee::first(4);
+        let reign = |epoch, base| Reign {
+            epoch,
+            base,
+            members: members.clone(),
+        };
+        let digest = Digest([7; 32]);
+        let decided = |view| {
+            let vote = pbft::Vote {
+                phase: Phase::Commit,
+                view,
+                height: 3,
+                digest,
+            };
+            let mut proof = Certificate::open(vote);
+            for signer in &signers[..3] {
+                assert!(proof.add(&signer.sign(vote), &members));
+            }
+            proof
+        };
+        let (first, second) = (reign(0, 0), reign(1, 20));
+        let (old, new) = (decided(2), decided(views_of(1).first));
+        assert_eq!(first.settles(&old, &keyring), Some((3, digest)));
+        assert_eq!(second.settles(&old, &keyring), None, "the same four, later");
+        assert_eq!(second.settles(&new, &keyring), Some((23, digest)));
+        assert_eq!(first.settles(&new, &keyring), None);
     }
 }

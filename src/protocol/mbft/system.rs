@@ -3,9 +3,11 @@
 
 use super::large::Certified;
 use super::mini::Vote;
+use super::register::epoch_of;
 use super::shamir::{Dealing, Share};
 use crate::base::crypto::{Body, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed};
 use crate::base::node::NodeId;
+use crate::protocol::pbft;
 
 /// A statement for the chain.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,6 +43,8 @@ pub enum System {
     Forged(Box<Certified>),
     /// A member of a group has signed two mini-blocks of one slot in one view.
     Conflict(Box<(Signed<Vote>, Signed<Vote>)>),
+    /// A member of the upper group has cast two votes for one place in one view and phase.
+    DoubleVote(Box<(Signed<pbft::Vote>, Signed<pbft::Vote>)>),
     /// Requests for a group wait, and its mini-blocks do not come.
     Backlog {
         /// The epoch.
@@ -71,6 +75,7 @@ impl System {
             | Self::Ready { epoch, .. } => *epoch,
             Self::Forged(proven) => proven.0.epoch,
             Self::Conflict(votes) => votes.0.body().epoch,
+            Self::DoubleVote(votes) => epoch_of(votes.0.body().view),
         }
     }
 
@@ -82,6 +87,7 @@ impl System {
             Self::Share { of, .. } => (2, by, u64::from(of.0)),
             Self::Forged(proven) => (3, NodeId(proven.0.group), proven.0.slot),
             Self::Conflict(votes) => (6, votes.0.by(), 0),
+            Self::DoubleVote(votes) => (7, votes.0.by(), 0),
             Self::Backlog { group, .. } => (4, by, u64::from(*group)),
             Self::Ready { .. } => (5, by, 0),
         }
@@ -93,7 +99,7 @@ impl System {
             Self::Commit { .. } => "commitment",
             Self::Reveal { .. } => "disclosure",
             Self::Share { .. } => "extra-disclosure",
-            Self::Forged(_) | Self::Conflict(_) => "evidence",
+            Self::Forged(_) | Self::Conflict(_) | Self::DoubleVote(_) => "evidence",
             Self::Backlog { .. } => "backlog",
             Self::Ready { .. } => "ready",
         }
@@ -117,6 +123,7 @@ impl System {
                 proven.0.size().saturating_add(proof)
             }
             Self::Conflict(_) => 280,
+            Self::DoubleVote(_) => 2 * pbft::VOTE_BYTES,
             Self::Backlog { .. } | Self::Ready { .. } => 2,
         };
         content.saturating_add(8 + SIGNATURE_BYTES)
@@ -130,7 +137,7 @@ impl System {
                 let signers = u32::try_from(proof.signers()).unwrap_or(u32::MAX);
                 signers + proven.batch.signatures()
             }
-            Self::Conflict(_) => 2,
+            Self::Conflict(_) | Self::DoubleVote(_) => 2,
             Self::Commit { .. }
             | Self::Reveal { .. }
             | Self::Share { .. }
@@ -165,6 +172,10 @@ impl Body for System {
             }
             Self::Forged(proven) => hasher.digest(&proven.0.digest).finish(),
             Self::Conflict(votes) => {
+                let hasher = hasher.digest(&votes.0.body().digest());
+                hasher.digest(&votes.1.body().digest()).finish()
+            }
+            Self::DoubleVote(votes) => {
                 let hasher = hasher.digest(&votes.0.body().digest());
                 hasher.digest(&votes.1.body().digest()).finish()
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::large::{Certified, Large, MiniRef};
 use super::mini::{Mini, Vote, is_certified};
+use super::register::views_of;
 use super::roles::Role;
 use super::system::System;
 use super::{Cx, Mbft, Message, Mutant, Published, SubmitTo, Timer, Verification};
@@ -13,7 +14,7 @@ use crate::base::crypto::{Certificate, Digest, Hasher, Signed};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::happens;
 use crate::chain::{Batch, Height};
-use crate::protocol::pbft::{self, Pbft, verify_decision};
+use crate::protocol::pbft::{self, Heard, Pbft};
 use crate::protocol::{Input, Protocol, Report, Setup};
 
 /// The PBFT of one epoch, on a member of its upper group.
@@ -51,6 +52,8 @@ pub(super) struct Table {
     early: Vec<(NodeId, pbft::Message)>,
     /// The view in which the last block was agreed on: its speaker.
     pub view: u64,
+    /// What the members of the upper group have voted for.
+    pub heard: Heard,
 }
 
 /// Mini-blocks of one group that are kept at most, and messages of the next epoch.
@@ -112,6 +115,8 @@ impl Mbft {
             ..self.setup.clone()
         };
         let pbft = Pbft::nested(&self.config.upper, setup, base);
+        let pbft = pbft.within(views_of(epoch), Height::MAX);
+        self.volatile.table.heard = Heard::default();
         self.durable.upper = Some(Upper { epoch, base, pbft });
         self.run_upper(Input::Start, cx);
         for (from, message) in std::mem::take(&mut self.volatile.table.early) {
@@ -152,7 +157,7 @@ impl Mbft {
                 message,
             },
             Timer::Upper,
-            |report| Some(placed(report, epoch, base)),
+            |report| Some(placed(report, base)),
             |cx| run(pbft, cx),
         );
         for decision in decisions {
@@ -190,6 +195,7 @@ impl Mbft {
         if height != self.volatile.register.height {
             return;
         }
+        self.judge_votes(message, cx);
         if let pbft::Message::PrePrepare { vote, batch } = message {
             let held = Held {
                 from,
@@ -281,11 +287,11 @@ impl Mbft {
         let Some(proof) = &large.last else {
             return true;
         };
-        let (base, upper) = self.volatile.register.upper_at(large.height);
+        let upper = self.volatile.register.upper_at(large.height);
         let before = large.height - 1;
         let batch = cx.ledger().block(before).map(|block| block.batch.digest());
-        let proven = verify_decision(proof, upper, cx.keyring());
-        before > base && batch.is_some_and(|batch| proven == Some((before - base, batch)))
+        let proven = upper.settles(proof, cx.keyring());
+        batch.is_some_and(|batch| proven == Some((before, batch)))
     }
 
     /// Whether the mini-blocks of a proposal are those that should be next.
@@ -501,22 +507,21 @@ impl Mbft {
     }
 }
 
-/// What the PBFT of an epoch reports, with views and heights of the whole chain.
-fn placed(report: Report, epoch: u32, base: Height) -> Report {
-    let later = |view: u64| (u64::from(epoch) << 32) + view;
+/// What the PBFT of an epoch reports, with heights of the whole chain.
+fn placed(report: Report, base: Height) -> Report {
     match report {
-        Report::Leads { view } => Report::Leads { view: later(view) },
-        Report::Enters { view } => Report::Enters { view: later(view) },
         Report::Prepared {
             view,
             height,
             digest,
         } => Report::Prepared {
-            view: later(view),
+            view,
             height: base + height,
             digest,
         },
-        Report::Logged { .. }
+        Report::Leads { .. }
+        | Report::Enters { .. }
+        | Report::Logged { .. }
         | Report::Restarted { .. }
         | Report::Accuses { .. }
         | Report::Reached(_)

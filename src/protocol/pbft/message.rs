@@ -237,7 +237,7 @@ pub enum Message {
 }
 
 /// A vote with its signature: phase, view, height, digest, voter.
-const VOTE_BYTES: u32 = 1 + 8 + 8 + DIGEST_BYTES + 2 + SIGNATURE_BYTES;
+pub const VOTE_BYTES: u32 = 1 + 8 + 8 + DIGEST_BYTES + 2 + SIGNATURE_BYTES;
 /// The type of a message and its length.
 const HEADER_BYTES: u32 = 8;
 

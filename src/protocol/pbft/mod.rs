@@ -86,6 +86,7 @@
 mod checkpoints;
 mod config;
 mod early;
+mod heard;
 mod justify;
 mod lies;
 mod log;
@@ -114,9 +115,11 @@ use crate::protocol::{
 
 pub use config::{Config, Mutant};
 use early::Early;
+pub use heard::Heard;
 use log::{Ballot, Places, Record};
 pub use message::{
-    Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, ViewChange, Vote, opposite,
+    Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, VOTE_BYTES, ViewChange, Vote,
+    opposite,
 };
 pub use nested::{Law, Legacy, Views, extend_chain, verify_decision};
 
