@@ -215,6 +215,7 @@ fn krbft(dice: &mut Dice, reach: Span) -> Setting {
             "pipeline": dice.one_of(&[1, 2, 8]),
         },
         "regroup_every_blocks": if regroups { dice.within(3, 15) } else { 0 },
+        "witnesses": dice.one_of(&["none", "none", "one-honest", "all"]),
     });
     let smallest = (members - 1) / 3;
     let tolerated = (smallest + 1) * ((groups - 1) / 3 + 1) - 1;
@@ -256,6 +257,8 @@ fn mbft(dice: &mut Dice, reach: Span) -> Setting {
         "publish_timeout": times(reach, 10, 150),
         "quiet": times(reach, 40, 500),
         "empty": times(reach, 20, 200),
+        "window": dice.one_of(&[1, 1, 2, 4]),
+        "publish": if elects { "full" } else { dice.one_of(&["full", "sparse"]) },
     });
     config["upper"] = pbft_keys(dice, reach, &[1]);
     Setting {
@@ -300,6 +303,7 @@ fn layers(dice: &mut Dice, reach: Span) -> Setting {
         "chunk": dice.one_of(&[1, 4, 64]),
         "min_copies": dice.one_of(&[1, 1, 2]),
         "route": dice.one_of(&["via-index", "direct"]),
+        "auth": dice.one_of(&["reuse", "per-transfer"]),
         "raft": raft_keys(dice, reach),
         "iraft": iraft_keys(dice, reach, ("hardened", survives)),
         "pbft": pbft_keys(dice, reach, &[1, 2, 8]),

@@ -1,4 +1,5 @@
-//! Members of the upper group that vote twice: whoever has heard both votes shows them to the chain.
+//! Members of the upper group that vote twice: whoever has heard both votes shows them to the
+//! chain.
 
 use super::register::views_of;
 use super::system::System;
