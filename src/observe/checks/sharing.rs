@@ -300,9 +300,10 @@ impl Sharing {
 
     /// The index has no network in which nobody ever had the patient.
     fn judge_index(&self, out: &mut Findings) {
+        let registered = self.registered.keys();
+        let theirs: BTreeSet<_> = registered.map(|(net, user, _)| (user, net)).collect();
         for ((user, net), (time, node)) in &self.known {
-            let mut theirs = self.registered.keys();
-            if !theirs.any(|(there, of, _)| (there, of) == (net, user)) {
+            if !theirs.contains(&(user, net)) {
                 out.add(Violation {
                     time: *time,
                     property: Property::Sharing,
@@ -314,15 +315,12 @@ impl Sharing {
         }
     }
 
-    /// Whether a registration is, or was, the right to a record that its network has decided, or to
-    /// one of another network.
-    fn is_right(&self, rid: &RecordId, user: &Digest, node: NodeId) -> bool {
-        let mut theirs = self.registered.iter();
-        theirs.any(|((net, of, at), registration)| {
-            let listing = self.listed.get(&(*net, *rid));
-            let later = |closed| listing.is_some_and(|listing| listing.height > closed);
-            (of, *at) == (user, node) && !registration.closed.is_some_and(later)
-        })
+    /// Whether a registration in a network is, or was, the right to a record that this network has
+    /// decided, or to one of another network.
+    fn is_right(&self, rid: &RecordId, net: Net, registration: &Registration) -> bool {
+        let listing = self.listed.get(&(net, *rid));
+        let later = |closed| listing.is_some_and(|listing| listing.height > closed);
+        !registration.closed.is_some_and(later)
     }
 
     /// Nobody keeps what is not for it, or other bytes than the chain says.
@@ -331,11 +329,14 @@ impl Sharing {
         for ((_, rid), listing) in &self.listed {
             listings.entry(*rid).or_default().push(listing);
         }
-        let registered = self.registered.keys();
-        let registered: BTreeSet<_> = registered.map(|(_, user, node)| (*user, *node)).collect();
+        let mut registered: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for ((net, user, node), registration) in &self.registered {
+            let theirs = registered.entry((*user, *node)).or_default();
+            theirs.push((*net, registration));
+        }
         let listed = self.listed.values();
         let listed = listed.flat_map(|l| l.nodes.iter().map(|node| (l.user, *node)));
-        let entitled: BTreeSet<_> = listed.chain(registered.iter().copied()).collect();
+        let entitled: BTreeSet<_> = listed.chain(registered.keys().copied()).collect();
         for ((user, to), (time, by)) in &self.handed {
             if !entitled.contains(&(*user, *to)) {
                 out.add(Violation {
@@ -348,8 +349,8 @@ impl Sharing {
             }
         }
         for ((node, rid), (time, user, body, entered)) in &self.kept {
-            let mut theirs = *entered
-                || (registered.contains(&(*user, *node)) && self.is_right(rid, user, *node));
+            let mut rights = registered.get(&(*user, *node)).into_iter().flatten();
+            let mut theirs = *entered || rights.any(|(net, of)| self.is_right(rid, *net, of));
             let mut genuine = true;
             for listing in listings.get(rid).into_iter().flatten() {
                 theirs |= listing.nodes.contains(node);
