@@ -1,8 +1,9 @@
 //! Reads `execution`: whether transactions are executed when they are ordered, or endorsed before.
 
 use super::reader::{Fields, Reader};
-use super::schema::Execution;
+use super::schema::{Execution, Scenario};
 use super::tree::{Node, Step, Value};
+use super::whole::Known;
 use crate::base::time::Span;
 use crate::chain::policy::Policy;
 
@@ -19,6 +20,19 @@ const BACKOFF: Span = Span::from_millis(100);
 pub fn field<'t>(reader: &mut Reader<'t>, fields: Fields<'t>, nodes: Option<usize>) -> Execution {
     let read = |reader: &mut Reader<'t>, node| execution(reader, node, nodes);
     reader.or(fields, "execution", Execution::OrderExecute, read)
+}
+
+/// Refuses to endorse where nodes do not keep the same chain: what an endorser reads, nobody could
+/// validate on another one.
+pub fn on_one_chain(reader: &mut Reader<'_>, scenario: &Scenario, known: &Known<'_>) {
+    let name = &scenario.protocol.name;
+    let mut specs = known.protocols.iter().filter(|spec| spec.name == *name);
+    let one = specs.all(|spec| (spec.one_chain)(&scenario.protocol.config, scenario.nodes));
+    if scenario.execution != Execution::OrderExecute && !one {
+        let rule = format!("needs one chain that all nodes execute, and {name} has several here");
+        let help = "write `execution: order-execute`, or leave it out";
+        reader.refuse_at(&[Step::Key("execution".into())], rule, Some(help.into()));
+    }
 }
 
 /// Reads a name, or a map from the name to its settings.

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::nearest::nearest;
+use crate::base::node::NodeId;
 use crate::protocol::{FaultModel, Protocol};
 
 /// A protocol as far as a scenario can see it.
@@ -16,6 +17,8 @@ pub struct ProtocolSpec {
     /// Reads a configuration for so many nodes: the whole of it with every default, or what is
     /// wrong with it.
     pub check: fn(config: &Value, nodes: usize) -> Result<Value, Misfits>,
+    /// Whether with a configuration so many nodes keep one chain, all of them.
+    pub one_chain: fn(config: &Value, nodes: usize) -> bool,
 }
 
 /// What is wrong with a configuration: key path (like `timeouts.view`, empty for the whole) and
@@ -29,8 +32,18 @@ impl ProtocolSpec {
             name: P::NAME,
             byzantine: matches!(P::FAULTS, FaultModel::Byzantine),
             check: check_config::<P>,
+            one_chain: has_one_chain::<P>,
         }
     }
+}
+
+/// Whether all nodes keep the same chain; a configuration that cannot be read has been refused.
+fn has_one_chain<P: Protocol>(config: &Value, nodes: usize) -> bool {
+    let config = serde_json::from_value::<P::Config>(config.clone());
+    config.is_ok_and(|config| {
+        let mut all = (0..nodes).map(NodeId::at);
+        all.all(|node| P::chain_of(&config, nodes, node) == Some(0))
+    })
 }
 
 /// Reads the configuration of a protocol and lets it check the result.

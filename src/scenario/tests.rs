@@ -34,16 +34,19 @@ pub(crate) const PROTOCOLS: &[ProtocolSpec] = &[
         name: "raft",
         byzantine: false,
         check: toy_check,
+        one_chain: |_, _| true,
     },
     ProtocolSpec {
         name: "pbft",
         byzantine: true,
         check: toy_check,
+        one_chain: |_, _| true,
     },
     ProtocolSpec {
         name: "hotstuff",
         byzantine: true,
         check: toy_check,
+        one_chain: |_, _| false,
     },
 ];
 

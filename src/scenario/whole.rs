@@ -139,11 +139,17 @@ pub fn scenario<'t>(
         draws: trouble.draws,
     };
     scenario.draw();
-    budget::within(reader, &scenario);
-    expect::forgeries(reader, &scenario);
-    expect::within_model(reader, &mut scenario, byzantine);
-    predict::predict(reader, &scenario, byzantine);
+    in_itself(reader, &mut scenario, byzantine, known);
     Some(scenario)
+}
+
+/// What each part says by itself may not go together.
+fn in_itself(reader: &mut Reader<'_>, scenario: &mut Scenario, byzantine: bool, known: &Known<'_>) {
+    budget::within(reader, scenario);
+    expect::forgeries(reader, scenario);
+    execution::on_one_chain(reader, scenario, known);
+    expect::within_model(reader, scenario, byzantine);
+    predict::predict(reader, scenario, byzantine);
 }
 
 /// Something must be left of the run when the warm-up is over.
