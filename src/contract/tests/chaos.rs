@@ -233,7 +233,7 @@ impl Chaos {
     fn person(&self, party: &Party) -> Option<(Party, KeyPair)> {
         let people = &self.stage.people;
         Some(match party {
-            Party::Authority(_) => return None,
+            Party::Authority(_) | Party::Alias(_) => return None,
             Party::Hospital(hid) => self.stage.hospital(people.hospital_number(hid)?),
             Party::Doctor(did) => self.stage.doctor(people.doctor_number(did)?),
             Party::Patient(pid) => self.stage.patient(people.patient_number(pid)?),

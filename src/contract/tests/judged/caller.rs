@@ -306,7 +306,9 @@ impl Caller {
     fn name(&mut self) -> PatientId {
         match self.somebody().0 {
             Party::Patient(pid) => pid,
-            Party::Authority(_) | Party::Hospital(_) | Party::Doctor(_) => unreachable!(),
+            Party::Authority(_) | Party::Hospital(_) | Party::Doctor(_) | Party::Alias(_) => {
+                unreachable!()
+            }
         }
     }
 
