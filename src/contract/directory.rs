@@ -347,6 +347,12 @@ impl Directory {
         &self.aliases[at as usize].who
     }
 
+    /// Everything that is kept of aliases, as text.
+    #[cfg(test)]
+    pub(super) fn aliases(&self) -> String {
+        format!("{:?} {:?}", self.aliases, self.by_alias)
+    }
+
     /// The keys of all aliases.
     pub(super) fn alias_keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.aliases.iter().map(|alias| &alias.who.key)

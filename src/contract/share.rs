@@ -10,26 +10,28 @@
 //! An institution may ask without saying which it is. The published platform for sharing medical
 //! records gives this in outline only: requests, approvals and traces are on the chain, identities
 //! are hidden behind certified pseudonyms. What follows is our reading of it. An institution makes
-//! a pair of keys, as many as it likes, and an authority for aliases certifies of each that it
+//! pairs of keys, as many as it likes, and an authority for aliases certifies of each that it
 //! belongs to an institution of the consortium. As with a patient, the enrolment binds no name:
 //! that authority alone could tell whose an alias is, and says so nowhere on the chain. An alias
-//! asks for records and confirms that they came, and does nothing else; it is not a party that
-//! answers for anything. Patient and holder agree or not, as ever. What the chain keeps of such a
-//! sharing names the alias and the record, and by that the patient's pseudonym.
+//! asks for records and confirms that they came, and does nothing else. Patient and holder agree or
+//! not, as ever. What the chain keeps of such a sharing names the alias and the record, and by that
+//! the patient's pseudonym.
 //!
 //! Anonymous is who asks, and nobody else: records enter by the real name of their doctor and the
 //! hospital that keeps them, so everybody knows the holder. The institution is hidden among those
-//! that have aliases, and no better than that. Who asks twice under one alias shows that both
-//! requests are of one institution; those under two aliases look like those of two institutions, as
-//! far as calls and entries go. Outside stay the times at which somebody asks, and the addresses
-//! that calls are sent from. If all aliases of an institution end in one block, they are seen to
-//! belong together; certificates that run out show nothing.
+//! that have aliases and do not hold the record, and no better than that. Who asks twice under one
+//! alias shows that both requests are of one institution; those under two aliases look like those
+//! of two institutions, as far as calls and entries go. What an institution chooses can still give
+//! it away: numbers that it counts on from one alias to the next, or heights at which its orders
+//! lapse. Outside stay the times at which somebody asks, and the addresses that calls are sent
+//! from. If all aliases of an institution end in one block, they are seen to belong together;
+//! certificates that run out show nothing.
 //!
 //! Two things the chain cannot check, since it does not know whose an alias is. An institution may
 //! ask for a record that it holds, which harms nobody: the holder recognises its own alias and may
 //! let the request lapse. And if an institution is suspended, its aliases go on until the authority
-//! ends them. How the document finds its way to an alias is a matter of the holder, as all
-//! deliveries are; it can be enciphered for the key of the alias.
+//! ends them. The document finds its way to whoever is behind an alias outside the chain, as it
+//! does to a hospital with a name.
 
 mod anonymity;
 mod invariants;

@@ -205,3 +205,140 @@ impl Author {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::base::crypto::Digest;
+    use crate::base::random::Stream;
+    use crate::contract::{AuthorSettings, Mix, Population, Receipt, Rules, State, Wish, wire};
+
+    fn author(people: &Population) -> Author {
+        let settings = AuthorSettings {
+            mix: Mix::of(&[(Wish::Submit, 1), (Wish::AnonymousShare, 6)]),
+            ..AuthorSettings::default()
+        };
+        Author::new(people, settings, 0, 1)
+    }
+
+    /// The bytes of a call without its signatures, and without the key and the name of an alias.
+    fn without_keys(call: &SignedCall, alias: &Person<AliasId>) -> Vec<u8> {
+        let mut bytes = wire::encode(call);
+        let proofs = call.first().into_iter().chain(call.second());
+        let signatures = proofs.map(|proof| proof.signature().0.to_vec());
+        let key = alias.keys.public().0.to_vec();
+        for part in signatures.chain([key, alias.id.0.0.to_vec()]) {
+            let places: Vec<usize> = (0..=bytes.len() - part.len())
+                .filter(|&at| bytes[at..].starts_with(&part))
+                .collect();
+            for at in places {
+                bytes[at..at + part.len()].fill(0);
+            }
+        }
+        bytes
+    }
+
+    /// What the chain sees of an alias that is certified, asks for a record and receives it, but
+    /// for keys and what is made of them.
+    fn seen(author: &Author, state: &State, alias: KnownAlias, rid: RecordId) -> Vec<Vec<u8>> {
+        let person = author.alias(alias);
+        let authority = &author.population.authority(FOR_ALIASES).keys;
+        let request = author.by_alias(alias, Act::RequestShare(rid), 9);
+        let sid = ShareId(created(&request));
+        let confirm = author.by_alias(alias, Act::ConfirmShare(sid, Digest::ZERO), 9);
+        let enrolment = author.alias_enrolment(alias, authority, 9);
+        let mut state = state.clone();
+        let mut seen = vec![without_keys(&enrolment, &person)];
+        for call in [enrolment, request] {
+            assert_eq!(state.apply(9, &call), Receipt::Accepted);
+            seen.push(without_keys(&call, &person));
+        }
+        let mut confirm = without_keys(&confirm, &person);
+        // The name of the sharing is a digest of what the alias signed.
+        let at = confirm.windows(32).position(|window| window == sid.0.0);
+        confirm.drain(at.unwrap()..at.unwrap() + 32);
+        let trace = state.trace(&sid).unwrap();
+        assert_eq!(trace.by, Party::Alias(person.id));
+        let kept = (trace.rid, trace.pid, trace.holder, trace.stage, trace.since);
+        seen.extend([
+            confirm,
+            format!("{kept:?} {:?} {}", trace.sent, state.bytes()).into_bytes(),
+        ]);
+        seen
+    }
+
+    #[test]
+    fn two_aliases_of_one_hospital_look_like_those_of_two() {
+        let people = Population::with_aliases(4, 8, 40);
+        let mut state = State::genesis(&people, Rules::default());
+        let record = people.submission(people.content(0, 9, 1), 0, 9);
+        assert_eq!(state.apply(8, &record), Receipt::Accepted);
+        let (author, rid) = (author(&people), people.content(0, 9, 1).rid);
+        let of = |hospital, number| {
+            let alias = KnownAlias { hospital, number };
+            seen(&author, &state, alias, rid)
+        };
+        let [one, same, other] = [of(1, 5), of(1, 6), of(2, 5)];
+        assert_eq!(one, same);
+        assert_eq!(one, other);
+        assert!(one.iter().all(|bytes| !bytes.is_empty()));
+    }
+
+    /// Every eight bytes of the names and keys of hospitals and doctors, and what is shown of them
+    /// in a text.
+    fn secrets(people: &Population) -> (BTreeSet<[u8; 8]>, Vec<String>) {
+        let hospitals = (0..people.hospitals()).map(|at| people.hospital(at));
+        let hospitals = hospitals.map(|person| (person.id.0, person.keys.public()));
+        let doctors = (0..people.doctors()).map(|at| people.doctor(at));
+        let doctors = doctors.map(|person| (person.id.0, person.keys.public()));
+        let (mut parts, mut texts) = (BTreeSet::new(), Vec::new());
+        for (name, key) in hospitals.chain(doctors) {
+            for secret in [name, Digest(key.0)] {
+                let chunks = secret.0.chunks_exact(8);
+                parts.extend(chunks.map(|part| <[u8; 8]>::try_from(part).unwrap()));
+                texts.push(format!("{secret:?}"));
+            }
+        }
+        (parts, texts)
+    }
+
+    #[test]
+    fn nothing_said_or_kept_under_aliases_names_a_hospital() {
+        let people = Population::with_aliases(4, 8, 40);
+        let mut state = State::genesis(&people, Rules::default());
+        let (mut author, mut random) = (author(&people), Random::new(1, Stream::Test));
+        let (parts, texts) = secrets(&people);
+        let mut kinds: BTreeMap<&str, u32> = BTreeMap::new();
+        for turn in 0..1_500 {
+            let call = author.next(&mut random, turn);
+            let receipt = state.apply(turn, &call);
+            assert_eq!(receipt, Receipt::Accepted, "{call:?}");
+            let by_alias = format!("{:?}", call.call()).contains("by: Alias(");
+            if by_alias || ["enrol", "set-standing"].contains(&call.kind()) {
+                *kinds.entry(call.kind()).or_default() += 1;
+                let bytes = wire::encode(&call);
+                assert!(
+                    !bytes.windows(8).any(|part| parts.contains(part)),
+                    "{call:?}"
+                );
+            }
+            author.learn(&call, &receipt);
+        }
+        assert_eq!(
+            kinds.keys().copied().collect::<Vec<_>>(),
+            ["confirm-share", "enrol", "request-share", "set-standing"]
+        );
+        assert!(kinds.values().all(|&count| count > 10), "{kinds:?}");
+        let shares = state.shares.iter().map(|share| format!("{share:?}"));
+        let kept = shares.chain([state.directory.aliases()]);
+        let mut told = 0;
+        for text in kept {
+            told += text.len();
+            assert!(!texts.iter().any(|secret| text.contains(secret)), "{text}");
+        }
+        assert!(told > 10_000, "there is something to look at: {told}");
+        assert_eq!(state.violated_invariants(0), []);
+    }
+}

@@ -74,6 +74,13 @@ impl Wish {
     ];
 }
 
+impl Wish {
+    /// The name in a scenario.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
 /// How often each kind of call is made, in proportion to the sum of all weights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mix([u32; KINDS]);
@@ -90,6 +97,13 @@ impl Mix {
             mix.0[wish as usize] = weight;
         }
         mix
+    }
+
+    /// The same with another weight of one kind.
+    #[must_use]
+    pub fn with(mut self, wish: Wish, weight: u32) -> Self {
+        self.0[wish as usize] = weight;
+        self
     }
 
     /// The weight of a kind.
