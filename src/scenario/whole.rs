@@ -15,7 +15,7 @@ use super::workload;
 use crate::base::crypto::Crypto;
 use crate::base::time::{Span, Time, Window};
 use crate::base::units::Bytes;
-use crate::contract::Rules;
+use crate::contract::{Rules, Wish};
 use crate::protocol::mempool::BatchRule;
 
 /// What a scenario may name, handed down by the modules that have it.
@@ -139,8 +139,7 @@ pub fn scenario<'t>(
         draws: trouble.draws,
     };
     scenario.draw();
-    budget::within(reader, &scenario);
-    expect::forgeries(reader, &scenario);
+    fitting(reader, &scenario);
     expect::within_model(reader, &mut scenario, byzantine);
     predict::predict(reader, &scenario, byzantine);
     Some(scenario)
@@ -152,6 +151,26 @@ fn measured(reader: &mut Reader<'_>, warmup: Span, duration: Option<Span>) {
         let rule = format!("{warmup} is not shorter than the duration: nothing is left to measure");
         reader.refuse_at(&[Step::Key("warmup".into())], rule, None);
     }
+}
+
+/// What is said in one place must fit to what is said in another.
+fn fitting(reader: &mut Reader<'_>, scenario: &Scenario) {
+    budget::within(reader, scenario);
+    expect::forgeries(reader, scenario);
+    hidden(reader, scenario);
+}
+
+/// Who asks under an alias is one of those who do not hold the record: there have to be several.
+fn hidden(reader: &mut Reader<'_>, scenario: &Scenario) {
+    if scenario.workload.mix.weight(Wish::AnonymousShare) == 0 || scenario.nodes > 2 {
+        return;
+    }
+    let key = ["workload", "mix", Wish::AnonymousShare.name()].map(|key| Step::Key(key.into()));
+    let nodes = scenario.nodes;
+    let rule =
+        format!("hides nobody among {nodes} hospitals: everybody knows which one holds a record");
+    let help = "write `nodes: 3` or more, or `share`, where who asks says so";
+    reader.refuse_at(&key, rule, Some(help.into()));
 }
 
 fn crypto<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Crypto> {
