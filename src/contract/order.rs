@@ -194,7 +194,7 @@ impl View<'_> {
                 self.check_own_hospital(by)
             }
             Act::RequestShare(_) => self.check_own_hospital(by),
-            Act::DeliverShare(sid, _) => self.check_owner(sid),
+            Act::DeliverShare(sid, _) => self.check_delivery(sid),
             Act::Reject(_)
             | Act::Withdraw(_)
             | Act::Hide(_)

@@ -14,8 +14,8 @@
 //! belongs to an institution of the consortium. As with a patient, the enrolment binds no name:
 //! that authority alone could tell whose an alias is, and says so nowhere on the chain. An alias
 //! asks for records and confirms that they came, and does nothing else. Patient and holder agree or
-//! not, as ever. What the chain keeps of such a sharing names the alias and the record, and by that
-//! the patient's pseudonym.
+//! not, as ever, and nothing is delivered to an alias that was ended or has run out. What the chain
+//! keeps of such a sharing names the alias and the record, and by that the patient's pseudonym.
 //!
 //! Anonymous is who asks, and nobody else: records enter by the real name of their doctor and the
 //! hospital that keeps them, so everybody knows the holder. The institution is hidden among those
@@ -303,12 +303,17 @@ impl<'s> View<'s> {
         Ok(())
     }
 
-    /// Refuses to deliver what belongs to a patient whose account is frozen or closed.
-    pub(super) fn check_owner(&mut self, sid: &ShareId) -> Result<(), Code> {
-        match self.share(sid) {
-            Some(share) => self.check_standing(Place::Patient(share.patient)),
-            None => Ok(()),
+    /// Refuses to deliver what belongs to a patient whose account is frozen or closed, and to an
+    /// alias that does not count any more: somebody else may have its key, and nobody answers for
+    /// it.
+    pub(super) fn check_delivery(&mut self, sid: &ShareId) -> Result<(), Code> {
+        let Some(share) = self.share(sid) else {
+            return Ok(());
+        };
+        if let Place::Alias(_) = share.to {
+            self.check_may_sign(share.to)?;
         }
+        self.check_standing(Place::Patient(share.patient))
     }
 
     /// The sharing of this name, if it is not at its end.

@@ -109,6 +109,9 @@ impl Oracle {
             return;
         };
         Self::note(faults, self.standing(Who::Patient(share.owner)));
+        if let Who::Alias(_) = share.to {
+            Self::note(faults, self.may_sign(share.to, height));
+        }
         faults.when(share.sent == Some(*sent), Code::ShareFinal);
         faults.when(by != Who::Hospital(share.from), Code::NotHolder);
         faults.when(

@@ -57,6 +57,14 @@ pub const ALIASES: &[(Code, Story)] = &[
         s.end(alias.0);
         request(s, &alias)
     }),
+    (Code::CertExpired, |s| {
+        // Nor does anybody send it anything.
+        let alias = s.alias(70);
+        let (rid, sid) = s.asked_under(&alias);
+        s.end(alias.0);
+        let document = s.document(&rid);
+        s.by_hospital(0, Act::DeliverShare(sid, document))
+    }),
     (Code::WrongRole, |s| {
         let alias = s.alias(70);
         let (rid, _) = s.asked_under(&alias);
