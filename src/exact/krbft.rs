@@ -103,6 +103,21 @@ fn certified_votes_cost_four_more_for_each_member() {
     }
 }
 
+#[test]
+fn a_witness_costs_two_echoes_of_each_member_but_itself() {
+    for (k, m, witnesses, count) in [
+        (4, 4, "one-honest", 2),
+        (4, 7, "one-honest", 3),
+        (5, 4, "all", 3),
+    ] {
+        let config = format!("groups: {k}, grouping: static, witnesses: {witnesses}");
+        let outcome = calm((k * m) as usize, &config);
+        let echoes = copies(&outcome).get("echo").copied();
+        let expected = 2 * k * count * (m - 2) * outcome.summary.blocks;
+        assert_eq!(echoes, Some(expected), "{config}");
+    }
+}
+
 /// A run in some trouble.
 fn troubled(nodes: usize, config: &str, lines: &[&str], seed: u64) -> Outcome {
     let load = "workload: { rate: 50/s, patients: 100, retry: 500ms }";

@@ -215,6 +215,17 @@ impl Proof {
             Self::Voices(voices) => voices.iter().all(Voice::is_real),
         }
     }
+
+    /// Adds the signatures to a digest.
+    fn write(&self, hasher: Hasher) -> Hasher {
+        match self {
+            Self::Modelled | Self::Garbage => hasher,
+            Self::Ed25519(signature) => hasher.part(&signature.0),
+            Self::Voices(voices) => voices
+                .iter()
+                .fold(hasher, |hasher, voice| voice.write(hasher)),
+        }
+    }
 }
 
 /// What signs for one node. Only the simulation and the test stage mint signers, one per node.
@@ -403,6 +414,19 @@ impl<B: Body> Certificate<B> {
     #[inline]
     pub fn signatures(&self) -> u32 {
         self.weight
+    }
+
+    /// The digest of statement, signers and signatures: whoever signs it says that it has seen
+    /// this very certificate.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::new("certificate").digest(&self.body.digest());
+        for position in self.signers.iter() {
+            hasher = hasher.number(position as u64);
+        }
+        for (position, proof) in &self.proofs {
+            hasher = proof.write(hasher.number(u64::from(*position)));
+        }
+        hasher.finish()
     }
 
     /// The positions of the signers in the committee.

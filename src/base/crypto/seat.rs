@@ -2,7 +2,7 @@
 //! members of its group have signed it, like one signature under a threshold scheme, so that the
 //! committee of the seats need not know who holds which of them at the moment.
 
-use super::{Body, Digest, Keyring, Proof, Signature, Signed, Signer};
+use super::{Body, Digest, Hasher, Keyring, Proof, Signature, Signed, Signer};
 use crate::base::node::{Committee, NodeId, PositionSet};
 
 use std::sync::Arc;
@@ -79,6 +79,14 @@ impl Voice {
     pub(super) fn is_real(&self) -> bool {
         self.signature.is_some()
     }
+
+    /// Adds who signs, and the signature, to a digest.
+    pub(super) fn write(&self, hasher: Hasher) -> Hasher {
+        let signature = self.signature.as_ref();
+        hasher
+            .number(u64::from(self.by.0))
+            .part(signature.map_or(&[][..], |signature| &signature.0))
+    }
 }
 
 impl Signer {
@@ -121,6 +129,14 @@ impl Keyring {
         }
     }
 
+    /// Whether a node has put its own voice to a statement, which may need more to count.
+    pub fn hears_in<B: Body>(&self, node: NodeId, statement: &Signed<B>) -> bool {
+        let digest = statement.body.digest();
+        let voices = statement.voices().iter();
+        let mut own = voices.filter(|voice| voice.by == node && voice.digest == digest);
+        own.any(|voice| self.hears(voice))
+    }
+
     /// Whether enough members of its group speak for a seat.
     pub(super) fn speak_for(
         &self,
@@ -159,6 +175,24 @@ impl<B: Body> Signed<B> {
         }
     }
 
+    /// Whoever has put a voice to it, if it is said in the name of a seat. None has been verified.
+    pub fn voices(&self) -> &[Voice] {
+        match &self.proof {
+            Proof::Voices(voices) => voices,
+            Proof::Modelled | Proof::Garbage | Proof::Ed25519(_) => &[],
+        }
+    }
+
+    /// The same statement with the voice of one node only, if that is among them.
+    #[must_use]
+    pub fn voiced_by(&self, node: NodeId) -> Option<Self> {
+        let voice = self.voices().iter().find(|voice| voice.by == node)?;
+        Some(Self {
+            proof: Proof::Voices([voice.clone()].into()),
+            ..self.clone()
+        })
+    }
+
     /// The same signature on a body of the same digest: with other proofs inside.
     ///
     /// # Panics
@@ -179,11 +213,7 @@ impl<B: Body> Signed<B> {
     /// The same statement with these voices besides those it has.
     #[must_use]
     pub fn with_voices(&self, others: &[Voice]) -> Self {
-        let own = match &self.proof {
-            Proof::Voices(voices) => &voices[..],
-            Proof::Modelled | Proof::Garbage | Proof::Ed25519(_) => &[],
-        };
-        let mut voices = own.to_vec();
+        let mut voices = self.voices().to_vec();
         for voice in others {
             if voices.iter().all(|known| known.by != voice.by) {
                 voices.push(voice.clone());

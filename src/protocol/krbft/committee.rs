@@ -32,6 +32,7 @@ impl Krbft {
         // One voice for each group: the present leader's.
         let holds = self.holder_of(seat) == Some(from) || self.is_of_broken_seat(seat, from);
         if holds && seat != self.seat() {
+            self.judge_votes(from, message, cx);
             let from = seat;
             self.run_committee(Input::Deliver { from, message }, cx);
         }

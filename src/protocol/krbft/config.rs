@@ -40,6 +40,8 @@ pub struct Config {
     pub group_certified_votes: Option<bool>,
     /// Whether hidden members of several groups compare what the leaders say.
     pub supervision: bool,
+    /// Whom members tell what their leader has them vote for, so that two votes come to light.
+    pub witnesses: iraft::Monitors,
     /// How often a leader repeats that it leads, and how far it has come.
     pub council_refresh: Span,
     /// How long a member waits for blocks it has asked for.
@@ -70,6 +72,7 @@ impl Default for Config {
             carry_commit_cert: None,
             group_certified_votes: None,
             supervision: false,
+            witnesses: iraft::Monitors::None,
             council_refresh: Span::from_secs(1),
             fetch_timeout: Span::from_millis(500),
             voice_retry: Span::from_millis(250),
@@ -110,6 +113,9 @@ pub enum Mutant {
     BlindVoices,
     /// Whoever a supervisor finds alone is convicted on the others' word.
     OutvotedIsGuilty,
+    /// Two votes of one seat convict whoever cast the first one, though another may have cast the
+    /// second.
+    SeatsAreGuilty,
     /// A committee goes on behind the last block of its epoch.
     NoLastPlace,
     /// Any member of a group speaks for its seat, and not its leader alone.
@@ -294,6 +300,11 @@ impl Config {
                 "voice_retry",
                 self.voice_retry > Span::ZERO,
                 "must be longer than no time".to_owned(),
+            ),
+            (
+                "witnesses",
+                self.certifies() || self.witnesses == iraft::Monitors::None,
+                "need group_certified_votes: members are not asked otherwise".to_owned(),
             ),
             (
                 "group_certified_votes",

@@ -46,6 +46,8 @@ pub struct Memory {
     prepares: BTreeMap<(Height, u64), Digest>,
     /// Why the group has voted to commit, in the latest view in which it did.
     commits: BTreeMap<Height, Certificate<Vote>>,
+    /// What it has voted to commit, in each view.
+    committed: BTreeMap<(Height, u64), Digest>,
     stable: Option<Certificate<Checkpoint>>,
     /// What the group has voted for and this member has not executed: its leaders may go.
     batches: BTreeMap<Height, Vec<Batch>>,
@@ -161,6 +163,7 @@ impl Memory {
             if height > low && bench.law.is_proven(stable) {
                 self.stable = Some(stable.clone());
                 self.prepares.retain(|(place, _), _| *place > height);
+                self.committed.retain(|(place, _), _| *place > height);
                 self.commits.retain(|place, _| *place > height);
             }
         }
@@ -253,8 +256,13 @@ impl Memory {
         }
     }
 
-    fn is_current(&self, vote: &Vote) -> bool {
-        vote.view == self.opened.view && vote.view >= self.left
+    /// Whether votes are cast in this view, on this place. What was said below a stable checkpoint
+    /// is forgotten, so nothing more is said there.
+    fn is_open(&self, vote: &Vote) -> bool {
+        let stable = self.stable.as_ref();
+        vote.view == self.opened.view
+            && vote.view >= self.left
+            && vote.height > stable.map_or(0, |stable| stable.body().height)
     }
 
     fn may_prepare(&mut self, vote: &Vote) -> bool {
@@ -262,7 +270,7 @@ impl Memory {
         let again = self.opened.digests.get(&vote.height) == Some(&vote.digest);
         let said = self.prepares.get(&(vote.height, vote.view));
         let may = vote.phase == Phase::Prepare
-            && self.is_current(vote)
+            && self.is_open(vote)
             && (!settled || again)
             && said.is_none_or(|said| *said == vote.digest);
         if may {
@@ -278,12 +286,16 @@ impl Memory {
         let proven = proof.body();
         let same = (proven.height, proven.digest) == (vote.height, vote.digest);
         let current = proven.view == vote.view || proven.phase == Phase::Commit;
+        // Of two proofs in one view, if more lie than the committee bears, the first one counts.
+        let said = self.committed.get(&(vote.height, vote.view));
         let may = vote.phase == Phase::Commit
-            && self.is_current(vote)
+            && self.is_open(vote)
+            && said.is_none_or(|said| *said == vote.digest)
             && same
             && current
             && bench.law.is_voted(proof);
         if may {
+            self.committed.insert((vote.height, vote.view), vote.digest);
             keep_best(&mut self.commits, proof);
         }
         may

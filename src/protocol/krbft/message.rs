@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::evidence::Exposure;
 use super::memory::{Memory, Support};
-use super::supervise::{Exposure, Finding};
+use super::supervise::Finding;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer, Voice,
 };
@@ -20,6 +21,8 @@ pub struct Delivery {
     pub height: Height,
     /// The batch.
     pub digest: Digest,
+    /// The digest of the certificate that comes with it; not on the wire, where that is.
+    pub proof: Option<Digest>,
 }
 
 impl Body for Delivery {
@@ -28,6 +31,7 @@ impl Body for Delivery {
             .number(self.group)
             .number(self.height)
             .digest(&self.digest)
+            .part(self.proof.as_ref().map_or(&[][..], |proof| &proof.0))
             .finish()
     }
 }
@@ -133,8 +137,10 @@ pub enum Message {
     },
     /// A supervisor has found a liar.
     Finding(Box<Finding>),
-    /// A leader has contradicted itself.
+    /// Somebody has signed what nobody signs who is honest.
     Exposure(Box<Exposure>),
+    /// A seat has said this, in a draft or against what was decided: has it said another thing?
+    Echo(Box<Signed<pbft::Vote>>),
     /// A new leader asks what the group has said.
     HandOver,
     /// What a member remembers.
@@ -174,6 +180,7 @@ impl Message {
             | Self::VoiceShare { .. }
             | Self::Finding(_)
             | Self::Exposure(_)
+            | Self::Echo(_)
             | Self::HandOver
             | Self::HandOverReply(_)
             | Self::BatchFetch(_)
@@ -194,16 +201,42 @@ const HEADER_BYTES: u32 = 48;
 
 /// Bytes of a leader's signed word.
 const WORD_BYTES: u32 = 18 + DIGEST_BYTES + SIGNATURE_BYTES;
+/// Bytes of a vote without signatures.
+const VOTE_BYTES: u32 = 19 + DIGEST_BYTES;
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+fn proof_size(proof: &Certificate<pbft::Vote>) -> u32 {
+    17 + DIGEST_BYTES + count(proof.signers()) * (2 + SIGNATURE_BYTES)
+}
+
+impl Exposure {
+    fn size(&self) -> u32 {
+        match self {
+            Self::Words(_) => 2 * WORD_BYTES,
+            Self::Certificate(_, proof) => WORD_BYTES + DIGEST_BYTES + proof_size(proof),
+            Self::Votes(votes) => votes.iter().map(vote_size).sum(),
+        }
+    }
+
+    fn signatures(&self) -> u32 {
+        match self {
+            Self::Words(_) => 2,
+            Self::Certificate(_, proof) => 1 + count(proof.signers()),
+            Self::Votes(votes) => votes.iter().map(Signed::signatures).sum(),
+        }
+    }
+}
+
+fn vote_size(vote: &Signed<pbft::Vote>) -> u32 {
+    VOTE_BYTES + vote.signatures() * (2 + SIGNATURE_BYTES)
+}
+
 impl Proven {
     fn size(&self) -> u32 {
-        let proof = self.proof.as_ref().map_or(0, |proof| {
-            17 + DIGEST_BYTES + count(proof.signers()) * (2 + SIGNATURE_BYTES)
-        });
+        let proof = self.proof.as_ref().map_or(0, |proof| proof_size(proof));
         self.batch.size().saturating_add(proof)
     }
 
@@ -248,6 +281,7 @@ impl Wire for Message {
             Self::VoiceShare { .. } => "voice-share",
             Self::Finding(_) => "finding",
             Self::Exposure(_) => "exposure",
+            Self::Echo(_) => "echo",
             Self::HandOver => "hand-over",
             Self::HandOverReply(_) => "hand-over-reply",
             Self::BatchFetch(_) => "batch-fetch",
@@ -278,7 +312,8 @@ impl Wire for Message {
                 8 + count(voices.len()) * (DIGEST_BYTES + SIGNATURE_BYTES)
             }
             Self::Finding(finding) => count(finding.true_words.len() + 1) * WORD_BYTES,
-            Self::Exposure(_) => 2 * WORD_BYTES,
+            Self::Exposure(exposure) => exposure.size(),
+            Self::Echo(vote) => vote_size(vote),
             Self::HandOver | Self::Regrouped => 0,
             Self::Later { message, .. } => return message.size().saturating_add(8),
             Self::HandOverReply(memory) => memory.size(),
@@ -311,7 +346,8 @@ impl Wire for Message {
             } => message.signatures().saturating_add(support.signatures()),
             Self::VoiceShare { voices, .. } => count(voices.len()),
             Self::Finding(finding) => count(finding.true_words.len() + 1),
-            Self::Exposure(_) => 2,
+            Self::Exposure(exposure) => exposure.signatures(),
+            Self::Echo(vote) => vote.signatures(),
             Self::HandOverReply(memory) => memory.signatures(),
         }
     }
@@ -359,6 +395,7 @@ impl Wire for Message {
             | Self::VoiceShare { .. }
             | Self::Finding(_)
             | Self::Exposure(_)
+            | Self::Echo(_)
             | Self::HandOver
             | Self::HandOverReply(_)
             | Self::BatchFetch(_)
@@ -396,6 +433,7 @@ impl Wire for Message {
             | Self::VoiceShare { .. }
             | Self::Finding(_)
             | Self::Exposure(_)
+            | Self::Echo(_)
             | Self::HandOver
             | Self::HandOverReply(_)
             | Self::BatchFetch(_)
@@ -430,6 +468,7 @@ impl Wire for Message {
             | Self::VoiceShare { .. }
             | Self::Finding(_)
             | Self::Exposure(_)
+            | Self::Echo(_)
             | Self::HandOver
             | Self::HandOverReply(_)
             | Self::BatchFetch(_)

@@ -47,6 +47,18 @@
 //! lie if more than `f₂` do, so a finding convicts nobody. Whoever was told something else by the
 //! same leader shows both words in an EXPOSURE to everybody, and that does.
 //!
+//! Whoever sees two signed things that nobody says who is honest shows them to all in an EXPOSURE,
+//! which convicts by itself:
+//!
+//! - a leader's word that hands over a block names the certificate that comes with it; if that
+//!   proves another block, word and certificate;
+//! - two votes for one place in one view and phase, with the voice of one member in both. Whoever
+//!   is sent a vote of a seat without the voices it needs, which is a draft, asks leaders and that
+//!   group whether they know another one (ECHO). So does a leader of a proposal, if another seat
+//!   prepares another one (only with certified votes or supervision), and a member of what its
+//!   leader has said in a view that decided something else. With `witnesses`, members tell those
+//!   of their group at once what they are asked to vote for, and no lie has to come further.
+//!
 //! With `regroup_every_blocks: N` the groups are dealt anew after each `N` blocks, which are an
 //! *epoch*:
 //!
@@ -107,14 +119,16 @@
 //! A block costs `2k(k−1)` in the committee and `3k(m−1)` in the groups: `pre-prepare`, `prepare`,
 //! `commit`; `group-block`, `group-ack`, `group-commit`. Certified votes add `4k(m−1)`: `voice` and
 //! `voice-share`, twice, once with the batch. Each supervisor adds one `group-block` for each group
-//! it watches from outside; a liar that is found, a `finding` from each that finds it, and an
-//! `exposure` from each that can prove it, to everybody. Upkeep of an idle second:
-//! `council-update`, `k(N−1)`, and the groups' heartbeats.
+//! it watches from outside; a liar that is found, a `finding` from each that finds it and an
+//! `exposure` from each that can prove it, to everybody, and a few `echo`. With w witnesses in each
+//! group a block costs `2kw(m−2)` of these. Upkeep of an idle second: `council-update`, `k(N−1)`,
+//! and the groups' heartbeats.
 
 mod batches;
 mod committee;
 mod config;
 mod council;
+mod evidence;
 pub mod grouping;
 mod memory;
 mod message;
@@ -130,9 +144,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub use config::{Config, Mutant, Profile};
+pub use evidence::Exposure;
 pub use memory::{Memory, Support};
 pub use message::{CouncilUpdate, Delivery, GroupBlock, Message, Proven};
-pub use supervise::{Exposure, Finding};
+pub use supervise::Finding;
 
 use super::mempool::Mempool;
 use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status, To};
@@ -142,6 +157,7 @@ use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Height, Transaction};
 use council::Council;
+use evidence::Votes;
 use grouping::{Delays, Grouping};
 use iraft::Iraft;
 use pbft::Pbft;
@@ -184,7 +200,7 @@ struct Durable {
     exposed: Vec<NodeId>,
     /// Whom this replica lets lead no more, on the word of a supervisor or by a proof.
     disowned: Vec<NodeId>,
-    /// Those of them that have contradicted themselves.
+    /// Those of them that are proven to have lied.
     convicted: Vec<NodeId>,
     /// What this member has lent its voice to.
     memory: Memory,
@@ -223,6 +239,8 @@ struct Volatile {
     taking: Option<BTreeMap<NodeId, Memory>>,
     /// What this supervisor was told.
     watch: Watch,
+    /// What seats have voted for.
+    votes: Votes,
     /// What clients wait for.
     pending: Mempool,
     /// Whether the timer for that runs.
@@ -413,6 +431,7 @@ impl Krbft {
             }
             Message::Finding(finding) => self.on_finding(from, finding, cx),
             Message::Exposure(exposure) => self.on_exposure(exposure, cx),
+            Message::Echo(vote) => self.on_echo(vote, cx),
             Message::HandOver => self.on_hand_over(from, cx),
             Message::HandOverReply(memory) => self.on_hand_over_reply(from, memory, cx),
             Message::BatchFetch(wanted) => self.on_batch_fetch(from, wanted, cx),

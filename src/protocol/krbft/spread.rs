@@ -59,6 +59,7 @@ impl Krbft {
             group: self.mine as u64,
             height: *height,
             digest,
+            proof: block.proof.as_ref().map(|proof| proof.digest()),
         });
         let message = self.bound(Message::GroupBlock(Box::new(GroupBlock {
             statement,
@@ -101,27 +102,38 @@ impl Krbft {
         if !self.config.carries() || self.config.broken(Mutant::FollowersTrustLeader) {
             return self.is_leader(from);
         }
+        let digest = block.batch.digest();
+        let proof = block.proof.as_ref();
+        proof.is_some_and(|proof| self.is_certified(height, &digest, proof, cx))
+    }
+
+    /// Whether a certificate proves that the committee has put this batch at this height.
+    pub(super) fn is_certified(
+        &self,
+        height: Height,
+        digest: &Digest,
+        proof: &Certificate<pbft::Vote>,
+        cx: &Cx<'_>,
+    ) -> bool {
         let epoch = self.config.epoch_of(height);
         let seats = self.seats_of(epoch);
         let keyring = cx.keyring().with_seats(seats.clone());
-        let committee = seats.committee();
         let place = height.saturating_sub(self.config.base(epoch));
-        block.proof.as_ref().is_some_and(|proof| {
-            self.config.views(epoch).contains(proof.body().view)
-                && pbft::verify_decision(proof, &committee, &keyring)
-                    == Some((place, block.batch.digest()))
-        })
+        self.config.views(epoch).contains(proof.body().view)
+            && pbft::verify_decision(proof, &seats.committee(), &keyring) == Some((place, *digest))
     }
 
     /// A leader hands over a block.
     pub(super) fn on_group_block(&mut self, from: NodeId, told: &GroupBlock, cx: &mut Cx<'_>) {
         let statement = told.statement.body();
         let digest = told.block.batch.digest();
+        let proof = told.block.proof.as_ref().map(|proof| proof.digest());
         let genuine = told.statement.by() == from
-            && statement.digest == digest
+            && (statement.digest, statement.proof) == (digest, proof)
             && told.statement.verify(cx.keyring());
         if genuine {
             self.compare(from, told, cx);
+            self.judge_block(told, cx);
         }
         if !genuine || !self.is_leader(from) || statement.group != self.mine as u64 {
             return;
@@ -139,7 +151,9 @@ impl Krbft {
                     digest,
                     committed: false,
                 };
-                self.volatile.stored.insert(height, stored);
+                if self.volatile.stored.insert(height, stored).is_none() {
+                    self.doubt_leader(&told.block, cx);
+                }
             }
             cx.persist();
         }

@@ -9,13 +9,14 @@
 use std::collections::BTreeMap;
 
 use super::config::Mutant;
+use super::evidence::{Exposure, contradicts};
 use super::grouping::{Supervisor, supervisors};
 use super::message::{Delivery, GroupBlock, Message};
 use super::{Cx, Krbft};
-use crate::base::crypto::{Keyring, Signed};
+use crate::base::crypto::Signed;
 use crate::base::node::{Committee, NodeId};
 use crate::chain::Height;
-use crate::protocol::{Offence, Protocol, Report};
+use crate::protocol::{Offence, Report};
 
 /// Leaders that say one thing, and one that says another.
 #[derive(Clone, Debug)]
@@ -24,22 +25,6 @@ pub struct Finding {
     pub false_word: Signed<Delivery>,
     /// The others.
     pub true_words: Vec<Signed<Delivery>>,
-}
-
-/// Two words of one leader about one place, which nobody says that is honest.
-#[derive(Clone, Debug)]
-pub struct Exposure {
-    /// Both of them.
-    pub words: [Signed<Delivery>; 2],
-}
-
-impl Exposure {
-    /// Whom it convicts, if it does.
-    fn culprit(&self, keyring: &Keyring) -> Option<NodeId> {
-        let [one, other] = &self.words;
-        contradicts(one, other).then_some(())?;
-        (one.verify(keyring) && other.verify(keyring)).then_some(one.by())
-    }
 }
 
 /// What leaders have said of the latest heights, one word for each group.
@@ -163,41 +148,7 @@ impl Krbft {
         let Some(known) = known.filter(|known| contradicts(known, word)) else {
             return;
         };
-        if self.durable.convicted.contains(&word.by()) {
-            return;
-        }
-        let words = [known, word.clone()];
-        let exposure = Exposure { words };
-        let all = self.setup.committee.clone();
-        let told = self.bound(Message::Exposure(Box::new(exposure.clone())));
-        cx.broadcast(&all, told);
-        self.on_exposure(&exposure, cx);
-    }
-
-    /// Somebody shows that a leader has contradicted itself.
-    pub(super) fn on_exposure(&mut self, exposure: &Exposure, cx: &mut Cx<'_>) {
-        let culprit = exposure.culprit(cx.keyring());
-        let Some(culprit) = culprit.filter(|node| !self.durable.convicted.contains(node)) else {
-            return;
-        };
-        self.durable.convicted.push(culprit);
-        self.disown(culprit, Offence::Equivocation, cx);
-    }
-
-    /// Names a leader, and has its group choose another one. Nobody lets it lead again.
-    fn disown(&mut self, culprit: NodeId, offence: Offence, cx: &mut Cx<'_>) {
-        let known = self.durable.disowned.contains(&culprit);
-        if known && !offence.is_proof() {
-            return;
-        }
-        if !known {
-            self.durable.disowned.push(culprit);
-        }
-        cx.report(Report::Accuses { culprit, offence });
-        cx.persist();
-        if !known && self.group.status().leader == Some(culprit) && culprit != cx.me() {
-            self.denounce(cx);
-        }
+        self.expose(&Exposure::Words([known, word.clone()]), cx);
     }
 
     /// Whether so many leaders of other groups say another thing that an honest one is among them,
@@ -222,12 +173,6 @@ impl Krbft {
             && first.is_some_and(|digest| digest != accused.digest)
             && finding.true_words.len() >= self.seats.committee().one_honest()
     }
-}
-
-/// Whether one leader has said two things of one place.
-fn contradicts(one: &Signed<Delivery>, other: &Signed<Delivery>) -> bool {
-    let (a, b) = (one.body(), other.body());
-    one.by() == other.by() && a.group == b.group && a.height == b.height && a.digest != b.digest
 }
 
 /// Somebody that is alone against so many.

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::memory::{Bench, Memory, Support};
 use super::{Config, Profile};
 use crate::base::crypto::{Body, Certificate, Crypto, Digest, Hasher, Keyring, Seats, Signer};
 use crate::base::node::{Committee, NodeId};
+use crate::chain::ledger::Ledger;
+use crate::protocol::pbft::{Checkpoint, Law, Message, Phase, Views, Vote};
 
 /// One of two things that cannot both be so.
 #[derive(Clone, PartialEq, Debug)]
@@ -155,4 +158,100 @@ fn what_a_protocol_promises_is_never_the_third_that_others_survive() {
         sizes.map(|n| tolerated(Profile::Hardened, n)),
         [1, 3, 5, 17]
     );
+}
+
+/// What the members of the first of four groups vote for, when all other groups lie.
+struct Member {
+    world: World,
+    config: Config,
+    memory: Memory,
+}
+
+impl Member {
+    fn new() -> Self {
+        let config = Config::default();
+        Self {
+            world: World::new(&config, 16),
+            config,
+            memory: Memory::from(0),
+        }
+    }
+
+    fn vote(phase: Phase, height: u64, batch: u8) -> Vote {
+        Vote {
+            phase,
+            view: 0,
+            height,
+            digest: Digest([batch; 32]),
+        }
+    }
+
+    /// A certificate by all seats.
+    fn certified<B: Body>(&self, body: &B) -> Certificate<B> {
+        let mut certificate = Certificate::open(body.clone());
+        let committee = self.world.seats.committee();
+        for seat in committee.members() {
+            let signed = self.world.signers[0].for_seat(*seat).sign(body.clone());
+            assert!(certificate.add(&signed, &committee));
+        }
+        certificate
+    }
+
+    fn vouches(&mut self, vote: Vote, support: &Support) -> bool {
+        let seat = Seats::name(0);
+        let committee = self.world.seats.committee();
+        let ledger = Ledger::default();
+        let bench = Bench {
+            law: Law {
+                config: &self.config.committee,
+                committee: &committee,
+                keyring: &self.world.keyring,
+                views: Views::ALL,
+            },
+            last: u64::MAX,
+            seat,
+            ledger: &ledger,
+            blind: true,
+        };
+        let vote = self.world.signers[0].for_seat(seat).sign(vote);
+        let batch = None;
+        let message = match vote.body().phase {
+            Phase::Prepare => Message::Prepare { vote, batch },
+            Phase::Commit => Message::Commit { vote, batch },
+        };
+        self.memory.vouch(&message, support, &bench)
+    }
+}
+
+#[test]
+fn a_member_votes_no_more_where_it_forgets_what_it_has_voted_for() {
+    let mut member = Member::new();
+    let none = Support::default();
+    assert!(member.vouches(Member::vote(Phase::Prepare, 3, 1), &none));
+    assert!(!member.vouches(Member::vote(Phase::Prepare, 3, 2), &none));
+    let stable = Checkpoint {
+        height: 20,
+        chain: Digest::ZERO,
+        block: Digest::ZERO,
+    };
+    let stable = Support {
+        stable: Some(member.certified(&stable)),
+        ..Support::default()
+    };
+    assert!(member.vouches(Member::vote(Phase::Prepare, 21, 1), &stable));
+    assert!(!member.vouches(Member::vote(Phase::Prepare, 3, 2), &none));
+    assert!(!member.vouches(Member::vote(Phase::Prepare, 20, 2), &none));
+}
+
+#[test]
+fn a_member_commits_one_batch_in_a_view_whatever_the_committee_proves() {
+    let mut member = Member::new();
+    let shown = |member: &Member, batch| Support {
+        proof: Some(member.certified(&Member::vote(Phase::Prepare, 3, batch))),
+        ..Support::default()
+    };
+    let (one, two) = (shown(&member, 1), shown(&member, 2));
+    assert!(member.vouches(Member::vote(Phase::Commit, 3, 1), &one));
+    assert!(!member.vouches(Member::vote(Phase::Commit, 3, 2), &two));
+    assert!(member.vouches(Member::vote(Phase::Commit, 3, 1), &one));
 }

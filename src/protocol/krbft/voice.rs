@@ -162,6 +162,9 @@ impl Krbft {
         if !self.is_leader(from) {
             return;
         }
+        for vote in message.votes() {
+            self.hear_draft(from, vote, cx);
+        }
         if !self.vouch(message, support, cx) {
             cx.report(Report::Reached("a member holds its tongue"));
             return;

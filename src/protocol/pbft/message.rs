@@ -11,7 +11,7 @@ use crate::chain::{Batch, Height, Transaction};
 use crate::protocol::Wire;
 
 /// The two phases in which replicas vote.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Phase {
     /// This batch, and no other, stands at this place in this view. The leader says so by
     /// proposing it.
@@ -300,6 +300,22 @@ impl Message {
             Self::ViewChange { change, .. } => Some(change.by()),
             Self::NewView(view) => Some(view.by()),
             Self::Forward(_) | Self::Status { .. } | Self::Fetch(_) | Self::Blocks(_) => None,
+        }
+    }
+
+    /// The votes that its sender casts with it.
+    pub fn votes(&self) -> &[Signed<Vote>] {
+        match self {
+            Self::PrePrepare { vote, .. }
+            | Self::Prepare { vote, .. }
+            | Self::Commit { vote, .. } => std::slice::from_ref(vote),
+            Self::NewView(view) => &view.body().proposals,
+            Self::Checkpoint(_)
+            | Self::ViewChange { .. }
+            | Self::Forward(_)
+            | Self::Status { .. }
+            | Self::Fetch(_)
+            | Self::Blocks(_) => &[],
         }
     }
 

@@ -1,5 +1,6 @@
 //! The stories of K-RBFT, and K-RBFT in rough weather among liars.
 
+mod guilt;
 mod regroup;
 
 use super::stage::{Post, Which};
@@ -350,17 +351,21 @@ fn groups_that_elect_by_reputation_heal_as_well() {
 }
 
 /// Any number of liars: no honest replica is convicted. How many were.
-fn accountability(seeds: std::ops::Range<u64>) -> usize {
+fn accountability(seeds: std::ops::Range<u64>, mutant: Option<Mutant>) -> usize {
     let mut convictions = 0;
     for seed in seeds {
         let n = 12 + (seed % 3) as usize * 2;
         let regroups = seed % 4 == 1;
+        let hardened = seed / 4 % 2 == 1;
+        let witnessed = hardened && seed / 16 % 2 == 1;
         let config = Config {
             supervision: seed % 2 == 0,
+            witnesses: [iraft::Monitors::None, iraft::Monitors::OneHonest][usize::from(witnessed)],
             regroup_every_blocks: if regroups { 2 } else { 0 },
             grouping: [Grouping::Static, Grouping::ConsistentHash][usize::from(regroups)],
             carry_commit_cert: regroups.then_some(true),
-            ..of([Profile::Paper, Profile::Hardened][(seed / 4 % 2) as usize])
+            mutant,
+            ..of([Profile::Paper, Profile::Hardened][usize::from(hardened)])
         };
         let liars = (seed / 8) as usize % (n + 1);
         let chaos = Chaos {
@@ -379,7 +384,7 @@ fn accountability(seeds: std::ops::Range<u64>) -> usize {
 #[test]
 fn no_honest_replica_is_ever_convicted() {
     let runs = accountability_runs(300);
-    let convictions = accountability(0..runs);
+    let convictions = accountability(0..runs, None);
     println!("{convictions} convictions in {runs} runs, all of liars");
     assert!(convictions > 100, "{convictions}");
 }

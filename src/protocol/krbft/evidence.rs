@@ -1,0 +1,351 @@
+//! What convicts a leader by its own signatures, so that anybody can check it who knows the keys
+//! and the groups. Each proof rests on the culprit's words alone: however many lie with or against
+//! it, who has kept to the protocol has never signed them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::config::Mutant;
+use super::message::{Delivery, GroupBlock, Message, Proven};
+use super::{Cx, Krbft};
+use crate::base::crypto::{Certificate, Digest, Signed, Voice};
+use crate::base::node::{Committee, NodeId};
+use crate::chain::Height;
+use crate::protocol::iraft::Monitors;
+use crate::protocol::pbft::{Phase, Vote};
+use crate::protocol::{Offence, Protocol, Report, pbft};
+
+/// Two signed things that nobody says who is honest.
+#[derive(Clone, Debug)]
+pub enum Exposure {
+    /// Two words of one leader about one place.
+    Words([Signed<Delivery>; 2]),
+    /// A leader's word that names a certificate, and that certificate, which proves another thing.
+    Certificate(Signed<Delivery>, Arc<Certificate<Vote>>),
+    /// Two votes of one seat for one place in one view and phase, with the same member's voice in
+    /// both.
+    Votes([Signed<Vote>; 2]),
+}
+
+/// Whose seat, in which view and phase, for what.
+type Subject = (NodeId, u64, Phase, Digest);
+
+/// What seats have said of the places that are under way, as far as this replica has heard it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Votes {
+    places: BTreeMap<Height, BTreeMap<Subject, Signed<Vote>>>,
+}
+
+/// Votes on one place that a replica remembers, for each seat.
+const VOTES_MAX: usize = 16;
+/// Executed places of which a replica remembers what it heard.
+const BEHIND: Height = 16;
+
+impl Votes {
+    /// Remembers a vote, unless there are `most` of its place already; whether it is news.
+    fn hear(&mut self, vote: &Signed<Vote>, most: usize) -> bool {
+        let body = vote.body();
+        let here = self.places.entry(body.height).or_default();
+        let full = here.len() >= most;
+        let subject = (vote.by(), body.view, body.phase, body.digest);
+        match here.get_mut(&subject) {
+            None if full => false,
+            None => here.insert(subject, vote.clone()).is_none(),
+            Some(known) => {
+                // More voices convict more liars.
+                if known.voices().len() < vote.voices().len() {
+                    *known = vote.clone();
+                }
+                false
+            }
+        }
+    }
+
+    /// Forgets all places below one.
+    fn forget_below(&mut self, low: Height) {
+        let first = self.places.first_key_value();
+        if first.is_some_and(|(place, _)| *place < low) {
+            self.places = self.places.split_off(&low);
+        }
+    }
+
+    /// What a seat has said of a place in a view and phase.
+    fn said(
+        &self,
+        seat: NodeId,
+        (height, view, phase): (Height, u64, Phase),
+    ) -> impl Iterator<Item = &Signed<Vote>> {
+        let here = self.places.get(&height).into_iter();
+        let (first, last) = (Digest([0; 32]), Digest([u8::MAX; 32]));
+        let subjects = (seat, view, phase, first)..=(seat, view, phase, last);
+        here.flat_map(move |here| here.range(subjects.clone()).map(|(_, vote)| vote))
+    }
+}
+
+impl Exposure {
+    /// Whether this is said of a node by itself.
+    fn proves(&self, culprit: NodeId, replica: &Krbft, cx: &Cx<'_>) -> bool {
+        let keyring = cx.keyring();
+        match self {
+            Self::Words([one, other]) => {
+                one.by() == culprit
+                    && contradicts(one, other)
+                    && one.verify(keyring)
+                    && other.verify(keyring)
+            }
+            Self::Certificate(word, proof) => {
+                let body = word.body();
+                word.by() == culprit
+                    && body.proof == Some(proof.digest())
+                    && word.verify(keyring)
+                    && !replica.is_certified(body.height, &body.digest, proof, cx)
+            }
+            Self::Votes([one, other]) => {
+                let (a, b) = (one.body(), other.body());
+                (a.view, a.height, a.phase) == (b.view, b.height, b.phase)
+                    && a.digest != b.digest
+                    && keyring.hears_in(culprit, one)
+                    && (keyring.hears_in(culprit, other)
+                        || replica.config.broken(Mutant::SeatsAreGuilty))
+            }
+        }
+    }
+
+    /// Whom it is about.
+    fn culprit(&self) -> Option<NodeId> {
+        match self {
+            Self::Words([word, _]) | Self::Certificate(word, _) => Some(word.by()),
+            Self::Votes([vote, _]) => Some(vote.voices().first()?.by()),
+        }
+    }
+
+    const fn offence(&self) -> Offence {
+        match self {
+            Self::Words(_) => Offence::Equivocation,
+            Self::Certificate(..) => Offence::FalseCertificate,
+            Self::Votes(_) => Offence::FalseVote,
+        }
+    }
+}
+
+impl Krbft {
+    /// Shows everybody what convicts a liar, and acts upon it.
+    pub(super) fn expose(&mut self, exposure: &Exposure, cx: &mut Cx<'_>) {
+        let known = |node: NodeId| self.durable.convicted.contains(&node);
+        let culprit = exposure.culprit().filter(|node| !known(*node));
+        if !culprit.is_some_and(|culprit| exposure.proves(culprit, self, cx)) {
+            return;
+        }
+        let all = self.setup.committee.clone();
+        let told = self.bound(Message::Exposure(Box::new(exposure.clone())));
+        cx.broadcast(&all, told);
+        self.on_exposure(exposure, cx);
+    }
+
+    /// Somebody shows that a leader or a member has lied.
+    pub(super) fn on_exposure(&mut self, exposure: &Exposure, cx: &mut Cx<'_>) {
+        let fresh = |node: &NodeId| !self.durable.convicted.contains(node);
+        let Some(culprit) = exposure.culprit().filter(fresh) else {
+            return;
+        };
+        if exposure.proves(culprit, self, cx) {
+            self.durable.convicted.push(culprit);
+            self.disown(culprit, exposure.offence(), cx);
+        }
+    }
+
+    /// Names a leader, and has its group choose another one. Nobody lets it lead again.
+    pub(super) fn disown(&mut self, culprit: NodeId, offence: Offence, cx: &mut Cx<'_>) {
+        let known = self.durable.disowned.contains(&culprit);
+        if known && !offence.is_proof() {
+            return;
+        }
+        if !known {
+            self.durable.disowned.push(culprit);
+        }
+        cx.report(Report::Accuses { culprit, offence });
+        cx.persist();
+        if !known && self.group.status().leader == Some(culprit) && culprit != cx.me() {
+            self.denounce(cx);
+        }
+    }
+
+    /// A leader hands over a block: its word names the certificate that comes with it, so if that
+    /// proves another block, the word convicts the leader.
+    pub(super) fn judge_block(&mut self, told: &GroupBlock, cx: &mut Cx<'_>) {
+        let body = told.statement.body();
+        if let Some(proof) = &told.block.proof
+            && !self.config.broken(Mutant::FollowersTrustLeader)
+            && !self.is_certified(body.height, &body.digest, proof, cx)
+        {
+            let exposure = Exposure::Certificate(told.statement.clone(), proof.clone());
+            self.expose(&exposure, cx);
+        }
+    }
+
+    /// A leader speaks in the committee: its seat's votes are compared with those heard before.
+    /// One without the voices that it needs is a draft, and drafts go to members only. Whoever is
+    /// sent one asks all that may have heard another.
+    pub(super) fn judge_votes(&mut self, from: NodeId, message: &pbft::Message, cx: &mut Cx<'_>) {
+        for vote in message.votes() {
+            let Some(group) = self.seats.group(vote.by()) else {
+                continue;
+            };
+            if !self.hear_vote(vote, cx) {
+                continue;
+            }
+            if vote.voices().len() < self.seats.voices(group) {
+                if cx.keyring().hears_in(from, vote) {
+                    self.echo(group, vote, cx);
+                }
+            } else if let Some(proposal) = self.doubtful_proposal(vote) {
+                let primary = self.seats.group(proposal.by()).unwrap_or(0);
+                self.echo(primary, &proposal, cx);
+            }
+        }
+    }
+
+    /// The proposal that this replica was sent, if another seat is the first to prepare another
+    /// one: either that seat lies, or the primary does.
+    fn doubtful_proposal(&self, vote: &Signed<Vote>) -> Option<Signed<Vote>> {
+        let body = vote.body();
+        let committee = self.seats.committee();
+        let primary = committee.leader(body.view);
+        let watches = self.config.certifies() || self.config.supervision;
+        if body.phase != Phase::Prepare || !watches {
+            return None;
+        }
+        let said = |seat| {
+            self.volatile
+                .votes
+                .said(seat, (body.height, body.view, body.phase))
+        };
+        let of = |seat, same: bool| {
+            said(seat).find(|other| (other.body().digest == body.digest) == same)
+        };
+        let others = committee.members().iter().copied();
+        let mut others = others.filter(|seat| *seat != primary && *seat != vote.by());
+        if vote.by() == primary {
+            return others
+                .any(|seat| of(seat, false).is_some())
+                .then(|| vote.clone());
+        }
+        let first = others.all(|seat| of(seat, true).is_none());
+        let proposal = of(primary, false).filter(|_| first && of(primary, true).is_none());
+        proposal.cloned()
+    }
+
+    /// This replica's leader asks for a voice: witnesses are told first what for.
+    pub(super) fn hear_draft(&mut self, leader: NodeId, vote: &Signed<Vote>, cx: &mut Cx<'_>) {
+        let fresh = self.hear_vote(vote, cx);
+        let witnesses = self.witnesses(leader);
+        if let Some(word) = vote
+            .voiced_by(leader)
+            .filter(|_| fresh && !witnesses.is_empty())
+        {
+            let told = self.bound(Message::Echo(Box::new(word)));
+            cx.broadcast(&Committee::new(witnesses), told);
+        }
+    }
+
+    /// The members after the leader who are told by this one what the leader says.
+    fn witnesses(&self, leader: NodeId) -> Vec<NodeId> {
+        let members = self.members();
+        let count = match self.config.witnesses {
+            Monitors::None => return Vec::new(),
+            Monitors::OneHonest => members.one_honest(),
+            Monitors::All => members.n() - 1,
+        };
+        let turn = members.members().iter().cycle().copied();
+        let after = turn.skip_while(|node| *node != leader).skip(1);
+        let mut witnesses: Vec<NodeId> = after.take(count).collect();
+        witnesses.retain(|node| *node != self.setup.me);
+        witnesses.sort_unstable();
+        witnesses
+    }
+
+    /// Compares a seat's vote with what was heard before; whether it is news.
+    pub(super) fn hear_vote(&mut self, vote: &Signed<Vote>, cx: &mut Cx<'_>) -> bool {
+        let executed = Self::height(cx).saturating_sub(self.base());
+        let low = executed.saturating_sub(BEHIND);
+        let high = executed.saturating_add(2 * self.config.committee.window);
+        let body = *vote.body();
+        if body.height < low || body.height > high {
+            return false;
+        }
+        self.volatile.votes.forget_below(low);
+        let most = VOTES_MAX * self.seats.groups().len();
+        if !self.volatile.votes.hear(vote, most) {
+            return false;
+        }
+        let place = (body.height, body.view, body.phase);
+        let said = self.volatile.votes.said(vote.by(), place);
+        let others = said.filter(|other| other.body().digest != body.digest);
+        let proofs: Vec<Exposure> = others.flat_map(|other| self.common(other, vote)).collect();
+        for exposure in proofs {
+            self.expose(&exposure, cx);
+        }
+        true
+    }
+
+    /// What two votes prove against each member that has put its voice to both.
+    fn common(&self, one: &Signed<Vote>, other: &Signed<Vote>) -> Vec<Exposure> {
+        if self.config.broken(Mutant::SeatsAreGuilty) {
+            return vec![Exposure::Votes([one.clone(), other.clone()])];
+        }
+        let by = one.voices().iter().map(Voice::by);
+        let both = |node| Some([one.voiced_by(node)?, other.voiced_by(node)?]);
+        by.filter_map(both).map(Exposure::Votes).collect()
+    }
+
+    /// The committee has decided something else in a view than this replica's leader has said
+    /// there. Nobody has to have lied but the leader of the view; but if the group's leader has
+    /// said both, another member knows.
+    pub(super) fn doubt_leader(&mut self, block: &Proven, cx: &mut Cx<'_>) {
+        let Some(decided) = block.proof.as_ref().map(|proof| *proof.body()) else {
+            return;
+        };
+        if self.config.broken(Mutant::FollowersTrustLeader) {
+            return;
+        }
+        let votes = &self.volatile.votes;
+        let said = |phase| votes.said(self.seat(), (decided.height, decided.view, phase));
+        let mut said = [Phase::Prepare, Phase::Commit].into_iter().flat_map(said);
+        let other = said.find(|vote| vote.body().digest != decided.digest);
+        if let Some(vote) = other.cloned() {
+            self.echo(self.mine, &vote, cx);
+        }
+    }
+
+    /// Somebody asks whether a seat has said another thing.
+    pub(super) fn on_echo(&mut self, vote: &Signed<Vote>, cx: &mut Cx<'_>) {
+        let group = self.seats.group(vote.by());
+        let Some(members) = group.map(|group| &self.seats.groups()[group]) else {
+            return;
+        };
+        let mut voices = vote.voices().iter().map(Voice::by);
+        let genuine = |node| members.contains(node) && cx.keyring().hears_in(node, vote);
+        if voices.len() > 0 && voices.all(genuine) {
+            self.hear_vote(vote, cx);
+        }
+    }
+
+    /// Asks those who lead, and the members of a group, whether its seat has said another thing.
+    fn echo(&self, group: usize, vote: &Signed<Vote>, cx: &mut Cx<'_>) {
+        cx.report(Report::Reached("a seat's vote is doubted"));
+        let members = self.seats.groups()[group].members().iter();
+        let holders = self.durable.council.committee();
+        let holders = holders.iter().flat_map(|holders| holders.members());
+        let mut asked: Vec<NodeId> = members.chain(holders).copied().collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let told = self.bound(Message::Echo(Box::new(vote.clone())));
+        cx.broadcast(&Committee::new(asked), told);
+    }
+}
+
+/// Whether one leader has said two things of one place.
+pub(super) fn contradicts(one: &Signed<Delivery>, other: &Signed<Delivery>) -> bool {
+    let (a, b) = (one.body(), other.body());
+    one.by() == other.by() && a.group == b.group && a.height == b.height && a.digest != b.digest
+}

@@ -1,0 +1,94 @@
+//! Leaders that sign two things, and what becomes known of it.
+
+use super::*;
+
+/// Delivers everything in four groups of four, with lies of one leader in messages of a kind to
+/// some; who is convicted by whom.
+fn convicted(config: Config, liar: u16, kind: &str, to: &[u16]) -> Vec<(NodeId, NodeId)> {
+    let mut stage = settled(config, 4, 4);
+    stage.submit(NodeId(0));
+    pervert(&mut stage, |stage| {
+        let (from, receiver, said) = stage.letter_at(0);
+        from == NodeId(liar) && to.contains(&receiver.0) && said == kind
+    });
+    assert_eq!(stage.violation(), None);
+    stage.convictions().to_vec()
+}
+
+/// Whether all others convict this one and nobody else.
+fn all_know(convictions: &[(NodeId, NodeId)], liar: u16) -> bool {
+    let others = (0..16).filter(|node| *node != liar);
+    let known = |node| convictions.contains(&(NodeId(node), NodeId(liar)));
+    convictions.iter().all(|(_, culprit)| culprit.0 == liar) && others.clone().all(known)
+}
+
+#[test]
+fn a_false_block_with_a_true_certificate_convicts_its_leader() {
+    for config in [certified_blocks(), hardened()] {
+        let known = convicted(config, 4, "group-block", &[5]);
+        assert!(all_know(&known, 4), "{known:?}");
+    }
+    let believed = convicted(paper(), 4, "group-block", &[5]);
+    assert!(believed.is_empty(), "without certificates a word is a word");
+}
+
+#[test]
+fn a_primary_that_proposes_two_batches_is_convicted_by_its_draft() {
+    for fooled in [&[12][..], &[8, 12], &[4, 8, 12]] {
+        let known = convicted(hardened(), 0, "pre-prepare", fooled);
+        assert!(all_know(&known, 0), "{fooled:?}: {known:?}");
+    }
+}
+
+#[test]
+fn a_primary_whose_word_is_enough_is_convicted_by_what_others_prepare() {
+    let watched = Config {
+        supervision: true,
+        ..paper()
+    };
+    for fooled in [&[12][..], &[8, 12]] {
+        let known = convicted(watched.clone(), 0, "pre-prepare", fooled);
+        assert!(all_know(&known, 0), "{fooled:?}: {known:?}");
+        let known = convicted(paper(), 0, "pre-prepare", fooled);
+        assert!(known.is_empty(), "nobody compares");
+    }
+}
+
+#[test]
+fn a_leader_that_asks_its_members_for_two_votes_is_convicted_by_what_was_decided() {
+    for liar in [0, 4] {
+        let known = convicted(hardened(), liar, "voice", &[liar + 3]);
+        assert!(all_know(&known, liar), "{known:?}");
+    }
+}
+
+#[test]
+fn witnesses_compare_what_members_are_asked_for_before_anything_is_decided() {
+    let knows = |witnesses| {
+        let config = Config {
+            witnesses,
+            ..hardened()
+        };
+        let mut stage = settled(config, 4, 4);
+        stage.submit(NodeId(0));
+        // The primary has half of its group vote for another batch, so none gets enough voices.
+        pervert(&mut stage, |stage| {
+            let (from, to, kind) = stage.letter_at(0);
+            from == NodeId(0) && to.0 >= 2 && kind == "voice"
+        });
+        assert_eq!(stage.ledger(NodeId(4)).height(), 0, "nothing counts");
+        stage.convictions().to_vec()
+    };
+    assert!(knows(iraft::Monitors::None).is_empty());
+    for witnesses in [iraft::Monitors::OneHonest, iraft::Monitors::All] {
+        let known = knows(witnesses);
+        assert!(all_know(&known, 0), "{known:?}");
+    }
+}
+
+#[test]
+fn votes_convict_nodes_and_not_their_seats() {
+    // The same schedules that convict nobody honest do if a seat answers for all who ever held it.
+    let guilty = std::panic::catch_unwind(|| accountability(0..64, Some(Mutant::SeatsAreGuilty)));
+    assert!(guilty.is_err(), "no successor contradicts its predecessor");
+}
