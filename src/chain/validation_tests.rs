@@ -31,7 +31,7 @@ struct Consortium {
 
 impl Consortium {
     fn new(crypto: Crypto) -> Self {
-        let people = Population::new(4, 8, 40);
+        let people = Population::with_aliases(4, 8, 40);
         let (signers, keyring) = Signer::mint(4, crypto, 1);
         Self {
             executor: executor(&people, keyring.clone()),
@@ -486,7 +486,7 @@ fn nodes_that_share_nothing_and_nodes_that_lost_blocks_validate_to_the_same_root
 
 #[test]
 fn a_search_that_would_find_something_else_is_a_phantom() {
-    let people = Population::new(4, 8, 40);
+    let people = Population::with_aliases(4, 8, 40);
     let mut state = State::genesis(&people, Rules::default());
     let doctor = people.doctor(2);
     let diagnosis = people.content(0, 20, 1).summary.diagnoses[0];

@@ -53,7 +53,8 @@ pub enum Act {
         /// The doctor of another department who agrees.
         second: DoctorId,
     },
-    /// A doctor asks that the own hospital get a record from the one that holds it.
+    /// A doctor asks that the own hospital get a record from the one that holds it; or an
+    /// institution asks under an alias, see [`super::share`].
     RequestShare(RecordId),
     /// The patient or the holder agrees to a sharing.
     ApproveShare(ShareId),
@@ -61,7 +62,7 @@ pub enum Act {
     DenyShare(ShareId),
     /// The holder has sent the document, and says which.
     DeliverShare(ShareId, Digest),
-    /// The hospital that asked has received a document, and says which.
+    /// The hospital that asked, or the alias, has received a document, and says which.
     ConfirmShare(ShareId, Digest),
     /// Anybody registered searches for cases. Only reads, and is refused where searches are counted
     /// or remembered.
@@ -86,6 +87,7 @@ const AUTHORITY: Callers = 1;
 const HOSPITAL: Callers = 2;
 const DOCTOR: Callers = 4;
 const PATIENT: Callers = 8;
+const ALIAS: Callers = 16;
 const PEOPLE: Callers = HOSPITAL | DOCTOR | PATIENT;
 
 /// In which manner something is asked for.
@@ -134,6 +136,11 @@ impl Manner {
         }
     }
 
+    /// Whether hospitals may ask for it.
+    pub(super) fn is_for_hospitals(&self) -> bool {
+        self.callers & HOSPITAL != 0
+    }
+
     /// Whether parties of this kind may ask for it at all.
     pub(super) fn is_for(&self, by: Place) -> bool {
         let caller = match by {
@@ -141,6 +148,7 @@ impl Manner {
             Place::Hospital(_) => HOSPITAL,
             Place::Doctor(_) => DOCTOR,
             Place::Patient(_) => PATIENT,
+            Place::Alias(_) => ALIAS,
         };
         self.callers & caller != 0
     }
@@ -204,7 +212,7 @@ impl Act {
             Self::Revoke(_) => Manner::new("revoke", PEOPLE).taking_back().by_custodian(),
             Self::Access(..) => Manner::new("access", PEOPLE),
             Self::Emergency { .. } => Manner::new("emergency", DOCTOR).witnessed(),
-            Self::RequestShare(_) => Manner::new("request-share", DOCTOR),
+            Self::RequestShare(_) => Manner::new("request-share", DOCTOR | ALIAS),
             Self::ApproveShare(_) => {
                 Manner::new("approve-share", HOSPITAL | PATIENT).by_custodian()
             }
@@ -212,7 +220,7 @@ impl Act {
                 .taking_back()
                 .by_custodian(),
             Self::DeliverShare(..) => Manner::new("deliver-share", HOSPITAL),
-            Self::ConfirmShare(..) => Manner::new("confirm-share", HOSPITAL),
+            Self::ConfirmShare(..) => Manner::new("confirm-share", HOSPITAL | ALIAS),
             Self::Search(_) => Manner::new("search", PEOPLE),
             Self::AuditedSearch(_) => Manner::new("audited-search", PEOPLE),
             Self::Suggest(_) => Manner::new("suggest", PEOPLE),

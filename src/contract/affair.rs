@@ -181,6 +181,7 @@ impl View<'_> {
             Affair::Certify(Party::Hospital(_), _) => self.vouches(by, Vouches::Hospitals),
             Affair::Certify(Party::Doctor(_), _) => self.vouches(by, Vouches::Doctors),
             Affair::Certify(Party::Patient(_), _) => self.vouches(by, Vouches::Patients),
+            Affair::Certify(Party::Alias(_), _) => self.vouches(by, Vouches::Aliases),
             Affair::Rotate(change) => {
                 self.vouches(by, Vouches::Patients)
                     || self.place(&Party::Patient(change.of)) == Ok(by)

@@ -69,6 +69,7 @@ impl Order {
             Party::Hospital(_) => Role::Hospital,
             Party::Doctor(_) => Role::Doctor,
             Party::Patient(_) => Role::Patient,
+            Party::Alias(_) => Role::Alias,
         };
         let proven = terms.act.subject().is_some();
         let witnessed = terms.act.manner().witnessed;
@@ -349,7 +350,7 @@ impl Call {
             Self::Order(order) => match (&order.terms.by, order.terms.act.record()) {
                 (Party::Authority(_), _) => None,
                 (Party::Patient(pid), _) => Some(pid.0),
-                (Party::Hospital(_) | Party::Doctor(_), Some(rid)) => Some(rid.0),
+                (Party::Hospital(_) | Party::Doctor(_) | Party::Alias(_), Some(rid)) => Some(rid.0),
                 (by, None) => Some(*by.parts().1),
             },
         }

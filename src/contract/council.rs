@@ -12,11 +12,15 @@ use super::affair::Affair;
 use super::call::{Act, Order, Proof, SignedCall};
 use super::certificate::Certificate;
 use super::error::Code;
-use super::identity::{Enrolment, Identity, Party, PatientId, Place, Standing, Vouches};
+use super::identity::{
+    AliasId, AuthorityId, DoctorId, Enrolment, HospitalId, Identity, Party, PatientId, Place,
+    Standing, Vouches,
+};
 use super::register::Registration;
 use super::rules::Mutant;
 use super::view::{Key, View};
 use super::write::Change;
+use crate::base::crypto::PublicKey;
 
 /// A share of those who decide; strictly more has to sign.
 #[derive(Clone, Copy, Debug)]
@@ -120,16 +124,18 @@ impl View<'_> {
     pub(super) fn vouches(&mut self, by: Place, whom: Vouches) -> bool {
         match by {
             Place::Authority(at) => self.authority_at(at).vouches == whom,
-            Place::Hospital(_) | Place::Doctor(_) | Place::Patient(_) => false,
+            Place::Hospital(_) | Place::Doctor(_) | Place::Patient(_) | Place::Alias(_) => false,
         }
     }
 
     /// Whether the caller may change the standing of a party: its authority may, a doctor's
-    /// hospital may, and patients decide on themselves.
+    /// hospital may, and patients decide on themselves. Of an alias nobody else could know whose
+    /// business it is.
     pub(super) fn may_set(&mut self, by: Place, party: &Party) -> bool {
         match party {
             Party::Authority(_) => false,
             Party::Hospital(_) => self.vouches(by, Vouches::Hospitals),
+            Party::Alias(_) => self.vouches(by, Vouches::Aliases),
             Party::Patient(_) => self.vouches(by, Vouches::Patients) || self.place(party) == Ok(by),
             Party::Doctor(did) => {
                 let doctor = self.doctor(did);
@@ -175,14 +181,19 @@ impl View<'_> {
                 let hospital = self.hospital(&doctor.hid)?;
                 self.check_standing(Place::Hospital(hospital))
             }
-            Identity::Hospital(_) | Identity::Patient(..) => Ok(()),
+            Identity::Hospital(_) | Identity::Patient(..) | Identity::Alias(_) => Ok(()),
         }
     }
 
-    /// Whether an identity may be added: its name is its own, and name and licence are free.
+    /// Whether an identity may be added: its name is its own, and name and licence are free. A key
+    /// that makes an alias has no other name, nor gets one of a hospital or a doctor later: the two
+    /// names would be one institution's.
     pub(super) fn check_free(&mut self, identity: &Identity) -> Result<(), Code> {
         let taken = match identity {
             Identity::Hospital(_) => self.place(&identity.party()).is_ok(),
+            Identity::Alias(alias) => {
+                self.place(&identity.party()).is_ok() || self.is_named(&alias.key)
+            }
             Identity::Doctor(doctor) => {
                 if self.is_licensed(&doctor.licence) {
                     return Err(Code::LicenceTaken);
@@ -196,10 +207,34 @@ impl View<'_> {
                 self.is_pseudonym(pid)
             }
         };
+        let taken = taken || self.is_disguise(identity);
         if taken {
             return Err(Code::IdTaken);
         }
         Ok(())
+    }
+
+    /// Whether somebody who is no alias has a name by this key.
+    fn is_named(&mut self, key: &PublicKey) -> bool {
+        let names = [
+            Party::Authority(AuthorityId::of(key)),
+            Party::Hospital(HospitalId::of(key)),
+            Party::Doctor(DoctorId::of(key)),
+            Party::Patient(PatientId::of(key)),
+        ];
+        let named = names.iter().any(|name| self.place(name).is_ok());
+        named && !self.lacks(Mutant::AliasOfKnownKey)
+    }
+
+    /// Whether the key of a hospital or a doctor to be added is that of an alias.
+    fn is_disguise(&mut self, identity: &Identity) -> bool {
+        match identity {
+            Identity::Hospital(_) | Identity::Doctor(_) => {
+                let alias = Party::Alias(AliasId::of(identity.key()));
+                self.place(&alias).is_ok()
+            }
+            Identity::Patient(..) | Identity::Alias(_) => false,
+        }
     }
 
     /// Plans that an identity is added, with a certificate by this call.
@@ -219,11 +254,12 @@ impl View<'_> {
         match &enrolment.identity {
             Identity::Doctor(doctor) => self.write(Change::Licence(Key::licence(&doctor.licence))),
             Identity::Hospital(_) => self.register(Registration::Roll),
-            Identity::Patient(..) => {}
+            Identity::Patient(..) | Identity::Alias(_) => {}
         }
     }
 
-    /// Plans another standing. What has ended stays so, and what changes nothing is refused.
+    /// Plans another standing. What has ended stays so, and what changes nothing is refused. An
+    /// alias is not suspended: its institution would rather make another one.
     pub(super) fn set_standing(
         &mut self,
         party: &Party,
@@ -232,7 +268,8 @@ impl View<'_> {
     ) -> Result<(), Code> {
         let place = self.place(party)?;
         let present = self.directory().standing(place);
-        if present == standing || present == Standing::Ended {
+        let pauses = matches!(place, Place::Alias(_)) && standing == Standing::Suspended;
+        if present == standing || present == Standing::Ended || pauses {
             return Err(Code::IllegalTransition);
         }
         self.register(Registration::Standing {

@@ -5,17 +5,18 @@
 //! place and so follow to the new pseudonym without being touched. The old pseudonym is closed,
 //! and names its successor.
 
+mod entry;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::certificate::Certificate;
 use super::error::Code;
 use super::identity::{
-    Authority, AuthorityId, Doctor, DoctorId, Hospital, HospitalId, Identity, Party, Patient,
-    PatientId, Standing,
+    Alias, AliasId, Authority, AuthorityId, Doctor, DoctorId, Hospital, HospitalId, Identity,
+    Party, Patient, PatientId, Standing,
 };
-use super::message::Message;
 use super::names::Names;
-use crate::base::crypto::{Digest, PublicKey};
+use crate::base::crypto::PublicKey;
 
 /// A registered party: what it is and its place in the directory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -28,6 +29,8 @@ pub(super) enum Place {
     Doctor(u32),
     /// Of a patient.
     Patient(u32),
+    /// Of an alias.
+    Alias(u32),
 }
 
 /// A certification authority as the chain keeps it.
@@ -100,11 +103,13 @@ pub(super) struct Directory {
     hospitals: Vec<Member<HospitalId, Hospital>>,
     doctors: Vec<Member<DoctorId, Doctor>>,
     patients: Vec<Member<PatientId, Patient>>,
+    aliases: Vec<Member<AliasId, Alias>>,
     more: BTreeMap<u32, More>,
     by_ca: Names<AuthorityId>,
     by_hid: Names<HospitalId>,
     by_did: Names<DoctorId>,
     by_pid: Names<PatientId>,
+    by_alias: Names<AliasId>,
     licences: BTreeSet<String>,
 }
 
@@ -151,6 +156,13 @@ impl Directory {
                 self.patients.push(member);
                 Place::Patient(at)
             }
+            Identity::Alias(alias) => {
+                let (id, at) = (AliasId::of(&alias.key), self.aliases.len() as u32);
+                self.by_alias.insert(id, at);
+                let member = Member::new(id, alias, since, certificate);
+                self.aliases.push(member);
+                Place::Alias(at)
+            }
         }
     }
 
@@ -162,8 +174,8 @@ impl Directory {
         Place::Authority(at)
     }
 
-    /// Changes the standing of a registered hospital, doctor or patient at a height, and whether
-    /// an authority alone can change a patient's again.
+    /// Changes the standing of anybody but an authority at a height, and whether an authority alone
+    /// can change a patient's again.
     pub(super) fn set_standing(
         &mut self,
         place: Place,
@@ -175,6 +187,7 @@ impl Directory {
             Place::Authority(_) => unreachable!("authorities have no standing to change"),
             Place::Hospital(at) => self.hospitals[at as usize].turn(standing, height),
             Place::Doctor(at) => self.doctors[at as usize].turn(standing, height),
+            Place::Alias(at) => self.aliases[at as usize].turn(standing, height),
             Place::Patient(at) => {
                 self.patients[at as usize].turn(standing, height);
                 if held || self.more.contains_key(&at) {
@@ -184,13 +197,14 @@ impl Directory {
         }
     }
 
-    /// Gives a registered hospital, doctor or patient another certificate.
+    /// Gives anybody but an authority another certificate.
     pub(super) fn certify(&mut self, place: Place, certificate: Certificate) {
         match place {
             Place::Authority(_) => unreachable!("nobody certifies authorities"),
             Place::Hospital(at) => self.hospitals[at as usize].certificate = certificate,
             Place::Doctor(at) => self.doctors[at as usize].certificate = certificate,
             Place::Patient(at) => self.patients[at as usize].certificate = certificate,
+            Place::Alias(at) => self.aliases[at as usize].certificate = certificate,
         }
     }
 
@@ -237,6 +251,7 @@ impl Directory {
             Place::Hospital(at) => Party::Hospital(self.hospitals[at as usize].id),
             Place::Doctor(at) => Party::Doctor(self.doctors[at as usize].id),
             Place::Patient(at) => Party::Patient(self.patients[at as usize].id),
+            Place::Alias(at) => Party::Alias(self.aliases[at as usize].id),
         }
     }
 
@@ -248,6 +263,7 @@ impl Directory {
             Party::Hospital(id) => Place::Hospital(self.hospital(id)?),
             Party::Doctor(id) => Place::Doctor(self.doctor(id)?),
             Party::Patient(id) => Place::Patient(self.patient(id)?),
+            Party::Alias(id) => Place::Alias(self.by_alias.get(id).ok_or(Code::UnknownSigner)?),
         })
     }
 
@@ -326,6 +342,22 @@ impl Directory {
         &self.patients[at as usize].who
     }
 
+    /// The alias at a place.
+    pub(super) fn alias_at(&self, at: u32) -> &Alias {
+        &self.aliases[at as usize].who
+    }
+
+    /// Everything that is kept of aliases, as text.
+    #[cfg(test)]
+    pub(super) fn aliases(&self) -> String {
+        format!("{:?} {:?}", self.aliases, self.by_alias)
+    }
+
+    /// The keys of all aliases.
+    pub(super) fn alias_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.aliases.iter().map(|alias| &alias.who.key)
+    }
+
     /// The key of whoever stands at a place, if anybody does.
     pub(super) fn key_at(&self, place: Place) -> Option<&PublicKey> {
         match place {
@@ -333,6 +365,7 @@ impl Directory {
             Place::Hospital(at) => Some(&self.hospitals.get(at as usize)?.who.key),
             Place::Doctor(at) => Some(&self.doctors.get(at as usize)?.who.key),
             Place::Patient(at) => Some(&self.patients.get(at as usize)?.who.key),
+            Place::Alias(at) => Some(&self.aliases.get(at as usize)?.who.key),
         }
     }
 
@@ -374,7 +407,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Refuses a hospital, doctor or patient whose certificate does not count at a height.
+    /// Refuses anybody but an authority whose certificate does not count at a height.
     pub(super) fn check_certificate(&self, place: Place, height: u64) -> Result<(), Code> {
         let certificate = self.certificate(place);
         self.check_authority(certificate.ca, height)?;
@@ -384,13 +417,14 @@ impl Directory {
         Ok(())
     }
 
-    /// The certificate of a hospital, doctor or patient.
+    /// The certificate of anybody but an authority.
     pub(super) fn certificate(&self, place: Place) -> &Certificate {
         match place {
             Place::Authority(_) => unreachable!("nobody certifies authorities"),
             Place::Hospital(at) => &self.hospitals[at as usize].certificate,
             Place::Doctor(at) => &self.doctors[at as usize].certificate,
             Place::Patient(at) => &self.patients[at as usize].certificate,
+            Place::Alias(at) => &self.aliases[at as usize].certificate,
         }
     }
 
@@ -406,6 +440,13 @@ impl Directory {
         standing.require(Code::PatientFrozen, Code::PatientClosed)
     }
 
+    /// Refuses an alias that was ended. An alias is nothing but a key with a certificate, so that
+    /// is the end of the certificate.
+    pub(super) fn check_alias(&self, at: u32) -> Result<(), Code> {
+        let standing = self.standing(Place::Alias(at));
+        standing.require(Code::CertExpired, Code::CertExpired)
+    }
+
     /// Refuses a hospital that may not act.
     pub(super) fn check_hospital(&self, at: u32) -> Result<(), Code> {
         let standing = self.standing(Place::Hospital(at));
@@ -419,123 +460,16 @@ impl Directory {
             Place::Hospital(at) => self.hospitals[at as usize].standing,
             Place::Doctor(at) => self.doctors[at as usize].standing,
             Place::Patient(at) => self.patients[at as usize].standing,
+            Place::Alias(at) => self.aliases[at as usize].standing,
         }
     }
 
     /// Bytes the directory takes in a snapshot, about.
     pub(super) fn bytes(&self) -> u64 {
         96 * (self.offices.len() + self.hospitals.len() + self.patients.len()) as u64
+            + 96 * self.aliases.len() as u64
             + 224 * self.doctors.len() as u64
             + 128 * self.more.len() as u64
-    }
-}
-
-/// The digests under which identities are part of the state.
-impl Directory {
-    /// The digest of an identity as it is now.
-    pub(super) fn entry(&self, place: Place) -> Digest {
-        match place {
-            Place::Authority(at) => {
-                let office = &self.offices[at as usize];
-                let message = office.who.write(Message::new(0, "authority entry"));
-                let message = message.number(u64::from(office.revoked.is_some()));
-                let message = message.number(office.revoked.unwrap_or(0));
-                message.digest_for("entry")
-            }
-            Place::Hospital(at) => {
-                let hospital = &self.hospitals[at as usize];
-                let message = hospital.who.write(Message::new(0, "hospital entry"));
-                self.entry_of(hospital, message).digest_for("entry")
-            }
-            Place::Doctor(at) => {
-                let doctor = &self.doctors[at as usize];
-                let message = doctor.who.write(Message::new(0, "doctor entry"));
-                self.entry_of(doctor, message).digest_for("entry")
-            }
-            Place::Patient(at) => {
-                let patient = &self.patients[at as usize];
-                let message = Message::new(0, "patient entry");
-                let message = patient.who.write(&patient.id, message);
-                let message = self.entry_of(patient, message);
-                match self.more.get(&at) {
-                    Some(more) => more.write(message),
-                    None => message,
-                }
-                .digest_for("entry")
-            }
-        }
-    }
-
-    /// Everybody by every name, with the entry.
-    #[cfg(test)]
-    pub(super) fn entries(&self) -> Vec<(Party, Digest)> {
-        let closed = self.by_pid.iter().filter_map(|pid| {
-            let entry = self.closed_entry(pid)?;
-            Some((Party::Patient(*pid), entry))
-        });
-        let offices = (0..self.offices.len()).map(|at| Place::Authority(at as u32));
-        let hospitals = (0..self.hospitals.len()).map(|at| Place::Hospital(at as u32));
-        let doctors = (0..self.doctors.len()).map(|at| Place::Doctor(at as u32));
-        let patients = (0..self.patients.len()).map(|at| Place::Patient(at as u32));
-        let places = offices.chain(hospitals).chain(doctors).chain(patients);
-        let present = places.map(|place| (self.party(place), self.entry(place)));
-        present.chain(closed).collect()
-    }
-
-    /// Adds what all identities have to a message.
-    fn entry_of<Id, Who>(&self, member: &Member<Id, Who>, message: Message) -> Message {
-        let ca = &self.offices[member.certificate.ca as usize].id;
-        let message = message
-            .number(member.standing as u64)
-            .number(member.since)
-            .digest(&ca.0);
-        member.certificate.write(message)
-    }
-
-    /// The digest under which a name that a patient has given up is part of the state.
-    pub(super) fn closed_entry(&self, pid: &PatientId) -> Option<Digest> {
-        let former = self.former(pid)?;
-        let next = self.successor(pid)?;
-        let message = Message::new(0, "closed patient entry");
-        let message = message.part(&former.key.0).digest(&pid.0);
-        let message = message.number(former.until).digest(&next.0);
-        Some(message.digest_for("entry"))
-    }
-}
-
-impl More {
-    /// Adds it to a message.
-    fn write(&self, message: Message) -> Message {
-        let message = message.number(self.former.len() as u64);
-        let message = match self.former.last() {
-            Some(former) => message.digest(&former.pid.0),
-            None => message,
-        };
-        let message = message
-            .number(u64::from(self.held))
-            .number(self.void_before);
-        let custodians = self.custodians.iter();
-        custodians.fold(message, |message, custodian| custodian.write(message))
-    }
-}
-
-impl Custodian {
-    /// Adds the custodian to a message.
-    pub(super) fn write(&self, message: Message) -> Message {
-        let message = message.digest(&self.pid.0);
-        message.number(u64::from(self.enabled))
-    }
-}
-
-impl Rotation {
-    /// Adds the rotation to a message.
-    pub(super) fn write(&self, message: Message) -> Message {
-        let message = message.digest(&self.pid.0).part(&self.key.0);
-        let message = message.number(u64::from(self.revoke_all));
-        match &self.certificate {
-            Some(certificate) => certificate.write(message),
-            None => message,
-        }
     }
 }
 

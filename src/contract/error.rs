@@ -51,7 +51,8 @@ pub enum Code {
     GrantTooLong = 122,
     /// An interval ends before it begins.
     BadInterval = 123,
-    /// Somebody signed in the name of a party that is not registered.
+    /// Somebody signed in the name of a party that is not registered, or speaks of an alias that
+    /// nobody has certified.
     UnknownSigner = 130,
     /// No certification authority has this name.
     UnknownCa = 131,
@@ -61,7 +62,7 @@ pub enum Code {
     CaExpired = 133,
     /// The certificate was not signed by the authority that it names.
     CertSignatureInvalid = 134,
-    /// The certificate has run out.
+    /// The certificate has run out, or the authority has ended the alias that it is for.
     CertExpired = 135,
     /// No doctor has this name.
     UnknownDoctor = 136,
@@ -173,7 +174,7 @@ pub enum Code {
     ShareFinal = 201,
     /// The caller is neither the patient nor the hospital that holds the record.
     NotHolder = 202,
-    /// The caller is not the hospital that is to receive the record.
+    /// The caller is not the hospital or the alias that is to receive the record.
     NotRequester = 203,
     /// The hospital that asks for the record holds it.
     SameHospital = 204,

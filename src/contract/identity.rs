@@ -1,9 +1,11 @@
-//! Who takes part: certification authorities, hospitals, doctors by real name and patients by
-//! pseudonym.
+//! Who takes part: certification authorities, hospitals, doctors by real name, patients by
+//! pseudonym, and institutions that ask under an alias.
 //!
 //! Those present when the chain begins are part of the genesis that all hospitals agreed on; who
 //! comes later is enrolled by the authority for such identities and proves to hold the key. A
-//! patient's identity binds no name: only the authority could tell whose it is.
+//! patient's identity binds no name: only the authority could tell whose it is. The same is true
+//! of an alias: that it belongs to an institution of the consortium is all that its certificate
+//! says.
 
 use super::certificate::Validity;
 pub(super) use super::directory::{Directory, Place};
@@ -26,6 +28,11 @@ pub struct DoctorId(pub Digest);
 /// The pseudonym of a patient: the digest of a public key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PatientId(pub Digest);
+
+/// The name of an alias, under which an institution asks without saying which it is: the digest of
+/// a public key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct AliasId(pub Digest);
 
 impl AuthorityId {
     /// The name that belongs to a key.
@@ -61,6 +68,13 @@ impl PatientId {
     }
 }
 
+impl AliasId {
+    /// The name that belongs to a key.
+    pub fn of(key: &PublicKey) -> Self {
+        Self(Hasher::new("alias").part(&key.0).finish())
+    }
+}
+
 impl AsRef<Digest> for AuthorityId {
     fn as_ref(&self) -> &Digest {
         &self.0
@@ -85,6 +99,12 @@ impl AsRef<Digest> for PatientId {
     }
 }
 
+impl AsRef<Digest> for AliasId {
+    fn as_ref(&self) -> &Digest {
+        &self.0
+    }
+}
+
 /// Any party that can sign.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Party {
@@ -96,6 +116,8 @@ pub enum Party {
     Doctor(DoctorId),
     /// A patient.
     Patient(PatientId),
+    /// An institution that does not say which it is.
+    Alias(AliasId),
 }
 
 impl Party {
@@ -106,6 +128,7 @@ impl Party {
             Self::Hospital(id) => (1, &id.0),
             Self::Doctor(id) => (2, &id.0),
             Self::Patient(id) => (3, &id.0),
+            Self::Alias(id) => (4, &id.0),
         }
     }
 
@@ -147,6 +170,8 @@ pub enum Vouches {
     Doctors,
     /// For patients.
     Patients,
+    /// For aliases: that each belongs to some institution of the consortium.
+    Aliases,
 }
 
 /// A certification authority.
@@ -195,6 +220,13 @@ pub struct Patient {
     pub key: PublicKey,
 }
 
+/// An alias of an institution. Nothing here says of which.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    /// The key, made for this alias, which also makes its name.
+    pub key: PublicKey,
+}
+
 /// An identity to be enrolled.
 #[derive(Clone, Debug)]
 pub enum Identity {
@@ -204,6 +236,8 @@ pub enum Identity {
     Doctor(Doctor),
     /// A patient, with the pseudonym that the key is claimed to have.
     Patient(PatientId, Patient),
+    /// An alias.
+    Alias(Alias),
 }
 
 /// Longest real name, hospital name or licence, in bytes.
@@ -216,6 +250,7 @@ impl Identity {
             Self::Hospital(hospital) => &hospital.key,
             Self::Doctor(doctor) => &doctor.key,
             Self::Patient(_, patient) => &patient.key,
+            Self::Alias(alias) => &alias.key,
         }
     }
 
@@ -225,6 +260,7 @@ impl Identity {
             Self::Hospital(hospital) => Party::Hospital(HospitalId::of(&hospital.key)),
             Self::Doctor(doctor) => Party::Doctor(DoctorId::of(&doctor.key)),
             Self::Patient(pid, _) => Party::Patient(*pid),
+            Self::Alias(alias) => Party::Alias(AliasId::of(&alias.key)),
         }
     }
 
@@ -234,6 +270,7 @@ impl Identity {
             Self::Hospital(_) => Vouches::Hospitals,
             Self::Doctor(_) => Vouches::Doctors,
             Self::Patient(..) => Vouches::Patients,
+            Self::Alias(_) => Vouches::Aliases,
         }
     }
 
@@ -242,7 +279,7 @@ impl Identity {
         let texts: &[&String] = match self {
             Self::Hospital(hospital) => &[&hospital.name],
             Self::Doctor(doctor) => &[&doctor.real_name, &doctor.licence],
-            Self::Patient(..) => &[],
+            Self::Patient(..) | Self::Alias(_) => &[],
         };
         if texts.iter().any(|text| text.is_empty()) {
             return Err(Code::EmptyField);
@@ -261,6 +298,7 @@ impl Identity {
             Self::Hospital(hospital) => hospital.write(message),
             Self::Doctor(doctor) => doctor.write(message),
             Self::Patient(pid, patient) => patient.write(pid, message),
+            Self::Alias(alias) => alias.write(message),
         }
     }
 }
@@ -298,6 +336,13 @@ impl Patient {
     /// Adds the patient under a pseudonym to a message.
     pub(super) fn write(&self, pid: &PatientId, message: Message) -> Message {
         message.part(&self.key.0).digest(&pid.0)
+    }
+}
+
+impl Alias {
+    /// Adds the alias to a message.
+    pub(super) fn write(&self, message: Message) -> Message {
+        message.part(&self.key.0)
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Invariant {
     Readings,
     /// What counts as delivered is the document that the record commits to.
     Deliveries,
+    /// Nothing that is done under an alias, or about one, names an institution.
+    Anonymity,
     /// What the state root commits to is what is stored.
     Commitment,
 }
@@ -57,6 +59,7 @@ impl Invariant {
             Self::Privacy => "answers-name-nobody",
             Self::Readings => "readings-add-up",
             Self::Deliveries => "true-deliveries",
+            Self::Anonymity => "aliases-name-nobody",
             Self::Commitment => "root-commits",
         }
     }
@@ -102,6 +105,7 @@ impl State {
         self.check_index(&mut wrongs);
         self.check_readings(&mut wrongs);
         self.check_shares(&mut wrongs);
+        self.check_aliases(&mut wrongs);
         self.check_commitment(&mut wrongs);
         wrongs.0
     }
@@ -124,6 +128,9 @@ impl State {
                 call.kind()
             )
         });
+        if changes {
+            self.check_alias(call, writes, &mut wrongs);
+        }
         for Write(change) in writes {
             self.check_change(height, call, (change, writes), &mut wrongs);
         }
@@ -140,7 +147,7 @@ impl State {
         match change {
             Change::Record(record) => self.check_turn(height, call, record, wrongs),
             Change::Grant(grant) => self.check_grant(height, grant, wrongs),
-            Change::Share(share) => self.check_stage(height, share, wrongs),
+            Change::Share(share) => self.check_stage(height, call, share, wrongs),
             Change::Access(access) => self.check_reading(height, access, writes, wrongs),
             Change::Emergency { doctor, did } => {
                 let free = self.may_claim(*doctor, height);
@@ -183,6 +190,11 @@ impl State {
             }
             Registration::Expelled(id) => known(&Party::Authority(*id)),
             Registration::Enrolled { enrolment, .. } => !known(&enrolment.identity.party()),
+            Registration::Standing {
+                place: Place::Alias(_),
+                standing: Standing::Suspended,
+                ..
+            } => false,
             Registration::Certified { place, .. } => standing(place) != Standing::Ended,
             Registration::Standing {
                 place,

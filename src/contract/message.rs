@@ -21,6 +21,8 @@ pub enum Role {
     Doctor,
     /// A patient, by pseudonym.
     Patient,
+    /// An institution, under an alias.
+    Alias,
     /// Whoever is being registered, proving to hold the key.
     Subject,
     /// Whoever supports what another party asks for.
@@ -35,6 +37,7 @@ impl Role {
             Self::Hospital => "hospital",
             Self::Doctor => "doctor",
             Self::Patient => "patient",
+            Self::Alias => "alias",
             Self::Subject => "subject",
             Self::Witness => "witness",
         }
@@ -241,6 +244,7 @@ mod tests {
             Role::Hospital,
             Role::Doctor,
             Role::Patient,
+            Role::Alias,
             Role::Subject,
             Role::Witness,
         ];

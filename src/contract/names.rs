@@ -149,7 +149,7 @@ impl AsRef<Digest> for Digest {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Numbers {
     /// Of each party in ascending order: most are greater than all before.
-    used: [Vec<Vec<u64>>; 4],
+    used: [Vec<Vec<u64>>; 5],
     len: usize,
 }
 
@@ -187,6 +187,7 @@ fn parts(place: Place) -> (usize, usize) {
         Place::Hospital(at) => (1, at as usize),
         Place::Doctor(at) => (2, at as usize),
         Place::Patient(at) => (3, at as usize),
+        Place::Alias(at) => (4, at as usize),
     }
 }
 
@@ -234,8 +235,9 @@ mod tests {
                 Place::Hospital(at),
                 Place::Doctor(at),
                 Place::Patient(at),
+                Place::Alias(at),
             ];
-            let place = places[random.below(4) as usize];
+            let place = places[random.below(5) as usize];
             let number = random.below(100);
             assert_eq!(
                 numbers.contains(place, number),

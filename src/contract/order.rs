@@ -148,7 +148,7 @@ impl View<'_> {
         );
         let held = match by {
             Place::Patient(at) => self.directory().is_held(at),
-            Place::Authority(_) | Place::Hospital(_) | Place::Doctor(_) => false,
+            Place::Authority(_) | Place::Hospital(_) | Place::Doctor(_) | Place::Alias(_) => false,
         };
         match self.check_may_sign(by) {
             Err(Code::PatientFrozen) if act.manner().takes_back && !(thaws && held) => Ok(()),
@@ -194,7 +194,7 @@ impl View<'_> {
                 self.check_own_hospital(by)
             }
             Act::RequestShare(_) => self.check_own_hospital(by),
-            Act::DeliverShare(sid, _) => self.check_owner(sid),
+            Act::DeliverShare(sid, _) => self.check_delivery(sid),
             Act::Reject(_)
             | Act::Withdraw(_)
             | Act::Hide(_)
@@ -249,7 +249,9 @@ impl View<'_> {
             | Act::Suggest(_)
             | Act::AskContact { .. } => true,
         };
-        if concerned && act.manner().is_for(by) {
+        let manner = act.manner();
+        let stretched = matches!(by, Place::Alias(_)) && self.lacks(Mutant::AliasAsksAll);
+        if concerned && (manner.is_for(by) || stretched && manner.is_for_hospitals()) {
             return Ok(());
         }
         Err(Code::WrongRole)
@@ -330,7 +332,9 @@ impl View<'_> {
         let (missing, invalid) = match by {
             Place::Doctor(_) => (Code::DoctorSignatureMissing, Code::DoctorSignatureInvalid),
             Place::Patient(_) => (Code::PatientSignatureMissing, Code::PatientSignatureInvalid),
-            Place::Hospital(_) | Place::Authority(_) => (Code::WrongSigner, Code::WrongSigner),
+            Place::Hospital(_) | Place::Authority(_) | Place::Alias(_) => {
+                (Code::WrongSigner, Code::WrongSigner)
+            }
         };
         let proof = proof.ok_or(missing)?;
         if self.is_signed(by, proof, message) {

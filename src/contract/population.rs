@@ -44,6 +44,13 @@ struct People {
 
 /// Hospitals that share a region, about.
 const HOSPITALS_PER_REGION: u32 = 4;
+/// Whom the authorities of the genesis vouch for, in their order.
+const KINDS: [Vouches; 4] = [
+    Vouches::Hospitals,
+    Vouches::Doctors,
+    Vouches::Patients,
+    Vouches::Aliases,
+];
 /// Specialties that doctors are dealt to.
 pub(super) const SPECIALTIES: u32 = 8;
 
@@ -52,11 +59,20 @@ impl Population {
     /// every doctor has somebody else to treat. The same sizes give the same people. Making a key
     /// takes about ten microseconds.
     pub fn new(hospitals: u16, doctors: u32, patients: u32) -> Self {
+        Self::of((hospitals, doctors, patients), &KINDS[..3])
+    }
+
+    /// The same with an authority that certifies aliases; they are made as they are needed.
+    pub fn with_aliases(hospitals: u16, doctors: u32, patients: u32) -> Self {
+        Self::of((hospitals, doctors, patients), &KINDS)
+    }
+
+    fn of((hospitals, doctors, patients): (u16, u32, u32), kinds: &[Vouches]) -> Self {
         assert!(hospitals > 0, "a consortium has a hospital");
         assert!(doctors > 0, "somebody treats");
         assert!(patients > 1, "a doctor does not treat only the own person");
         let people = |label, count| (0..count).map(move |number| keys(label, number));
-        let authorities = person(people("authority", 3), |keys| {
+        let authorities = person(people("authority", kinds.len() as u32), |keys| {
             AuthorityId::of(&keys.public())
         });
         let hospitals = person(people("hospital", u32::from(hospitals)), |keys| {
@@ -77,7 +93,7 @@ impl Population {
             tree: Tree::default(),
         };
         let mut directory = Directory::default();
-        people.register(&mut directory);
+        people.register(&mut directory, kinds);
         people.directory = Arc::new(directory);
         people.tree.seal();
         Self(Arc::new(people))
@@ -98,7 +114,17 @@ impl Population {
         self.0.patients.len() as u32
     }
 
-    /// The authority for hospitals (0), doctors (1) or patients (2).
+    /// Whether there is an authority for aliases.
+    pub fn has_aliases(&self) -> bool {
+        self.0.authorities.len() == KINDS.len()
+    }
+
+    /// How many authorities there are.
+    pub fn authorities(&self) -> u32 {
+        self.0.authorities.len() as u32
+    }
+
+    /// The authority for hospitals (0), doctors (1), patients (2) or, if there is one, aliases (3).
     pub fn authority(&self, number: u32) -> &Person<AuthorityId> {
         &self.0.authorities[number as usize]
     }
@@ -184,9 +210,8 @@ impl Population {
 
 impl People {
     /// Fills the directory and what commits to its entries.
-    fn register(&mut self, directory: &mut Directory) {
-        let kinds = [Vouches::Hospitals, Vouches::Doctors, Vouches::Patients];
-        for (authority, vouches) in self.authorities.iter().zip(kinds) {
+    fn register(&mut self, directory: &mut Directory, kinds: &[Vouches]) {
+        for (authority, &vouches) in self.authorities.iter().zip(kinds) {
             let place = directory.found(Authority {
                 key: authority.keys.public(),
                 vouches,

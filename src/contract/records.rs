@@ -285,7 +285,7 @@ impl<'s> View<'s> {
             Place::Doctor(_) => Err(Code::RecordNotOfDoctor),
             Place::Patient(_) if self.is_patient(by, record.patient) => Ok(()),
             Place::Patient(_) => Err(Code::RecordNotOfPatient),
-            Place::Hospital(_) | Place::Authority(_) => Err(Code::WrongRole),
+            Place::Hospital(_) | Place::Authority(_) | Place::Alias(_) => Err(Code::WrongRole),
         }
     }
 
@@ -295,7 +295,7 @@ impl<'s> View<'s> {
         self.check_party_of(record, by).ok()?;
         Some(match by {
             Place::Doctor(_) => Place::Patient(record.patient),
-            Place::Patient(_) | Place::Hospital(_) | Place::Authority(_) => {
+            Place::Patient(_) | Place::Hospital(_) | Place::Authority(_) | Place::Alias(_) => {
                 Place::Doctor(record.doctor)
             }
         })

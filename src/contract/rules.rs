@@ -81,6 +81,16 @@ pub enum Mutant {
     EmergenciesUnlimited,
     /// Any document counts as delivered.
     DocumentUnchecked,
+    /// A record is delivered whether or not patient and holder have agreed.
+    UnapprovedDelivered,
+    /// Anybody who may confirm a delivery at all may confirm any.
+    AnybodyConfirms,
+    /// An alias may be made of a key that has a name.
+    AliasOfKnownKey,
+    /// An alias may ask for whatever a hospital may ask for.
+    AliasAsksAll,
+    /// An alias that was ended still signs.
+    AliasEndless,
     /// The handle of a row is a part of the name of the record.
     HandleTells,
     /// A hidden record is still found.

@@ -4,7 +4,36 @@
 //! Both have to agree, in any order, and either can say no until the document is delivered. The
 //! two hospitals name the document they sent and received; only what the record commits to
 //! counts as delivered.
+//!
+//! # Under an alias
+//!
+//! An institution may ask without saying which it is. The published platform for sharing medical
+//! records gives this in outline only: requests, approvals and traces are on the chain, identities
+//! are hidden behind certified pseudonyms. What follows is our reading of it. An institution makes
+//! pairs of keys, as many as it likes, and an authority for aliases certifies of each that it
+//! belongs to an institution of the consortium. As with a patient, the enrolment binds no name:
+//! that authority alone could tell whose an alias is, and says so nowhere on the chain. An alias
+//! asks for records and confirms that they came, and does nothing else. Patient and holder agree or
+//! not, as ever, and nothing is delivered to an alias that was ended or has run out. What the chain
+//! keeps of such a sharing names the alias and the record, and by that the patient's pseudonym.
+//!
+//! Anonymous is who asks, and nobody else: records enter by the real name of their doctor and the
+//! hospital that keeps them, so everybody knows the holder. The institution is hidden among those
+//! that have aliases and do not hold the record, and no better than that. Who asks twice under one
+//! alias shows that both requests are of one institution; those under two aliases look like those
+//! of two institutions, as far as calls and entries go. What an institution chooses can still give
+//! it away: numbers that it counts on from one alias to the next, or heights at which its orders
+//! lapse. Outside stay the times at which somebody asks, and the addresses that calls are sent
+//! from. If all aliases of an institution end in one block, they are seen to belong together;
+//! certificates that run out show nothing.
+//!
+//! Two things the chain cannot check, since it does not know whose an alias is. An institution may
+//! ask for a record that it holds, which harms nobody: the holder recognises its own alias and may
+//! let the request lapse. And if an institution is suspended, its aliases go on until the authority
+//! ends them. The document finds its way to whoever is behind an alias outside the chain, as it
+//! does to a hospital with a name.
 
+mod anonymity;
 mod invariants;
 
 use std::sync::Arc;
@@ -12,7 +41,7 @@ use std::sync::Arc;
 use super::State;
 use super::call::Order;
 use super::error::Code;
-use super::identity::Place;
+use super::identity::{HospitalId, Party, PatientId, Place};
 use super::message::RecordId;
 use super::records::{Record, Status};
 use super::rules::Mutant;
@@ -20,7 +49,7 @@ use super::view::View;
 use super::write::Change;
 use crate::base::crypto::{Digest, Hasher};
 
-/// The name of a sharing: the digest of what the requesting doctor signed.
+/// The name of a sharing: the digest of what the requesting doctor or alias signed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ShareId(pub Digest);
 
@@ -70,13 +99,32 @@ pub(super) struct Share {
     patient: u32,
     /// The hospital that holds the document.
     from: u32,
-    /// The hospital of the doctor who asks.
-    to: u32,
+    /// The hospital of the doctor who asks, or the alias that does.
+    to: Place,
     stage: Stage,
     /// The height of the request, stamped when it is committed.
     since: u64,
     /// The document that the holder says it sent.
     sent: Option<Digest>,
+}
+
+/// What the chain shows of a sharing to anybody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trace {
+    /// Who asked: a doctor by real name, or an alias.
+    pub by: Party,
+    /// For which record.
+    pub rid: RecordId,
+    /// The pseudonym of the patient whose record it is, as the record has it.
+    pub pid: PatientId,
+    /// The hospital that holds the document.
+    pub holder: HospitalId,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The height of the request.
+    pub since: u64,
+    /// The document that the holder says it sent.
+    pub sent: Option<Digest>,
 }
 
 /// Who agrees to a sharing or not.
@@ -112,11 +160,11 @@ impl Share {
             .finish()
     }
 
-    /// The patient, the hospital that holds the document, and the one that asks for it.
+    /// The patient, the hospital that holds the document, and the hospital or alias that asks.
     #[cfg(test)]
     pub(super) fn parties(&self) -> [Place; 3] {
-        let [from, to] = [self.from, self.to].map(Place::Hospital);
-        [Place::Patient(self.patient), from, to]
+        let from = Place::Hospital(self.from);
+        [Place::Patient(self.patient), from, self.to]
     }
 
     /// What was sent, and of which record.
@@ -132,24 +180,29 @@ impl Share {
 }
 
 impl<'s> View<'s> {
-    /// A doctor asks for a record.
+    /// A doctor or an alias asks for a record.
     pub(super) fn request_share(
         &mut self,
         order: &Arc<Order>,
         rid: &RecordId,
         by: Place,
     ) -> Result<(), Code> {
-        let Place::Doctor(doctor) = by else {
-            return Err(Code::WrongRole);
+        let to = match by {
+            Place::Doctor(doctor) => {
+                let hid = self.doctor_at(doctor).hid;
+                Place::Hospital(self.hospital(&hid)?)
+            }
+            Place::Alias(_) => by,
+            Place::Authority(_) | Place::Hospital(_) | Place::Patient(_) => {
+                return Err(Code::WrongRole);
+            }
         };
-        let hid = self.doctor_at(doctor).hid;
-        let to = self.hospital(&hid)?;
         let record = self.record(rid).ok_or(Code::RecordNotFound)?;
         if record.status != Status::Active {
             return Err(Code::IllegalTransition);
         }
         let from = self.hospital(&record.draft.content().hid)?;
-        if from == to {
+        if Place::Hospital(from) == to {
             return Err(Code::SameHospital);
         }
         self.write(Change::Share(Box::new(Share {
@@ -227,7 +280,7 @@ impl<'s> View<'s> {
         Ok(())
     }
 
-    /// The hospital that asked says which document it has received. What the record commits to,
+    /// Who asked says which document has come. What the record commits to,
     /// what was sent and what was received have to be the same.
     pub(super) fn confirm_share(
         &mut self,
@@ -235,7 +288,7 @@ impl<'s> View<'s> {
         by: Place,
     ) -> Result<(), Code> {
         let share = self.open_share(sid)?;
-        if by != Place::Hospital(share.to) {
+        if by != share.to && !self.lacks(Mutant::AnybodyConfirms) {
             return Err(Code::NotRequester);
         }
         let record = self.record(&share.rid);
@@ -250,12 +303,17 @@ impl<'s> View<'s> {
         Ok(())
     }
 
-    /// Refuses to deliver what belongs to a patient whose account is frozen or closed.
-    pub(super) fn check_owner(&mut self, sid: &ShareId) -> Result<(), Code> {
-        match self.share(sid) {
-            Some(share) => self.check_standing(Place::Patient(share.patient)),
-            None => Ok(()),
+    /// Refuses to deliver what belongs to a patient whose account is frozen or closed, and to an
+    /// alias that does not count any more: somebody else may have its key, and nobody answers for
+    /// it.
+    pub(super) fn check_delivery(&mut self, sid: &ShareId) -> Result<(), Code> {
+        let Some(share) = self.share(sid) else {
+            return Ok(());
+        };
+        if let Place::Alias(_) = share.to {
+            self.check_may_sign(share.to)?;
         }
+        self.check_standing(Place::Patient(share.patient))
     }
 
     /// The sharing of this name, if it is not at its end.
@@ -286,7 +344,7 @@ impl<'s> View<'s> {
     }
 
     fn check_granted(&self, share: &Share) -> Result<(), Code> {
-        if share.stage != Stage::Granted {
+        if share.stage != Stage::Granted && !self.lacks(Mutant::UnapprovedDelivered) {
             return Err(Code::ApprovalMissing);
         }
         Ok(())
@@ -305,6 +363,22 @@ impl State {
     /// How far a sharing has come.
     pub fn stage(&self, sid: &ShareId) -> Option<Stage> {
         self.shares.find(sid).map(|(_, share)| share.stage)
+    }
+
+    /// What is known of a sharing.
+    pub fn trace(&self, sid: &ShareId) -> Option<Trace> {
+        let (_, share) = self.shares.find(sid)?;
+        let (_, record) = self.records.find(&share.rid)?;
+        let content = record.draft.content();
+        Some(Trace {
+            by: share.order.terms().by,
+            rid: share.rid,
+            pid: content.pid,
+            holder: content.hid,
+            stage: share.stage,
+            since: share.since,
+            sent: share.sent,
+        })
     }
 
     /// Whether a sharing waited too long by a height.

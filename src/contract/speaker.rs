@@ -52,7 +52,7 @@ impl View<'_> {
         }
         call.further().iter().find_map(|(party, _)| match party {
             Party::Patient(pid) => self.patient(pid).ok().filter(|at| *at != patient),
-            Party::Authority(_) | Party::Hospital(_) | Party::Doctor(_) => None,
+            Party::Authority(_) | Party::Hospital(_) | Party::Doctor(_) | Party::Alias(_) => None,
         })
     }
 

@@ -15,7 +15,8 @@ use super::call::{Order, Terms};
 use super::directory::{Custodian, Directory, Place};
 use super::error::Code;
 use super::identity::{
-    Authority, AuthorityId, Doctor, DoctorId, Hospital, HospitalId, Party, Patient, PatientId,
+    Alias, AliasId, Authority, AuthorityId, Doctor, DoctorId, Hospital, HospitalId, Party, Patient,
+    PatientId,
 };
 use super::message::{Draft, RecordId};
 use super::records::Record;
@@ -40,6 +41,8 @@ pub enum Key {
     Licence(Digest),
     /// A patient.
     Patient(PatientId),
+    /// An alias.
+    Alias(AliasId),
     /// The list of hospitals and of which of them may act.
     Roll,
     /// A number that a party has used or not.
@@ -75,6 +78,7 @@ impl Key {
             Self::Doctor(id) => named("did key", &id.0),
             Self::Licence(licence) => named("licence key", licence),
             Self::Patient(id) => named("pid key", &id.0),
+            Self::Alias(id) => named("ali key", &id.0),
             Self::Roll => Hasher::new("roll key").finish(),
             Self::Nonce(party, nonce) => {
                 let (kind, id) = party.parts();
@@ -107,6 +111,7 @@ impl Key {
             | Self::Hospital(_)
             | Self::Doctor(_)
             | Self::Patient(_)
+            | Self::Alias(_)
             | Self::Record(_)
             | Self::Grant(_)
             | Self::Usage(_)
@@ -140,6 +145,7 @@ impl Key {
             Party::Hospital(id) => Self::Hospital(*id),
             Party::Doctor(id) => Self::Doctor(*id),
             Party::Patient(id) => Self::Patient(*id),
+            Party::Alias(id) => Self::Alias(*id),
         }
     }
 }
@@ -342,6 +348,12 @@ impl<'s> View<'s> {
         self.state.directory.patient_at(at)
     }
 
+    /// The alias at a place.
+    fn alias_at(&mut self, at: u32) -> &'s Alias {
+        self.note_place(Place::Alias(at));
+        self.state.directory.alias_at(at)
+    }
+
     /// Those who may sign for a patient while enabled.
     pub(super) fn custodians(&mut self, at: u32) -> &'s [Custodian] {
         self.note_place(Place::Patient(at));
@@ -368,6 +380,8 @@ impl<'s> View<'s> {
             Place::Hospital(at) => self.directory().check_hospital(at),
             Place::Doctor(at) => self.directory().check_doctor(at),
             Place::Patient(at) => self.directory().check_patient(at),
+            Place::Alias(_) if self.lacks(Mutant::AliasEndless) => Ok(()),
+            Place::Alias(at) => self.directory().check_alias(at),
         }
     }
 
@@ -398,6 +412,7 @@ impl<'s> View<'s> {
             Place::Hospital(at) => &self.hospital_at(at).key,
             Place::Doctor(at) => &self.doctor_at(at).key,
             Place::Patient(at) => &self.patient_at(at).key,
+            Place::Alias(at) => &self.alias_at(at).key,
         }
     }
 

@@ -68,6 +68,12 @@ pub fn draw(
         scenario.expect.liveness = Liveness::Any;
         scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
     }
+    // Drawn last, so that without it a seed means what it meant before there were aliases.
+    if scenario.nodes > 2 && dice.rarely("anonymous sharing", 4) {
+        let mix = &mut scenario.workload.mix;
+        *mix = mix.with(Wish::AnonymousShare, mix.total() as u32);
+        scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
+    }
     let features = dice.features;
     Ok(Case { scenario, features })
 }
@@ -197,6 +203,7 @@ fn workload(dice: &mut Dice, scenario: &mut Scenario) {
     if dice.on("other calls") {
         let weights: Vec<(Wish, u32)> = Wish::ALL
             .iter()
+            .filter(|(wish, _)| *wish != Wish::AnonymousShare)
             .filter_map(|(wish, _)| dice.once_in(2).then_some((*wish, 1)))
             .collect();
         if !weights.is_empty() {

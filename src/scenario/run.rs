@@ -4,13 +4,13 @@
 pub use super::outlook::Outlook;
 use super::schema::{
     Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
-    Victims,
+    Victims, Workload,
 };
 use super::{ProtocolSpec, rehearsal};
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
-use crate::contract::{AuthorSettings, Population};
+use crate::contract::{AuthorSettings, Population, Wish};
 use crate::network::fault::Fault as NetworkFault;
 use crate::network::topology::{Link as SiteLink, Topology};
 use crate::network::{Network, topology::TopologyError};
@@ -235,7 +235,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
                 latency: workload.contact.latency.distribution(),
             },
         },
-        population: Population::new(hospitals, workload.doctors, workload.patients),
+        population: population(hospitals, workload),
         execution: execution(&scenario.execution),
         rules: scenario.contract,
         outages: outages(scenario),
@@ -247,6 +247,16 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         until: Time::ZERO + scenario.duration,
         trace,
     })
+}
+
+/// The people; with an authority for aliases only where somebody asks under one, since it is part
+/// of the genesis.
+fn population(hospitals: u16, workload: &Workload) -> Population {
+    let (doctors, patients) = (workload.doctors, workload.patients);
+    if workload.mix.weight(Wish::AnonymousShare) > 0 {
+        return Population::with_aliases(hospitals, doctors, patients);
+    }
+    Population::new(hospitals, doctors, patients)
 }
 
 /// How many of so many nodes that execute a call have to answer.

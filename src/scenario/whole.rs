@@ -15,7 +15,7 @@ use super::workload;
 use crate::base::crypto::Crypto;
 use crate::base::time::{Span, Time, Window};
 use crate::base::units::Bytes;
-use crate::contract::Rules;
+use crate::contract::{Rules, Wish};
 use crate::protocol::mempool::BatchRule;
 
 /// What a scenario may name, handed down by the modules that have it.
@@ -139,17 +139,10 @@ pub fn scenario<'t>(
         draws: trouble.draws,
     };
     scenario.draw();
-    in_itself(reader, &mut scenario, byzantine, known);
+    fitting(reader, &scenario, known);
+    expect::within_model(reader, &mut scenario, byzantine);
+    predict::predict(reader, &scenario, byzantine);
     Some(scenario)
-}
-
-/// What each part says by itself may not go together.
-fn in_itself(reader: &mut Reader<'_>, scenario: &mut Scenario, byzantine: bool, known: &Known<'_>) {
-    budget::within(reader, scenario);
-    expect::forgeries(reader, scenario);
-    execution::on_one_chain(reader, scenario, known);
-    expect::within_model(reader, scenario, byzantine);
-    predict::predict(reader, scenario, byzantine);
 }
 
 /// Something must be left of the run when the warm-up is over.
@@ -158,6 +151,27 @@ fn measured(reader: &mut Reader<'_>, warmup: Span, duration: Option<Span>) {
         let rule = format!("{warmup} is not shorter than the duration: nothing is left to measure");
         reader.refuse_at(&[Step::Key("warmup".into())], rule, None);
     }
+}
+
+/// What is said in one place must fit to what is said in another.
+fn fitting(reader: &mut Reader<'_>, scenario: &Scenario, known: &Known<'_>) {
+    budget::within(reader, scenario);
+    expect::forgeries(reader, scenario);
+    execution::on_one_chain(reader, scenario, known);
+    hidden(reader, scenario);
+}
+
+/// Who asks under an alias is one of those who do not hold the record: there have to be several.
+fn hidden(reader: &mut Reader<'_>, scenario: &Scenario) {
+    if scenario.workload.mix.weight(Wish::AnonymousShare) == 0 || scenario.nodes > 2 {
+        return;
+    }
+    let key = ["workload", "mix", Wish::AnonymousShare.name()].map(|key| Step::Key(key.into()));
+    let nodes = scenario.nodes;
+    let rule =
+        format!("hides nobody among {nodes} hospitals: everybody knows which one holds a record");
+    let help = "write `nodes: 3` or more, or `share`, where who asks says so";
+    reader.refuse_at(&key, rule, Some(help.into()));
 }
 
 fn crypto<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Crypto> {

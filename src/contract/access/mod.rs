@@ -287,7 +287,7 @@ impl Grant {
             }
             (
                 Grantee::Specialty(..),
-                Place::Authority(_) | Place::Hospital(_) | Place::Patient(_),
+                Place::Authority(_) | Place::Hospital(_) | Place::Patient(_) | Place::Alias(_),
             ) => false,
             (Grantee::Doctor(_) | Grantee::Hospital(_) | Grantee::Patient(_), place) => {
                 self.grantee == place

@@ -65,7 +65,7 @@ impl Author {
                 people.hospital_number(&hid).map(Receiver::Hospital),
             ),
             Party::Patient(pid) => (Grantee::Patient(pid), None),
-            Party::Authority(_) => unreachable!("authorities read nothing"),
+            Party::Authority(_) | Party::Alias(_) => unreachable!("they read nothing"),
         };
         let delegable = matches!(to, Party::Hospital(_));
         let terms = terms(grantee, scope, height, delegable);

@@ -61,7 +61,7 @@ impl Author {
         let keys = match party {
             Party::Doctor(did) => people.doctor_number(did).map(|n| &people.doctor(n).keys),
             Party::Patient(pid) => people.patient_number(pid).map(|n| &people.patient(n).keys),
-            Party::Hospital(_) | Party::Authority(_) => None,
+            Party::Hospital(_) | Party::Authority(_) | Party::Alias(_) => None,
         };
         keys.expect("this author asked in the name of a doctor or patient")
             .clone()

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Author;
+use super::aliases::ALIAS_FLAWS;
 use super::consent::terms;
 use super::memory::{Owner, Receiver};
+use super::{Author, Wish};
 use crate::base::random::Random;
 use crate::contract::SignedCall;
 use crate::contract::access::{Grantee, Purpose, Scope};
@@ -92,7 +93,13 @@ const FLAWS: [Flaw; 22] = [
 impl Author {
     /// A call with some flaw; with a wrong signature if there is nothing yet to err about.
     pub(super) fn flawed(&mut self, random: &mut Random, height: u64) -> SignedCall {
-        let flaw = FLAWS[random.below(FLAWS.len() as u64) as usize];
+        let aliased = self.settings.mix.weight(Wish::AnonymousShare) > 0;
+        let more = if aliased { ALIAS_FLAWS.len() } else { 0 };
+        let which = random.below((FLAWS.len() + more) as u64) as usize;
+        let Some(&flaw) = FLAWS.get(which) else {
+            let flawed = self.flawed_alias(random, height, ALIAS_FLAWS[which - FLAWS.len()]);
+            return flawed.unwrap_or_else(|| self.signed_by_another_patient(random, height));
+        };
         let flawed = match flaw {
             Flaw::WrongPatient => None,
             Flaw::WrongDoctor => self.signed_by_another_doctor(random, height),

@@ -62,13 +62,26 @@ pub(super) struct KnownGrant {
     pub(super) parent: Option<GrantId>,
 }
 
+/// An alias of a hospital, by number, and a number by which its keys are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct KnownAlias {
+    pub(super) hospital: u32,
+    pub(super) number: u64,
+}
+
+/// Who asks for a record: a hospital through a doctor of its own, or one under an alias.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    Hospital(u32),
+    Alias(KnownAlias),
+}
+
 /// A sharing under way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownShare {
     pub(super) sid: ShareId,
     pub(super) record: KnownRecord,
-    /// The hospital that asks.
-    pub(super) to: u32,
+    pub(super) to: Asker,
     /// Whether the patient agrees before the holder does.
     pub(super) patient_first: bool,
     /// Steps done: asked for, agreed, agreed, delivered, confirmed.
@@ -122,6 +135,10 @@ pub(super) enum Deed {
     Revoke(KnownGrant),
     Access(KnownGrant),
     Share(KnownShare),
+    /// A hospital has an alias.
+    Alias(KnownAlias),
+    /// An alias is at its end.
+    EndAlias(KnownAlias),
     /// Somebody has asked this, and hears the answer.
     Search(Arc<Order>),
 }

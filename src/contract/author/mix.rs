@@ -42,6 +42,9 @@ pub enum Wish {
     Rotate,
     /// A newcomer names a custodian, or enables, disables or removes the one there is.
     Custodian,
+    /// The next step of sharing a record with a hospital that asks under an alias; or some hospital
+    /// gets an alias, or the authority ends one.
+    AnonymousShare,
 }
 
 /// How many kinds there are.
@@ -49,7 +52,7 @@ const KINDS: usize = Wish::ALL.len();
 
 impl Wish {
     /// All of them, with their names in a scenario.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::Submit, "submit"),
         (Self::Propose, "propose"),
         (Self::Amend, "amend"),
@@ -67,7 +70,15 @@ impl Wish {
         (Self::Freeze, "freeze"),
         (Self::Rotate, "rotate"),
         (Self::Custodian, "custodian"),
+        (Self::AnonymousShare, "anonymous_share"),
     ];
+}
+
+impl Wish {
+    /// The name in a scenario.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
 }
 
 /// How often each kind of call is made, in proportion to the sum of all weights.
@@ -77,7 +88,7 @@ pub struct Mix([u32; KINDS]);
 impl Mix {
     /// Half of the calls enter records, a fifth searches, and a tenth each gives or takes access,
     /// uses it, and shares.
-    pub const USUAL: Self = Self([50, 0, 0, 0, 0, 20, 0, 0, 8, 0, 2, 10, 0, 10, 0, 0, 0]);
+    pub const USUAL: Self = Self([50, 0, 0, 0, 0, 20, 0, 0, 8, 0, 2, 10, 0, 10, 0, 0, 0, 0]);
 
     /// These weights, and none for other kinds.
     pub fn of(weights: &[(Wish, u32)]) -> Self {
@@ -86,6 +97,13 @@ impl Mix {
             mix.0[wish as usize] = weight;
         }
         mix
+    }
+
+    /// The same with another weight of one kind.
+    #[must_use]
+    pub fn with(mut self, wish: Wish, weight: u32) -> Self {
+        self.0[wish as usize] = weight;
+        self
     }
 
     /// The weight of a kind.
@@ -123,7 +141,10 @@ impl Default for Mix {
 
 impl Serialize for Mix {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Wish::ALL.map(|(wish, name)| (name, self.weight(wish))))
+        // A mix without aliases is written, and so named by its digest, as before there were any.
+        let said = |wish| wish != Wish::AnonymousShare || self.weight(wish) > 0;
+        let kinds = Wish::ALL.into_iter().filter(|(wish, _)| said(*wish));
+        serializer.collect_map(kinds.map(|(wish, name)| (name, self.weight(wish))))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::base::crypto::{Digest, Hasher, KeyPair};
 use crate::base::random::Random;
 use crate::base::units::Ratio;
 
+mod aliases;
 mod consent;
 mod entering;
 mod finding;
@@ -34,8 +35,8 @@ mod mix;
 mod sharing;
 
 use memory::{
-    ByPatient, Deed, KnownCase, KnownGrant, KnownMember, KnownRecord, KnownShare, Latest, Owner,
-    Unanswered,
+    ByPatient, Deed, KnownAlias, KnownCase, KnownGrant, KnownMember, KnownRecord, KnownShare,
+    Latest, Owner, Unanswered,
 };
 pub use mix::{Mix, Wish};
 
@@ -93,12 +94,17 @@ pub struct Author {
     hidden: Latest<KnownRecord>,
     disputed: Latest<KnownRecord>,
     shares: Latest<KnownShare>,
+    /// The same of those who ask under an alias.
+    anonymous: Latest<KnownShare>,
+    /// Aliases under which nothing is asked at present.
+    aliases: Latest<KnownAlias>,
     cases: Latest<KnownCase>,
     members: Latest<KnownMember>,
     /// What cannot be used any more, to err with.
     revoked: Latest<KnownGrant>,
     amended: Latest<KnownRecord>,
     shared: Latest<KnownShare>,
+    ended: Latest<KnownAlias>,
     /// The heights at which each doctor has claimed emergencies.
     emergencies: BTreeMap<u32, Vec<u64>>,
     /// What follows from earlier calls and is due.
@@ -138,11 +144,14 @@ impl Author {
             hidden: Latest::new(KNOWN_MAX),
             disputed: Latest::new(KNOWN_MAX),
             shares: Latest::new(KNOWN_MAX),
+            anonymous: Latest::new(KNOWN_MAX),
+            aliases: Latest::new(KNOWN_MAX),
             cases: Latest::new(64),
             members: Latest::new(KNOWN_MAX),
             revoked: Latest::new(64),
             amended: Latest::new(64),
             shared: Latest::new(64),
+            ended: Latest::new(64),
             emergencies: BTreeMap::new(),
             tasks: VecDeque::new(),
             conditions: BTreeMap::new(),
@@ -183,6 +192,7 @@ impl Author {
             Wish::Freeze => Some(self.freeze(random, height)),
             Wish::Rotate => Some(self.rotate(random, height)),
             Wish::Custodian => Some(self.entrust(random, height)),
+            Wish::AnonymousShare => self.anonymous_share(random, height),
         };
         wished.unwrap_or_else(|| self.submit(random, height))
     }
@@ -227,6 +237,8 @@ impl Author {
             }
             Deed::Access(_) => {}
             Deed::Share(share) => self.shared_so_far(share),
+            Deed::Alias(alias) => self.aliases.add(alias),
+            Deed::EndAlias(alias) => self.ended.add(alias),
             Deed::Search(search) => self.found(&search, receipt),
         }
     }
@@ -244,10 +256,11 @@ impl Author {
             Deed::Unhide(record) if again => self.hidden.add(record),
             Deed::Resolve(record) if again => self.disputed.add(record),
             Deed::Revoke(grant) if again => self.grants.add(grant.owner.patient, grant),
-            Deed::Share(share) if again && share.done > 1 => self.shares.add(KnownShare {
+            Deed::Share(share) if again && share.done > 1 => self.share_goes_on(KnownShare {
                 done: share.done - 1,
                 ..share
             }),
+            Deed::EndAlias(alias) if again => self.aliases.add(alias),
             Deed::Access(grant) if !again => {
                 let same = |other: &KnownGrant| other.gid == grant.gid;
                 self.grants.forget(grant.owner.patient, same);
@@ -265,7 +278,9 @@ impl Author {
             | Deed::Grant(_)
             | Deed::Revoke(_)
             | Deed::Access(_)
-            | Deed::Share(_) => {}
+            | Deed::Share(_)
+            | Deed::Alias(_)
+            | Deed::EndAlias(_) => {}
         }
     }
 

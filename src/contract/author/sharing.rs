@@ -1,7 +1,7 @@
 //! Sharing a record with another hospital, step by step: each step waits for the answer to the one
 //! before it.
 
-use super::memory::{Deed, KnownShare};
+use super::memory::{Asker, Deed, KnownShare};
 use super::{Author, created};
 use crate::base::random::Random;
 use crate::contract::SignedCall;
@@ -17,9 +17,14 @@ impl Author {
         let Some(share) = self.shares.next() else {
             return self.request(random, height);
         };
+        Some(self.go_on(share, height))
+    }
+
+    /// The next step of a sharing.
+    pub(super) fn go_on(&mut self, share: KnownShare, height: u64) -> SignedCall {
         let call = self.share_step(&share, height);
         let done = share.done + 1;
-        Some(self.promise(call, Deed::Share(KnownShare { done, ..share })))
+        self.promise(call, Deed::Share(KnownShare { done, ..share }))
     }
 
     /// A doctor asks for a record of another hospital.
@@ -34,7 +39,7 @@ impl Author {
         let share = KnownShare {
             sid: ShareId(created(&call)),
             record,
-            to,
+            to: Asker::Hospital(to),
             patient_first: random.below(2) == 0,
             done: 1,
         };
@@ -51,16 +56,33 @@ impl Author {
             }
             1 | 2 => self.by_hospital(holder, Act::ApproveShare(sid), height),
             3 => self.by_hospital(holder, Act::DeliverShare(sid, document), height),
-            _ => self.by_hospital(share.to, Act::ConfirmShare(sid, document), height),
+            _ => {
+                let act = Act::ConfirmShare(sid, document);
+                match share.to {
+                    Asker::Hospital(to) => self.by_hospital(to, act, height),
+                    Asker::Alias(to) => self.by_alias(to, act, height),
+                }
+            }
         }
     }
 
     /// A step is done.
     pub(super) fn shared_so_far(&mut self, share: KnownShare) {
         if share.done < STEPS {
-            self.shares.add(share);
-        } else {
-            self.shared.add(share);
+            self.share_goes_on(share);
+            return;
+        }
+        self.shared.add(share);
+        if let Asker::Alias(alias) = share.to {
+            self.aliases.add(alias);
+        }
+    }
+
+    /// A sharing has further steps.
+    pub(super) fn share_goes_on(&mut self, share: KnownShare) {
+        match share.to {
+            Asker::Hospital(_) => self.shares.add(share),
+            Asker::Alias(_) => self.anonymous.add(share),
         }
     }
 }

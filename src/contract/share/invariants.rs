@@ -3,6 +3,8 @@
 use super::{Share, Stage};
 use crate::base::crypto::Digest;
 use crate::contract::State;
+use crate::contract::call::{Call, SignedCall};
+use crate::contract::identity::Party;
 use crate::contract::invariants::{Invariant, Wrongs};
 use crate::contract::message::RecordId;
 
@@ -45,9 +47,23 @@ impl Share {
     }
 }
 
+/// Who gives an order.
+fn caller(call: &SignedCall) -> Option<Party> {
+    match call.call() {
+        Call::Order(order) => Some(order.terms().by),
+        Call::Submit(_) | Call::Propose(_) | Call::Confirm { .. } => None,
+    }
+}
+
 impl State {
     /// Whether a sharing may come to what it is about to be.
-    pub(in crate::contract) fn check_stage(&self, height: u64, new: &Share, wrongs: &mut Wrongs) {
+    pub(in crate::contract) fn check_stage(
+        &self,
+        height: u64,
+        call: &SignedCall,
+        new: &Share,
+        wrongs: &mut Wrongs,
+    ) {
         let old = self.shares.find(&new.sid()).map(|(_, old)| old);
         let legal = match old {
             None => new.stage == Stage::Requested && new.sent.is_none(),
@@ -61,6 +77,11 @@ impl State {
         wrongs.unless(legal && alive, Invariant::Transitions, || {
             let (from, to) = (old.map(|old| old.stage), new.stage);
             format!("share {:?} turns from {from:?} to {to:?}", new.sid().0)
+        });
+        let received = old.is_some() && new.stage == Stage::Delivered;
+        let by_receiver = !received || caller(call) == Some(self.directory.party(new.to));
+        wrongs.unless(by_receiver, Invariant::Deliveries, || {
+            format!("share {:?} came to somebody who did not ask", new.sid().0)
         });
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Chaos {
     proposals: Vec<Arc<Draft>>,
     pub(super) gids: Vec<GrantId>,
     pub(super) sids: Vec<ShareId>,
+    /// Aliases that were certified, or should have been.
+    pub(super) aliases: Vec<(Party, KeyPair)>,
     searches: Vec<Arc<Order>>,
     handles: Vec<[u8; 16]>,
     /// Who was suspended last.
@@ -38,6 +40,7 @@ impl Chaos {
             proposals: Vec::new(),
             gids: vec![GrantId(Digest([7; 32]))],
             sids: vec![ShareId(Digest([7; 32]))],
+            aliases: Vec::new(),
             searches: Vec::new(),
             handles: vec![[0; 16]],
         }
@@ -127,16 +130,12 @@ impl Chaos {
         Act::Delegate(gid, terms)
     }
 
-    fn act(&mut self) -> Act {
+    pub(super) fn act(&mut self) -> Act {
         let rid = self.pick(|c| &c.rids);
         let sid = self.pick(|c| &c.sids);
         let gid = self.pick(|c| &c.gids);
         let doctor = self.doctor();
-        let shared = self.stage.state.shares.find(&sid);
-        let document = match shared {
-            Some((_, share)) => self.stage.document(share.sent().1),
-            None => Digest::ZERO,
-        };
+        let document = self.document(&sid);
         match self.below(28) {
             0 => Act::Reject(rid),
             1 => Act::Withdraw(rid),
@@ -175,6 +174,36 @@ impl Chaos {
                 Act::SetStanding(whom, standing)
             }
         }
+    }
+
+    /// The document that a sharing is about.
+    fn document(&self, sid: &ShareId) -> Digest {
+        let shared = self.stage.state.shares.find(sid);
+        shared.map_or(Digest::ZERO, |(_, share)| {
+            self.stage.document(share.sent().1)
+        })
+    }
+
+    /// Something under one of a few aliases, which are certified as they are needed, or the end of
+    /// one.
+    fn aliased(&mut self) -> SignedCall {
+        if self.aliases.len() < 4 {
+            let alias = self.stage.alias(70 + self.aliases.len() as u8);
+            self.aliases.push(alias);
+        }
+        let alias = self.pick(|c| &c.aliases);
+        let (rid, sid) = (self.pick(|c| &c.rids), self.pick(|c| &c.sids));
+        let act = match self.below(16) {
+            0..=6 => Act::RequestShare(rid),
+            7..=11 => Act::ConfirmShare(sid, self.document(&sid)),
+            12 => {
+                let by = self.stage.authority(3);
+                let end = Act::SetStanding(alias.0, Standing::Ended);
+                return self.stage.order(&by, end);
+            }
+            _ => self.act(),
+        };
+        self.stage.order(&alias, act)
     }
 
     /// Mostly about custodians; now and then the hospitals would have to agree, or a key would
@@ -234,6 +263,10 @@ impl Chaos {
         let people = &self.stage.people;
         Some(match party {
             Party::Authority(_) => return None,
+            Party::Alias(_) => {
+                let mut aliases = self.aliases.iter();
+                return aliases.find(|(alias, _)| alias == party).cloned();
+            }
             Party::Hospital(hid) => self.stage.hospital(people.hospital_number(hid)?),
             Party::Doctor(did) => self.stage.doctor(people.doctor_number(did)?),
             Party::Patient(pid) => self.stage.patient(people.patient_number(pid)?),
@@ -459,7 +492,10 @@ fn whatever_anybody_asks_a_refusal_changes_nothing() {
     for seed in 0..6 {
         let mut chaos = Chaos::new(seed);
         for turn in 0..600 {
-            let call = chaos.next();
+            let call = match turn % 8 {
+                3 | 7 => chaos.aliased(),
+                _ => chaos.next(),
+            };
             let (height, before) = (chaos.stage.height, chaos.stage.state.clone());
             let plan = before.simulate(height, &call);
             let receipt = chaos.stage.apply(&call);

@@ -11,7 +11,8 @@ use crate::contract::access::Grant;
 use crate::contract::affair::{Affair, Custody, KeyChange};
 use crate::contract::call::{Order, Proof};
 use crate::contract::identity::{
-    Authority, Doctor, DoctorId, Hospital, Identity, Patient, PatientId, Standing, Vouches,
+    Alias, AliasId, Authority, Doctor, DoctorId, Hospital, Identity, Patient, PatientId, Standing,
+    Vouches,
 };
 use crate::contract::message::RecordKind;
 use crate::contract::records::{Record, Status};
@@ -33,7 +34,7 @@ pub(in crate::contract) fn author(people: &Population, me: u16) -> Author {
 fn a_refusal_changes_nothing_and_every_change_changes_the_root() {
     for seed in 0..4 {
         let mut random = Random::new(seed, Stream::Test);
-        let people = Population::new(3, 5, 12);
+        let people = Population::with_aliases(3, 5, 12);
         let mut state = State::genesis(&people, Rules::default());
         let mut author = author(&people, 0);
         let mut refused = 0;
@@ -268,6 +269,7 @@ fn identities(stage: &Stage) -> Vec<Act> {
         })
     };
     let patient = |pid| Identity::Patient(PatientId(pid), Patient { key });
+    let other = stage.doctor(1).1.public();
     let identities = [
         hospital(0),
         hospital(1),
@@ -276,10 +278,18 @@ fn identities(stage: &Stage) -> Vec<Act> {
         doctor("a", "bc", 1),
         patient(Digest::ZERO),
         patient(Digest([1; 32])),
+        Identity::Alias(Alias { key }),
+        Identity::Alias(Alias { key: other }),
     ];
     let mut acts: Vec<Act> = identities.into_iter().map(enrol).collect();
     acts.extend(affairs(stage).into_iter().map(Act::Affair));
-    for party in [stage.hospital(0).0, stage.doctor(0).0, stage.patient(0).0] {
+    let alias = Party::Alias(AliasId::of(&key));
+    for party in [
+        stage.hospital(0).0,
+        stage.doctor(0).0,
+        stage.patient(0).0,
+        alias,
+    ] {
         acts.push(Act::SetStanding(party, Standing::Suspended));
         acts.push(Act::SetStanding(party, Standing::Ended));
     }
@@ -315,6 +325,8 @@ fn affairs(stage: &Stage) -> Vec<Affair> {
         Affair::Certify(stage.doctor(0).0, valid(1, 2)),
         Affair::Certify(stage.doctor(0).0, valid(1, 3)),
         Affair::Certify(stage.hospital(0).0, valid(1, 2)),
+        Affair::Certify(Party::Alias(AliasId::of(&key)), valid(1, 2)),
+        admit(Vouches::Aliases, valid(1, 2)),
         rotate(one, other, false),
         rotate(other, one, false),
         rotate(one, other, true),
@@ -378,6 +390,7 @@ fn everything_in_an_order_is_signed() {
                 stage.patient(8).0,
                 stage.patient(9).0,
                 stage.doctor(8 - 1).0,
+                Party::Alias(AliasId(Digest([8; 32]))),
             ] {
                 let act = act.clone();
                 let terms = Terms {
@@ -396,7 +409,7 @@ fn everything_in_an_order_is_signed() {
 #[test]
 fn nothing_is_executed_twice() {
     let mut random = Random::new(5, Stream::Test);
-    let people = Population::new(3, 5, 12);
+    let people = Population::with_aliases(3, 5, 12);
     let mut state = State::genesis(&people, Rules::default());
     let mut author = author(&people, 0);
     for height in 1..300 {
@@ -438,7 +451,7 @@ fn the_entries_do_not_depend_on_the_order_of_independent_calls() {
 #[test]
 fn what_is_known_of_a_signature_is_what_verifying_it_tells() {
     let mut random = Random::new(2, Stream::Test);
-    let people = Population::new(3, 5, 12);
+    let people = Population::with_aliases(3, 5, 12);
     let mut state = State::genesis(&people, Rules::default());
     let mut author = author(&people, 0);
     for height in 1..200 {

@@ -1,6 +1,7 @@
 //! Tests of the contract as a whole.
 
 mod affairs;
+mod aliases;
 mod chaos;
 mod consent;
 mod finding;
@@ -45,7 +46,7 @@ impl Stage {
 
     /// A stage with so many hospitals.
     fn of(hospitals: u16) -> Self {
-        let people = Population::new(hospitals, 8, 40);
+        let people = Population::with_aliases(hospitals, 8, 40);
         Self {
             state: State::genesis(&people, Rules::default()),
             people,

@@ -15,7 +15,7 @@ fn reads(stage: &Stage, call: &SignedCall) -> Vec<Key> {
 #[test]
 fn a_plan_committed_is_the_call_executed() {
     let mut random = Random::new(11, Stream::Test);
-    let people = Population::new(3, 5, 12);
+    let people = Population::with_aliases(3, 5, 12);
     let mut state = State::genesis(&people, Rules::default());
     let mut author = author(&people, 0);
     for turn in 0..400 {

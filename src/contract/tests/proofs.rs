@@ -43,7 +43,7 @@ fn whatever_is_written_changes_the_root_and_is_proven_by_it() {
     let mut kinds = Vec::new();
     for seed in 0..3 {
         let mut random = Random::new(seed, Stream::Test);
-        let people = Population::new(3, 5, 12);
+        let people = Population::with_aliases(3, 5, 12);
         let mut state = State::genesis(&people, Rules::default());
         let mut author = author(&people, 0);
         for turn in 0..150 {
@@ -182,7 +182,7 @@ fn a_record_is_proven_as_what_it_is_at_the_time() {
 #[test]
 fn replaying_the_calls_leads_to_the_same_root_however_often_it_is_sealed() {
     let mut random = Random::new(3, Stream::Test);
-    let people = Population::new(3, 5, 12);
+    let people = Population::with_aliases(3, 5, 12);
     let genesis = State::genesis(&people, Rules::default());
     let mut state = genesis.clone();
     let mut author = author(&people, 0);

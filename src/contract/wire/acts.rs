@@ -10,8 +10,8 @@ use crate::contract::call::{Act, Order};
 use crate::contract::certificate::Validity;
 use crate::contract::error::Code;
 use crate::contract::identity::{
-    Authority, AuthorityId, Doctor, DoctorId, Enrolment, Hospital, HospitalId, Identity, Patient,
-    PatientId, Standing, Vouches,
+    Alias, Authority, AuthorityId, Doctor, DoctorId, Enrolment, Hospital, HospitalId, Identity,
+    Patient, PatientId, Standing, Vouches,
 };
 use crate::contract::message::RecordId;
 use crate::contract::search::{Coding, Condition, Feature, Query};
@@ -157,6 +157,7 @@ fn identity(reader: &mut Reader<'_>) -> Result<Identity, Code> {
             own: reader.digest()?,
         }),
         Vouches::Patients => Identity::Patient(pid(reader)?, Patient { key }),
+        Vouches::Aliases => Identity::Alias(Alias { key }),
     })
 }
 
@@ -270,4 +271,9 @@ const PURPOSES: [Purpose; 4] = [
 const STANDINGS: [Standing; 3] = [Standing::Active, Standing::Suspended, Standing::Ended];
 
 /// Whom authorities vouch for, by number.
-const VOUCHES: [Vouches; 3] = [Vouches::Hospitals, Vouches::Doctors, Vouches::Patients];
+const VOUCHES: [Vouches; 4] = [
+    Vouches::Hospitals,
+    Vouches::Doctors,
+    Vouches::Patients,
+    Vouches::Aliases,
+];

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::act::Act;
 use super::call::{Call, Order, Proof, SignedCall, Terms};
 use super::error::Code;
-use super::identity::{AuthorityId, DoctorId, HospitalId, Party, PatientId};
+use super::identity::{AliasId, AuthorityId, DoctorId, HospitalId, Party, PatientId};
 use super::message::{Content, Draft, Message, RecordId, RecordKind};
 use super::summary::{Outcome, Sex, Summary, Term};
 use reader::Reader;
@@ -98,13 +98,14 @@ fn terms(kind: &str, reader: &mut Reader<'_>) -> Result<Terms, Code> {
 
 /// A party by kind and name.
 fn party(reader: &mut Reader<'_>) -> Result<Party, Code> {
-    let kind = reader.choice(&[0, 1, 2, 3])?;
+    let kind = reader.choice(&[0, 1, 2, 3, 4])?;
     let id = reader.digest()?;
     Ok(match kind {
         0 => Party::Authority(AuthorityId(id)),
         1 => Party::Hospital(HospitalId(id)),
         2 => Party::Doctor(DoctorId(id)),
-        _ => Party::Patient(PatientId(id)),
+        3 => Party::Patient(PatientId(id)),
+        _ => Party::Alias(AliasId(id)),
     })
 }
 

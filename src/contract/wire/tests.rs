@@ -20,7 +20,7 @@ fn survives(call: &SignedCall) {
 #[test]
 fn calls_survive_the_wire_and_mean_the_same_afterwards() {
     let mut random = Random::new(21, Stream::Test);
-    let people = Population::new(3, 5, 12);
+    let people = Population::with_aliases(3, 5, 12);
     let (mut here, mut there) = (
         State::genesis(&people, Rules::default()),
         State::genesis(&people, Rules::default()),

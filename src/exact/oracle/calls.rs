@@ -195,7 +195,7 @@ impl Oracle {
         }
         let others = call.further().iter().filter_map(|(party, _)| match party {
             Party::Patient(pid) => self.account(pid).ok(),
-            Party::Authority(_) | Party::Hospital(_) | Party::Doctor(_) => None,
+            Party::Authority(_) | Party::Hospital(_) | Party::Doctor(_) | Party::Alias(_) => None,
         });
         others.into_iter().find(|other| *other != patient)
     }

@@ -22,7 +22,7 @@ use crate::base::crypto::{Digest, PublicKey};
 use crate::contract::access::{GrantId, GrantTerms};
 use crate::contract::call::Proof;
 use crate::contract::identity::{
-    AuthorityId, DoctorId, HospitalId, Party, PatientId, Standing, Vouches,
+    AliasId, AuthorityId, DoctorId, HospitalId, Party, PatientId, Standing, Vouches,
 };
 use crate::contract::message::{Content, Draft, RecordId};
 use crate::contract::share::ShareId;
@@ -56,6 +56,7 @@ enum Who {
     Hospital(HospitalId),
     Doctor(DoctorId),
     Patient(Account),
+    Alias(AliasId),
 }
 
 struct Office {
@@ -74,6 +75,12 @@ struct Papers {
 }
 
 struct HospitalFile {
+    key: PublicKey,
+    papers: Papers,
+}
+
+/// A key that some institution has certified, which says nothing of the institution.
+struct AliasFile {
     key: PublicKey,
     papers: Papers,
 }
@@ -152,7 +159,8 @@ struct ShareFile {
     rid: RecordId,
     owner: Account,
     from: HospitalId,
-    to: HospitalId,
+    /// The hospital or alias that is to have it.
+    to: Who,
     since: u64,
     by_patient: bool,
     by_holder: bool,
@@ -190,6 +198,7 @@ pub struct Oracle {
     licences: BTreeSet<String>,
     patients: Vec<PatientFile>,
     names: BTreeMap<PatientId, Account>,
+    aliases: BTreeMap<AliasId, AliasFile>,
     records: BTreeMap<RecordId, RecordFile>,
     documents: BTreeSet<(Account, DoctorId, Digest)>,
     grants: BTreeMap<GrantId, GrantFile>,

@@ -15,6 +15,7 @@ struct Askers {
     hospital: bool,
     doctor: bool,
     patient: bool,
+    alias: bool,
 }
 
 const NOBODY: Askers = Askers {
@@ -22,6 +23,7 @@ const NOBODY: Askers = Askers {
     hospital: false,
     doctor: false,
     patient: false,
+    alias: false,
 };
 const PATIENTS: Askers = Askers {
     patient: true,
@@ -34,6 +36,15 @@ const DOCTORS: Askers = Askers {
 const HOSPITALS: Askers = Askers {
     hospital: true,
     ..NOBODY
+};
+/// Who wants a record, and who has it then: themselves, or not to be known.
+const WANTING: Askers = Askers {
+    alias: true,
+    ..DOCTORS
+};
+const RECEIVING: Askers = Askers {
+    alias: true,
+    ..HOSPITALS
 };
 const EITHER_PARTY: Askers = Askers {
     doctor: true,
@@ -50,6 +61,7 @@ const PEOPLE: Askers = Askers {
     hospital: true,
     doctor: true,
     patient: true,
+    alias: false,
 };
 const ANYBODY: Askers = Askers {
     authority: true,
@@ -63,6 +75,7 @@ impl Askers {
             Who::Hospital(_) => self.hospital,
             Who::Doctor(_) => self.doctor,
             Who::Patient(_) => self.patient,
+            Who::Alias(_) => self.alias,
         }
     }
 }
@@ -72,9 +85,11 @@ fn askers(act: &Act) -> Askers {
     match act {
         Act::Enrol(_) | Act::Affair(_) | Act::SetStanding(..) => ANYBODY,
         Act::Reject(_) | Act::Hide(_) | Act::Unhide(_) | Act::Grant(_) => PATIENTS,
-        Act::Withdraw(_) | Act::Emergency { .. } | Act::RequestShare(_) => DOCTORS,
+        Act::Withdraw(_) | Act::Emergency { .. } => DOCTORS,
+        Act::RequestShare(_) => WANTING,
+        Act::ConfirmShare(..) => RECEIVING,
         Act::Dispute(_) | Act::Resolve { .. } | Act::AskContact { .. } => EITHER_PARTY,
-        Act::Delegate(..) | Act::DeliverShare(..) | Act::ConfirmShare(..) => HOSPITALS,
+        Act::Delegate(..) | Act::DeliverShare(..) => HOSPITALS,
         Act::ApproveShare(_) | Act::DenyShare(_) => EITHER_SIDE,
         Act::Revoke(_)
         | Act::Access(..)
@@ -208,7 +223,9 @@ impl Oracle {
         let (missing, invalid) = match who {
             Who::Doctor(_) => (Code::DoctorSignatureMissing, Code::DoctorSignatureInvalid),
             Who::Patient(_) => (Code::PatientSignatureMissing, Code::PatientSignatureInvalid),
-            Who::Hospital(_) | Who::Authority(_) => (Code::WrongSigner, Code::WrongSigner),
+            Who::Hospital(_) | Who::Authority(_) | Who::Alias(_) => {
+                (Code::WrongSigner, Code::WrongSigner)
+            }
         };
         match proof {
             None => faults.add(missing),
@@ -395,7 +412,7 @@ impl Oracle {
         match by {
             Who::Doctor(did) => faults.when(did != file.content().did, Code::RecordNotOfDoctor),
             Who::Patient(at) => faults.when(at != file.owner, Code::RecordNotOfPatient),
-            Who::Hospital(_) | Who::Authority(_) => {}
+            Who::Hospital(_) | Who::Authority(_) | Who::Alias(_) => {}
         }
     }
 

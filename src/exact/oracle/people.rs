@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Account, DoctorFile, Expected, Faults, HospitalFile, Office, Oracle, Papers, PatientFile, Who,
+    Account, AliasFile, DoctorFile, Expected, Faults, HospitalFile, Office, Oracle, Papers,
+    PatientFile, Who,
 };
 use crate::base::crypto::{Digest, PublicKey};
 use crate::contract::affair::{Affair, Custody, KeyChange};
 use crate::contract::call::{Order, Proof};
 use crate::contract::certificate::Validity;
 use crate::contract::identity::{
-    AuthorityId, DoctorId, Enrolment, HospitalId, Identity, Party, PatientId, Standing, Vouches,
+    AliasId, AuthorityId, DoctorId, Enrolment, HospitalId, Identity, Party, PatientId, Standing,
+    Vouches,
 };
 use crate::contract::{Code, Population, Rules, SignedCall};
 
@@ -26,6 +28,7 @@ impl Oracle {
             licences: BTreeSet::new(),
             patients: Vec::new(),
             names: Default::default(),
+            aliases: Default::default(),
             records: Default::default(),
             documents: BTreeSet::new(),
             grants: Default::default(),
@@ -42,17 +45,7 @@ impl Oracle {
             by: people.authority(by).id,
             until: u64::MAX,
         };
-        let kinds = [Vouches::Hospitals, Vouches::Doctors, Vouches::Patients];
-        for (number, vouches) in kinds.into_iter().enumerate() {
-            let person = people.authority(number as u32);
-            let office = Office {
-                key: person.keys.public(),
-                vouches,
-                until: u64::MAX,
-                revoked: false,
-            };
-            oracle.offices.insert(person.id, office);
-        }
+        oracle.add_offices(people);
         for person in (0..people.hospitals()).map(|number| people.hospital(number)) {
             let key = person.keys.public();
             oracle.add_hospital(person.id, key, papers(0));
@@ -75,6 +68,25 @@ impl Oracle {
             oracle.add_patient(person.id, person.keys.public(), papers(2));
         }
         oracle
+    }
+
+    fn add_offices(&mut self, people: &Population) {
+        let kinds = [
+            Vouches::Hospitals,
+            Vouches::Doctors,
+            Vouches::Patients,
+            Vouches::Aliases,
+        ];
+        for (number, vouches) in (0..people.authorities()).zip(kinds) {
+            let person = people.authority(number);
+            let office = Office {
+                key: person.keys.public(),
+                vouches,
+                until: u64::MAX,
+                revoked: false,
+            };
+            self.offices.insert(person.id, office);
+        }
     }
 
     fn add_hospital(&mut self, hid: HospitalId, key: PublicKey, papers: Papers) {
@@ -120,6 +132,11 @@ impl Oracle {
                 Code::UnknownDoctor,
             ),
             Party::Patient(id) => self.account(id).map(Who::Patient),
+            Party::Alias(id) => known(
+                self.aliases.contains_key(id),
+                Who::Alias(*id),
+                Code::UnknownSigner,
+            ),
         }
     }
 
@@ -129,6 +146,7 @@ impl Oracle {
             Who::Authority(id) => self.offices[&id].key,
             Who::Hospital(id) => self.hospitals[&id].key,
             Who::Doctor(id) => self.doctors[&id].key,
+            Who::Alias(id) => self.aliases[&id].key,
             Who::Patient(at) => {
                 self.patients[at]
                     .names
@@ -144,6 +162,7 @@ impl Oracle {
             Who::Authority(_) => None,
             Who::Hospital(id) => Some(&self.hospitals[&id].papers),
             Who::Doctor(id) => Some(&self.doctors[&id].papers),
+            Who::Alias(id) => Some(&self.aliases[&id].papers),
             Who::Patient(at) => Some(&self.patients[at].papers),
         }
     }
@@ -153,6 +172,7 @@ impl Oracle {
             Who::Authority(_) => None,
             Who::Hospital(id) => self.hospitals.get_mut(&id).map(|file| &mut file.papers),
             Who::Doctor(id) => self.doctors.get_mut(&id).map(|file| &mut file.papers),
+            Who::Alias(id) => self.aliases.get_mut(&id).map(|file| &mut file.papers),
             Who::Patient(at) => self.patients.get_mut(at).map(|file| &mut file.papers),
         }
     }
@@ -165,6 +185,8 @@ impl Oracle {
         let (suspended, ended) = match who {
             Who::Hospital(_) => (Code::HospitalSuspended, Code::HospitalClosed),
             Who::Doctor(_) => (Code::DoctorSuspended, Code::DoctorRevoked),
+            // An alias is its certificate.
+            Who::Alias(_) => (Code::CertExpired, Code::CertExpired),
             Who::Patient(_) | Who::Authority(_) => (Code::PatientFrozen, Code::PatientClosed),
         };
         match papers.standing {
@@ -226,6 +248,7 @@ impl Oracle {
             Party::Hospital(_) => Some(Vouches::Hospitals),
             Party::Doctor(_) => Some(Vouches::Doctors),
             Party::Patient(_) => Some(Vouches::Patients),
+            Party::Alias(_) => Some(Vouches::Aliases),
         }
     }
 
@@ -235,7 +258,7 @@ impl Oracle {
         let texts = match &enrolment.identity {
             Identity::Hospital(h) => vec![&h.name],
             Identity::Doctor(d) => vec![&d.real_name, &d.licence],
-            Identity::Patient(..) => vec![],
+            Identity::Patient(..) | Identity::Alias(_) => vec![],
         };
         faults.when(texts.iter().any(|text| text.is_empty()), Code::EmptyField);
         faults.when(
@@ -264,6 +287,7 @@ impl Oracle {
             Identity::Hospital(h) => (&h.key, Vouches::Hospitals),
             Identity::Doctor(d) => (&d.key, Vouches::Doctors),
             Identity::Patient(_, p) => (&p.key, Vouches::Patients),
+            Identity::Alias(a) => (&a.key, Vouches::Aliases),
         };
         faults.when(!self.is_office_for(by, kind), Code::WrongRole);
         self.certifies(by, order, call, faults);
@@ -271,11 +295,11 @@ impl Oracle {
         match &enrolment.identity {
             Identity::Hospital(h) => {
                 let taken = self.hospitals.contains_key(&HospitalId::of(&h.key));
-                faults.when(taken, Code::IdTaken);
+                faults.when(taken || self.is_alias(&h.key), Code::IdTaken);
             }
             Identity::Doctor(d) => {
                 let taken = self.doctors.contains_key(&DoctorId::of(&d.key));
-                faults.when(taken, Code::IdTaken);
+                faults.when(taken || self.is_alias(&d.key), Code::IdTaken);
                 faults.when(self.licences.contains(&d.licence), Code::LicenceTaken);
                 let employer = self.who(&Party::Hospital(d.hid));
                 Self::note(faults, employer.and_then(|who| self.standing(who)));
@@ -284,7 +308,20 @@ impl Oracle {
                 faults.when(*pid != PatientId::of(&p.key), Code::PidKeyMismatch);
                 faults.when(self.names.contains_key(pid), Code::IdTaken);
             }
+            Identity::Alias(a) => {
+                let taken = self.is_alias(&a.key)
+                    || self.offices.contains_key(&AuthorityId::of(&a.key))
+                    || self.hospitals.contains_key(&HospitalId::of(&a.key))
+                    || self.doctors.contains_key(&DoctorId::of(&a.key))
+                    || self.account(&PatientId::of(&a.key)).is_ok();
+                faults.when(taken, Code::IdTaken);
+            }
         }
+    }
+
+    /// Whether an alias has this key.
+    fn is_alias(&self, key: &PublicKey) -> bool {
+        self.aliases.contains_key(&AliasId::of(key))
     }
 
     /// What an accepted enrolment does.
@@ -311,6 +348,10 @@ impl Oracle {
                 self.licences.insert(d.licence.clone());
             }
             Identity::Patient(pid, p) => self.add_patient(*pid, p.key, papers),
+            Identity::Alias(a) => {
+                let file = AliasFile { key: a.key, papers };
+                self.aliases.insert(AliasId::of(&a.key), file);
+            }
         }
         Expected::Done
     }
@@ -352,13 +393,15 @@ impl Oracle {
                 employer == Some(by)
             }
             Party::Patient(_) => whom == Ok(by),
-            Party::Authority(_) | Party::Hospital(_) => false,
+            Party::Authority(_) | Party::Hospital(_) | Party::Alias(_) => false,
         };
         faults.when(!office && !other, Code::WrongRole);
         if let Some(present) = whom.ok().and_then(|who| self.papers(who)) {
             let useless = present.standing == standing || present.standing == Standing::Ended;
             faults.when(useless, Code::IllegalTransition);
         }
+        let pauses = matches!(party, Party::Alias(_)) && standing == Standing::Suspended;
+        faults.when(pauses && whom.is_ok(), Code::IllegalTransition);
     }
 
     /// What an accepted change of a standing does.

@@ -14,6 +14,7 @@ impl Oracle {
             None => faults.add(Code::RecordNotFound),
             Some(file) => faults.when(file.life != Life::Active, Code::IllegalTransition),
         }
+        // Of an alias nobody knows whether it holds the record itself, or is suspended.
         let Who::Doctor(me) = by else {
             return;
         };
@@ -24,15 +25,19 @@ impl Oracle {
     }
 
     pub(super) fn requested(&mut self, order: &Order, rid: &RecordId, by: Who) {
-        let Who::Doctor(me) = by else {
-            unreachable!("only doctors ask for records");
+        let to = match by {
+            Who::Doctor(me) => Who::Hospital(self.doctors[&me].hid),
+            Who::Alias(_) => by,
+            Who::Authority(_) | Who::Hospital(_) | Who::Patient(_) => {
+                unreachable!("they do not ask for records")
+            }
         };
         let record = &self.records[rid];
         let file = ShareFile {
             rid: *rid,
             owner: record.owner,
             from: record.content().hid,
-            to: self.doctors[&me].hid,
+            to,
             since: self.now,
             by_patient: false,
             by_holder: false,
@@ -73,7 +78,9 @@ impl Oracle {
         if let Some(share) = self.shares.get_mut(sid) {
             match by {
                 Who::Patient(_) => share.by_patient = true,
-                Who::Hospital(_) | Who::Doctor(_) | Who::Authority(_) => share.by_holder = true,
+                Who::Hospital(_) | Who::Doctor(_) | Who::Authority(_) | Who::Alias(_) => {
+                    share.by_holder = true;
+                }
             }
         }
     }
@@ -102,6 +109,9 @@ impl Oracle {
             return;
         };
         Self::note(faults, self.standing(Who::Patient(share.owner)));
+        if let Who::Alias(_) = share.to {
+            Self::note(faults, self.may_sign(share.to, height));
+        }
         faults.when(share.sent == Some(*sent), Code::ShareFinal);
         faults.when(by != Who::Hospital(share.from), Code::NotHolder);
         faults.when(
@@ -125,7 +135,7 @@ impl Oracle {
         let Some(share) = self.open(sid, height, faults) else {
             return;
         };
-        faults.when(by != Who::Hospital(share.to), Code::NotRequester);
+        faults.when(by != share.to, Code::NotRequester);
         let promised = self.records[&share.rid].content().payload_hash;
         let right = share.sent == Some(promised) && *got == promised;
         faults.when(!right, Code::HashMismatch);

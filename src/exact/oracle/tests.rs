@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge::Judge;
 use crate::base::random::{Random, Stream};
+use crate::base::time::Span;
 use crate::contract::invariants::Invariant;
 use crate::contract::rules::Mutant;
 use crate::contract::{Code, Wish};
@@ -183,14 +184,43 @@ fn what_was_endorsed_and_is_valid_is_what_the_rules_say() {
     }
 }
 
+#[test]
+fn whoever_asks_under_an_alias_is_answered_by_the_rules() {
+    let day = include_str!("../../../scenarios/calm/anonymous-sharing.yaml");
+    let mut scenario = scenario(day, 42);
+    scenario.duration = Span::from_secs(8);
+    let mut judge = Judge::new(&scenario);
+    let outcome = outcome(&scenario, ONE_THREAD, Some(&mut judge));
+    let violations = &outcome.verdict.violations;
+    assert_eq!(outcome.verdict.safety, Word::Holds, "{violations:?}");
+    assert!(judge.objections.is_empty(), "{:#?}", judge.objections);
+    for kind in ["enrol", "set-standing", "request-share", "confirm-share"] {
+        assert!(judge.accepted[kind] > 20, "{kind}: {:?}", judge.accepted);
+    }
+    // Not certified, forged, ended; searches, confirms for others, delivered without consent.
+    for code in [
+        Code::UnknownSigner,
+        Code::CertSignatureInvalid,
+        Code::CertExpired,
+        Code::WrongRole,
+        Code::NotRequester,
+        Code::ApprovalMissing,
+    ] {
+        let refused = judge.refused.get(&code.number());
+        assert!(refused > Some(&2), "{code}: {:?}", judge.refused);
+    }
+}
+
 /// Checks that can be left out, whether somebody gets an answer for it that the oracle would not
 /// give, and what does not hold then.
-const MUTANTS: [(Mutant, bool, Invariant); 7] = [
+const MUTANTS: [(Mutant, bool, Invariant); 9] = [
     (Mutant::PatientUnchecked, true, Invariant::Signatures),
     (Mutant::NonceAgain, true, Invariant::Transitions),
     (Mutant::RevokedUsable, true, Invariant::Transitions),
     (Mutant::ReadingUnlisted, true, Invariant::Readings),
     (Mutant::HandleTells, true, Invariant::Privacy),
+    (Mutant::AliasAsksAll, true, Invariant::Anonymity),
+    (Mutant::UnapprovedDelivered, true, Invariant::Transitions),
     (Mutant::UsesUncounted, false, Invariant::Transitions),
     (Mutant::RefusalSpends, false, Invariant::Refusals),
 ];

@@ -23,8 +23,9 @@
 //! | P6 | what is refused changes nothing | change | `refusals-change-nothing` |
 //! | P7 | what a search tells contains no name | answer | `answers-name-nobody` |
 //! | P8 | readings are as many as uses and emergencies | end | `readings-add-up` |
-//! | P9 | a delivered document is the one that the record commits to | end | `true-deliveries` |
+//! | P9 | what was delivered is what the record commits to | change, end | `true-deliveries` |
 //! | P10 | the index is as if everything were indexed anew | end | `exact-index` |
+//! | P11 | what is done under aliases names no institution | change, end | `aliases-name-nobody` |
 //!
 //! Besides, the root commits to every entry as it is stored (`root-commits`), and what is valid
 //! although it was executed before it was ordered is what the contract does (`endorsement`).

@@ -80,6 +80,7 @@ pub fn asker(transaction: &Transaction) -> Option<Digest> {
             Party::Hospital(id) => Some(id.0),
             Party::Doctor(id) => Some(id.0),
             Party::Patient(id) => Some(id.0),
+            Party::Alias(id) => Some(id.0),
         },
         call => call.subject(),
     }

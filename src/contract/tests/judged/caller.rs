@@ -17,7 +17,7 @@ use crate::contract::search::{Coding, Condition, Query};
 use crate::contract::summary::{Summary, Term};
 
 /// Somebody with keys, under the present name.
-type Somebody = (Party, KeyPair);
+pub(super) type Somebody = (Party, KeyPair);
 
 /// The patients whose keys change.
 const CHANGING: std::ops::Range<u32> = 14..17;
@@ -69,11 +69,11 @@ impl Caller {
         }
     }
 
-    fn below(&mut self, bound: u64) -> u32 {
+    pub(super) fn below(&mut self, bound: u64) -> u32 {
         self.chaos.below(bound)
     }
 
-    fn fresh(&mut self) -> KeyPair {
+    pub(super) fn fresh(&mut self) -> KeyPair {
         self.count += 1;
         let seed = crate::base::crypto::Hasher::new("fresh").number(u64::from(self.count));
         KeyPair::from_seed(seed.finish())
@@ -93,7 +93,7 @@ impl Caller {
     }
 
     fn draw(&mut self) -> SignedCall {
-        match self.below(66) {
+        match self.below(75) {
             0 => self.again(),
             1 => self.alone(),
             2 => self.in_other_hands(),
@@ -108,11 +108,13 @@ impl Caller {
             17 => self.with_stray(),
             18 => self.by_locum(),
             19 => self.suggestion(),
-            20..=25 => self.reading(),
+            20..=25 | 43..=46 => self.reading(),
             26..=28 => self.sharing(),
             29 => self.emergency(),
             30..=33 => self.granting(),
             34 | 35 => self.hiding(),
+            36..=41 => self.aliased(),
+            42 => self.taking_back(),
             _ => self.chaos.next(),
         }
     }
@@ -159,7 +161,7 @@ impl Caller {
     }
 
     /// One of the records that were there at first.
-    fn old(&mut self) -> RecordId {
+    pub(super) fn old(&mut self) -> RecordId {
         let count = self.chaos.rids.len().min(25) as u64;
         self.chaos.rids[self.chaos.random.below(count) as usize]
     }
@@ -203,7 +205,7 @@ impl Caller {
     }
 
     /// Lets somebody ask who may, if anybody may.
-    fn by_right(&mut self, act: Act) -> SignedCall {
+    pub(super) fn by_right(&mut self, act: Act) -> SignedCall {
         let doctor = self.below(6);
         let by = self.chaos.entitled(&act);
         let by = by.unwrap_or_else(|| self.chaos.stage.doctor(doctor));
@@ -306,7 +308,9 @@ impl Caller {
     fn name(&mut self) -> PatientId {
         match self.somebody().0 {
             Party::Patient(pid) => pid,
-            Party::Authority(_) | Party::Hospital(_) | Party::Doctor(_) => unreachable!(),
+            Party::Authority(_) | Party::Hospital(_) | Party::Doctor(_) | Party::Alias(_) => {
+                unreachable!()
+            }
         }
     }
 
@@ -384,7 +388,7 @@ impl Caller {
     }
 
     /// Heights that begin or end about now.
-    fn valid(&mut self) -> Validity {
+    pub(super) fn valid(&mut self) -> Validity {
         let now = self.chaos.stage.height;
         match self.below(6) {
             0 => Validity {
@@ -400,7 +404,7 @@ impl Caller {
         }
     }
 
-    fn office(&mut self, number: u32) -> Somebody {
+    pub(super) fn office(&mut self, number: u32) -> Somebody {
         let count = self.offices.len() as u64;
         if count > 0 && self.below(3) == 0 {
             let (office, keys) = &self.offices[self.chaos.random.below(count) as usize];
@@ -436,7 +440,8 @@ impl Caller {
             Some(_) | None => {
                 let office = Authority {
                     key: subject.public(),
-                    vouches: [Vouches::Doctors, Vouches::Patients][self.below(2) as usize],
+                    vouches: [Vouches::Doctors, Vouches::Patients, Vouches::Aliases]
+                        [self.below(3) as usize],
                     valid,
                 };
                 self.offices.push((office.clone(), subject.clone()));

@@ -2,6 +2,7 @@
 //! of every change, and by what has to hold of every state; and what these notice when the
 //! contract leaves a check out.
 
+mod aliased;
 mod caller;
 mod pairs;
 mod poison;
@@ -180,6 +181,11 @@ const MUTANTS: &[(Mutant, Option<Invariant>)] = &[
     (Mutant::AnybodyReads, Some(Invariant::Consent)),
     (Mutant::EmergenciesUnlimited, Some(Invariant::Consent)),
     (Mutant::DocumentUnchecked, Some(Invariant::Deliveries)),
+    (Mutant::UnapprovedDelivered, Some(Invariant::Transitions)),
+    (Mutant::AnybodyConfirms, Some(Invariant::Deliveries)),
+    (Mutant::AliasOfKnownKey, Some(Invariant::Anonymity)),
+    (Mutant::AliasAsksAll, Some(Invariant::Anonymity)),
+    (Mutant::AliasEndless, None),
     (Mutant::HandleTells, Some(Invariant::Privacy)),
     (Mutant::HiddenFound, Some(Invariant::Index)),
     (Mutant::RefusalSpends, Some(Invariant::Refusals)),

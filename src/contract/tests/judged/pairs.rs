@@ -2,7 +2,8 @@
 
 use super::super::*;
 use crate::contract::call::{Order, Proof};
-use crate::contract::identity::{DoctorId, HospitalId, PatientId, Standing};
+use crate::contract::identity::{AliasId, DoctorId, HospitalId, PatientId, Standing};
+use crate::contract::share::SHARE_BLOCKS;
 use crate::contract::summary::Term;
 
 /// A call in the making, and the stage it is for.
@@ -14,6 +15,9 @@ struct Draught {
     patient: Option<KeyPair>,
     terms: Terms,
     further: Vec<(Party, KeyPair)>,
+    /// What is asked under an alias, and with which key.
+    confirming: Terms,
+    alias: (Party, KeyPair),
 }
 
 /// One thing wrong: with which code, with what of a call, and how.
@@ -23,7 +27,7 @@ const NOTHING: Digest = Digest([0xee; 32]);
 
 impl Draught {
     /// A stage where some things have happened, and a sound submission and a sound order to read:
-    /// by doctor 0, of patient 8, who has granted it.
+    /// by doctor 0, of patient 8, who has granted it; and one that an alias has received a record.
     fn new() -> Self {
         let mut stage = Stage::new();
         let rid = stage.record(0, 8);
@@ -31,7 +35,11 @@ impl Draught {
         let gid = stage.granted(8, grant);
         let act = Act::Access(gid, rid, Purpose::Care);
         let by = stage.doctor(0).0;
+        let alias = stage.alias(70);
+        let confirming = sent_to(&mut stage, &alias);
         Self {
+            confirming: stage.terms(alias.0, confirming),
+            alias,
             content: stage.content(0, 8),
             doctor: Some(stage.doctor(0).1),
             patient: Some(stage.patient(8).1),
@@ -69,6 +77,21 @@ impl Draught {
             .as_ref()
             .map(|k| Proof::sign(k, order.message()));
         SignedCall::with_further(Call::Order(order), first, None, self.signed())
+    }
+
+    /// The order under the alias as it is by now.
+    fn confirmation(&self) -> SignedCall {
+        let order = Order::new(self.confirming.clone());
+        let first = Proof::sign(&self.alias.1, order.message());
+        SignedCall::with_further(Call::Order(order), Some(first), None, self.signed())
+    }
+
+    /// Which sharing the alias confirms, and which document.
+    fn confirms(&mut self) -> (&mut ShareId, &mut Digest) {
+        match &mut self.confirming.act {
+            Act::ConfirmShare(sid, document) => (sid, document),
+            _ => unreachable!("it is an order to confirm"),
+        }
     }
 
     fn signed(&self) -> Vec<(Party, Proof)> {
@@ -255,6 +278,70 @@ const READING: &[Wrong] = &[
     }),
 ];
 
+const CONFIRMING: &[Wrong] = &[
+    (Code::WrongChain, &["chain"], |d| d.confirming.chain = 2),
+    (Code::Expired, &["until"], |d| d.confirming.valid_until = 9),
+    (Code::UnknownSigner, &["further"], |d| {
+        let nobody = Party::Hospital(HospitalId(NOTHING));
+        d.further.push((nobody, d.stage.hospital(1).1));
+    }),
+    (Code::UnknownSigner, &["by"], |d| {
+        d.confirming.by = Party::Alias(AliasId(NOTHING));
+    }),
+    (Code::CaRevoked, &["office"], |d| {
+        d.stage.expel(3);
+    }),
+    (Code::CertExpired, &["alias"], |d| {
+        d.stage.end(d.alias.0);
+    }),
+    (Code::WrongSigner, &["key"], |d| {
+        d.alias.1 = d.stage.hospital(1).1;
+    }),
+    (Code::WrongSigner, &["further"], |d| {
+        d.further.push(d.stage.hospital(1));
+    }),
+    (Code::NonceUsed, &["nonce", "key"], |d| {
+        let rid = d.stage.record(0, 9);
+        let call = d.stage.order(&d.alias, Act::RequestShare(rid));
+        d.stage.accept(&call);
+        d.confirming.nonce = nonce_of(&call);
+    }),
+    (Code::NonceOutOfRange, &["nonce"], |d| {
+        d.confirming.nonce = u64::MAX;
+    }),
+    (Code::ShareNotFound, &["share"], |d| {
+        *d.confirms().0 = ShareId(NOTHING);
+    }),
+    (Code::ShareFinal, &["share"], |d| {
+        let sid = *d.confirms().0;
+        let call = d.stage.by_patient(8, Act::DenyShare(sid));
+        d.stage.accept(&call);
+    }),
+    (Code::NotRequester, &["share"], |d| {
+        *d.confirms().0 = d.stage.shared().1;
+    }),
+    (Code::HashMismatch, &["document"], |d| {
+        *d.confirms().1 = NOTHING;
+    }),
+    (Code::ShareExpired, &["share"], |d| {
+        d.stage.height += SHARE_BLOCKS + 1;
+    }),
+];
+
+/// Lets an alias ask for a record, both agree, and the holder deliver; what is left to ask for.
+fn sent_to(stage: &mut Stage, alias: &(Party, KeyPair)) -> Act {
+    let (rid, sid) = stage.asked_under(alias);
+    let document = stage.document(&rid);
+    for call in [
+        stage.by_patient(8, Act::ApproveShare(sid)),
+        stage.by_hospital(0, Act::ApproveShare(sid)),
+        stage.by_hospital(0, Act::DeliverShare(sid, document)),
+    ] {
+        stage.accept(&call);
+    }
+    Act::ConfirmShare(sid, document)
+}
+
 fn content_of(call: &SignedCall) -> &Content {
     match call.call() {
         Call::Submit(draft) => draft.content(),
@@ -305,4 +392,9 @@ fn of_any_two_things_wrong_with_a_submission_the_first_answers() {
 #[test]
 fn of_any_two_things_wrong_with_a_reading_the_first_answers() {
     assert!(check(READING, Draught::order) > 100);
+}
+
+#[test]
+fn of_any_two_things_wrong_under_an_alias_the_first_answers() {
+    assert!(check(CONFIRMING, Draught::confirmation) > 75);
 }

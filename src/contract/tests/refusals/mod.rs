@@ -2,6 +2,7 @@
 
 mod access;
 mod affairs;
+mod aliases;
 mod delegation;
 mod form;
 mod identity;
@@ -115,6 +116,7 @@ fn every_refusal_names_its_check_and_leaves_no_trace() {
         access::ACCESS,
         delegation::DELEGATION,
         sharing::SHARING,
+        aliases::ALIASES,
     ];
     for (code, story) in groups.into_iter().flatten() {
         let mut stage = Stage::new();
