@@ -8,6 +8,7 @@ pub mod adversary;
 pub mod client;
 pub mod contact;
 mod counters;
+mod drift;
 pub mod event;
 pub mod lab;
 pub mod machine;

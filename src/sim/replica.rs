@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::adversary::Adversary;
 use super::counters::Counters;
+use super::drift::Drift;
 use super::event::Event;
 use super::message::{Answer, Payload, Post, Stored};
 use super::{Desk, Disk, Local, World};
@@ -79,8 +80,8 @@ pub(super) struct ReplicaHost<P: Protocol> {
     worked_until: Time,
     /// Where this node stops in the middle of its work, if it does.
     fragile: Option<Box<fragile::Fragile>>,
-    /// When its clock runs fast or slow, and how many thousandths of a second it counts in each.
-    clocks: Vec<(Window, u64)>,
+    /// When its clock runs fast or slow.
+    drift: Drift,
     /// The replica as the disk has it, if the next crash may find more in memory: as it was before
     /// the first step after the last write.
     image: Option<P>,
@@ -123,12 +124,14 @@ impl<P: Protocol> ReplicaHost<P> {
             copy: None,
             twin: None,
             fragile: fragile::Fragile::of(id, world).map(Box::new),
-            clocks: world
-                .clocks
-                .iter()
-                .filter(|clock| clock.node == id)
-                .map(|clock| (clock.during, clock.speed_thousandths))
-                .collect(),
+            drift: Drift::new(
+                world
+                    .clocks
+                    .iter()
+                    .filter(|clock| clock.node == id)
+                    .map(|clock| (clock.during, clock.speed_thousandths))
+                    .collect(),
+            ),
             slow: world
                 .slow
                 .iter()
@@ -342,34 +345,6 @@ impl<P: Protocol> ReplicaHost<P> {
         active.fold(cost, |cost, (_, factor)| cost * *factor)
     }
 
-    /// What this node's clock shows: it has counted more or less than there was while it ran fast
-    /// or slow.
-    #[inline]
-    fn reading(&self, now: Time) -> Time {
-        let passed = self.clocks.iter().filter(|(during, _)| during.from < now);
-        passed.fold(now, |reading, (during, speed)| {
-            let until = during.until.map_or(now, |until| until.min(now));
-            let real = until.since(during.from).nanos();
-            let counted = u128::from(real) * u128::from(*speed) / 1_000;
-            let counted = u64::try_from(counted).unwrap_or(u64::MAX);
-            Time::from_nanos(reading.nanos().saturating_sub(real).saturating_add(counted))
-        })
-    }
-
-    /// How long this node waits when it means to wait so long.
-    #[inline]
-    fn by_clock(&self, after: Span, now: Time) -> Span {
-        let active = self
-            .clocks
-            .iter()
-            .filter(|(during, _)| during.contains(now));
-        active.fold(after, |after, (_, speed)| {
-            // Rounded up: who waits for what is left of a time would wait for nothing, for ever.
-            let nanos = (u128::from(after.nanos()) * 1_000).div_ceil(u128::from(*speed));
-            Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-        })
-    }
-
     /// One step for an input that needs the processor first.
     fn step<S: Post<P::Message>>(
         &mut self,
@@ -413,7 +388,7 @@ impl<P: Protocol> ReplicaHost<P> {
             self.image = Some(self.protocol.clone());
         }
         let careless = self.adversary.is_some() && self.is_careless(now);
-        let reading = self.reading(now);
+        let reading = self.drift.reading(now);
         let around = Surroundings {
             signer: &self.signer,
             keyring: &desk.world.keyring,
@@ -505,7 +480,7 @@ impl<P: Protocol> ReplicaHost<P> {
             }
             Effect::SetTimer { timer, after } => {
                 self.timers.retain(|(_, _, live)| *live != timer);
-                let after = self.by_clock(after, now);
+                let after = self.drift.wait(after, now);
                 self.timers.push((now + after, self.timers_set, timer));
                 self.timers_set += 1;
                 self.look_ahead();
