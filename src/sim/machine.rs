@@ -101,16 +101,19 @@ impl Processor {
         }
     }
 
-    /// Takes work that arrives at `at`; when it will be done, and by which core.
+    /// Takes work that arrives at `at`, and costs so much if it begins at a time; when it will be
+    /// done, and by which core.
     #[inline]
-    pub fn take(&mut self, at: Time, cost: Span) -> (Time, usize) {
+    pub fn take(&mut self, at: Time, cost: impl FnOnce(Time) -> Span) -> (Time, usize) {
         let mut core = 0;
         for other in 1..self.free.len() {
             if self.free[other] < self.free[core] {
                 core = other;
             }
         }
-        let done = at.max(self.free[core]) + cost;
+        let begins = at.max(self.free[core]);
+        let cost = cost(begins);
+        let done = begins + cost;
         self.free[core] = done;
         self.busy += cost;
         self.acted = self.acted.max(done);
@@ -160,7 +163,7 @@ mod tests {
                 let cost = service.at(random.bits());
                 let free = *processor.free.iter().min().expect("there is a core");
                 waited += free.since(now).nanos() as f64;
-                processor.take(now, cost);
+                processor.take(now, |_| cost);
             }
             means.push(waited / f64::from(jobs));
         }
@@ -206,9 +209,18 @@ mod tests {
     fn what_several_cores_finish_is_acted_on_in_order_of_arrival() {
         let mut processor = Processor::new(2);
         let at = Time::from_nanos;
-        assert_eq!(processor.take(at(0), Span::from_nanos(100)), (at(100), 0));
-        assert_eq!(processor.take(at(1), Span::from_nanos(10)), (at(100), 1));
-        assert_eq!(processor.take(at(200), Span::from_nanos(10)), (at(210), 1));
+        assert_eq!(
+            processor.take(at(0), |_| Span::from_nanos(100)),
+            (at(100), 0)
+        );
+        assert_eq!(
+            processor.take(at(1), |_| Span::from_nanos(10)),
+            (at(100), 1)
+        );
+        assert_eq!(
+            processor.take(at(200), |_| Span::from_nanos(10)),
+            (at(210), 1)
+        );
     }
 
     #[test]

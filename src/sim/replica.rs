@@ -23,7 +23,7 @@ use super::{Desk, Disk, Local, World};
 use crate::base::crypto::Signer;
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream, mix};
-use crate::base::time::{Span, Time, Window};
+use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Ledger, Peer};
 use crate::chain::{Executed, Height, Transaction};
 use crate::network::Egress;
@@ -64,8 +64,8 @@ pub(super) struct ReplicaHost<P: Protocol> {
     copy: Option<Box<dishonest::Copy<P>>>,
     /// The other of the two that a dishonest node is.
     twin: Option<Box<twin::Twin<P>>>,
-    /// When this node computes more slowly, and by which factor.
-    slow: Vec<(Window, u64)>,
+    /// When this node computes more slowly.
+    slow: Drift,
     controls: VecDeque<(Time, Control)>,
     up: bool,
     /// Whether the next crash has interrupted work: until then nothing more is done.
@@ -129,15 +129,17 @@ impl<P: Protocol> ReplicaHost<P> {
                     .clocks
                     .iter()
                     .filter(|clock| clock.node == id)
-                    .map(|clock| (clock.during, clock.speed_thousandths))
+                    .map(|clock| (clock.during, (clock.speed_thousandths, 1_000)))
                     .collect(),
             ),
-            slow: world
-                .slow
-                .iter()
-                .filter(|s| s.node == id)
-                .map(|s| (s.during, s.factor))
-                .collect(),
+            slow: Drift::new(
+                world
+                    .slow
+                    .iter()
+                    .filter(|slow| slow.node == id)
+                    .map(|slow| (slow.during, (1, slow.factor.max(1))))
+                    .collect(),
+            ),
             controls: VecDeque::from([(Time::ZERO, Control::Boot)]),
             up: false,
             halted: false,
@@ -268,8 +270,9 @@ impl<P: Protocol> ReplicaHost<P> {
             return;
         }
         self.ingress_free = self.ingress_free.max(at) + Span::from_nanos(stored.receive_ns);
-        let cost = self.priced(Span::from_nanos(stored.handle_ns), at);
-        let (now, core) = desk.local.processors[self.processor].take(self.ingress_free, cost);
+        let cost = |begins| self.priced(Span::from_nanos(stored.handle_ns), begins);
+        let processor = &mut desk.local.processors[self.processor];
+        let (now, core) = processor.take(self.ingress_free, cost);
         if now >= self.down_at {
             self.counters.dropped += 1;
             return;
@@ -335,14 +338,10 @@ impl<P: Protocol> ReplicaHost<P> {
         self.step_on(core, now, Input::Submit(transaction.clone()), desk);
     }
 
-    /// What work costs on this node just now.
+    /// What work costs on this node that begins now.
     #[inline]
     fn priced(&self, cost: Span, now: Time) -> Span {
-        if self.slow.is_empty() {
-            return cost;
-        }
-        let active = self.slow.iter().filter(|(during, _)| during.contains(now));
-        active.fold(cost, |cost, (_, factor)| cost * *factor)
+        self.slow.wait(cost, now)
     }
 
     /// One step for an input that needs the processor first.
@@ -352,7 +351,7 @@ impl<P: Protocol> ReplicaHost<P> {
         input: Input<'_, P::Message, P::Timer>,
         desk: &mut Desk<'_, P, S>,
     ) {
-        let (now, core) = desk.local.processors[self.processor].take(at, Span::ZERO);
+        let (now, core) = desk.local.processors[self.processor].take(at, |_| Span::ZERO);
         if now < self.down_at {
             self.step_on(core, now, input, desk);
         }
