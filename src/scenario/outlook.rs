@@ -90,7 +90,8 @@ impl Outlook {
         let once = P::liveness_bound(config, 3 * bad + 1, delay)
             + scenario.workload.retry * asking::<P>(n, &missing)
             + scenario.batch.wait
-            + delay * 4;
+            + delay * 4
+            + haste(scenario);
         let bound = with_endorsements(once, scenario, plan, (delay, &troubled));
         Self {
             healed_at,
@@ -126,6 +127,22 @@ impl Outlook {
         let factor = plan.slow.iter().map(|slow| slow.factor).max().unwrap_or(1);
         longest + plan.network.receive(batch) * n + work * factor
     }
+}
+
+/// The longest time that a clock counts while it runs fast. Waits that double with every try add up
+/// to the time that was counted, and the last of them has to end.
+fn haste(scenario: &Scenario) -> Span {
+    let counted = |fault: &Fault| {
+        let Fault::Clock { speed, during, .. } = fault else {
+            return None;
+        };
+        let real = during.until?.since(during.from).nanos();
+        let nanos = u128::from(real) * u128::from(*speed) / 1_000;
+        let counted = Span::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        (*speed > 1_000).then_some(counted)
+    };
+    let longest = scenario.faults.iter().filter_map(counted).max();
+    longest.unwrap_or(Span::ZERO)
 }
 
 /// How often a client asks until somebody hears who is there. Where nodes are absent, those who ask
@@ -195,4 +212,29 @@ fn with_endorsements(
     (0..*retries).fold(once + asking, |sum, doublings| {
         sum + round + *backoff * (2 << doublings.min(6))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::tests::KNOWN;
+
+    #[test]
+    fn clocks_that_run_fast_count_more_trouble_than_there_was() {
+        let haste = |faults: &str| {
+            let least = include_str!("good/least.yaml");
+            let text = format!("{least}\nfaults: [{faults}]\n");
+            let scenario = Scenario::parse("test.yaml", &text, &[], None, &KNOWN);
+            haste(&scenario.unwrap_or_else(|refusal| panic!("{refusal}")))
+        };
+        let fast = "clock: { nodes: [0], speed: 10, during: [500ms, 2s] }";
+        let faster = "clock: { nodes: [1], speed: 100, during: [1s, 1100ms] }";
+        let slow = "clock: { nodes: [2], speed: 0.1, during: [1s, 4s] }";
+        assert_eq!(haste(fast), Span::from_secs(15));
+        assert_eq!(
+            haste(&format!("{slow}, {fast}, {faster}")),
+            Span::from_secs(15)
+        );
+        assert_eq!(haste(slow), Span::ZERO);
+    }
 }
