@@ -114,7 +114,9 @@
 //! with one accomplice, and identifies it afterwards. `sync` rests on Δ, and on entries that reach
 //! every honest member before the next election: a leader that shows an entry to one member only,
 //! with f liars who vote for it, can still have it forgotten. In `hardened` a leader that is slow,
-//! but not as slow as the complaints allow, stays. All profiles presume that keys are known.
+//! but not as slow as the complaints allow, stays. Without `dead_proof` or `election_proof` a term
+//! is believed to have begun if one member says so, as in RAFT: a liar who always speaks of later
+//! terms leaves no leader time to decide anything. All profiles presume that keys are known.
 //!
 //! # Messages
 //!
@@ -227,6 +229,10 @@ impl Protocol for Iraft {
         let elections = timeout * (1 + 1 + 1 + 2 + 4 + 8) + round * 6;
         let patience = config.progress_timeout * 2 + timeout * 2 + round;
         elections + patience * bad + config.delta * 2 + delay * 8
+    }
+
+    fn believes_views(config: &Config) -> bool {
+        config.believes_terms()
     }
 
     fn new(config: &Config, setup: Setup) -> Self {
