@@ -39,7 +39,8 @@
 //!   twice. Replace what another leader left, write, answer PREPARE(term, index, h) with the
 //!   leader's header to the leader and the monitors, who compare it with what they were sent.
 //! - `paper`: upon `q` the leader decides, and says so with the next append or heartbeat, or at
-//!   once (`commit_notice`). `sync`: everybody counts everybody's answers, and waits.
+//!   once (`commit_notice`). `sync`: everybody counts everybody's answers, and waits. Where those
+//!   of the followers alone are no quorum, the leader shows them the one it has decided by.
 //! - `hardened`: upon `q`, a *certificate*: the leader sends it; whoever has the entry holds to it
 //!   (its *lock*), writes it to disk and answers COMMIT(term, index, h). Upon `q` of these, a
 //!   certificate that decides.
@@ -123,7 +124,8 @@
 //! A batch costs in `paper` `2(n−1)`: `append`, `append-reply`; with `commit_notice` `3(n−1)`. In
 //! `hardened` `5(n−1)`: `append`, `append-reply`, `prepared`, `commit-vote`, `committed`. Of `m`
 //! monitors each gets a copy of every answer but its own: `m(n−2)` more `append-reply`. In `sync`
-//! everybody does: `n−1` `append` and `(n−1)²` `append-reply`. An idle heartbeat interval costs
+//! everybody does: `n−1` `append` and `(n−1)²` `append-reply`; with two members, or as long as some
+//! do not answer, `n−1` `committed` too. An idle heartbeat interval costs
 //! `2(n−1)`, an undisturbed election `4(n−1)`: `pre-vote`, `pre-vote-reply`, `vote`, `vote-reply`.
 //! `evidence`, `complaint`, `snapshot` and `forward` are sent only when something is amiss, or a
 //! client asks a follower. A leader signs one header a batch; each vote, share and claim is signed.

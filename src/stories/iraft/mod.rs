@@ -51,6 +51,18 @@ fn normal_case_of_each_profile() {
 }
 
 #[test]
+fn a_leader_shows_its_quorum_to_followers_who_are_none() {
+    assert_eq!(tell(sync(), 2, "sync-of-two"), None);
+    assert_eq!(tell(sync(), 4, "sync-without-one"), None);
+}
+
+#[test]
+fn a_proof_decides_nothing_but_what_it_is_about() {
+    // n0 alone had decided what it forgot.
+    assert!(tell(sync(), 3, "sync-stale-proof").is_some());
+}
+
+#[test]
 fn a_lying_leader_forks_three_in_one_round() {
     assert!(tell(paper(), 3, "fork-of-three").is_some());
 }
@@ -262,9 +274,13 @@ fn conspirators_find_every_missing_guard() {
 
 #[test]
 fn majorities_fork_under_conspirators() {
-    for config in [paper(), sync()] {
-        assert!(caught(&config, 4, 500).is_some(), "{:?}", config.profile);
-    }
+    assert!(caught(&paper(), 4, 500).is_some());
+}
+
+/// No proof that none do: `sync` promises nothing where messages are as late as here.
+#[test]
+fn conspirators_need_more_than_an_old_proof_to_fork_those_who_wait() {
+    assert_eq!(caught(&sync(), 4, 500), None);
 }
 
 /// Who is convicted when a story of a lie is told to replicas of this configuration, and whether
