@@ -38,6 +38,8 @@
 //!   signed and names its content, and that no call lacks its caller's signature and none comes
 //!   twice. Replace what another leader left, write, answer PREPARE(term, index, h) with the
 //!   leader's header to the leader and the monitors, who compare it with what they were sent.
+//!   What this leader itself has signed is replaced in `hardened` only, and at a price: no
+//!   further PREPARE in this term. It matters where nobody is convicted and such a leader stays.
 //! - `paper`: upon `q` the leader decides, and says so with the next append or heartbeat, or at
 //!   once (`commit_notice`). `sync`: everybody counts everybody's answers, and waits. Where those
 //!   of the followers alone are no quorum, the leader shows them the one it has decided by.
@@ -398,6 +400,7 @@ impl Iraft {
         if entered {
             self.durable.term = term;
             self.durable.voted = None;
+            self.durable.misled = false;
             self.durable.warrant = warrant;
             self.volatile.dirty = true;
             self.forget_term();

@@ -62,6 +62,26 @@ fn a_proof_decides_nothing_but_what_it_is_about() {
     assert!(tell(sync(), 3, "sync-stale-proof").is_some());
 }
 
+/// Replicas that look for no contradictions.
+fn credulous() -> Config {
+    Config {
+        identify: false,
+        ..hardened()
+    }
+}
+
+#[test]
+fn whoever_is_misled_by_a_leader_that_stays_catches_up() {
+    assert_eq!(tell(credulous(), 4, "misled"), None);
+}
+
+#[test]
+fn conspirators_fork_no_two_certificates_of_the_credulous() {
+    for n in [4, 5, 7] {
+        assert_eq!(caught(&credulous(), n, runs() / 50), None, "{n}");
+    }
+}
+
 #[test]
 fn a_lying_leader_forks_three_in_one_round() {
     assert!(tell(paper(), 3, "fork-of-three").is_some());
