@@ -8,7 +8,8 @@ use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
 use crate::observe::checks::Word;
 use crate::protocol::Report;
-use crate::scenario::run::Outcome;
+use crate::protocol::iraft::Iraft;
+use crate::scenario::run::{Entry, Outcome};
 use crate::sim::event::{Event, Observer};
 
 /// A calm run in which every transaction is answered before the next comes.
@@ -283,5 +284,27 @@ fn real_signatures_change_nothing_but_the_work() {
         });
         assert!(decided[0].0.len() > 20);
         assert_eq!(decided[0], decided[1], "{profile}");
+    }
+}
+
+#[test]
+fn whoever_believes_in_terms_without_proof_promises_nothing_beside_a_liar_who_invents_them() {
+    let promised = |config: &str, during: &str| {
+        let liar = format!("adversaries: [{{ inflate: {{ nodes: [3], by: 9{during} }} }}]");
+        let protocol = format!("{{ iraft: {{ {config} }} }}");
+        let lines = ["workload: { rate: 4/s }", FREE, &constant("7ms"), &liar];
+        let text = yaml(4, &protocol, "9s", &lines);
+        (Entry::of::<Iraft>().outlook)(&scenario(&text, 3)).recoverable
+    };
+    for (config, believes) in [
+        ("profile: hardened", false),
+        ("profile: hardened, dead_proof: false", true),
+        ("profile: hardened, election_proof: false", true),
+    ] {
+        assert_eq!(promised(config, ""), !believes, "{config}");
+        assert!(
+            promised(config, ", during: [1s, 2s]"),
+            "it passes: {config}"
+        );
     }
 }

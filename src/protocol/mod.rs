@@ -321,6 +321,11 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
         };
         survived && missing.len() + quorum <= n
     }
+    /// Whether one member's word, without any proof, takes others into a later view: a liar who
+    /// never ceases to speak of later ones then ends every leader's time, and nothing is promised.
+    fn believes_views(_: &Self::Config) -> bool {
+        false
+    }
     /// Who looks at what this protocol writes into the chain beside transactions, in a network of
     /// n nodes that starts like this executor; nobody, if it writes nothing.
     fn inspector(_: &Self::Config, _: usize, _: Executor) -> Option<Box<dyn Inspector>> {

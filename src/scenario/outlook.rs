@@ -2,7 +2,7 @@
 //! on, and how soon.
 
 use super::run::{config_of, plan, survey};
-use super::schema::{Disk, Fault, Scenario, Victims};
+use super::schema::{Behaviour, Disk, Fault, Scenario, Victims};
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time, Window};
 use crate::protocol::{FaultModel, Protocol, Retry};
@@ -83,6 +83,7 @@ impl Outlook {
         }
         recoverable &= P::recovers(config, n, &missing, &lying);
         recoverable &= may_endorse(plan, &missing);
+        recoverable &= !(P::believes_views(config) && inflates_for_good(plan));
         let delay = Self::delay(scenario, plan) + extra;
         // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
         // committee of 3f + 1 has that f.
@@ -174,6 +175,16 @@ fn count(positions: &mut PositionSet, victims: &Victims, leader: Option<usize>) 
     for place in places {
         positions.insert(place);
     }
+}
+
+/// Whether a liar never ceases to speak of later views. Where these need no proof, nobody can tell
+/// it from a replica that is in a later view and has to be followed there.
+fn inflates_for_good(plan: &Plan) -> bool {
+    let mut acts = plan.liars.iter().flat_map(|liar| &liar.acts);
+    acts.any(|act| {
+        let ceases = act.during.until.is_some_and(|until| until < plan.until);
+        matches!(act.behaviour, Behaviour::Inflate { .. }) && !ceases
+    })
 }
 
 /// Whether those who are there in the end are enough to endorse.

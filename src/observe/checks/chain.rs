@@ -123,6 +123,8 @@ pub(super) struct Chain {
     /// How many of them are there.
     held: usize,
     branches: Vec<Branch>,
+    /// What the canonical chain passed over, and where, while a block below was not known.
+    doubts: Vec<(TransactionId, Height)>,
     /// Blocks outside the canonical chain with their parents.
     forks: BTreeMap<Digest, (Place, Digest)>,
     submitted: ByTransaction<Digest>,
@@ -145,6 +147,7 @@ impl Chain {
             canon: Vec::new(),
             held: 0,
             branches: vec![Branch::from(None, false)],
+            doubts: Vec::new(),
             forks: BTreeMap::new(),
             submitted: ByTransaction::new(),
             endorsed: ByTransaction::new(),
@@ -278,6 +281,7 @@ impl Chain {
         self.look_into(arrival, place.branch, findings);
         if place.branch == CANON {
             self.extend(arrival, place.content);
+            self.resolve_doubts(arrival, findings);
             for claim in self.claims.remove(&place.height).unwrap_or_default() {
                 let answered = Answered {
                     now: claim.time,
@@ -337,6 +341,25 @@ impl Chain {
         self.branches[CANON].gap = self.held < self.canon.len();
     }
 
+    /// Judges what the canonical chain passed over, once every block of it was seen.
+    fn resolve_doubts(&mut self, arrival: &Arrival<'_>, findings: &mut Findings) {
+        if self.branches[CANON].gap {
+            return;
+        }
+        for (id, height) in std::mem::take(&mut self.doubts) {
+            let earlier = self.executed_at(CANON, id).filter(|at| *at <= height);
+            if earlier.is_none() {
+                findings.add(Violation {
+                    time: arrival.now,
+                    property: Property::ExactlyOnce,
+                    nodes: vec![arrival.node],
+                    height: Some(height),
+                    detail: format!("{id:?} was passed over but not executed before"),
+                });
+            }
+        }
+    }
+
     /// Whether each transaction of a new block was submitted as it stands, and is executed once.
     fn look_into(&mut self, arrival: &Arrival<'_>, branch: usize, findings: &mut Findings) {
         let block = arrival.block;
@@ -347,6 +370,7 @@ impl Chain {
             height: Some(block.height),
             detail,
         };
+        let complete = self.complete(branch, block.height);
         let transactions = block.batch.transactions();
         for (position, (transaction, executed)) in
             transactions.iter().zip(&block.executed).enumerate()
@@ -364,10 +388,16 @@ impl Chain {
                 (Some(earlier), Executed::Now(_)) => {
                     Some(format!("{id:?} was executed at height {earlier} already"))
                 }
-                (None, Executed::Before) if self.complete(branch) => {
+                (None, Executed::Before) if complete => {
                     Some(format!("{id:?} was passed over but never executed"))
                 }
-                (Some(_) | None, Executed::Before) => None,
+                (None, Executed::Before) => {
+                    if branch == CANON {
+                        self.doubts.push((id, block.height));
+                    }
+                    None
+                }
+                (Some(_), Executed::Before) => None,
                 (None, Executed::Now(_)) => {
                     let place = (block.height, position);
                     self.branches[branch].executed.insert(id, place);
@@ -397,8 +427,12 @@ impl Chain {
         }
     }
 
-    /// Whether every block of a branch was seen.
-    fn complete(&self, branch: usize) -> bool {
+    /// Whether every block of a branch below this height was seen. The end of a snapshot may be
+    /// the first block that anybody tells of the heights before it.
+    fn complete(&self, branch: usize, height: Height) -> bool {
+        if branch == CANON && self.top() + 1 < height {
+            return false;
+        }
         let mut at = branch;
         loop {
             let branch = &self.branches[at];

@@ -179,7 +179,7 @@ impl Iraft {
 
     /// Profile `sync`: everybody counts the votes that everybody hears.
     pub(super) fn note_quorum(&mut self, cx: &mut Cx<'_>) {
-        let above = self.decided_index().max(self.volatile.commit);
+        let above = self.proven_index().max(self.volatile.commit);
         let found = self.reached(Stage::Prepare, above, self.quorum());
         if let Some(certificate) = found.map(|c| Arc::new(c.clone())) {
             self.volatile.decision = Some(certificate);
@@ -191,6 +191,15 @@ impl Iraft {
     fn decided_index(&self) -> u64 {
         let decision = self.volatile.decision.as_ref();
         decision.map_or(0, |certificate| certificate.body().index)
+    }
+
+    /// The same, if the log holds what is proven: under another leader it may have come to hold
+    /// something else there.
+    fn proven_index(&self) -> u64 {
+        let decision = self.volatile.decision.as_ref();
+        let held = decision.map(|certificate| certificate.body().mark());
+        let held = held.filter(|mark| self.durable.log.chain(mark.index) == Some(mark.chain));
+        held.map_or(0, |mark| mark.index)
     }
 
     /// Notes the proof that a quorum holds the log up to a place that is in the log.
@@ -359,7 +368,7 @@ impl Iraft {
         } else {
             self.config.delta * 2
         };
-        let proven = self.decided_index();
+        let proven = self.proven_index();
         let mut reached = 0;
         while let Some(&(index, at)) = self.volatile.acked.front() {
             if index > proven {
@@ -372,7 +381,26 @@ impl Iraft {
             reached = index;
             self.volatile.acked.pop_front();
         }
-        self.commit_to(reached, cx);
+        if reached > self.volatile.commit {
+            self.commit_to(reached, cx);
+            self.show_decision(reached, cx);
+        }
+    }
+
+    /// Profile `sync`: a leader, whose own votes nobody hears, shows what it has decided by to
+    /// followers of whom too few have voted to be a quorum without it.
+    fn show_decision(&mut self, index: u64, cx: &mut Cx<'_>) {
+        let Some(certificate) = self.volatile.decision.clone().filter(|_| self.leads()) else {
+            return;
+        };
+        let me = self.position(cx.me());
+        let votes = self.volatile.watch.prepares.get(&index);
+        let votes = votes.and_then(|tally| tally.given_by(me));
+        let others = votes.map_or(0, |votes| self.counted(votes).saturating_sub(1));
+        if others < self.quorum() && self.setup.committee.n() > 1 {
+            let claim = cx.sign(Claim { certificate });
+            cx.broadcast(&self.setup.committee, Message::Committed(claim));
+        }
     }
 
     pub(super) fn on_wait_over(&mut self, cx: &mut Cx<'_>) {

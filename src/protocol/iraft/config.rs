@@ -163,6 +163,12 @@ impl Config {
         self.profile == Profile::Hardened && !self.broken(Mutant::SkipCommitRound)
     }
 
+    /// Whether a later term needs no proof: with one of the two missing a replica may be in a term
+    /// that it can prove to nobody, and has to be followed there.
+    pub(super) fn believes_terms(&self) -> bool {
+        !(self.dead_proof && self.election_proof)
+    }
+
     /// How many of `n` members are a quorum.
     pub(in crate::protocol) fn quorum_of(&self, n: usize) -> usize {
         let usual = match self.profile {

@@ -440,7 +440,7 @@ impl Iraft {
         if term <= self.durable.term || term >= self.terms.end {
             return;
         }
-        let trusts = !(self.config.dead_proof && self.config.election_proof);
+        let trusts = self.config.believes_terms();
         let proven = warrant.is_some_and(|warrant| match warrant {
             Warrant::Dead(opening) => {
                 self.learn(&opening.evidence, cx);

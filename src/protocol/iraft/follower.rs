@@ -12,6 +12,7 @@ use super::{Cx, Iraft, Monitors, Mutant, Profile, Role};
 use crate::base::crypto::Signed;
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
+use crate::protocol::Report;
 
 impl Iraft {
     /// Accepts the sender as the leader of its term, or says why not.
@@ -180,7 +181,7 @@ impl Iraft {
         self.volatile.in_step = true;
         self.volatile.verified = self.volatile.verified.max(end);
         let mut reply = self.bare(Answer::Matched(end));
-        if !self.is_bound() {
+        if self.durable.misled || !self.is_bound() {
             return reply;
         }
         for entry in &append.entries {
@@ -244,9 +245,16 @@ impl Iraft {
             let twice = own.is_some_and(|own| {
                 own.body().term == self.durable.term && headers_conflict(own.body(), &header)
             });
-            if header.index <= self.volatile.commit || twice {
+            if header.index <= self.volatile.commit || (twice && !self.gives_way(header.index)) {
                 // Only a dishonest leader lacks what is decided, or takes back what it signed.
                 return Err(Answer::Stale);
+            }
+            if twice {
+                self.durable.misled = true;
+                self.volatile.verified = self.volatile.verified.min(header.index - 1);
+                cx.report(Report::Reached(
+                    "a follower gives up what its leader takes back",
+                ));
             }
             self.cut(header.index);
         }
@@ -256,6 +264,16 @@ impl Iraft {
             self.learn(std::slice::from_ref(evidence), cx);
         }
         Ok(())
+    }
+
+    /// Whether an entry may be replaced by another one of the same leader: where nobody is
+    /// convicted such a leader stays, and a quorum may have been told the other story. With two
+    /// rounds a vote of the first binds nobody to the entry, and it is not cast again; what this
+    /// replica has held to in this term nothing else can be certified for.
+    fn gives_way(&self, index: u64) -> bool {
+        let lock = self.durable.lock.as_ref().map(|lock| lock.body());
+        let held = lock.is_some_and(|ack| ack.term == self.durable.term && index <= ack.index);
+        self.config.two_rounds() && !held
     }
 
     /// Takes entries out of the log that another leader left there.

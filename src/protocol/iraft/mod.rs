@@ -38,8 +38,11 @@
 //!   signed and names its content, and that no call lacks its caller's signature and none comes
 //!   twice. Replace what another leader left, write, answer PREPARE(term, index, h) with the
 //!   leader's header to the leader and the monitors, who compare it with what they were sent.
+//!   What this leader itself has signed is replaced in `hardened` only, and at a price: no
+//!   further PREPARE in this term. It matters where nobody is convicted and such a leader stays.
 //! - `paper`: upon `q` the leader decides, and says so with the next append or heartbeat, or at
-//!   once (`commit_notice`). `sync`: everybody counts everybody's answers, and waits.
+//!   once (`commit_notice`). `sync`: everybody counts everybody's answers, and waits. Where those
+//!   of the followers alone are no quorum, the leader shows them the one it has decided by.
 //! - `hardened`: upon `q`, a *certificate*: the leader sends it; whoever has the entry holds to it
 //!   (its *lock*), writes it to disk and answers COMMIT(term, index, h). Upon `q` of these, a
 //!   certificate that decides.
@@ -114,14 +117,17 @@
 //! with one accomplice, and identifies it afterwards. `sync` rests on Δ, and on entries that reach
 //! every honest member before the next election: a leader that shows an entry to one member only,
 //! with f liars who vote for it, can still have it forgotten. In `hardened` a leader that is slow,
-//! but not as slow as the complaints allow, stays. All profiles presume that keys are known.
+//! but not as slow as the complaints allow, stays. Without `dead_proof` or `election_proof` a term
+//! is believed to have begun if one member says so, as in RAFT: a liar who always speaks of later
+//! terms leaves no leader time to decide anything. All profiles presume that keys are known.
 //!
 //! # Messages
 //!
 //! A batch costs in `paper` `2(n−1)`: `append`, `append-reply`; with `commit_notice` `3(n−1)`. In
 //! `hardened` `5(n−1)`: `append`, `append-reply`, `prepared`, `commit-vote`, `committed`. Of `m`
 //! monitors each gets a copy of every answer but its own: `m(n−2)` more `append-reply`. In `sync`
-//! everybody does: `n−1` `append` and `(n−1)²` `append-reply`. An idle heartbeat interval costs
+//! everybody does: `n−1` `append` and `(n−1)²` `append-reply`; with two members, or as long as some
+//! do not answer, `n−1` `committed` too. An idle heartbeat interval costs
 //! `2(n−1)`, an undisturbed election `4(n−1)`: `pre-vote`, `pre-vote-reply`, `vote`, `vote-reply`.
 //! `evidence`, `complaint`, `snapshot` and `forward` are sent only when something is amiss, or a
 //! client asks a follower. A leader signs one header a batch; each vote, share and claim is signed.
@@ -227,6 +233,10 @@ impl Protocol for Iraft {
         let elections = timeout * (1 + 1 + 1 + 2 + 4 + 8) + round * 6;
         let patience = config.progress_timeout * 2 + timeout * 2 + round;
         elections + patience * bad + config.delta * 2 + delay * 8
+    }
+
+    fn believes_views(config: &Config) -> bool {
+        config.believes_terms()
     }
 
     fn new(config: &Config, setup: Setup) -> Self {
@@ -390,6 +400,7 @@ impl Iraft {
         if entered {
             self.durable.term = term;
             self.durable.voted = None;
+            self.durable.misled = false;
             self.durable.warrant = warrant;
             self.volatile.dirty = true;
             self.forget_term();

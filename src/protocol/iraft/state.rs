@@ -26,6 +26,9 @@ pub(super) struct Durable {
     /// Why this term has begun.
     pub warrant: Option<Warrant>,
     pub log: Log,
+    /// Whether this term's leader has had entries of this term replaced in the log: this replica,
+    /// which may have voted for the first ones, votes in no first round of this term again.
+    pub misled: bool,
     /// What the lock is about, where the log holds something else.
     pub branch: Branch,
     /// The certificate of the latest entry known to be held by a quorum, in profile `hardened`.

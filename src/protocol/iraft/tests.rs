@@ -244,6 +244,85 @@ fn an_entry_that_no_client_signed_convicts_its_leader_at_once() {
     assert_eq!(answers(&node.deliver(0, &good)), [Answer::Refused]);
 }
 
+/// Places for which the replica votes in a round.
+fn voted(effects: &Effects, stage: Stage) -> Vec<u64> {
+    let acks = effects.iter().flat_map(|effect| match effect {
+        Effect::Send {
+            message: Message::AppendReply(reply),
+            ..
+        } => reply.acks.clone(),
+        Effect::Send {
+            message: Message::CommitVote { ack, .. },
+            ..
+        } => vec![ack.clone()],
+        _ => Vec::new(),
+    });
+    let of_stage = acks.filter(|ack| ack.body().stage == stage);
+    of_stage.map(|ack| ack.body().index).collect()
+}
+
+#[test]
+fn whoever_was_told_two_stories_votes_for_one_and_holds_to_what_is_certified() {
+    let told = |identify| {
+        let mut node = Node::new(&Config {
+            identify,
+            ..Config::default()
+        });
+        let election = node.election(1, 0, &[0, 2, 3]);
+        let story = |number| content(vec![transaction(number)]);
+        let one = node.append(1, story(1), Some(election.clone()));
+        let other = node.append(1, story(2), Some(election));
+        let first = node.deliver(0, &one);
+        assert_eq!(answers(&first), [Answer::Matched(1)]);
+        assert_eq!(voted(&first, Stage::Prepare), [1]);
+        (node, one, other)
+    };
+    let (mut judge, _, other) = told(true);
+    let effects = judge.deliver(0, &other);
+    assert_eq!(accusations(&effects), [(NodeId(0), Offence::Equivocation)]);
+    assert_eq!(answers(&effects), [Answer::Refused]);
+
+    let (mut node, one, other) = told(false);
+    for restarts in [false, true] {
+        if restarts {
+            node.step(Input::Start);
+        }
+        let effects = node.deliver(0, &other);
+        assert_eq!(
+            answers(&effects),
+            [Answer::Matched(1)],
+            "it may be certified"
+        );
+        assert!(voted(&effects, Stage::Prepare).is_empty(), "not by it");
+    }
+    let Message::Append(append) = &other else {
+        panic!("it is an append");
+    };
+    let header = append.entries[0].header.clone();
+    let mark = header.body().mark();
+    let ack = Ack {
+        stage: Stage::Prepare,
+        term: 1,
+        index: 1,
+        chain: mark.chain,
+    };
+    let certificate = Arc::new(node.certificate(&ack, &[0, 2, 3]));
+    let claim = node.signers[0].sign(Claim { certificate });
+    let prepared = Box::new(Prepared { claim, header });
+    let effects = node.deliver(0, &Message::Prepared(prepared));
+    assert_eq!(
+        voted(&effects, Stage::Commit),
+        [1],
+        "a quorum vouches for it"
+    );
+    let effects = node.deliver(0, &one);
+    assert_eq!(
+        answers(&effects),
+        [Answer::Stale],
+        "and for nothing else there"
+    );
+}
+
 #[test]
 fn with_an_audit_wrong_entries_are_borne_until_the_interval_ends() {
     let config = Config {

@@ -51,6 +51,38 @@ fn normal_case_of_each_profile() {
 }
 
 #[test]
+fn a_leader_shows_its_quorum_to_followers_who_are_none() {
+    assert_eq!(tell(sync(), 2, "sync-of-two"), None);
+    assert_eq!(tell(sync(), 4, "sync-without-one"), None);
+}
+
+#[test]
+fn a_proof_decides_nothing_but_what_it_is_about() {
+    // n0 alone had decided what it forgot.
+    assert!(tell(sync(), 3, "sync-stale-proof").is_some());
+}
+
+/// Replicas that look for no contradictions.
+fn credulous() -> Config {
+    Config {
+        identify: false,
+        ..hardened()
+    }
+}
+
+#[test]
+fn whoever_is_misled_by_a_leader_that_stays_catches_up() {
+    assert_eq!(tell(credulous(), 4, "misled"), None);
+}
+
+#[test]
+fn conspirators_fork_no_two_certificates_of_the_credulous() {
+    for n in [4, 5, 7] {
+        assert_eq!(caught(&credulous(), n, runs() / 50), None, "{n}");
+    }
+}
+
+#[test]
 fn a_lying_leader_forks_three_in_one_round() {
     assert!(tell(paper(), 3, "fork-of-three").is_some());
 }
@@ -262,9 +294,13 @@ fn conspirators_find_every_missing_guard() {
 
 #[test]
 fn majorities_fork_under_conspirators() {
-    for config in [paper(), sync()] {
-        assert!(caught(&config, 4, 500).is_some(), "{:?}", config.profile);
-    }
+    assert!(caught(&paper(), 4, 500).is_some());
+}
+
+/// No proof that none do: `sync` promises nothing where messages are as late as here.
+#[test]
+fn conspirators_need_more_than_an_old_proof_to_fork_those_who_wait() {
+    assert_eq!(caught(&sync(), 4, 500), None);
 }
 
 /// Who is convicted when a story of a lie is told to replicas of this configuration, and whether

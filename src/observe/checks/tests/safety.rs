@@ -218,6 +218,39 @@ fn what_was_executed_below_a_snapshot_is_known_once_all_of_it_was_seen() {
     assert_eq!(broken(&story, &[3]), [Property::ExactlyOnce]);
 }
 
+/// A liar decides a transaction twice and hands a snapshot to an honest node, which is the first of
+/// those who count to tell of any of it.
+#[test]
+fn what_a_snapshot_ends_with_may_have_been_executed_below_it() {
+    let mut told = Story::new(4);
+    told.submit(&[1, 2]);
+    let blocks: Vec<_> = [[1], [2], [1]]
+        .map(|numbers| told.block(3, &numbers))
+        .into();
+    let install = |story: &mut Story, block: &Arc<Block>| {
+        let block = block.clone();
+        story.tell(0, Event::Installed { block });
+    };
+    install(&mut told, &blocks[2]);
+    assert_eq!(broken(&told, &[3]), [], "the first block is not known");
+    for block in &blocks {
+        told.decide_block(1, block);
+    }
+    assert_eq!(broken(&told, &[3]), [], "it was executed in the first one");
+
+    let mut never = Story::new(4);
+    never.submit(&[1, 2, 3]);
+    let blocks: Vec<_> = [[1], [2], [3]]
+        .map(|numbers| never.block(3, &numbers))
+        .into();
+    let end = altered(&blocks[2], |block| block.executed = vec![Executed::Before]);
+    install(&mut never, &end);
+    never.decide_block(1, &blocks[0]);
+    assert_eq!(broken(&never, &[3]), [], "it may be in the second one");
+    never.decide_block(1, &blocks[1]);
+    assert_eq!(broken(&never, &[3]), [Property::ExactlyOnce]);
+}
+
 #[test]
 fn an_untrue_answer_breaks_the_clients_view() {
     let mut result = calm();
