@@ -55,7 +55,7 @@ fi
 yes > /dev/null &
 load=$!
 same "under load" nice "$consilium" --
-kill "$load" || true
+kill "$load" 2>/dev/null || true
 
 # Builds into a folder of its own, and compares; `$1` is its name, the rest settings for cargo.
 build() {

@@ -81,8 +81,7 @@ impl Outlook {
                 passes(&act.during);
             }
         }
-        recoverable &= P::recovers(config, n, &missing, &lying);
-        recoverable &= may_endorse(plan, &missing);
+        recoverable &= P::recovers(config, n, &missing, &lying) && may_endorse(plan, &missing);
         recoverable &= !(P::believes_views(config) && inflates_for_good(plan));
         let delay = Self::delay(scenario, plan) + extra;
         // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
