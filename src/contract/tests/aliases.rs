@@ -40,22 +40,30 @@ impl Stage {
         let call = self.order(&by, Act::SetStanding(alias, Standing::Ended));
         self.accept(&call);
     }
+
+    /// A sharing that was asked for under an alias, agreed to by patient and holder, and sent: the
+    /// record, the sharing and the document.
+    fn sent_under(&mut self, alias: &(Party, KeyPair)) -> (RecordId, ShareId, Digest) {
+        let (rid, sid) = self.asked_under(alias);
+        let document = self.document(&rid);
+        for call in [
+            self.by_patient(8, Act::ApproveShare(sid)),
+            self.by_hospital(0, Act::ApproveShare(sid)),
+            self.by_hospital(0, Act::DeliverShare(sid, document)),
+        ] {
+            self.accept(&call);
+        }
+        (rid, sid, document)
+    }
 }
 
 #[test]
 fn a_hospital_asks_under_an_alias_and_the_trace_names_everybody_else() {
     let mut stage = Stage::new();
     let alias = stage.alias(70);
-    let (rid, sid) = stage.asked_under(&alias);
-    let document = stage.document(&rid);
-    for call in [
-        stage.by_patient(8, Act::ApproveShare(sid)),
-        stage.by_hospital(0, Act::ApproveShare(sid)),
-        stage.by_hospital(0, Act::DeliverShare(sid, document)),
-        stage.order(&alias, Act::ConfirmShare(sid, document)),
-    ] {
-        stage.accept(&call);
-    }
+    let (rid, sid, document) = stage.sent_under(&alias);
+    let confirm = stage.order(&alias, Act::ConfirmShare(sid, document));
+    stage.accept(&confirm);
     let expected = Trace {
         by: alias.0,
         rid,
@@ -98,16 +106,9 @@ fn without_the_consent_of_patient_and_holder_nothing_is_delivered() {
 fn the_patient_may_call_it_off_until_the_record_has_come() {
     let mut stage = Stage::new();
     let alias = stage.alias(70);
-    let (rid, sid) = stage.asked_under(&alias);
-    let document = stage.document(&rid);
-    for call in [
-        stage.by_patient(8, Act::ApproveShare(sid)),
-        stage.by_hospital(0, Act::ApproveShare(sid)),
-        stage.by_hospital(0, Act::DeliverShare(sid, document)),
-        stage.by_patient(8, Act::DenyShare(sid)),
-    ] {
-        stage.accept(&call);
-    }
+    let (_, sid, document) = stage.sent_under(&alias);
+    let deny = stage.by_patient(8, Act::DenyShare(sid));
+    stage.accept(&deny);
     let confirm = stage.order(&alias, Act::ConfirmShare(sid, document));
     stage.refuse(&confirm, Code::ShareFinal);
 }
@@ -116,15 +117,7 @@ fn the_patient_may_call_it_off_until_the_record_has_come() {
 fn only_the_alias_that_asked_confirms_not_even_its_own_institution() {
     let mut stage = Stage::new();
     let (alias, second) = (stage.alias(70), stage.alias(71));
-    let (rid, sid) = stage.asked_under(&alias);
-    let document = stage.document(&rid);
-    for call in [
-        stage.by_patient(8, Act::ApproveShare(sid)),
-        stage.by_hospital(0, Act::ApproveShare(sid)),
-        stage.by_hospital(0, Act::DeliverShare(sid, document)),
-    ] {
-        stage.accept(&call);
-    }
+    let (_, sid, document) = stage.sent_under(&alias);
     for other in [second, stage.hospital(1)] {
         let confirm = stage.order(&other, Act::ConfirmShare(sid, document));
         stage.refuse(&confirm, Code::NotRequester);
