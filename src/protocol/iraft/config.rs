@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::node::NodeId;
 use crate::base::time::Span;
 use crate::protocol::Misfit;
 
@@ -40,6 +41,27 @@ pub enum Monitors {
     OneHonest,
     /// Every member.
     All,
+}
+
+impl Monitors {
+    /// Who that is under a leader, in turn after it, of whom so many have an honest one.
+    pub(in crate::protocol) fn after(
+        self,
+        leader: NodeId,
+        members: &[NodeId],
+        one_honest: usize,
+    ) -> Vec<NodeId> {
+        let others = members.len().saturating_sub(1);
+        let count = match self {
+            Self::None => 0,
+            Self::OneHonest => one_honest.min(others),
+            Self::All => others,
+        };
+        let first = members.iter().position(|member| *member == leader);
+        let turn = members.iter().cycle();
+        let turn = turn.skip(first.map_or(0, |first| first + 1));
+        turn.take(count).copied().collect()
+    }
 }
 
 /// The keys of the improved RAFT in a scenario.

@@ -359,18 +359,12 @@ impl Iraft {
     /// The leader and its monitors, without this replica.
     fn find_audience(&self, leader: NodeId) -> Committee {
         let members = self.members();
-        let n = members.len();
-        let monitors = match (self.config.profile, self.config.monitors) {
-            (Profile::Sync, _) | (_, Monitors::All) => n - 1,
-            (_, Monitors::OneHonest) => self.config.one_honest_of(n).min(n - 1),
-            (_, Monitors::None) => 0,
+        let monitors = match self.config.profile {
+            Profile::Sync => Monitors::All,
+            Profile::Paper | Profile::Hardened => self.config.monitors,
         };
-        let first = members.iter().position(|member| *member == leader);
-        let turn = members
-            .iter()
-            .cycle()
-            .skip(first.map_or(0, |first| first + 1));
-        let mut heard: Vec<NodeId> = turn.take(monitors).copied().collect();
+        let one_honest = self.config.one_honest_of(members.len());
+        let mut heard = monitors.after(leader, &members, one_honest);
         heard.push(leader);
         heard.retain(|node| *node != self.setup.me);
         heard.sort_unstable();

@@ -9,7 +9,6 @@ use super::message::{Delivery, GroupBlock, Message, Proven};
 use super::{Cx, Krbft};
 use crate::base::crypto::{Certificate, Signed, Voice};
 use crate::base::node::{Committee, NodeId};
-use crate::protocol::iraft::Monitors;
 use crate::protocol::pbft::{Phase, Vote};
 use crate::protocol::{Offence, Protocol, Report, pbft};
 
@@ -44,9 +43,7 @@ impl Exposure {
                     && !replica.is_certified(body.height, &body.digest, proof, cx)
             }
             Self::Votes([one, other]) => {
-                let (a, b) = (one.body(), other.body());
-                (a.view, a.height, a.phase) == (b.view, b.height, b.phase)
-                    && a.digest != b.digest
+                one.body().contradicts(other.body())
                     && keyring.hears_in(culprit, one)
                     && (keyring.hears_in(culprit, other)
                         || replica.config.broken(Mutant::SeatsAreGuilty))
@@ -74,27 +71,30 @@ impl Exposure {
 impl Krbft {
     /// Shows everybody what convicts a liar, and acts upon it.
     pub(super) fn expose(&mut self, exposure: &Exposure, cx: &mut Cx<'_>) {
-        let known = |node: NodeId| self.durable.convicted.contains(&node);
-        let culprit = exposure.culprit().filter(|node| !known(*node));
-        if !culprit.is_some_and(|culprit| exposure.proves(culprit, self, cx)) {
-            return;
+        if let Some(culprit) = self.proven_culprit(exposure, cx) {
+            let told = self.bound(Message::Exposure(Box::new(exposure.clone())));
+            cx.broadcast(&self.setup.committee, told);
+            self.convict(culprit, exposure, cx);
         }
-        let all = self.setup.committee.clone();
-        let told = self.bound(Message::Exposure(Box::new(exposure.clone())));
-        cx.broadcast(&all, told);
-        self.on_exposure(exposure, cx);
     }
 
     /// Somebody shows that a leader or a member has lied.
     pub(super) fn on_exposure(&mut self, exposure: &Exposure, cx: &mut Cx<'_>) {
-        let fresh = |node: &NodeId| !self.durable.convicted.contains(node);
-        let Some(culprit) = exposure.culprit().filter(fresh) else {
-            return;
-        };
-        if exposure.proves(culprit, self, cx) {
-            self.durable.convicted.push(culprit);
-            self.disown(culprit, exposure.offence(), cx);
+        if let Some(culprit) = self.proven_culprit(exposure, cx) {
+            self.convict(culprit, exposure, cx);
         }
+    }
+
+    /// Who is convicted by something, and was not before.
+    fn proven_culprit(&self, exposure: &Exposure, cx: &Cx<'_>) -> Option<NodeId> {
+        let fresh = |node: &NodeId| !self.durable.convicted.contains(node);
+        let culprit = exposure.culprit().filter(fresh)?;
+        exposure.proves(culprit, self, cx).then_some(culprit)
+    }
+
+    fn convict(&mut self, culprit: NodeId, exposure: &Exposure, cx: &mut Cx<'_>) {
+        self.durable.convicted.push(culprit);
+        self.disown(culprit, exposure.offence(), cx);
     }
 
     /// Names a leader, and has its group choose another one. Nobody lets it lead again.
@@ -114,16 +114,18 @@ impl Krbft {
     }
 
     /// A leader hands over a block: its word names the certificate that comes with it, so if that
-    /// proves another block, the word convicts the leader.
-    pub(super) fn judge_block(&mut self, told: &GroupBlock, cx: &mut Cx<'_>) {
+    /// proves another block, the word convicts the leader. Whether it proves this one.
+    pub(super) fn judge_block(&mut self, told: &GroupBlock, cx: &mut Cx<'_>) -> bool {
         let body = told.statement.body();
-        if let Some(proof) = &told.block.proof
-            && !self.config.broken(Mutant::FollowersTrustLeader)
-            && !self.is_certified(body.height, &body.digest, proof, cx)
-        {
+        let Some(proof) = &told.block.proof else {
+            return false;
+        };
+        let certified = self.is_certified(body.height, &body.digest, proof, cx);
+        if !certified && !self.config.broken(Mutant::FollowersTrustLeader) {
             let exposure = Exposure::Certificate(told.statement.clone(), proof.clone());
             self.expose(&exposure, cx);
         }
+        certified
     }
 
     /// A leader speaks in the committee: its seat's votes are compared with those heard before.
@@ -143,10 +145,12 @@ impl Krbft {
                 }
                 continue;
             }
-            let watches = self.config.certifies() || self.config.supervision;
+            if !(self.config.certifies() || self.config.supervision) {
+                continue;
+            }
             let committee = self.seats.committee();
             let doubtful = self.volatile.votes.doubtful_proposal(vote, &committee);
-            if let Some(proposal) = doubtful.filter(|_| watches) {
+            if let Some(proposal) = doubtful {
                 let primary = self.seats.group(proposal.by()).unwrap_or(0);
                 self.echo(primary, &proposal, cx);
             }
@@ -169,14 +173,9 @@ impl Krbft {
     /// The members after the leader who are told by this one what the leader says.
     fn witnesses(&self, leader: NodeId) -> Vec<NodeId> {
         let members = self.members();
-        let count = match self.config.witnesses {
-            Monitors::None => return Vec::new(),
-            Monitors::OneHonest => members.one_honest(),
-            Monitors::All => members.n() - 1,
-        };
-        let turn = members.members().iter().cycle().copied();
-        let after = turn.skip_while(|node| *node != leader).skip(1);
-        let mut witnesses: Vec<NodeId> = after.take(count).collect();
+        let one_honest = members.one_honest();
+        let witnesses = self.config.witnesses;
+        let mut witnesses = witnesses.after(leader, members.members(), one_honest);
         witnesses.retain(|node| *node != self.setup.me);
         witnesses.sort_unstable();
         witnesses

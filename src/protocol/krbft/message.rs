@@ -202,7 +202,7 @@ const HEADER_BYTES: u32 = 48;
 /// Bytes of a leader's signed word.
 const WORD_BYTES: u32 = 18 + DIGEST_BYTES + SIGNATURE_BYTES;
 /// Bytes of a vote without signatures.
-const VOTE_BYTES: u32 = 19 + DIGEST_BYTES;
+const VOTE_BYTES: u32 = pbft::VOTE_BYTES - SIGNATURE_BYTES;
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)

@@ -99,12 +99,17 @@ impl Krbft {
 
     /// Whether a block may be applied on the word of `from`.
     fn is_proven(&self, height: Height, block: &Proven, from: NodeId, cx: &Cx<'_>) -> bool {
-        if !self.config.carries() || self.config.broken(Mutant::FollowersTrustLeader) {
+        if !self.demands_proof() {
             return self.is_leader(from);
         }
         let digest = block.batch.digest();
         let proof = block.proof.as_ref();
         proof.is_some_and(|proof| self.is_certified(height, &digest, proof, cx))
+    }
+
+    /// Whether a leader's word is not enough.
+    fn demands_proof(&self) -> bool {
+        self.config.carries() && !self.config.broken(Mutant::FollowersTrustLeader)
     }
 
     /// Whether a certificate proves that the committee has put this batch at this height.
@@ -131,17 +136,18 @@ impl Krbft {
         let genuine = told.statement.by() == from
             && (statement.digest, statement.proof) == (digest, proof)
             && told.statement.verify(cx.keyring());
-        if genuine {
-            self.compare(from, told, cx);
-            self.judge_block(told, cx);
+        if !genuine {
+            return;
         }
-        if !genuine || !self.is_leader(from) || statement.group != self.mine as u64 {
+        self.compare(from, told, cx);
+        let certified = self.judge_block(told, cx);
+        if !self.is_leader(from) || statement.group != self.mine as u64 {
             return;
         }
         let height = statement.height;
         self.volatile.view = told.view;
         if height > Self::height(cx) {
-            if !self.is_proven(height, &told.block, from, cx) {
+            if self.demands_proof() && !certified {
                 cx.report(Report::Reached("refuses an uncertified block"));
                 return;
             }

@@ -276,13 +276,11 @@ impl Register {
         (one, other): &(Signed<pbft::Vote>, Signed<pbft::Vote>),
         keyring: &Keyring,
     ) -> bool {
-        let place = |vote: &pbft::Vote| (vote.view, vote.height, vote.phase);
         let culprit = one.by();
         self.roles.upper.contains(culprit)
             && culprit == other.by()
             && views_of(self.roles.epoch).contains(one.body().view)
-            && place(one.body()) == place(other.body())
-            && one.body().digest != other.body().digest
+            && one.body().contradicts(other.body())
             && one.verify(keyring)
             && other.verify(keyring)
             && !self.credit.is_jailed(culprit, self.roles.epoch + 1)

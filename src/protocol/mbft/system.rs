@@ -171,17 +171,17 @@ impl Body for System {
                 hasher.digest(&share.digest()).finish()
             }
             Self::Forged(proven) => hasher.digest(&proven.0.digest).finish(),
-            Self::Conflict(votes) => {
-                let hasher = hasher.digest(&votes.0.body().digest());
-                hasher.digest(&votes.1.body().digest()).finish()
-            }
-            Self::DoubleVote(votes) => {
-                let hasher = hasher.digest(&votes.0.body().digest());
-                hasher.digest(&votes.1.body().digest()).finish()
-            }
+            Self::Conflict(votes) => pair(hasher, &votes.0, &votes.1),
+            Self::DoubleVote(votes) => pair(hasher, &votes.0, &votes.1),
             Self::Backlog { group, .. } | Self::Ready { group, .. } => {
                 hasher.number(u64::from(*group)).finish()
             }
         }
     }
+}
+
+/// The digest of two statements.
+fn pair<B: Body>(hasher: Hasher, one: &Signed<B>, other: &Signed<B>) -> Digest {
+    let hasher = hasher.digest(&one.body().digest());
+    hasher.digest(&other.body().digest()).finish()
 }

@@ -67,7 +67,7 @@ impl Heard {
     pub fn contradicting(&self, vote: &Signed<Vote>) -> impl Iterator<Item = &Signed<Vote>> {
         let body = *vote.body();
         let said = self.said(vote.by(), (body.height, body.view, body.phase));
-        said.filter(move |other| other.body().digest != body.digest)
+        said.filter(move |other| other.body().contradicts(&body))
     }
 
     /// The proposal of a view's primary that was heard, if somebody is the first to prepare another

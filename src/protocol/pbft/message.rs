@@ -33,6 +33,15 @@ pub struct Vote {
     pub digest: Digest,
 }
 
+impl Vote {
+    /// Whether this is about the same place, view and phase as another vote, and for something
+    /// else: nobody who is honest casts both.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let subject = |vote: &Self| (vote.phase, vote.view, vote.height);
+        subject(self) == subject(other) && self.digest != other.digest
+    }
+}
+
 impl Body for Vote {
     fn digest(&self) -> Digest {
         let domain = match self.phase {
