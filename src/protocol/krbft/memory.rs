@@ -61,10 +61,37 @@ pub(super) struct Bench<'a> {
     pub last: Height,
     /// The seat of the group.
     pub seat: NodeId,
-    /// The member's own chain.
-    pub ledger: &'a Ledger,
     /// Whether prepares count for what nobody has seen; only a broken guard makes it so.
     pub blind: bool,
+    /// Whether the checkpoint in question, if it is one, is that of the member's own chain.
+    pub own_chain: bool,
+}
+
+/// The digest of a member's own chain, as far as it has been added up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sum {
+    height: Height,
+    chain: Digest,
+}
+
+impl Sum {
+    /// Whether a checkpoint is that of a chain. Only what has been added to the chain since the
+    /// last checkpoint is read.
+    pub(super) fn fits(&mut self, checkpoint: &Checkpoint, ledger: &Ledger) -> bool {
+        if checkpoint.height < self.height || ledger.block(self.height).is_none() {
+            *self = Self::default();
+        }
+        while self.height < checkpoint.height {
+            let Some(block) = ledger.block(self.height + 1) else {
+                return false;
+            };
+            self.chain = extend_chain(&self.chain, &block.batch.digest());
+            self.height += 1;
+        }
+        let last = ledger.block(checkpoint.height);
+        let last = last.map_or(Digest::ZERO, |block| block.batch.digest());
+        checkpoint.chain == self.chain && checkpoint.block == last
+    }
 }
 
 /// The statements in a message that a seat makes in its own name, by digest; nothing for messages
@@ -130,9 +157,7 @@ impl Memory {
             Message::Commit { vote, .. } => {
                 vote.by() == bench.seat && self.may_commit(vote.body(), support, bench)
             }
-            Message::Checkpoint(checkpoint) => {
-                checkpoint.by() == bench.seat && is_true(checkpoint.body(), bench.ledger)
-            }
+            Message::Checkpoint(checkpoint) => checkpoint.by() == bench.seat && bench.own_chain,
             Message::ViewChange { change, .. } => {
                 change.by() == bench.seat && self.may_leave(change.body(), bench)
             }
@@ -320,20 +345,6 @@ impl Memory {
         }
         may
     }
-}
-
-/// Whether a checkpoint is that of a chain.
-fn is_true(checkpoint: &Checkpoint, ledger: &Ledger) -> bool {
-    let mut chain = Digest::ZERO;
-    let mut last = Digest::ZERO;
-    for height in 1..=checkpoint.height {
-        let Some(block) = ledger.block(height) else {
-            return false;
-        };
-        last = block.batch.digest();
-        chain = extend_chain(&chain, &last);
-    }
-    checkpoint.chain == chain && checkpoint.block == last
 }
 
 /// Keeps a proof unless a better one of its place is known: a commit is better than any prepare,

@@ -145,6 +145,7 @@ use std::sync::Arc;
 
 pub use config::{Config, Mutant, Profile};
 pub use evidence::Exposure;
+use memory::Sum;
 pub use memory::{Memory, Support};
 pub use message::{CouncilUpdate, Delivery, GroupBlock, Message, Proven};
 pub use supervise::Finding;
@@ -234,6 +235,8 @@ struct Volatile {
     shown: (u64, Height),
     /// What this leader knew by its digest only when it looked last.
     lacking: Vec<(Height, Digest)>,
+    /// The digest of this member's chain.
+    sum: Sum,
     /// What members remember, while a new leader asks them.
     taking: Option<BTreeMap<NodeId, Memory>>,
     /// What this supervisor was told.

@@ -6,7 +6,6 @@ use super::memory::{Bench, Memory, Support};
 use super::{Config, Profile};
 use crate::base::crypto::{Body, Certificate, Crypto, Digest, Hasher, Keyring, Seats, Signer};
 use crate::base::node::{Committee, NodeId};
-use crate::chain::ledger::Ledger;
 use crate::protocol::pbft::{Checkpoint, Law, Message, Phase, Views, Vote};
 
 /// One of two things that cannot both be so.
@@ -200,7 +199,6 @@ impl Member {
     fn vouches(&mut self, vote: Vote, support: &Support) -> bool {
         let seat = Seats::name(0);
         let committee = self.world.seats.committee();
-        let ledger = Ledger::default();
         let bench = Bench {
             law: Law {
                 config: &self.config.committee,
@@ -210,8 +208,8 @@ impl Member {
             },
             last: u64::MAX,
             seat,
-            ledger: &ledger,
             blind: true,
+            own_chain: true,
         };
         let vote = self.world.signers[0].for_seat(seat).sign(vote);
         let batch = None;

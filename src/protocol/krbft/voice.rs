@@ -136,6 +136,10 @@ impl Krbft {
     fn vouch(&mut self, message: &pbft::Message, support: &Support, cx: &Cx<'_>) -> bool {
         let keyring = self.seat_keys(cx);
         let committee = self.seats.committee();
+        let own_chain = match message {
+            pbft::Message::Checkpoint(it) => self.volatile.sum.fits(it.body(), cx.ledger()),
+            _ => true,
+        };
         let bench = Bench {
             law: pbft::Law {
                 config: &self.config.committee,
@@ -145,8 +149,8 @@ impl Krbft {
             },
             last: self.config.places(),
             seat: self.seat(),
-            ledger: cx.ledger(),
             blind: self.config.broken(Mutant::BlindVoices),
+            own_chain,
         };
         self.durable.memory.vouch(message, support, &bench)
     }
