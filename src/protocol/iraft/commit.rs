@@ -465,10 +465,15 @@ impl Iraft {
                 self.report_lead(cx);
             }
         }
+    }
+
+    /// Compacts the log. What a compaction forgets is in the ledger, and on disk there: nothing
+    /// needs to be written for it. It is done before a step, and never in the step that decides:
+    /// a crash may end that step before all that it has decided is executed.
+    pub(super) fn forget(&mut self) {
         let keep = self.config.compact_after;
-        // What a compaction forgets is in the ledger, and on disk there: nothing needs to be
-        // written for it.
-        let spare = index.saturating_sub(keep).min(self.volatile.written);
+        let spare = self.volatile.commit.saturating_sub(keep);
+        let spare = spare.min(self.volatile.written);
         if !self.nested && keep > 0 && spare > self.durable.log.base().index {
             self.durable.log.compact(spare);
         }

@@ -252,6 +252,9 @@ impl Protocol for Iraft {
     }
 
     fn step(&mut self, input: Input<'_, Message, Timer>, cx: &mut Cx<'_>) {
+        if !matches!(input, Input::Start) {
+            self.forget();
+        }
         match input {
             Input::Start => self.start(cx),
             Input::Deliver { from, message } => {

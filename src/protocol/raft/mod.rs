@@ -187,6 +187,9 @@ impl Protocol for Raft {
     }
 
     fn step(&mut self, input: Input<'_, Message, Timer>, cx: &mut Cx<'_>) {
+        if !matches!(input, Input::Start) {
+            self.forget();
+        }
         match input {
             Input::Start => self.start(cx),
             Input::Deliver { from, message } => {
@@ -350,9 +353,13 @@ impl Raft {
             self.volatile.mempool.settle(&batch);
             self.volatile.commit = next;
         }
+    }
+
+    /// Compacts the log. What a compaction forgets is in the ledger, and on disk there: nothing
+    /// needs to be written for it. It is done before a step, and never in the step that decides:
+    /// a crash may end that step before all that it has decided is executed.
+    fn forget(&mut self) {
         let keep = self.config.compact_after;
-        // What a compaction forgets is in the ledger, and on disk there: nothing needs to be
-        // written for it.
         let spare = self.volatile.commit.saturating_sub(keep);
         let spare = spare.min(self.volatile.written);
         if !self.nested && keep > 0 && spare > self.durable.log.base().index {
