@@ -46,6 +46,10 @@ pub struct FuzzArguments {
     #[cfg(feature = "mutants")]
     #[arg(long)]
     mutants: bool,
+    /// Scenarios, or folders of them, in which a guard that no seed shows is left out as well.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    scenarios: Vec<PathBuf>,
     /// Print the scenario of the first seed and run nothing.
     #[arg(long)]
     print: bool,
@@ -97,8 +101,7 @@ pub fn fuzz(arguments: &FuzzArguments, quiet: bool) -> Result<(), Failure> {
     if arguments.mutants {
         return hunt_all(&search, arguments, quiet);
     }
-    // A panic is a finding like any other, and is told with the others.
-    std::panic::set_hook(Box::new(|_| {}));
+    fuzz::tell_panics_as_findings();
     let clock = clock::Clock::start();
     let mut told = 0.0;
     let report = search.run(&mut |report| {
@@ -265,10 +268,11 @@ fn print_tally(name: &str, tally: &Tally) {
 #[cfg(feature = "mutants")]
 fn hunt_all(search: &Search<'_>, arguments: &FuzzArguments, quiet: bool) -> Result<(), Failure> {
     use crate::fuzz::mutants;
-    // A panic notices a mutant like any violation.
-    std::panic::set_hook(Box::new(|_| {}));
+    fuzz::tell_panics_as_findings();
     let mut rows = Vec::new();
+    let files = directed(&arguments.scenarios)?;
     for entry in &search.entries {
+        let directed = mutants::directed(entry, &search.known, &files);
         let mut all = mutants::of(entry);
         if entry.spec.name == "raft" {
             all.extend(mutants::of_contract());
@@ -279,7 +283,7 @@ fn hunt_all(search: &Search<'_>, arguments: &FuzzArguments, quiet: bool) -> Resu
                 let most = arguments.time.map(|time| time.nanos() as f64 / 1e9);
                 most.is_none_or(|most| clock.seconds() < most)
             };
-            let row = mutants::hunt(search, entry, &mutant, &mut left);
+            let row = mutants::hunt(search, entry, (&mutant, &directed), &mut left);
             if !quiet {
                 let by = if row.property.is_empty() {
                     "nothing"
@@ -287,8 +291,8 @@ fn hunt_all(search: &Search<'_>, arguments: &FuzzArguments, quiet: bool) -> Resu
                     &row.property
                 };
                 note(format_args!(
-                    "  {} {}: {by} after {} seeds",
-                    row.key, row.mutant, row.seeds
+                    "  {} {}: {by} after {} seeds {}",
+                    row.key, row.mutant, row.seeds, row.scenario
                 ));
             }
             rows.push(row);
@@ -296,6 +300,24 @@ fn hunt_all(search: &Search<'_>, arguments: &FuzzArguments, quiet: bool) -> Resu
         }
     }
     Ok(())
+}
+
+/// The scenarios at these places, as their files have them.
+#[cfg(feature = "mutants")]
+fn directed(places: &[PathBuf]) -> Result<Vec<crate::fuzz::mutants::Directed>, Failure> {
+    let files = super::run::yaml_files(places)?;
+    let read = |path: PathBuf| {
+        let bytes = store::get(&path)?.unwrap_or_default();
+        Ok(crate::fuzz::mutants::Directed {
+            name: path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into(),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    };
+    files.into_iter().map(read).collect()
 }
 
 /// Writes the table of mutants, if it is wanted.

@@ -215,7 +215,7 @@ pub fn commit() -> String {
 }
 
 /// Every YAML file below the paths, in order.
-fn yaml_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn yaml_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {

@@ -18,6 +18,7 @@ mod switches;
 mod tests;
 mod trouble;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -74,13 +75,36 @@ pub struct Judged {
     pub marks: Marks,
 }
 
+thread_local! {
+    /// Whether a panic of this thread is a finding.
+    static JUDGING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says nothing about panics in runs that are judged: they are findings like any other, and told
+/// with the others. A panic of the search itself is told as usual.
+pub fn tell_panics_as_findings() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !JUDGING.get() {
+            usual(panic);
+        }
+    }));
+}
+
+/// Runs something of which a panic is a finding.
+fn caught<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
+    JUDGING.set(true);
+    // Whatever a run leaves half done is thrown away with it.
+    let result = catch_unwind(AssertUnwindSafe(run));
+    JUDGING.set(false);
+    result
+}
+
 /// Runs a scenario and judges it by what it expects.
 pub fn judge(entry: &Entry, scenario: &Scenario) -> Judged {
     let mut marks = Marks::default();
     let kernel = Kernel::Windows { threads: 1 };
-    // Whatever a run leaves half done is thrown away with it.
-    let run = AssertUnwindSafe(|| (entry.run)(scenario, kernel, Some(&mut marks)));
-    let (failure, events) = match catch_unwind(run) {
+    let (failure, events) = match caught(|| (entry.run)(scenario, kernel, Some(&mut marks))) {
         Ok(outcome) => (failure(scenario, &outcome), outcome.totals.events),
         Err(panic) => {
             let said = panic.downcast_ref::<String>().cloned();
@@ -163,9 +187,8 @@ pub fn diagram(entry: &Entry, scenario: &Scenario, failure: &Failure) -> String 
     };
     let mut diagram = Diagram::new(filter, Some(STEPS));
     let kernel = Kernel::Windows { threads: 1 };
-    let run = AssertUnwindSafe(|| (entry.run)(scenario, kernel, Some(&mut diagram)));
     // A run that panics has drawn what came before.
-    drop(catch_unwind(run));
+    drop(caught(|| (entry.run)(scenario, kernel, Some(&mut diagram))));
     diagram.draw()
 }
 

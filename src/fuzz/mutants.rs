@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Report, Search};
+use super::{Finding, Search, draw, judge};
 use crate::scenario::run::Entry;
+use crate::scenario::{Known, Overrides, Scenario};
 
 /// A guard that can be left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +33,9 @@ pub struct Row {
     pub seeds: u64,
     /// Faults and adversaries of the scenario in which it was noticed.
     pub troubles: usize,
+    /// The scenario written by hand in which it was noticed; empty if a seed did.
+    #[serde(default)]
+    pub scenario: String,
     /// Why it is no surprise that nothing was noticed, if it is known.
     pub reason: String,
 }
@@ -86,12 +90,38 @@ fn variants(entry: &Entry, key: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Tries a mutant with a protocol, seed after seed, until something is noticed or `more` says that
-/// it is enough.
+/// A scenario written by hand, as its file has it.
+#[derive(Clone, Debug)]
+pub struct Directed {
+    /// The name of the file.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+impl Directed {
+    /// The scenario with guards left out, if it is one of this protocol and can have them.
+    fn with(&self, entry: &Entry, known: &Known<'_>, overrides: Overrides<'_>) -> Option<Scenario> {
+        let scenario = Scenario::parse(&self.name, &self.text, overrides, None, known).ok()?;
+        (*scenario.protocol.name == *entry.spec.name).then_some(scenario)
+    }
+}
+
+/// Those scenarios that are of this protocol and show what they expect while all guards stand.
+pub fn directed(entry: &Entry, known: &Known<'_>, all: &[Directed]) -> Vec<Directed> {
+    let holds = |one: &&Directed| {
+        let scenario = one.with(entry, known, &[]);
+        scenario.is_some_and(|scenario| judge(entry, &scenario).failure.is_none())
+    };
+    all.iter().filter(holds).cloned().collect()
+}
+
+/// Tries a mutant with a protocol: seed after seed until something is noticed or `more` says that
+/// it is enough, then with scenarios written by hand that hold without it.
 pub fn hunt(
     search: &Search<'_>,
     entry: &Entry,
-    mutant: &Mutant,
+    (mutant, directed): (&Mutant, &[Directed]),
     more: &mut dyn FnMut() -> bool,
 ) -> Row {
     let overrides = [(mutant.key.clone(), mutant.name.clone())];
@@ -102,6 +132,7 @@ pub fn hunt(
         property: String::new(),
         seeds: 0,
         troubles: 0,
+        scenario: String::new(),
         reason: String::new(),
     };
     let one = Search {
@@ -109,15 +140,36 @@ pub fn hunt(
         overrides: &overrides,
         ..*search
     };
-    let quiet = |report: &Report| report.values().all(|tally| tally.findings.is_empty());
-    let report = one.run(&mut |report| quiet(report) && more());
+    // A seed that fails with all guards standing shows nothing.
+    let shows = |finding: &Finding| {
+        let whole = draw::draw(entry, &search.known, finding.seed, search.overrides);
+        whole.is_ok_and(|case| judge(entry, &case.scenario).failure.is_none())
+    };
+    let mut seen = 0;
+    let mut found: Option<Finding> = None;
+    let report = one.run(&mut |report| {
+        let findings = report.values().flat_map(|tally| &tally.findings);
+        found = findings.clone().skip(seen).find(|f| shows(f)).cloned();
+        seen = findings.count();
+        found.is_none() && more()
+    });
     let tally = report.unwrap_or_default().remove(entry.spec.name);
-    let tally = tally.unwrap_or_default();
-    row.seeds = tally.seeds;
-    if let Some(finding) = tally.findings.first() {
+    row.seeds = tally.unwrap_or_default().seeds;
+    if let Some(finding) = found {
         row.property = finding.failure.property.into();
         row.seeds = finding.seed.wrapping_sub(search.first) + 1;
         row.troubles = finding.scenario.faults.len() + finding.scenario.adversaries.len();
+        return row;
+    }
+    let in_files = directed.iter().find_map(|file| {
+        let scenario = file.with(entry, &search.known, &overrides)?;
+        let failure = judge(entry, &scenario).failure?;
+        Some((file, scenario, failure))
+    });
+    if let Some((file, scenario, failure)) = in_files {
+        row.property = failure.property.into();
+        row.troubles = scenario.faults.len() + scenario.adversaries.len();
+        row.scenario.clone_from(&file.name);
     } else {
         row.reason = reason(&mutant.key, &mutant.name).into();
     }
@@ -205,6 +257,15 @@ pub fn others(table: &[u8], fresh: &[Row]) -> Vec<Row> {
         .collect()
 }
 
+/// What a table for people says of a row besides.
+fn remark(row: &Row) -> String {
+    if row.scenario.is_empty() {
+        row.reason.clone()
+    } else {
+        format!("in the scenario {}", row.scenario)
+    }
+}
+
 /// The rows as a table for programs and one for people.
 pub fn files(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -223,7 +284,9 @@ pub fn files(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
         writeln!(
             text,
             "| {place} | {} | {by} | {} | {} |",
-            row.mutant, row.seeds, row.reason
+            row.mutant,
+            row.seeds,
+            remark(row)
         )
         .expect("a string takes everything");
     }

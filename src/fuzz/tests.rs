@@ -95,6 +95,18 @@ fn a_broken_guard_is_noticed_and_the_smaller_scenario_replays_from_its_file() {
 }
 
 #[test]
+fn what_cannot_be_run_is_refused_before_anything_is_promised_for_it() {
+    search(|search| {
+        let mbft = PROTOCOLS.iter().find(|entry| entry.spec.name == "mbft");
+        let mbft = mbft.expect("it is there");
+        let case = draw::draw(mbft, &search.known, 1, &[]).unwrap();
+        let mut few = case.scenario;
+        few.nodes = 2;
+        assert!(draw::settle(mbft, &search.known, &few).is_err());
+    });
+}
+
+#[test]
 fn every_guard_that_can_be_left_out_has_a_name() {
     let counts: Vec<(&str, usize)> = PROTOCOLS
         .iter()
