@@ -164,6 +164,7 @@ impl Observer for Watch {
             | Event::Contacted { .. }
             | Event::Decided { .. }
             | Event::Installed { .. }
+            | Event::Stated { .. }
             | Event::Crashed
             | Event::Restarted { .. }
             | Event::Delivered { .. }

@@ -33,6 +33,7 @@ impl Observer for Heard {
             | Event::Decided { .. }
             | Event::Installed { .. }
             | Event::Reported { .. }
+            | Event::Stated { .. }
             | Event::Crashed
             | Event::Restarted { .. }
             | Event::Sent { .. }

@@ -114,6 +114,7 @@ impl Observer for Marks {
             Event::Submitted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }
+            | Event::Stated { .. }
             | Event::Fired { .. } => {}
         }
     }

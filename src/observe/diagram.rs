@@ -75,7 +75,7 @@ impl Observer for Diagram {
                 arrival: None,
                 ..
             } => (node, *to, format!("{node}-x{to}: {}", plain(kind))),
-            Event::Sent { .. } => return,
+            Event::Sent { .. } | Event::Stated { .. } => return,
             Event::Submitted { .. }
             | Event::Endorsed { .. }
             | Event::Answered { .. }

@@ -159,7 +159,10 @@ impl Observer for Fingerprint {
                 let words = [transaction.bits(), asked.nanos()];
                 self.event(now, node, 6, &words);
             }
-            Event::Sent { .. } | Event::Delivered { .. } | Event::Fired { .. } => {}
+            Event::Stated { .. }
+            | Event::Sent { .. }
+            | Event::Delivered { .. }
+            | Event::Fired { .. } => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use crate::base::node::NodeId;
 use crate::base::time::{Time, Window};
 use crate::chain::{Block, Height};
-use crate::protocol::{Offence, Report};
+use crate::protocol::{Offence, Report, Statement};
 use crate::sim::event::{Event, Observer};
 
 use super::verdict;
@@ -118,6 +118,7 @@ impl Display for Line<'_> {
             Event::Decided { block } => write!(f, "decides {}", Content(block)),
             Event::Installed { block } => write!(f, "installs {}", Content(block)),
             Event::Reported { report } => write_report(f, report),
+            Event::Stated { statement } => write_statement(f, *statement),
             Event::Crashed => write!(f, "crashes"),
             Event::Restarted { height, amnesia } => write_restart(f, *height, *amnesia),
             Event::Sent {
@@ -144,6 +145,22 @@ fn write_restart(f: &mut fmt::Formatter<'_>, height: Height, amnesia: bool) -> f
         write!(f, " without its disk")?;
     }
     Ok(())
+}
+
+fn write_statement(f: &mut fmt::Formatter<'_>, statement: Statement) -> fmt::Result {
+    match statement {
+        Statement::Holds {
+            by,
+            kind,
+            view,
+            place,
+            what,
+        } => write!(
+            f,
+            "says as {by}: {kind} {what:016x} at {place} in view {view}"
+        ),
+        Statement::Leaves { by, view } => write!(f, "says as {by}: nothing before view {view}"),
+    }
 }
 
 fn write_report(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {

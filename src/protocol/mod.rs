@@ -10,6 +10,7 @@ pub mod mempool;
 mod nesting;
 pub mod pbft;
 pub mod raft;
+pub mod statement;
 pub mod tally;
 
 use std::fmt::Debug;
@@ -27,6 +28,7 @@ use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use crate::contract::Receipt;
 use mempool::BatchRule;
 pub use nesting::{Guise, Inside};
+pub use statement::{Listener, Statement};
 
 /// What a replica can learn.
 #[derive(Debug)]
@@ -220,6 +222,8 @@ pub trait Wire: Clone + Debug + Send + Sync + 'static {
     fn forge(&self, _liar: &Signer, _victim: NodeId) -> Option<Self> {
         None
     }
+    /// What `me` states once and for all when it sends this.
+    fn statements(&self, _me: NodeId, _to: &To, _say: Listener<'_>) {}
     /// The same message of so much later a view or term, signed by the liar. `None` where it
     /// names none.
     fn inflate(&self, _liar: &Signer, _by: u64) -> Option<Self> {

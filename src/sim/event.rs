@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
-use crate::protocol::Report;
+use crate::protocol::{Report, Statement};
 
 /// Something that happened at one node at one time.
 #[derive(Clone, Debug)]
@@ -60,6 +60,11 @@ pub enum Event {
     Reported {
         /// What.
         report: Report,
+    },
+    /// An honest node has sent what it states once and for all.
+    Stated {
+        /// What.
+        statement: Statement,
     },
     /// A node stopped.
     Crashed,

@@ -474,6 +474,7 @@ impl<P: Protocol> ReplicaHost<P> {
         match effect {
             Effect::Send { to, message } => {
                 if let Some(to) = self.audience(to) {
+                    self.note_statements(now, &to, &message, desk.local);
                     self.send(now, &to, message, desk);
                 }
             }

@@ -81,6 +81,7 @@ impl Observer for Bursts {
             | Event::Contacted { .. }
             | Event::Installed { .. }
             | Event::Reported { .. }
+            | Event::Stated { .. }
             | Event::Crashed
             | Event::Restarted { .. }
             | Event::Sent { .. }

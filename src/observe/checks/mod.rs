@@ -33,6 +33,9 @@
 //! Reads that are answered without an entry have to fit among what clients were told: together, all
 //! answers are *linearizable* (`linearizability`).
 //!
+//! Every honest node stands by its words (`self-consistency`): it states one thing in each place of
+//! a view, and nothing new in a view that it has asked to leave.
+//!
 //! **Liveness** is judged after healing (see [`LivenessJudge`]), in this order:
 //! `outside-model` if nothing is promised; `inconclusive` if the run ended before the bound had
 //! passed, or nobody asked for anything; `violated` if clients or nodes were left waiting;
@@ -47,6 +50,7 @@ mod sharing;
 mod unplaced;
 mod verdict;
 mod violation;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +72,7 @@ use sharing::Sharing;
 use unplaced::Unplaced;
 use verdict::{accounting, before, miscounts};
 use violation::Findings;
+use words::Words;
 
 pub use verdict::{LivenessJudge, Verdict};
 pub use violation::{KEPT_MAX, Property, Violation, Word};
@@ -98,6 +103,7 @@ pub struct Checks {
     kept: Vec<Option<usize>>,
     sharing: Sharing,
     logs: Logs,
+    words: Words,
     progress: Progress,
     reads: Reads,
     /// Answers that fit no chain yet, of several.
@@ -172,6 +178,7 @@ impl Checks {
             kept: vec![Some(0); setup.nodes],
             sharing: Sharing::default(),
             logs: Logs::new(setup.nodes),
+            words: Words::new(setup.nodes),
             progress: Progress::new(),
             reads: Reads::default(),
             unplaced: Vec::new(),
@@ -541,6 +548,11 @@ impl Observer for Checks {
             Event::Reported { report } => {
                 if self.honest(node) {
                     self.report(now, node, report);
+                }
+            }
+            Event::Stated { statement } => {
+                if self.honest(node) {
+                    self.words.hear((now, node), *statement, &mut self.findings);
                 }
             }
             Event::Crashed => {

@@ -41,6 +41,8 @@ pub enum Property {
     LogMatching,
     /// A new leader holds everything decided in earlier terms.
     LeaderCompleteness,
+    /// An honest node states one thing at a place of a view, and nothing new in a view it has left.
+    SelfConsistency,
     /// In one view, one batch at most is prepared for a height.
     PreparedUniqueness,
     /// Honest nodes are accused of nothing but silence.
@@ -77,6 +79,7 @@ impl Property {
             Self::ElectionSafety => "election-safety",
             Self::LogMatching => "log-matching",
             Self::LeaderCompleteness => "leader-completeness",
+            Self::SelfConsistency => "self-consistency",
             Self::PreparedUniqueness => "prepared-uniqueness",
             Self::AccountabilitySoundness => "accountability-soundness",
             Self::Sharing => "sharing",

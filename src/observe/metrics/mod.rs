@@ -299,6 +299,7 @@ impl Observer for Metrics {
             | Event::Restarted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }
+            | Event::Stated { .. }
             | Event::Fired { .. } => {}
         }
     }

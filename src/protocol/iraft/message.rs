@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::content::{Content, Entry};
 use super::evidence::{Evidence, signatures_size};
 use super::lies;
-use super::statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Standing};
+use super::statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Stage, Standing};
 use crate::base::crypto::{Body, Certificate, DIGEST_BYTES, SIGNATURE_BYTES, Signed, Signer};
 use crate::base::node::NodeId;
 use crate::chain::Transaction;
 use crate::chain::ledger::Snapshot as Point;
-use crate::protocol::Wire;
+use crate::protocol::{Listener, Statement, To, Wire};
 
 /// A certificate with what it takes to count its signers.
 #[derive(Clone, PartialEq, Debug)]
@@ -362,6 +362,35 @@ fn election_signatures(election: Option<&Arc<Election>>) -> u32 {
     election.map_or(0, |election| election.signatures())
 }
 
+/// A statement about a place of the log.
+fn place(by: NodeId, kind: &'static str, mark: Mark) -> Statement {
+    Statement::Holds {
+        by,
+        kind,
+        view: mark.term,
+        place: mark.index,
+        what: mark.chain.prefix(),
+    }
+}
+
+fn ack(by: NodeId, vote: &Signed<Ack>) -> Statement {
+    let kind = match vote.body().stage {
+        Stage::Prepare => "prepare",
+        Stage::Commit => "commit",
+    };
+    place(by, kind, vote.body().mark())
+}
+
+fn ballot(by: NodeId, vote: &Signed<Ballot>) -> Statement {
+    Statement::Holds {
+        by,
+        kind: "vote",
+        view: vote.body().term,
+        place: 0,
+        what: vote.body().digest().prefix(),
+    }
+}
+
 impl Wire for Message {
     fn kind(&self) -> &'static str {
         match self {
@@ -446,6 +475,41 @@ impl Wire for Message {
 
     fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
         lies::forge(self, liar, victim)
+    }
+
+    /// A leader puts one content at a place of its term, a follower votes for one log up to there
+    /// in each round, and everybody for one candidate in a term.
+    fn statements(&self, me: NodeId, _to: &To, say: Listener<'_>) {
+        match self {
+            Self::Vote(vote) => say(ballot(me, &vote.ballot)),
+            Self::VoteReply(reply) => {
+                if let Some((granted, _)) = &reply.grant {
+                    say(ballot(me, granted));
+                }
+            }
+            Self::Append(append) => {
+                for header in append.entries.iter().map(|entry| &entry.header) {
+                    if header.by() == me {
+                        say(place(me, "header", header.body().mark()));
+                    }
+                }
+            }
+            Self::AppendReply(reply) | Self::SnapshotReply(reply) => {
+                reply.acks.iter().for_each(|vote| say(ack(me, vote)));
+            }
+            Self::CommitVote { ack: vote, .. } => say(ack(me, vote)),
+            Self::PreVote(_)
+            | Self::PreVoteReply(_)
+            | Self::Prepared(_)
+            | Self::Committed(_)
+            | Self::CommitNotice { .. }
+            | Self::Heartbeat(_)
+            | Self::HeartbeatReply(_)
+            | Self::Snapshot(_)
+            | Self::Complaint(_)
+            | Self::Evidence(_)
+            | Self::Forward(_) => {}
+        }
     }
 
     fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {

@@ -10,7 +10,7 @@ use crate::base::crypto::{
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::{Wire, iraft, pbft};
+use crate::protocol::{Listener, Statement, To, Wire, iraft, pbft};
 
 /// A leader's word that the committee has decided a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -266,6 +266,22 @@ impl GroupBlock {
 }
 
 impl Wire for Message {
+    /// What is said in a group, in the committee, and of blocks that a group stores.
+    fn statements(&self, me: NodeId, to: &To, say: Listener<'_>) {
+        match self.opened().1 {
+            Self::Group(message) => message.statements(me, to, say),
+            Self::Committee { message, .. } => message.statements(me, to, say),
+            Self::GroupAck { height, digest } => say(Statement::Holds {
+                by: me,
+                kind: "group-ack",
+                view: Statement::ANY_VIEW,
+                place: *height,
+                what: digest.prefix(),
+            }),
+            _ => {}
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::Group(message) => message.kind(),

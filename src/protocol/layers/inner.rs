@@ -11,7 +11,7 @@ use crate::protocol::iraft::{self, Iraft};
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::pbft::{self, Pbft};
 use crate::protocol::raft::{self, Raft};
-use crate::protocol::{Decision, Input, Protocol, Report, Setup, Status, Wire};
+use crate::protocol::{Decision, Input, Listener, Protocol, Report, Setup, Status, To, Wire};
 
 /// A member of a network's agreement.
 #[derive(Clone, Debug)]
@@ -47,6 +47,14 @@ pub enum InnerTimer {
 }
 
 impl Wire for Inside {
+    fn statements(&self, me: NodeId, to: &To, say: Listener<'_>) {
+        match self {
+            Self::Raft(message) => message.statements(me, to, say),
+            Self::Iraft(message) => message.statements(me, to, say),
+            Self::Pbft(message) => message.statements(me, to, say),
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::Raft(message) => message.kind(),

@@ -11,7 +11,7 @@ use crate::base::crypto::{DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signer}
 use crate::base::node::NodeId;
 use crate::chain::{Height, Transaction, TransactionId};
 use crate::contract::message::RecordId;
-use crate::protocol::Wire;
+use crate::protocol::{Listener, To, Wire};
 
 /// The body of a record: ciphertext, of which only digest and size are modelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -261,6 +261,13 @@ fn count(length: usize) -> u32 {
 }
 
 impl Wire for Message {
+    /// What is said in the agreement of a network.
+    fn statements(&self, me: NodeId, to: &To, say: Listener<'_>) {
+        if let Self::Group(message) = self {
+            message.statements(me, to, say);
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::Group(message) => message.kind(),

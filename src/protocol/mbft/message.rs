@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::head::Head;
 use super::large::{Certified, Large};
-use super::mini::{Mini, Vote};
+use super::mini::{Mini, Phase, Vote};
 use super::system::System;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer,
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::Wire;
 use crate::protocol::pbft::{self, opposite};
+use crate::protocol::{Listener, Statement, To, Wire};
 
 /// A member of a group wants the next primary, and says what it knows of the open slot.
 #[derive(Clone, PartialEq, Debug)]
@@ -213,7 +213,39 @@ fn certified_size((mini, proof): &Certified) -> u32 {
     certificate_size(&**proof).saturating_add(mini.size())
 }
 
+/// A view of a group, with the epoch above.
+fn view_in(epoch: u32, view: u64) -> u64 {
+    u64::from(epoch) << 32 | view
+}
+
 impl Wire for Message {
+    /// A member accepts one mini-block at a slot of a view, in each round, and none in a view that
+    /// it has asked to leave; the upper group speaks as in PBFT.
+    fn statements(&self, me: NodeId, to: &To, say: Listener<'_>) {
+        match self {
+            Self::Order { vote, .. } | Self::Accept(vote) | Self::LocalCommit(vote) => {
+                let body = vote.body();
+                let kind = match body.phase {
+                    Phase::Speculative => "speculative",
+                    Phase::Local => "local",
+                };
+                say(Statement::Holds {
+                    by: vote.by(),
+                    kind,
+                    view: view_in(body.epoch, body.view),
+                    place: body.slot,
+                    what: body.mini.prefix(),
+                });
+            }
+            Self::GroupChange(change) => say(Statement::Leaves {
+                by: change.by(),
+                view: view_in(change.body().epoch, change.body().view),
+            }),
+            Self::Upper { message, .. } => message.statements(me, to, say),
+            _ => {}
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::Forward(_) => "forward",

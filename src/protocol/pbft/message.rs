@@ -8,7 +8,7 @@ use crate::base::crypto::{
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::Wire;
+use crate::protocol::{Listener, Statement, To, Wire};
 
 /// The two phases in which replicas vote.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -343,6 +343,52 @@ impl Message {
 }
 
 impl Wire for Message {
+    /// A replica votes for one batch at a place of a view, in each phase, and no more in a view
+    /// that it has asked to leave; the chain up to a checkpoint is one.
+    fn statements(&self, _me: NodeId, _to: &To, say: Listener<'_>) {
+        for vote in self.votes() {
+            let Vote {
+                phase,
+                view,
+                height: place,
+                digest,
+            } = *vote.body();
+            let kind = match phase {
+                Phase::Prepare => "prepare",
+                Phase::Commit => "commit",
+            };
+            let (by, what) = (vote.by(), digest.prefix());
+            say(Statement::Holds {
+                by,
+                kind,
+                view,
+                place,
+                what,
+            });
+        }
+        match self {
+            Self::Checkpoint(checkpoint) => say(Statement::Holds {
+                by: checkpoint.by(),
+                kind: "checkpoint",
+                view: Statement::ANY_VIEW,
+                place: checkpoint.body().height,
+                what: checkpoint.body().block.prefix(),
+            }),
+            Self::ViewChange { change, .. } => say(Statement::Leaves {
+                by: change.by(),
+                view: change.body().view,
+            }),
+            Self::PrePrepare { .. }
+            | Self::Prepare { .. }
+            | Self::Commit { .. }
+            | Self::NewView(_)
+            | Self::Forward(_)
+            | Self::Status { .. }
+            | Self::Fetch(_)
+            | Self::Blocks(_) => {}
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::PrePrepare { .. } => "pre-prepare",

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::base::crypto::Signer;
+use crate::base::node::NodeId;
 use crate::chain::ledger::Snapshot as Point;
 use crate::chain::{Batch, Transaction};
-use crate::protocol::Wire;
+use crate::protocol::{Listener, Statement, To, Wire};
 
 /// One place of the log with what stands there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -226,6 +227,22 @@ impl Wire for Message {
             | Self::SnapshotReply(_)
             | Self::Forward(_) => None,
         }
+    }
+
+    /// A replica votes for one candidate in a term, and a candidate for itself.
+    fn statements(&self, me: NodeId, to: &To, say: Listener<'_>) {
+        let (term, candidate) = match (self, to) {
+            (Self::Vote(vote), _) => (vote.term, me),
+            (Self::VoteReply(reply), To::One(to)) if reply.granted => (reply.asked, *to),
+            _ => return,
+        };
+        say(Statement::Holds {
+            by: me,
+            kind: "vote",
+            view: term,
+            place: 0,
+            what: u64::from(candidate.0),
+        });
     }
 
     fn inflate(&self, _liar: &Signer, by: u64) -> Option<Self> {

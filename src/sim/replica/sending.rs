@@ -8,9 +8,9 @@ use crate::base::time::Time;
 use crate::chain::Block;
 use crate::network::Departure;
 use crate::protocol::{Protocol, To, Wire};
-use crate::sim::Desk;
 use crate::sim::event::Event;
 use crate::sim::message::{Answer, Payload, Post, Reply, Stored};
+use crate::sim::{Desk, Local};
 
 impl<P: Protocol> ReplicaHost<P> {
     /// A block was executed: observers are told, and clients if it is this node's part.
@@ -72,6 +72,25 @@ impl<P: Protocol> ReplicaHost<P> {
         };
         self.counters.send_client(now, desk.world, 1, size);
         self.post(now, std::iter::once(client), stored, desk);
+    }
+
+    /// Observers hear what an honest node states; of two copies of one, nobody is held to it.
+    pub(super) fn note_statements(
+        &mut self,
+        now: Time,
+        to: &To,
+        message: &P::Message,
+        local: &mut Local,
+    ) {
+        if self.adversary.is_some() || self.is_second() {
+            return;
+        }
+        let (id, events) = (self.id, &mut self.events);
+        message.statements(id, to, &mut |statement| {
+            let event = Event::Stated { statement };
+            local.events.push((now, id, *events, event));
+            *events += 1;
+        });
     }
 
     pub(super) fn send<S: Post<P::Message>>(
