@@ -76,6 +76,8 @@ pub(super) struct ReplicaHost<P: Protocol> {
     amnesia: bool,
     /// When this node crashes next; what would be done only then is never done.
     down_at: Time,
+    /// The time of the latest step, and how many there were at that time.
+    instant: (Time, u32),
     /// How far what it was asked to do is carried out.
     worked_until: Time,
     /// Where this node stops in the middle of its work, if it does.
@@ -109,6 +111,10 @@ pub(super) struct ReplicaHost<P: Protocol> {
 /// written: how far ahead of a crash an image is taken.
 const WRITES_IN_A_STEP_MAX: u64 = 16;
 const MEMORY: Span = Span::from_millis(500);
+
+/// Steps of one replica in one instant at most. More are a replica that waits for no time at all,
+/// again and again: the run would never end.
+const STEPS_IN_AN_INSTANT_MAX: u32 = 1_000_000;
 
 impl<P: Protocol> ReplicaHost<P> {
     pub(super) fn new(id: NodeId, processor: usize, signer: Signer, world: &World<P>) -> Self {
@@ -146,6 +152,7 @@ impl<P: Protocol> ReplicaHost<P> {
             outages: 0,
             amnesia: false,
             down_at: Time::MAX,
+            instant: (Time::ZERO, 0),
             worked_until: Time::ZERO,
             image: None,
             adopting: false,
@@ -382,6 +389,15 @@ impl<P: Protocol> ReplicaHost<P> {
         input: Input<'_, P::Message, P::Timer>,
         desk: &mut Desk<'_, P, S>,
     ) {
+        self.instant = match self.instant {
+            (at, steps) if at == now => (at, steps + 1),
+            _ => (now, 1),
+        };
+        assert!(
+            self.instant.1 < STEPS_IN_AN_INSTANT_MAX,
+            "time stands still: {} does nothing but wait for no time",
+            self.id
+        );
         if self.image.is_none() && self.may_stop_soon(now, desk.world.machine.sync) {
             // What is not written when the node crashes is lost: remember what the disk holds.
             self.image = Some(self.protocol.clone());

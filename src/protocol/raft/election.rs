@@ -66,7 +66,7 @@ impl Raft {
     }
 
     pub(super) fn on_vote(&mut self, from: NodeId, vote: &Vote, cx: &mut Cx<'_>) {
-        if vote.term > self.durable.term {
+        if vote.term > self.durable.term && !self.clings() {
             let sticks = self.config.pre_vote || self.config.check_quorum;
             if sticks && self.hears_leader(cx) {
                 return;
@@ -100,7 +100,7 @@ impl Raft {
 
     pub(super) fn on_pre_vote_reply(&mut self, from: NodeId, reply: &VoteReply, cx: &mut Cx<'_>) {
         let asks = matches!(self.volatile.role, Role::PreCandidate(_));
-        if !reply.granted && reply.term > self.durable.term {
+        if !reply.granted && reply.term > self.durable.term && !self.clings() {
             self.follow(reply.term, cx);
         } else if reply.granted && asks && reply.asked == self.durable.term + 1 {
             self.count(from, cx);

@@ -7,11 +7,16 @@ use crate::base::node::NodeId;
 use crate::protocol::Report;
 
 impl Raft {
+    /// Whether this replica leads and will not hear of later terms; only a broken guard makes it so.
+    pub(super) fn clings(&self) -> bool {
+        self.broken(Mutant::NoStepDown) && matches!(self.volatile.role, Role::Leader(_))
+    }
+
     /// Accepts the sender as the leader of its term; false if that term is over, or if this
     /// replica believes to lead it, which only a dishonest voter can bring about.
     fn obey(&mut self, from: NodeId, term: u64, cx: &mut Cx<'_>) -> bool {
         let leads = matches!(self.volatile.role, Role::Leader(_));
-        let stays = leads && (term == self.durable.term || self.broken(Mutant::NoStepDown));
+        let stays = (leads && term == self.durable.term) || self.clings();
         if term < self.durable.term || stays {
             return false;
         }

@@ -350,7 +350,7 @@ impl Raft {
 
     /// Whether this replica leads the term that the answer is of; a later term ends the lead.
     fn hears_peer(&mut self, from: NodeId, term: u64, cx: &mut Cx<'_>) -> bool {
-        if term > self.durable.term {
+        if term > self.durable.term && !self.clings() {
             self.follow(term, cx);
         }
         let position = self.position(from);
