@@ -20,9 +20,10 @@
 //!   Upon `q` equal ones: the checkpoint is *stable*, `low = h`, everything below is forgotten.
 //! - Upon expiry of the view timer: stop voting; broadcast VIEW-CHANGE(v+1) with the proof of the
 //!   stable checkpoint and, for each height above, the proof that a batch was prepared there in
-//!   the latest view. It is sent again until `q` replicas want that view or a higher one; then a
-//!   timer twice as long as the last starts, and upon its expiry the view after is asked for.
-//!   Executing a batch resets the length.
+//!   the latest view. It is sent again, after pauses that double up to eight times the
+//!   time-out, until `q` replicas want that view or a higher one; then a timer twice as long as the
+//!   last starts, and upon its expiry the view after is asked for. Executing a batch resets the
+//!   length.
 //! - Upon executing others for as long as the view timer runs, while the transaction that has
 //!   waited longest is not among them: forward it to the leader again. Upon the same once more: ask
 //!   for the next view as upon expiry.
@@ -202,6 +203,8 @@ struct Volatile {
     oldest: Option<Oldest>,
     /// View changes in a row without progress.
     attempts: u32,
+    /// How often the request for a view was repeated, as far as that counts.
+    repeated: u32,
     /// The latest request of each member for a view, by position.
     changes: Vec<Option<Arc<Signed<ViewChange>>>>,
     /// How many of them are for the view this replica asks for.
@@ -350,7 +353,9 @@ impl Protocol for Pbft {
             .ok()
             .and_then(|shift| 1_u64.checked_shl(shift))
             .unwrap_or(u64::MAX);
-        timeout * doubled * 2 + timeout * 4 + delay * 4 * (f as u64 + 1) + delay * 8
+        // A request that was lost is repeated after the longest pause.
+        let repeats = timeout * (1 << views::REPEATS_DOUBLED);
+        timeout * doubled * 2 + timeout * 3 + repeats + delay * 4 * (f as u64 + 1) + delay * 8
     }
 
     fn new(config: &Config, setup: Setup) -> Self {

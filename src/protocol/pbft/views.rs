@@ -14,6 +14,9 @@ use super::log::Places;
 use super::message::{Message, NewView, ViewChange, Vote};
 use super::{Cx, Mutant, Patience, Pbft, Ripeness, Timer};
 
+/// How often the pause between two requests for the same view is doubled.
+pub(super) const REPEATS_DOUBLED: u32 = 3;
+
 impl Pbft {
     /// The view timer fired.
     pub(super) fn on_overdue(&mut self, cx: &mut Cx<'_>) {
@@ -30,7 +33,11 @@ impl Pbft {
                 self.watch(true, cx);
             }
             Patience::Gathering => {
-                cx.set_timer(Timer::View, self.config.view_timeout);
+                // A request is long and has many signatures: if all repeated theirs faster than
+                // they can be checked, nobody would ever get to the new view.
+                self.volatile.repeated = (self.volatile.repeated + 1).min(REPEATS_DOUBLED);
+                let pause = self.config.view_timeout * (1 << self.volatile.repeated);
+                cx.set_timer(Timer::View, pause);
                 let waiting = self.volatile.mempool.oldest(self.setup.batch.max);
                 self.forward(waiting, cx);
                 if let Some(change) = self.durable.change.clone() {
@@ -124,6 +131,7 @@ impl Pbft {
     /// Waits for a quorum that wants the view this replica asks for with `change`.
     pub(super) fn gather(&mut self, change: Arc<Signed<ViewChange>>, cx: &mut Cx<'_>) {
         self.volatile.patience = Patience::Gathering;
+        self.volatile.repeated = 0;
         cx.set_timer(Timer::View, self.config.view_timeout);
         if !self.voiced {
             self.store_change(change);
