@@ -12,7 +12,7 @@ const TELLING: usize = 8;
 
 /// Matching records whose names are looked for in one answer at most. Where there are more, each
 /// answer is held against other ones.
-const LOOKED_AT_MAX: usize = 1_024;
+const LOOKED_AT_MAX: usize = 128;
 
 /// All runs of so many bytes.
 fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
