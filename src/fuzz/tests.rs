@@ -95,6 +95,25 @@ fn a_broken_guard_is_noticed_and_the_smaller_scenario_replays_from_its_file() {
 }
 
 #[test]
+fn a_smaller_scenario_that_is_refused_is_not_looked_at_any_further() {
+    search(|search| {
+        let entry = PROTOCOLS.iter().find(|entry| entry.spec.name == "mbft");
+        let entry = entry.expect("it is known");
+        let case = draw::draw(entry, &search.known, 1, &[]).unwrap();
+        // Too few for its groups: there is no telling what they would promise.
+        let mut scenario = case.scenario;
+        scenario.nodes = 3;
+        scenario.faults.clear();
+        scenario.adversaries.clear();
+        for site in &mut scenario.network.sites {
+            site.nodes.retain(|node| node.index() < 3);
+        }
+        let refused = draw::settle(entry, &search.known, &scenario).unwrap_err();
+        assert!(refused.to_string().contains("group"), "{refused}");
+    });
+}
+
+#[test]
 fn every_guard_that_can_be_left_out_has_a_name() {
     let counts: Vec<(&str, usize)> = PROTOCOLS
         .iter()
