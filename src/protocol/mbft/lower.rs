@@ -208,7 +208,9 @@ impl Mbft {
             return;
         };
         let body = vote.body();
-        let mine = (mini.epoch, mini.group) == (member.epoch, member.group)
+        // What this node has ordered itself can only come back from somebody who repeats it.
+        let mine = vote.by() != cx.me()
+            && (mini.epoch, mini.group) == (member.epoch, member.group)
             && *body == mini.vote(Phase::Speculative, member.view)
             && Some(vote.by()) == self.primary();
         if !mine || member.change.is_some() || !vote.verify(cx.keyring()) {

@@ -166,7 +166,9 @@ impl Mbft {
             return;
         };
         let body = change.body();
-        if (body.epoch, body.group) != (member.epoch, member.group) {
+        // What this node has asked for itself can only come back from somebody who repeats it.
+        let own = change.by() == cx.me();
+        if own || (body.epoch, body.group) != (member.epoch, member.group) {
             return;
         }
         let entered = body.view == member.view && member.change.is_none();
