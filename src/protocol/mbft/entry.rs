@@ -40,8 +40,12 @@ impl Mbft {
         shard(transaction, register.roles.epoch, &register.active)
     }
 
-    /// A client asks this node.
+    /// A client asks this node. What is in the chain already came late: if it waited in the group
+    /// once more, its primary would order it, and nobody votes for that.
     pub(super) fn on_submit(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        if self.has(transaction.id, cx) {
+            return;
+        }
         if self.keeps_heads() {
             self.pass_on_unseen(transaction, cx);
             return;
@@ -67,7 +71,7 @@ impl Mbft {
         }
         if passed.insert(transaction.id) {
             self.pass_on(transaction, cx);
-        } else if !self.has(transaction.id, cx) {
+        } else {
             self.tell_all(transaction, cx);
             self.report_backlog(self.shard(transaction), cx);
         }

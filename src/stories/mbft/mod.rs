@@ -104,6 +104,11 @@ fn a_missed_body_is_fetched() {
     assert_eq!(tell(sparse(1), 8, "sparse"), None);
 }
 
+#[test]
+fn what_came_late_is_not_ordered_again() {
+    assert_eq!(tell(sparse(1), 8, "late-request"), None);
+}
+
 /// What one large block costs, by kind, to which every group has contributed; `slow` if the
 /// primaries give up waiting for the answers of all before the first has come.
 fn cost(n: usize, config: &Config, slow: bool) -> BTreeMap<&'static str, usize> {
