@@ -184,6 +184,7 @@ impl Mbft {
         let member = self.durable.member.as_mut().expect("a primary is a member");
         let vote = cx.sign(mini.vote(Phase::Speculative, member.view));
         member.accepted = Some((vote.clone(), mini.clone()));
+        self.keep_pending(&mini);
         cx.persist();
         self.volatile.desk.stage = Stage::Fast;
         self.volatile.desk.accepts = Tally::new();
@@ -312,6 +313,7 @@ impl Mbft {
             mempool.restore(&before.batch);
         }
         mempool.note_proposed(&mini.batch);
+        self.keep_pending(mini);
     }
 
     /// Tells the primary that this member has accepted what it voted for.

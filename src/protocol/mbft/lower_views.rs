@@ -344,7 +344,8 @@ impl Mbft {
         };
         let vote = cx.sign(mini.vote(Phase::Speculative, member.view));
         member.accepted = Some((vote, mini.clone()));
-        member.proven = Some((mini, proof));
+        member.proven = Some((mini.clone(), proof));
+        self.keep_pending(&mini);
         cx.persist();
         self.volatile.desk.stage = Stage::Certified;
         self.submit(true, cx);

@@ -109,6 +109,15 @@ fn what_came_late_is_not_ordered_again() {
     assert_eq!(tell(sparse(1), 8, "late-request"), None);
 }
 
+#[test]
+fn who_has_signed_keeps_what_was_ordered_anew() {
+    let config = Config {
+        window: 2,
+        ..sparse(1)
+    };
+    assert_eq!(tell(config, 8, "ordered-anew"), None);
+}
+
 /// What one large block costs, by kind, to which every group has contributed; `slow` if the
 /// primaries give up waiting for the answers of all before the first has come.
 fn cost(n: usize, config: &Config, slow: bool) -> BTreeMap<&'static str, usize> {
