@@ -192,7 +192,11 @@ impl Mbft {
     /// The primary of this node's group, if it is in one.
     pub(super) fn primary(&self) -> Option<NodeId> {
         let member = self.durable.member.as_ref()?;
-        let group = self.volatile.register.roles.group(member.group)?;
-        Some(group.leader(member.view))
+        self.primary_of(member.view)
+    }
+
+    /// The primary of this node's group in a view, if it is in one.
+    pub(super) fn primary_of(&self, view: u64) -> Option<NodeId> {
+        Some(self.group()?.leader(view))
     }
 }

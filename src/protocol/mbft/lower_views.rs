@@ -297,6 +297,7 @@ impl Mbft {
             self.begin_group_view(mini, proven, cx);
         }
         self.watch_group(true, cx);
+        self.hear_early_order(cx);
     }
 
     /// Does what the proof of the view demands of its primary: submits again what is certified

@@ -105,6 +105,11 @@ fn a_missed_body_is_fetched() {
 }
 
 #[test]
+fn order_before_its_view() {
+    assert_eq!(tell(of(1), 8, "order-before-view"), None);
+}
+
+#[test]
 fn what_came_late_is_not_ordered_again() {
     assert_eq!(tell(sparse(1), 8, "late-request"), None);
 }
