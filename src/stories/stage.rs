@@ -284,7 +284,11 @@ impl<P: Protocol> Stage<P> {
         let transaction = self.transactions[number].clone();
         if !self.is_up(node) {
             self.answer(&format!("{node} is down"));
-        } else if self.unexecuted(node).contains(&number) {
+        } else if self
+            .ledger(node)
+            .find(transaction.id, &self.executor)
+            .is_none()
+        {
             self.step(node, Input::Submit(transaction));
         } else {
             let line = format!("{node} has executed {}", name(transaction.id));

@@ -40,8 +40,12 @@ impl Mbft {
         shard(transaction, register.roles.epoch, &register.active)
     }
 
-    /// A client asks this node.
+    /// A client asks this node. What is in the chain already came late: if it waited in the group
+    /// once more, its primary would order it, and nobody votes for that.
     pub(super) fn on_submit(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        if self.has(transaction.id, cx) {
+            return;
+        }
         if self.keeps_heads() {
             self.pass_on_unseen(transaction, cx);
             return;
@@ -67,7 +71,7 @@ impl Mbft {
         }
         if passed.insert(transaction.id) {
             self.pass_on(transaction, cx);
-        } else if !self.has(transaction.id, cx) {
+        } else {
             self.tell_all(transaction, cx);
             self.report_backlog(self.shard(transaction), cx);
         }
@@ -188,7 +192,11 @@ impl Mbft {
     /// The primary of this node's group, if it is in one.
     pub(super) fn primary(&self) -> Option<NodeId> {
         let member = self.durable.member.as_ref()?;
-        let group = self.volatile.register.roles.group(member.group)?;
-        Some(group.leader(member.view))
+        self.primary_of(member.view)
+    }
+
+    /// The primary of this node's group in a view, if it is in one.
+    pub(super) fn primary_of(&self, view: u64) -> Option<NodeId> {
+        Some(self.group()?.leader(view))
     }
 }

@@ -87,6 +87,9 @@ pub(super) struct Shelf {
     /// By slot.
     minis: BTreeMap<u64, Arc<Mini>>,
     ids: BTreeSet<TransactionId>,
+    /// Those that this member has accepted in open slots, whatever was ordered there since: one
+    /// that is certified may still be included, and then whoever signed it is asked for it.
+    pending: BTreeMap<(u64, Digest), Arc<Mini>>,
     /// Those that are in the chain and not here, with those who have signed them.
     missing: BTreeMap<u64, (Digest, Vec<NodeId>)>,
     /// Whom to ask next.
@@ -109,6 +112,14 @@ impl Shelf {
     /// Whether all that is in the chain is here.
     pub fn is_whole(&self) -> bool {
         self.missing.is_empty()
+    }
+
+    /// Takes out the mini-block that the chain has at a slot, if it was accepted here, and forgets
+    /// those that it does not have there or before.
+    fn settle(&mut self, slot: u64, digest: Digest) -> Option<Arc<Mini>> {
+        let settled = self.pending.remove(&(slot, digest));
+        self.pending.retain(|(pending, _), _| *pending > slot);
+        settled
     }
 
     /// The mini-block of a digest.
@@ -162,14 +173,12 @@ impl Mbft {
         let Some(mini) = minis.iter().find(|mini| mini.group == member.group) else {
             return false;
         };
-        let accepted = member.accepted.iter().map(|(_, mini)| mini);
         let proven = member.proven.iter().map(|(mini, _)| mini);
-        let earlier = member.row.minis();
-        let here = accepted
-            .chain(proven)
-            .chain(earlier)
-            .find(|here| here.digest == mini.mini);
-        let here = here.cloned();
+        let proven = { proven }
+            .find(|proven| proven.digest == mini.mini)
+            .cloned();
+        let pending = self.durable.shelf.settle(mini.slot, mini.mini);
+        let here = pending.or(proven);
         let missed = here.is_none();
         match here {
             Some(here) => self.durable.shelf.put(here),
@@ -178,12 +187,20 @@ impl Mbft {
         missed
     }
 
+    /// A mini-block was accepted: whoever signs it answers for having it until its slot is settled.
+    pub(super) fn keep_pending(&mut self, mini: &Arc<Mini>) {
+        if self.keeps_heads() {
+            let key = (mini.slot, mini.digest);
+            self.durable.shelf.pending.insert(key, mini.clone());
+        }
+    }
+
     /// Boot, or return from a crash: keeps what is in the chain, and finds out what is missing.
     pub(super) fn look_through_shelf(&mut self, cx: &mut Cx<'_>) {
         if !self.keeps_heads() {
             return;
         }
-        let known = std::mem::take(&mut self.durable.shelf);
+        let mut known = std::mem::take(&mut self.durable.shelf);
         let Role::Member(group) = self.role() else {
             return;
         };
@@ -193,12 +210,14 @@ impl Mbft {
             let Some(mini) = minis.iter().find(|mini| mini.group == group) else {
                 continue;
             };
-            let kept = known.minis.get(&mini.slot);
-            match kept.filter(|kept| kept.digest == mini.mini) {
-                Some(kept) => self.durable.shelf.put(kept.clone()),
+            let kept = known.minis.remove(&mini.slot);
+            let pending = known.settle(mini.slot, mini.mini);
+            match kept.filter(|kept| kept.digest == mini.mini).or(pending) {
+                Some(kept) => self.durable.shelf.put(kept),
                 None => self.miss(mini),
             }
         }
+        self.durable.shelf.pending = known.pending;
         self.ask_for_bodies(cx);
     }
 

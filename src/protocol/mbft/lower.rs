@@ -1,7 +1,7 @@
 //! A low-level group: its primary orders the next mini-block, the members accept it, and their
 //! answers make a certificate at once if all answer, or after a second round if a quorum does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::large::Certified;
@@ -97,8 +97,8 @@ pub(super) struct Desk {
     pub attempts: u32,
     /// Whether the timer runs that ends the member's patience.
     pub timed: bool,
-    /// An order for a slot that is not open here yet.
-    pub early: Option<(NodeId, Signed<Vote>, Arc<Mini>)>,
+    /// Orders for a slot or a view that is not open here yet: the last one of each primary.
+    pub early: BTreeMap<NodeId, (NodeId, Signed<Vote>, Arc<Mini>)>,
 }
 
 impl Mbft {
@@ -184,6 +184,7 @@ impl Mbft {
         let member = self.durable.member.as_mut().expect("a primary is a member");
         let vote = cx.sign(mini.vote(Phase::Speculative, member.view));
         member.accepted = Some((vote.clone(), mini.clone()));
+        self.keep_pending(&mini);
         cx.persist();
         self.volatile.desk.stage = Stage::Fast;
         self.volatile.desk.accepts = Tally::new();
@@ -207,23 +208,31 @@ impl Mbft {
         let Some(member) = &self.durable.member else {
             return;
         };
-        let body = vote.body();
-        let mine = (mini.epoch, mini.group) == (member.epoch, member.group)
-            && *body == mini.vote(Phase::Speculative, member.view)
-            && Some(vote.by()) == self.primary();
-        if !mine || member.change.is_some() || !vote.verify(cx.keyring()) {
+        let (body, view) = (vote.body(), member.view);
+        // What this node has ordered itself can only come back from somebody who repeats it.
+        let mine = vote.by() != cx.me()
+            && (mini.epoch, mini.group) == (member.epoch, member.group)
+            && *body == mini.vote(Phase::Speculative, body.view)
+            && body.view >= view
+            && Some(vote.by()) == self.primary_of(body.view);
+        if !mine || !vote.verify(cx.keyring()) {
+            return;
+        }
+        if body.view > view || member.change.is_some() {
+            // The primary has opened its view, and this member has not heard of that.
+            self.hold_order(from, vote, mini);
             return;
         }
         let settled = self.volatile.register.groups[usize::from(member.group)].slot;
         if mini.slot > self.next_slot() {
             // The primary has seen a block, or a mini-block, that this member has not.
-            self.volatile.desk.early = Some((from, vote.clone(), mini.clone()));
+            self.hold_order(from, vote, mini);
             self.fetch_from(from, cx);
             return;
         }
         if !self.durable.shelf.is_whole() {
             // What is in the chain already is not known yet.
-            self.volatile.desk.early = Some((from, vote.clone(), mini.clone()));
+            self.hold_order(from, vote, mini);
             return;
         }
         if mini.slot <= settled {
@@ -310,6 +319,7 @@ impl Mbft {
             mempool.restore(&before.batch);
         }
         mempool.note_proposed(&mini.batch);
+        self.keep_pending(mini);
     }
 
     /// Tells the primary that this member has accepted what it voted for.

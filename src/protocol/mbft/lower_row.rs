@@ -15,6 +15,7 @@ use super::lower::{Member, Stage};
 use super::mini::{Mini, Vote, is_certified};
 use super::{Cx, Mbft, Message, Mutant, Timer};
 use crate::base::crypto::{Certificate, Digest, Signed};
+use crate::base::node::NodeId;
 use crate::chain::{Batch, TransactionId};
 use crate::protocol::Report;
 
@@ -249,9 +250,21 @@ impl Mbft {
         }
     }
 
+    /// Keeps an order until its slot and its view are open here.
+    pub(super) fn hold_order(&mut self, from: NodeId, vote: &Signed<Vote>, mini: &Arc<Mini>) {
+        let early = &mut self.volatile.desk.early;
+        let known = early.get(&vote.by());
+        if known.is_none_or(|(_, known, _)| known.body().view <= vote.body().view) {
+            early.insert(vote.by(), (from, vote.clone(), mini.clone()));
+        }
+    }
+
     /// An order that came too early may be in time now.
     pub(super) fn hear_early_order(&mut self, cx: &mut Cx<'_>) {
-        if let Some((from, vote, mini)) = self.volatile.desk.early.take() {
+        let Some(primary) = self.primary() else {
+            return;
+        };
+        if let Some((from, vote, mini)) = self.volatile.desk.early.remove(&primary) {
             self.on_order(from, &vote, &mini, cx);
         }
     }

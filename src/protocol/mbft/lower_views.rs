@@ -166,7 +166,9 @@ impl Mbft {
             return;
         };
         let body = change.body();
-        if (body.epoch, body.group) != (member.epoch, member.group) {
+        // What this node has asked for itself can only come back from somebody who repeats it.
+        let own = change.by() == cx.me();
+        if own || (body.epoch, body.group) != (member.epoch, member.group) {
             return;
         }
         let entered = body.view == member.view && member.change.is_none();
@@ -295,6 +297,7 @@ impl Mbft {
             self.begin_group_view(mini, proven, cx);
         }
         self.watch_group(true, cx);
+        self.hear_early_order(cx);
     }
 
     /// Does what the proof of the view demands of its primary: submits again what is certified
@@ -342,7 +345,8 @@ impl Mbft {
         };
         let vote = cx.sign(mini.vote(Phase::Speculative, member.view));
         member.accepted = Some((vote, mini.clone()));
-        member.proven = Some((mini, proof));
+        member.proven = Some((mini.clone(), proof));
+        self.keep_pending(&mini);
         cx.persist();
         self.volatile.desk.stage = Stage::Certified;
         self.submit(true, cx);

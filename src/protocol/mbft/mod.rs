@@ -58,9 +58,10 @@
 //! certificate and follows roles, slots and credit; whoever shows it the bodies of a block, or a
 //! mini-block, is held against the digests. The bodies are with the members of the group they
 //! belong to, who keep its mini-blocks and fetch those they have missed from who signed them,
-//! before they vote for another; and with the upper group, which executes them and answers
-//! clients. So there are two chains: one with all transactions and the contract's state, and one
-//! of heads, without.
+//! before they vote for another; whoever signs a mini-block keeps it until its slot is settled,
+//! because a certificate holds though a later view orders another; and with the upper group, which
+//! executes them and answers clients. So there are two chains: one with all transactions and the
+//! contract's state, and one of heads, without.
 //!
 //! Two certified mini-blocks of one slot may exist. One is included at most: the upper group
 //! accepts only the next slot of each group after the last one in the chain.

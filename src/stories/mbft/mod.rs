@@ -11,7 +11,7 @@ use crate::base::time::Span;
 use crate::chain::{Batch, Transaction, TransactionId};
 use crate::contract::SignedCall;
 use crate::protocol::mbft::{
-    Config, Mbft, Message, Mini, Phase, Publish, Recovery, Selection, SubmitTo,
+    Config, GroupChange, Mbft, Message, Mini, Phase, Publish, Recovery, Selection, SubmitTo,
 };
 use crate::protocol::mempool::BatchRule;
 
@@ -102,6 +102,25 @@ fn returns_from_a_crash() {
 #[test]
 fn a_missed_body_is_fetched() {
     assert_eq!(tell(sparse(1), 8, "sparse"), None);
+}
+
+#[test]
+fn order_before_its_view() {
+    assert_eq!(tell(of(1), 8, "order-before-view"), None);
+}
+
+#[test]
+fn what_came_late_is_not_ordered_again() {
+    assert_eq!(tell(sparse(1), 8, "late-request"), None);
+}
+
+#[test]
+fn who_has_signed_keeps_what_was_ordered_anew() {
+    let config = Config {
+        window: 2,
+        ..sparse(1)
+    };
+    assert_eq!(tell(config, 8, "ordered-anew"), None);
 }
 
 /// What one large block costs, by kind, to which every group has contributed; `slow` if the
@@ -255,15 +274,13 @@ fn a_liar_in_every_committee_forks_nothing() {
     }
 }
 
-/// A mini-block of the first group of a network of eight that all its members have signed.
-fn certified(slot: u64, base: u64) -> Message {
-    let (signers, _) = Signer::mint(8, Crypto::Modelled, 1);
-    let group = Committee::new((4..8).map(NodeId).collect());
+/// A mini-block of the first group of a network of eight.
+fn mini(slot: u64, base: u64) -> Arc<Mini> {
     let transaction = Transaction::new(
         TransactionId::new(NodeId(8), base),
         SignedCall::sample(base),
     );
-    let mini = Mini {
+    Mini {
         epoch: 0,
         group: 0,
         slot,
@@ -273,13 +290,55 @@ fn certified(slot: u64, base: u64) -> Message {
         doubtful: Vec::new(),
         digest: Digest::ZERO,
     }
-    .sealed();
+    .sealed()
+}
+
+/// The same, which all members of the group have signed.
+fn certified(slot: u64, base: u64) -> Message {
+    let (signers, _) = Signer::mint(8, Crypto::Modelled, 1);
+    let group = Committee::new((4..8).map(NodeId).collect());
+    let mini = mini(slot, base);
     let mut proof = Certificate::open(mini.vote(Phase::Speculative, 0));
     for signer in &signers[4..] {
         assert!(proof.add(&signer.sign(*proof.body()), &group));
     }
     let proof = Arc::new(proof);
     Message::MiniBlock { mini, proof }
+}
+
+#[test]
+fn who_is_sent_its_own_words_again_does_not_answer_itself() {
+    let mut stage: Stage<Mbft> = Stage::new(of(1), 8, AT_ONCE);
+    let (signers, _) = Signer::mint(8, Crypto::Modelled, 1);
+    let mini = mini(1, 0);
+    let vote = signers[4].sign(mini.vote(Phase::Speculative, 0));
+    stage.inject(NodeId(7), NodeId(4), Message::Order { vote, mini });
+    stage.settle(&[]);
+    assert_eq!(stage.take_sent(), BTreeMap::new(), "it would have to vote");
+    // The same of a view that was asked for and is open.
+    stage.crash(NodeId(4));
+    stage.submit(NodeId(0));
+    stage.fire_named(NodeId(0), "Forward");
+    stage.settle(&[]);
+    stage.fire_named(NodeId(5), "Group");
+    stage.fire_named(NodeId(6), "Group");
+    stage.settle(&[]);
+    assert_eq!(stage.take_sent()["group-new-view"], 3);
+    let change = Arc::new(signers[6].sign(GroupChange {
+        epoch: 0,
+        group: 0,
+        view: 1,
+        slot: 1,
+        accepted: None,
+        proven: None,
+    }));
+    for (member, told) in [(5, 1), (6, 0)] {
+        let message = Message::GroupChange(change.clone());
+        stage.inject(NodeId(7), NodeId(member), message);
+        stage.settle(&[]);
+        let sent = stage.take_sent().into_values().sum::<usize>();
+        assert_eq!(sent, told, "n{member} tells n6 that the view is open");
+    }
 }
 
 #[test]
