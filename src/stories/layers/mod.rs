@@ -95,3 +95,8 @@ fn ended() {
 fn altered_delivery() {
     tell(alone(), "altered-delivery");
 }
+
+#[test]
+fn asked_again() {
+    tell(alone(), "asked-again");
+}
