@@ -279,6 +279,21 @@ impl Layers {
         self.volatile.clerk.missing.remove(&rid);
     }
 
+    /// Tells observers what is here after a crash.
+    pub(super) fn report_found(&self, cx: &mut Cx<'_>) {
+        for (rid, item) in &self.durable.store.records {
+            if let Meaning::Record(content) = Meaning::of(&item.transaction.0) {
+                let (user, body) = (content.pid.0, item.body);
+                cx.report(Report::Shared(Box::new(Fact::Found {
+                    user,
+                    rid: *rid,
+                    body: body.digest,
+                    bytes: body.bytes,
+                })));
+            }
+        }
+    }
+
     /// Takes a record if the chain and the body agree; says whether it did.
     pub(super) fn accept(&mut self, item: &Item, cx: &mut Cx<'_>) -> bool {
         let Meaning::Record(content) = Meaning::of(&item.transaction.0) else {

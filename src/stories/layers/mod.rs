@@ -100,3 +100,8 @@ fn altered_delivery() {
 fn asked_again() {
     tell(alone(), "asked-again");
 }
+
+#[test]
+fn found() {
+    tell(alone(), "found");
+}
