@@ -248,6 +248,7 @@ impl Layers {
             return;
         };
         let Some(header) = self.header_at(registration.since, cx) else {
+            self.ask_for_header(registration.since, cx);
             return;
         };
         let mut ticket = Ticket {

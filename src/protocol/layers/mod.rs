@@ -419,6 +419,10 @@ impl Layers {
                 self.on_fetch_from_edge(from, rid, cx);
                 return;
             }
+            Message::Due { headers, .. } => {
+                self.on_headers_at_edge(headers, cx);
+                return;
+            }
             _ => {}
         }
         if !self.leads() {
