@@ -99,7 +99,7 @@ struct Keeping {
 impl Keeping {
     fn share(&mut self, now: Time, node: NodeId, fact: &Fact) {
         match fact {
-            Fact::Kept { rid, bytes, .. } => {
+            Fact::Kept { rid, bytes, .. } | Fact::Found { rid, bytes, .. } => {
                 self.kept.insert((node, *rid), u64::from(*bytes));
             }
             Fact::Listed {

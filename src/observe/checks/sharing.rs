@@ -31,6 +31,9 @@ struct Listing {
     user: Digest,
     body: Digest,
     nodes: Vec<NodeId>,
+    /// Those of them whose registration has ended since. What they get by a later one is what is
+    /// said to have moved to them.
+    released: BTreeSet<NodeId>,
 }
 
 /// A registration that a chain has made.
@@ -98,16 +101,7 @@ impl Sharing {
             Fact::Known { user, net } => {
                 self.known.entry((*user, *net)).or_insert((time, node));
             }
-            Fact::Kept {
-                user,
-                rid,
-                body,
-                entered,
-                ..
-            } => {
-                self.kept
-                    .insert((node, *rid), (time, *user, *body, *entered));
-            }
+            Fact::Kept { .. } | Fact::Found { .. } => self.keep((time, node), fact),
             Fact::Handed { user, to } => {
                 if let Some(height) = self.ended.get(&(node, *user, *to)) {
                     out.add(breach(format!(
@@ -117,6 +111,28 @@ impl Sharing {
                 self.handed.entry((*user, *to)).or_insert((time, node));
             }
             Fact::Overflow { .. } | Fact::Asked { .. } | Fact::Drawn { .. } => {}
+        }
+    }
+
+    /// A node keeps a record from now on, or finds after a crash that it does.
+    fn keep(&mut self, (time, node): (Time, NodeId), fact: &Fact) {
+        if let Fact::Kept {
+            user,
+            rid,
+            body,
+            entered,
+            ..
+        } = fact
+        {
+            let kept = (time, *user, *body, *entered);
+            self.kept.insert((node, *rid), kept);
+        }
+        if let Fact::Found {
+            user, rid, body, ..
+        } = fact
+        {
+            let found = (time, *user, *body, false);
+            self.kept.entry((node, *rid)).or_insert(found);
         }
     }
 
@@ -166,6 +182,7 @@ impl Sharing {
                     && known.since < *height
                 {
                     known.closed.get_or_insert(*height);
+                    self.release((*net, *height), user, *node);
                 }
             }
             Fact::Moved {
@@ -183,10 +200,20 @@ impl Sharing {
             | Fact::Table { .. }
             | Fact::Known { .. }
             | Fact::Kept { .. }
+            | Fact::Found { .. }
             | Fact::Handed { .. }
             | Fact::Asked { .. }
             | Fact::Drawn { .. }
             | Fact::Overflow { .. } => unreachable!("these change no registration"),
+        }
+    }
+
+    /// A registration has ended: what was decided by then is not due to the node any more.
+    fn release(&mut self, (net, height): (Net, Height), user: &Digest, node: NodeId) {
+        for ((of, _), listing) in &mut self.listed {
+            if *of == net && listing.height <= height && listing.user == *user {
+                listing.released.insert(node);
+            }
         }
     }
 
@@ -233,6 +260,7 @@ impl Sharing {
             user: *user,
             body: *body,
             nodes: nodes.clone(),
+            released: BTreeSet::new(),
         };
         self.listed.insert((*net, *rid), listing);
     }
@@ -264,12 +292,15 @@ impl Sharing {
             detail,
         };
         for ((net, rid), listing) in &self.listed {
+            if !early(listing.time) || self.is_gone(rid, listing, present) {
+                continue;
+            }
             for node in listing.nodes.iter().filter(|node| present.contains(*node)) {
                 let key = (*node, *rid);
                 let closed = self.registered.get(&(*net, listing.user, *node));
                 let closed = closed.is_some_and(|r| r.closed.is_some());
-                let excused = closed || self.lost.contains(&key);
-                if early(listing.time) && !excused && !self.kept.contains_key(&key) {
+                let excused = closed || listing.released.contains(node);
+                if !(excused || self.lost.contains(&key) || self.kept.contains_key(&key)) {
                     let detail = format!(
                         "{node} lacks a record that network {net} decided at {}",
                         listing.height
@@ -296,6 +327,16 @@ impl Sharing {
                 out.add(undelivered(detail, vec![*node]));
             }
         }
+    }
+
+    /// Whether a record may be gone: it was entered at one of those listed first, and if one of
+    /// them is absent, and nobody who is present has the record, nobody else may ever have had it.
+    fn is_gone(&self, rid: &RecordId, listing: &Listing, present: &BTreeSet<NodeId>) -> bool {
+        let absent = listing.nodes.iter().any(|node| !present.contains(node));
+        absent
+            && !present
+                .iter()
+                .any(|node| self.kept.contains_key(&(*node, *rid)))
     }
 
     /// The index has no network in which nobody ever had the patient.

@@ -80,6 +80,13 @@ impl Measures {
                     add(&mut self.delivery, now.since(*since).nanos());
                 }
             }
+            Fact::Found {
+                user, rid, bytes, ..
+            } => {
+                if self.kept.insert((node, *rid), *bytes).is_none() {
+                    *self.of.entry((node, *user)).or_default() += 1;
+                }
+            }
             Fact::Handed { .. } => self.handed += 1,
             Fact::Asked { .. } => self.asked += 1,
             Fact::Drawn {

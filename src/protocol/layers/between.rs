@@ -116,6 +116,7 @@ impl Layers {
         let user = entry.content().pid.0;
         let nets = desk.table.elsewhere(&user).into_iter().collect();
         let Some(header) = self.header_at(height, cx) else {
+            self.ask_for_header(height, cx);
             return;
         };
         let item = Item {

@@ -30,6 +30,7 @@ impl Layers {
             Role::Record => {
                 cx.set_timer(Timer::Compare, self.config.compare_every);
                 if self.durable.store.through > 0 {
+                    self.report_found(cx);
                     self.compare(cx);
                     cx.set_timer(Timer::Request, self.config.relay_timeout);
                     cx.set_timer(Timer::Migrate, self.config.migration_timeout);

@@ -185,6 +185,7 @@ impl Layers {
             return;
         };
         let Some(header) = self.header_at(item.place.1, cx) else {
+            self.ask_for_header(item.place.1, cx);
             return;
         };
         let nodes = match self.desk().table.record(rid) {
@@ -261,10 +262,12 @@ impl Layers {
         (height, by): (Height, &Arc<Transaction>),
         cx: &mut Cx<'_>,
     ) {
-        if let Some(header) = self.header_at(height, cx) {
-            let by = TransactionRef(by.clone());
-            cx.send(node, Message::Erase(Box::new(End { by, header })));
-        }
+        let Some(header) = self.header_at(height, cx) else {
+            self.ask_for_header(height, cx);
+            return;
+        };
+        let by = TransactionRef(by.clone());
+        cx.send(node, Message::Erase(Box::new(End { by, header })));
     }
 
     /// A record node says what it has; it is told what it lacks.

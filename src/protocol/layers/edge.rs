@@ -10,7 +10,7 @@ use super::header::{Header, Note, Notes};
 use super::inner::Word;
 use super::message::{Body, Item, Ticket};
 use super::patience::Waiting;
-use super::table::{Change, Meaning, Table};
+use super::table::{Change, Meaning, Sum, Table};
 use super::topology::Net;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
@@ -377,6 +377,29 @@ impl Layers {
         let key = (self.net, height);
         self.durable.headers.insert(key, header.clone());
         Some(header)
+    }
+
+    /// Asks another consensus node for a header that this one cannot prove: it was told of the
+    /// block by a checkpoint. Whoever needs it asks again.
+    pub(super) fn ask_for_header(&mut self, height: Height, cx: &mut Cx<'_>) {
+        let turn = cx.now().nanos() / self.config.ack_timeout.nanos().max(1);
+        let to = self.topology.edge(self.net).consensus.leader(turn);
+        if to != cx.me() {
+            let (through, sum) = (height.saturating_sub(1), Sum::default());
+            cx.send(to, Message::Compare { through, sum });
+        }
+    }
+
+    /// Headers that another consensus node can prove.
+    pub(super) fn on_headers_at_edge(&mut self, headers: &[Arc<Header>], cx: &mut Cx<'_>) {
+        for header in headers {
+            let key = (header.net, header.height);
+            let news = header.net == self.net && !self.durable.headers.contains_key(&key);
+            if news && header.verify(&self.topology, &self.config, cx.keyring()) {
+                self.durable.headers.insert(key, header.clone());
+                cx.persist();
+            }
+        }
     }
 
     /// What was decided is asked for no longer.

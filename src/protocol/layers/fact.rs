@@ -100,6 +100,18 @@ pub enum Fact {
         /// Whether it was entered here.
         entered: bool,
     },
+    /// This node finds after a crash that it keeps the body of a record: the crash may have come
+    /// between the write and the report.
+    Found {
+        /// The patient.
+        user: Digest,
+        /// The record.
+        rid: RecordId,
+        /// The digest of the body.
+        body: Digest,
+        /// Its bytes.
+        bytes: u32,
+    },
     /// A patient's records leave this node for another one.
     Handed {
         /// The patient.
@@ -188,6 +200,7 @@ impl Fact {
             Self::Overflow { rid } => fold(&[10, rid.0.prefix()]),
             Self::Asked { user, to } => fold(&[11, user.prefix(), of(to)]),
             Self::Drawn { epoch, .. } => fold(&[12, u64::from(*epoch)]),
+            Self::Found { rid, body, .. } => fold(&[13, rid.0.prefix(), body.prefix()]),
         }
     }
 }
@@ -228,6 +241,7 @@ impl fmt::Display for Fact {
                 let how = if *entered { "enters" } else { "keeps" };
                 write!(f, "{how} {}", short(&rid.0))
             }
+            Self::Found { rid, .. } => write!(f, "still keeps {}", short(&rid.0)),
             Self::Handed { user, to } => write!(f, "hands {} to {to}", short(user)),
             Self::Overflow { rid } => write!(f, "does not relay {}", short(&rid.0)),
             Self::Asked { user, to } => {

@@ -21,7 +21,15 @@ pub enum Inner {
     /// By the improved RAFT.
     Iraft(Box<Iraft>),
     /// By PBFT.
-    Pbft(Box<Pbft>),
+    Pbft(Box<Proving>),
+}
+
+/// A member of PBFT with the proofs of what it has decided last. By then it may have forgotten
+/// them: a place is a stable checkpoint at once if all others were there first.
+#[derive(Clone, Debug)]
+pub struct Proving {
+    member: Pbft,
+    proofs: Vec<Certificate<pbft::Vote>>,
 }
 
 /// What its members say to one another.
@@ -177,7 +185,10 @@ impl Inner {
         match agreement {
             Agreement::Raft => Self::Raft(Box::new(Raft::nested(&config.raft, setup))),
             Agreement::Iraft => Self::Iraft(Box::new(Iraft::nested(&config.iraft, setup))),
-            Agreement::Pbft => Self::Pbft(Box::new(Pbft::nested(&config.pbft, setup, 0))),
+            Agreement::Pbft => Self::Pbft(Box::new(Proving {
+                member: Pbft::nested(&config.pbft, setup, 0),
+                proofs: Vec::new(),
+            })),
         }
     }
 
@@ -186,7 +197,7 @@ impl Inner {
         match self {
             Self::Raft(member) => member.status(),
             Self::Iraft(member) => member.status(),
-            Self::Pbft(member) => member.status(),
+            Self::Pbft(m) => m.member.status(),
         }
     }
 
@@ -259,7 +270,7 @@ impl Inner {
                 Some(decided) => Some(Proof::Iraft(Arc::new(decided))),
                 None => Some(Proof::Word(cx.sign(word))),
             },
-            Self::Pbft(m) => Some(Proof::Pbft(Arc::new(m.proof_of(word.height)?.clone()))),
+            Self::Pbft(m) => Some(Proof::Pbft(Arc::new(m.proof_of(word.height)?))),
         }
     }
 }
@@ -295,15 +306,24 @@ fn in_iraft(
     cx.nest_reporting(message, |t| Timer::Group(InnerTimer::Iraft(t)), pass, run)
 }
 
+impl Proving {
+    /// The proof of what was decided at a place, if it was the last or is not forgotten yet.
+    fn proof_of(&self, height: Height) -> Option<Certificate<pbft::Vote>> {
+        let mut last = self.proofs.iter();
+        let last = last.find(|proof| proof.body().height == height);
+        last.or_else(|| self.member.proof_of(height)).cloned()
+    }
+}
+
 fn in_pbft(
-    member: &mut Pbft,
+    proving: &mut Proving,
     cx: &mut Cx<'_>,
     run: impl FnOnce(&mut Pbft, &mut Within<'_, pbft::Message, pbft::Timer>),
 ) -> Vec<Decision> {
     let message = |inner| Message::Group(Box::new(Inside::Pbft(inner)));
     let timer = |inner| Timer::Group(InnerTimer::Pbft(inner));
+    let member = &mut proving.member;
     let decisions = cx.nest_reporting(message, timer, pass, |cx| run(member, cx));
-    // They are asked for by their places.
-    member.take_proofs();
+    proving.proofs = proving.member.take_proofs();
     decisions
 }

@@ -168,8 +168,11 @@ impl Layers {
             registrations.entry(auth.id).or_insert_with(wanted);
             cx.persist();
         }
-        self.tell_leader(Message::Register(auth.clone()), cx);
-        cx.set_timer(Timer::Request, self.config.relay_timeout);
+        if !self.is_asked(auth.id, cx) {
+            self.note_asked(auth.id, cx);
+            self.tell_leader(Message::Register(auth.clone()), cx);
+        }
+        self.watch_requests(cx);
     }
 
     /// The registration is in the chain: the earlier records are asked for.
@@ -245,6 +248,7 @@ impl Layers {
             return;
         };
         let Some(header) = self.header_at(registration.since, cx) else {
+            self.ask_for_header(registration.since, cx);
             return;
         };
         let mut ticket = Ticket {

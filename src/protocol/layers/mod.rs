@@ -125,6 +125,7 @@ mod message;
 mod migrate;
 mod patience;
 mod record;
+mod request;
 mod table;
 mod topology;
 
@@ -418,6 +419,10 @@ impl Layers {
                 self.on_fetch_from_edge(from, rid, cx);
                 return;
             }
+            Message::Due { headers, .. } => {
+                self.on_headers_at_edge(headers, cx);
+                return;
+            }
             _ => {}
         }
         if !self.leads() {
@@ -477,10 +482,7 @@ impl Layers {
     /// A message for a record node.
     fn at_record(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
         match message {
-            Message::Leader(leader) => {
-                self.hear_leader(*leader);
-                self.on_leader(*leader, cx);
-            }
+            Message::Leader(leader) => self.on_leader(from, *leader, cx),
             Message::Header(headers) => {
                 self.hear_leader(from);
                 self.on_headers(headers, cx);

@@ -10,9 +10,8 @@ use super::edge::item_rid;
 use super::fact::Fact;
 use super::header::{Header, Note};
 use super::message::{Body, End, Item, TransactionRef};
-use super::patience::Waiting;
 use super::table::{Meaning, Sum};
-use super::topology::{Net, Role};
+use super::topology::Net;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
@@ -71,9 +70,11 @@ pub struct Clerk {
     missing: BTreeMap<RecordId, (Vec<NodeId>, usize)>,
     /// Whether a gap was asked about.
     asked: bool,
-    requesting: bool,
+    pub(super) requesting: bool,
     /// When each request was made last.
-    asked_at: BTreeMap<TransactionId, Time>,
+    pub(super) asked_at: BTreeMap<TransactionId, Time>,
+    /// When a leader was sent all that is open.
+    pub(super) told_at: Option<Time>,
 }
 
 /// The name of a grant, and the patient.
@@ -94,131 +95,6 @@ fn is_of(transaction: &Transaction, user: &Digest) -> bool {
 }
 
 impl Layers {
-    /// A patient's record is entered here.
-    pub(super) fn enter_record(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
-        let Meaning::Record(content) = Meaning::of(transaction) else {
-            return;
-        };
-        let body = Body {
-            digest: content.payload_hash,
-            bytes: u32::try_from(content.payload_bytes).unwrap_or(u32::MAX),
-        };
-        let known = self.durable.store.open.contains_key(&transaction.id)
-            || self.durable.store.records.contains_key(&content.rid);
-        if !known {
-            let open = (transaction.clone(), body);
-            self.durable.store.open.insert(transaction.id, open);
-            cx.persist();
-        }
-        self.ask_to_enter(transaction, body, cx);
-        self.watch_requests(cx);
-    }
-
-    fn ask_to_enter(&mut self, transaction: &Arc<Transaction>, body: Body, cx: &mut Cx<'_>) {
-        let now = cx.now();
-        self.volatile.clerk.asked_at.insert(transaction.id, now);
-        let all = self.topology.edge(self.net).all.clone();
-        cx.broadcast(&all, Message::AddRequest(transaction.clone()));
-        if let Some(leader) = self.volatile.leader {
-            let id = transaction.id;
-            cx.send(leader, Message::Payload { id, body });
-        }
-    }
-
-    /// Another node is to see to what a client asks for. If it does not, this one does: a record
-    /// is entered wherever its patient is registered, a registration goes to whoever leads.
-    pub(super) fn stand_by(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
-        let can = match (self.role, Meaning::of(transaction)) {
-            (Role::Record, Meaning::Record(content)) => {
-                let user = content.pid.0;
-                let home = self.topology.home(&user) == self.net;
-                home && self.topology.row(&user, self.net).contains(&cx.me())
-            }
-            (Role::Consensus, Meaning::Registration { party, .. }) => {
-                self.topology.net_of(self.topology.serves(&party)) == self.net
-            }
-            (Role::Record | Role::Consensus | Role::Index, _) => false,
-        };
-        if can && !cx.includes(transaction.id) {
-            let aside = &mut self.volatile.aside;
-            let waits = (transaction.clone(), Waiting::new(cx.now()));
-            aside.entry(transaction.id).or_insert(waits);
-            self.watch_requests(cx);
-        }
-    }
-
-    /// Sees to what another node has not seen to.
-    pub(super) fn on_aside_overdue(&mut self, cx: &mut Cx<'_>) {
-        self.volatile.clerk.requesting = false;
-        let (patience, now) = (self.config.relay_timeout, cx.now());
-        let aside = &mut self.volatile.aside;
-        let mut late = Vec::new();
-        aside.retain(|_, (transaction, waiting)| {
-            let is_late = waiting.is_late(patience, now);
-            if is_late {
-                late.push(transaction.clone());
-            }
-            !is_late
-        });
-        for transaction in late {
-            if !cx.includes(transaction.id) {
-                self.on_forward(&transaction, cx);
-            }
-        }
-        self.watch_requests(cx);
-    }
-
-    fn watch_requests(&mut self, cx: &mut Cx<'_>) {
-        let waits = !self.volatile.aside.is_empty()
-            || !self.durable.store.open.is_empty()
-            || self
-                .durable
-                .store
-                .registrations
-                .values()
-                .any(|w| !w.decided);
-        let clerk = &mut self.volatile.clerk;
-        if waits && !clerk.requesting {
-            clerk.requesting = true;
-            cx.set_timer(Timer::Request, self.config.relay_timeout);
-        }
-    }
-
-    /// What was asked for long ago and is not decided is asked for again.
-    pub(super) fn on_request_overdue(&mut self, cx: &mut Cx<'_>) {
-        self.volatile.clerk.requesting = false;
-        let patience = self.config.relay_timeout;
-        let open: Vec<_> = self.durable.store.open.values().cloned().collect();
-        for (transaction, body) in open {
-            let asked = self.volatile.clerk.asked_at.get(&transaction.id);
-            if asked.is_none_or(|asked| *asked + patience <= cx.now()) {
-                self.ask_to_enter(&transaction, body, cx);
-            }
-        }
-        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
-        let consensus = self.topology.edge(self.net).consensus.clone();
-        for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
-            // Everybody waits for it then, and replaces a leader that does nothing.
-            cx.broadcast(&consensus, Message::Register(wanted.auth));
-        }
-        self.on_aside_overdue(cx);
-    }
-
-    /// Somebody leads the network from now on: it needs the bodies of what is open.
-    pub(super) fn on_leader(&mut self, from: NodeId, cx: &mut Cx<'_>) {
-        self.volatile.leader = Some(from);
-        let open: Vec<_> = self.durable.store.open.values().cloned().collect();
-        for (transaction, body) in open {
-            let id = transaction.id;
-            cx.send(from, Message::AddRequest(transaction));
-            cx.send(from, Message::Payload { id, body });
-        }
-        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
-        for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
-            cx.send(from, Message::Register(wanted.auth));
-        }
-    }
-
     /// Whether the patient of a request is registered here.
     pub(super) fn answer_presence(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
         let Meaning::Record(content) = Meaning::of(transaction) else {
@@ -401,6 +277,21 @@ impl Layers {
             cx.persist();
         }
         self.volatile.clerk.missing.remove(&rid);
+    }
+
+    /// Tells observers what is here after a crash.
+    pub(super) fn report_found(&self, cx: &mut Cx<'_>) {
+        for (rid, item) in &self.durable.store.records {
+            if let Meaning::Record(content) = Meaning::of(&item.transaction.0) {
+                let (user, body) = (content.pid.0, item.body);
+                cx.report(Report::Shared(Box::new(Fact::Found {
+                    user,
+                    rid: *rid,
+                    body: body.digest,
+                    bytes: body.bytes,
+                })));
+            }
+        }
     }
 
     /// Takes a record if the chain and the body agree; says whether it did.

@@ -95,3 +95,30 @@ fn ended() {
 fn altered_delivery() {
     tell(alone(), "altered-delivery");
 }
+
+#[test]
+fn asked_again() {
+    tell(alone(), "asked-again");
+}
+
+#[test]
+fn found() {
+    tell(alone(), "found");
+}
+
+/// One network whose members forget what they can prove as soon as all of them have decided it.
+fn forgetful() -> Config {
+    let mut config = single();
+    config.pbft.checkpoint_interval = 1;
+    config
+}
+
+#[test]
+fn proof_kept() {
+    tell(forgetful(), "proof-kept");
+}
+
+#[test]
+fn proof_asked() {
+    tell(forgetful(), "proof-asked");
+}

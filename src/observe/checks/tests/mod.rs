@@ -3,6 +3,7 @@
 mod laws;
 mod liveness;
 mod safety;
+mod sharing;
 
 use std::sync::Arc;
 

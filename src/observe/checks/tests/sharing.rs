@@ -1,0 +1,139 @@
+//! Who has to have what, in the end.
+
+use std::collections::BTreeSet;
+
+use super::judge;
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::base::random::mix;
+use crate::base::time::{Span, Time};
+use crate::contract::message::RecordId;
+use crate::observe::checks::sharing::Sharing;
+use crate::observe::checks::violation::Findings;
+use crate::protocol::layers::Fact;
+
+const RECORD: u64 = 1;
+const PATIENT: u64 = 2;
+const BODY: u64 = 3;
+
+fn digest(number: u64) -> Digest {
+    let hasher = crate::base::crypto::Hasher::new("a test of sharing");
+    hasher.number(mix(1, number)).finish()
+}
+
+/// Network 0 decides a record at a height for these nodes.
+fn listed(height: u64, nodes: &[u16]) -> Fact {
+    Fact::Listed {
+        net: 0,
+        height,
+        user: digest(PATIENT),
+        rid: RecordId(digest(RECORD)),
+        body: digest(BODY),
+        nodes: nodes.iter().map(|node| NodeId(*node)).collect(),
+        from: None,
+    }
+}
+
+fn kept() -> Fact {
+    Fact::Kept {
+        user: digest(PATIENT),
+        rid: RecordId(digest(RECORD)),
+        body: digest(BODY),
+        bytes: 9,
+        entered: true,
+    }
+}
+
+fn found() -> Fact {
+    Fact::Found {
+        user: digest(PATIENT),
+        rid: RecordId(digest(RECORD)),
+        body: digest(BODY),
+        bytes: 9,
+    }
+}
+
+fn registered(height: u64, node: u16) -> Fact {
+    Fact::Registered {
+        net: 0,
+        height,
+        user: digest(PATIENT),
+        node: NodeId(node),
+        first: false,
+    }
+}
+
+fn closed(height: u64, node: u16) -> Fact {
+    Fact::Closed {
+        net: 0,
+        height,
+        user: digest(PATIENT),
+        node: NodeId(node),
+    }
+}
+
+fn moved(node: u16, records: &[u64]) -> Fact {
+    let records = records.iter().map(|record| RecordId(digest(*record)));
+    Fact::Moved {
+        net: 0,
+        user: digest(PATIENT),
+        node: NodeId(node),
+        records: records.collect(),
+    }
+}
+
+/// What is wrong in the end if each of these is told by a node, and these nodes are present.
+fn wrong(told: &[(u16, Fact)], present: &[u16]) -> Vec<String> {
+    let (mut sharing, mut findings) = (Sharing::default(), Findings::default());
+    for (node, fact) in told {
+        sharing.learn((Time::ZERO, NodeId(*node)), fact, &mut findings);
+    }
+    let present: BTreeSet<NodeId> = present.iter().map(|node| NodeId(*node)).collect();
+    let end = Time::ZERO + Span::from_secs(9);
+    sharing.finish((end, &judge(0, 1_000), true), &present, &mut findings);
+    findings
+        .kept
+        .into_iter()
+        .map(|found| found.detail)
+        .collect()
+}
+
+#[test]
+fn whoever_is_listed_has_the_record_in_the_end() {
+    let told = [(0, listed(1, &[5, 6])), (5, kept())];
+    let lacks = "n6 lacks a record that network 0 decided at 1";
+    assert_eq!(wrong(&told, &[0, 5, 6]), [lacks]);
+    assert_eq!(wrong(&told, &[0, 5]), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_found_after_a_crash_is_there() {
+    let told = [(0, listed(1, &[5, 6])), (5, kept()), (6, found())];
+    assert_eq!(wrong(&told, &[0, 5, 6]), Vec::<String>::new());
+}
+
+#[test]
+fn only_what_somebody_may_still_have_is_missed() {
+    let told = [(0, listed(1, &[5, 6]))];
+    assert_eq!(wrong(&told, &[0, 5]), Vec::<String>::new());
+    // It was entered at one of the two.
+    assert_eq!(wrong(&told, &[0, 5, 6]).len(), 2);
+}
+
+#[test]
+fn a_later_registration_brings_what_is_said_to_have_moved() {
+    let mut told = vec![
+        (0, registered(1, 6)),
+        (0, moved(6, &[])),
+        (0, listed(2, &[5, 6])),
+        (5, kept()),
+        (0, closed(3, 6)),
+        (0, registered(4, 6)),
+        (0, moved(6, &[])),
+    ];
+    assert_eq!(wrong(&told, &[0, 5, 6]), Vec::<String>::new());
+    told.pop();
+    told.push((0, moved(6, &[RECORD])));
+    let lacks = "n6 was said to have a record that it lacks";
+    assert_eq!(wrong(&told, &[0, 5, 6]), [lacks]);
+}

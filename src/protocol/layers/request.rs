@@ -1,0 +1,170 @@
+//! What record nodes have asked for, or another node is to see to: records that are to be entered,
+//! and registrations. It is asked again until it is decided, and never faster than it can be.
+
+use std::sync::Arc;
+
+use super::message::Body;
+use super::patience::Waiting;
+use super::table::Meaning;
+use super::topology::Role;
+use super::{Cx, Layers, Message, Timer};
+use crate::base::node::NodeId;
+use crate::chain::{Transaction, TransactionId};
+
+impl Layers {
+    /// A patient's record is entered here.
+    pub(super) fn enter_record(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let Meaning::Record(content) = Meaning::of(transaction) else {
+            return;
+        };
+        let body = Body {
+            digest: content.payload_hash,
+            bytes: u32::try_from(content.payload_bytes).unwrap_or(u32::MAX),
+        };
+        let known = self.durable.store.open.contains_key(&transaction.id)
+            || self.durable.store.records.contains_key(&content.rid);
+        if !known {
+            let open = (transaction.clone(), body);
+            self.durable.store.open.insert(transaction.id, open);
+            cx.persist();
+        }
+        // Every gateway passes on what a client asks again: it is on its way already.
+        if !self.is_asked(transaction.id, cx) {
+            self.ask_to_enter(transaction, body, cx);
+        }
+        self.watch_requests(cx);
+    }
+
+    /// Whether a request was made so lately that its answer may still come.
+    pub(super) fn is_asked(&self, id: TransactionId, cx: &Cx<'_>) -> bool {
+        let asked = self.volatile.clerk.asked_at.get(&id);
+        asked.is_some_and(|asked| *asked + self.config.relay_timeout > cx.now())
+    }
+
+    /// A request is made now.
+    pub(super) fn note_asked(&mut self, id: TransactionId, cx: &Cx<'_>) {
+        let (patience, now) = (self.config.relay_timeout, cx.now());
+        let asked_at = &mut self.volatile.clerk.asked_at;
+        asked_at.retain(|_, asked| *asked + patience > now);
+        asked_at.insert(id, now);
+    }
+
+    fn ask_to_enter(&mut self, transaction: &Arc<Transaction>, body: Body, cx: &mut Cx<'_>) {
+        self.note_asked(transaction.id, cx);
+        let all = self.topology.edge(self.net).all.clone();
+        cx.broadcast(&all, Message::AddRequest(transaction.clone()));
+        if let Some(leader) = self.volatile.leader {
+            let id = transaction.id;
+            cx.send(leader, Message::Payload { id, body });
+        }
+    }
+
+    /// Another node is to see to what a client asks for. If it does not, this one does: a record
+    /// is entered wherever its patient is registered, a registration goes to whoever leads.
+    pub(super) fn stand_by(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let can = match (self.role, Meaning::of(transaction)) {
+            (Role::Record, Meaning::Record(content)) => {
+                let user = content.pid.0;
+                let home = self.topology.home(&user) == self.net;
+                home && self.topology.row(&user, self.net).contains(&cx.me())
+            }
+            (Role::Consensus, Meaning::Registration { party, .. }) => {
+                self.topology.net_of(self.topology.serves(&party)) == self.net
+            }
+            (Role::Record | Role::Consensus | Role::Index, _) => false,
+        };
+        if can && !cx.includes(transaction.id) {
+            let aside = &mut self.volatile.aside;
+            let waits = (transaction.clone(), Waiting::new(cx.now()));
+            aside.entry(transaction.id).or_insert(waits);
+            self.watch_requests(cx);
+        }
+    }
+
+    /// Sees to what another node has not seen to.
+    pub(super) fn on_aside_overdue(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.clerk.requesting = false;
+        let (patience, now) = (self.config.relay_timeout, cx.now());
+        let aside = &mut self.volatile.aside;
+        let mut late = Vec::new();
+        aside.retain(|_, (transaction, waiting)| {
+            let is_late = waiting.is_late(patience, now);
+            if is_late {
+                late.push(transaction.clone());
+            }
+            !is_late
+        });
+        for transaction in late {
+            if !cx.includes(transaction.id) {
+                self.on_forward(&transaction, cx);
+            }
+        }
+        self.watch_requests(cx);
+    }
+
+    pub(super) fn watch_requests(&mut self, cx: &mut Cx<'_>) {
+        let waits = !self.volatile.aside.is_empty()
+            || !self.durable.store.open.is_empty()
+            || self
+                .durable
+                .store
+                .registrations
+                .values()
+                .any(|w| !w.decided);
+        let clerk = &mut self.volatile.clerk;
+        if waits && !clerk.requesting {
+            clerk.requesting = true;
+            cx.set_timer(Timer::Request, self.config.relay_timeout);
+        }
+    }
+
+    /// What was asked for long ago and is not decided is asked for again.
+    pub(super) fn on_request_overdue(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.clerk.requesting = false;
+        let open: Vec<_> = self.durable.store.open.values().cloned().collect();
+        for (transaction, body) in open {
+            if !self.is_asked(transaction.id, cx) {
+                self.ask_to_enter(&transaction, body, cx);
+            }
+        }
+        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
+        let consensus = self.topology.edge(self.net).consensus.clone();
+        for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
+            if self.is_asked(wanted.auth.id, cx) {
+                continue;
+            }
+            self.note_asked(wanted.auth.id, cx);
+            // Everybody waits for it then, and replaces a leader that does nothing.
+            cx.broadcast(&consensus, Message::Register(wanted.auth));
+        }
+        self.on_aside_overdue(cx);
+    }
+
+    /// Somebody leads the network from now on: it needs the bodies of what is open.
+    pub(super) fn on_leader(&mut self, by: NodeId, leader: NodeId, cx: &mut Cx<'_>) {
+        let consensus = &self.topology.edge(self.net).consensus;
+        if !(consensus.contains(by) && consensus.contains(leader)) {
+            return;
+        }
+        let known = self.volatile.leader == Some(leader);
+        self.hear_leader(leader);
+        // Whoever does not lead says so to each message. It is enough to heed that once: two who
+        // take each other for the leader would have everything sent to and fro without end.
+        let told = self.volatile.clerk.told_at;
+        let lately = told.is_some_and(|told| told + self.config.relay_timeout > cx.now());
+        if by != leader && (known || lately) {
+            return;
+        }
+        self.volatile.clerk.told_at = Some(cx.now());
+        let open: Vec<_> = self.durable.store.open.values().cloned().collect();
+        for (transaction, body) in open {
+            let id = transaction.id;
+            cx.send(leader, Message::AddRequest(transaction));
+            cx.send(leader, Message::Payload { id, body });
+        }
+        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
+        for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
+            cx.send(leader, Message::Register(wanted.auth));
+        }
+    }
+}
