@@ -20,7 +20,7 @@
 //!   Upon `q` equal ones: the checkpoint is *stable*, `low = h`, everything below is forgotten.
 //! - Upon expiry of the view timer: stop voting; broadcast VIEW-CHANGE(v+1) with the proof of the
 //!   stable checkpoint and, for each height above, the proof that a batch was prepared there in
-//!   the latest view. It is sent again, after pauses that double up to eight times the
+//!   the latest view. It is sent again, after pauses that double up to four times the
 //!   time-out, until `q` replicas want that view or a higher one; then a timer twice as long as the
 //!   last starts, and upon its expiry the view after is asked for. Executing a batch resets the
 //!   length.
@@ -355,7 +355,7 @@ impl Protocol for Pbft {
             .unwrap_or(u64::MAX);
         // A request that was lost is repeated after the longest pause.
         let repeats = timeout * (1 << views::REPEATS_DOUBLED);
-        timeout * doubled * 2 + timeout * 3 + repeats + delay * 4 * (f as u64 + 1) + delay * 8
+        timeout * doubled * 2 + repeats + delay * 4 * (f as u64 + 1) + delay * 8
     }
 
     fn new(config: &Config, setup: Setup) -> Self {

@@ -15,7 +15,7 @@ use super::message::{Message, NewView, ViewChange, Vote};
 use super::{Cx, Mutant, Patience, Pbft, Ripeness, Timer};
 
 /// How often the pause between two requests for the same view is doubled.
-pub(super) const REPEATS_DOUBLED: u32 = 3;
+pub(super) const REPEATS_DOUBLED: u32 = 2;
 
 impl Pbft {
     /// The view timer fired.
