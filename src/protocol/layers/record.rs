@@ -289,6 +289,7 @@ impl Layers {
                     rid: *rid,
                     body: body.digest,
                     bytes: body.bytes,
+                    entered: self.topology.row(&user, self.net).contains(&cx.me()),
                 })));
             }
         }
