@@ -565,3 +565,19 @@ fn a_record_from_elsewhere_is_not_sent_on() {
     let arrived = keeping.listed.values().filter(|(_, from)| from.is_some());
     assert_eq!(copies(&outcome, "relay"), arrived.count() as u64);
 }
+
+#[test]
+fn a_network_needs_an_index_node_of_its_own() {
+    let config = Config {
+        edges: 3,
+        index: 1,
+        ..Config::default()
+    };
+    let recovers = |missing: usize| {
+        let mut absent = PositionSet::default();
+        absent.insert(missing);
+        Layers::recovers(&config, 21, &absent, &PositionSet::default())
+    };
+    assert!(recovers(0), "the others of its network agree");
+    assert!(!recovers(4), "nothing leaves or enters its network");
+}

@@ -504,6 +504,12 @@ impl<'a, M, T> Context<'a, M, T> {
         self.around.ledger.find(id, self.around.executor).is_some()
     }
 
+    /// The height of the first block of this chain that holds a transaction.
+    pub fn height_of(&self, id: TransactionId) -> Option<Height> {
+        let block = self.around.ledger.find(id, self.around.executor);
+        block.map(|block| block.height)
+    }
+
     /// Whether the signatures of a transaction are those of whom it names, by the keys with which
     /// the chain began: what a node may answer for in the others' name.
     pub fn vouches(&self, transaction: &Transaction) -> bool {

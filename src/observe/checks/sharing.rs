@@ -128,10 +128,14 @@ impl Sharing {
             self.kept.insert((node, *rid), kept);
         }
         if let Fact::Found {
-            user, rid, body, ..
+            user,
+            rid,
+            body,
+            entered,
+            ..
         } = fact
         {
-            let found = (time, *user, *body, false);
+            let found = (time, *user, *body, *entered);
             self.kept.entry((node, *rid)).or_insert(found);
         }
     }

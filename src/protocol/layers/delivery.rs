@@ -146,15 +146,19 @@ impl Layers {
             .collect()
     }
 
-    /// Sends a node of the network the headers up to now that it was not sent yet.
-    pub(super) fn tell_headers(&mut self, node: NodeId, cx: &mut Cx<'_>) {
+    /// Sends a node of the network the headers up to now that it was not sent yet, and that of what
+    /// it asks for, which it may have had before it asked.
+    pub(super) fn tell_headers(&mut self, node: NodeId, asked: Height, cx: &mut Cx<'_>) {
         let top = cx.ledger().height();
         if self.leads() && self.topology.edge(self.net).records.contains(node) {
             let from = self.desk().through.get(&node).copied().unwrap_or(0);
             self.desk()
                 .through
                 .insert(node, from.min(top.saturating_sub(1)));
-            let headers = self.headers_for(node, top, cx);
+            let mut headers = self.headers_for(node, top, cx);
+            if headers.iter().all(|header| header.height != asked) {
+                headers.extend(self.header_at(asked, cx));
+            }
             cx.send(node, Message::Header(headers));
         }
     }

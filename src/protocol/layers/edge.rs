@@ -138,11 +138,11 @@ impl Layers {
         transaction: &Arc<Transaction>,
         cx: &mut Cx<'_>,
     ) {
-        let desk = self.desk();
-        if cx.includes(transaction.id) {
-            self.tell_headers(from, cx);
+        if let Some(height) = cx.height_of(transaction.id) {
+            self.tell_headers(from, height, cx);
             return;
         }
+        let desk = self.desk();
         if desk.asks.contains_key(&transaction.id) {
             return;
         }

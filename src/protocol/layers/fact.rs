@@ -111,6 +111,8 @@ pub enum Fact {
         body: Digest,
         /// Its bytes.
         bytes: u32,
+        /// Whether the patient's records are entered here.
+        entered: bool,
     },
     /// A patient's records leave this node for another one.
     Handed {

@@ -63,7 +63,9 @@ impl Wanted {
             tried: Vec::new(),
             have: Vec::new(),
             due: None,
+            revived: false,
             rounds: 0,
+            asked: None,
             heard: BTreeSet::new(),
             sources: 1,
         }
@@ -162,7 +164,9 @@ impl Layers {
             return;
         };
         let began = self.topology.row(&user, self.net).contains(&cx.me());
-        if !began {
+        let grants = &self.durable.store.grants;
+        let known = grant_of(auth).is_some_and(|(grant, _)| grants.contains_key(&grant));
+        if !(began || known) {
             let registrations = &mut self.durable.store.registrations;
             let wanted = || Wanted::new(auth);
             registrations.entry(auth.id).or_insert_with(wanted);
@@ -181,7 +185,7 @@ impl Layers {
             wanted.decided = true;
             if let Some((grant, user)) = grant_of(auth) {
                 self.durable.store.grants.insert(grant, user);
-                self.durable.store.ended.remove(&user);
+                wanted.revived = self.durable.store.ended.remove(&user);
             }
             cx.persist();
             self.ask_for_records(auth, cx);
@@ -194,22 +198,41 @@ impl Layers {
         };
         let attempt = wanted.rounds;
         wanted.rounds += 1;
+        wanted.asked = Some(cx.now());
         let message = wanted.next(attempt);
         self.tell_leader(message, cx);
+        self.watch_migrations(cx);
+    }
+
+    /// Wakes up when the first of the migrations under way is late: one does not wait for another.
+    fn watch_migrations(&mut self, cx: &mut Cx<'_>) {
         let wait = self.config.migration_timeout + self.config.approval();
-        cx.set_timer(Timer::Migrate, wait);
+        let registrations = self.durable.store.registrations.values();
+        let decided = registrations.filter(|wanted| wanted.decided);
+        let due = decided.map(|wanted| wanted.asked.map_or(cx.now(), |asked| asked + wait));
+        if let Some(due) = due.min() {
+            let rest = due.max(cx.now()).since(cx.now());
+            cx.set_timer(Timer::Migrate, rest);
+        }
     }
 
     /// Nothing has come for long: the next source is asked.
     pub(super) fn on_migration_overdue(&mut self, cx: &mut Cx<'_>) {
+        let (wait, now) = (
+            self.config.migration_timeout + self.config.approval(),
+            cx.now(),
+        );
+        let late = |wanted: &&Wanted| wanted.asked.is_none_or(|asked| asked + wait <= now);
         let waiting = self.durable.store.registrations.values();
         let waiting: Vec<_> = waiting
             .filter(|wanted| wanted.decided)
+            .filter(late)
             .map(|wanted| wanted.auth.clone())
             .collect();
         for auth in waiting {
             self.ask_for_records(&auth, cx);
         }
+        self.watch_migrations(cx);
     }
 
     /// A consensus node says by which grants patients wait here for their records: others may have
@@ -218,11 +241,13 @@ impl Layers {
         for (height, TransactionRef(auth)) in grants {
             let header = self.durable.headers.get(&(self.net, *height));
             let decided = header.is_some_and(|header| header.position(auth).is_some());
-            let known = self.durable.store.registrations.contains_key(&auth.id);
+            let registrations = &mut self.durable.store.registrations;
+            let begun = registrations.get(&auth.id).is_some_and(|w| w.decided);
             let here = parties(auth).is_some_and(|(_, at)| self.topology.serves(&at) == cx.me());
-            if decided && here && !known {
-                let wanted = Wanted::new(auth);
-                self.durable.store.registrations.insert(auth.id, wanted);
+            if decided && here && !begun {
+                registrations
+                    .entry(auth.id)
+                    .or_insert_with(|| Wanted::new(auth));
                 self.begin_migration(auth, cx);
             }
         }

@@ -259,6 +259,11 @@ impl Protocol for Layers {
         (0..topology.edges() as Net).all(net)
             && survives(topology.index(), config.index_protocol)
             && (0..topology.edges() as Net).all(|net| {
+                // Nothing leaves or enters a network but by an index node of its own.
+                let index = &topology.edge(net).index;
+                topology.edges() == 1 || index.iter().any(|node| !missing.contains(node.index()))
+            })
+            && (0..topology.edges() as Net).all(|net| {
                 // Of any patient one record node is there.
                 let records = topology.edge(net).records.members();
                 (0..records.len()).all(|first| {
@@ -446,7 +451,10 @@ impl Layers {
             Message::Ack(rids) => self.on_ack_to_edge(from, rids, cx),
             Message::Inject(parcel) => self.on_inject(from, parcel, cx),
             Message::Remind(rid) => self.on_remind(*rid, cx),
-            Message::Register(auth) => self.enqueue(auth.clone(), None, cx),
+            Message::Register(auth) => match cx.height_of(auth.id) {
+                Some(height) => self.tell_headers(from, height, cx),
+                None => self.enqueue(auth.clone(), None, cx),
+            },
             Message::MigRequest {
                 auth,
                 tried,

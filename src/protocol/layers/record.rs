@@ -54,8 +54,11 @@ pub struct Wanted {
     pub due: Option<Vec<RecordId>>,
     /// What has come of them.
     pub have: Vec<RecordId>,
-    /// Times that the records were asked for.
+    /// Whether the patient's last grant had ended before.
+    pub revived: bool,
+    /// Times that the records were asked for, and when last.
     pub rounds: u32,
+    pub asked: Option<Time>,
     /// The networks that have said what they have, and how many there are to ask.
     pub heard: BTreeSet<Net>,
     pub sources: usize,
@@ -126,9 +129,13 @@ impl Layers {
     /// Headers of this network's blocks.
     pub(super) fn on_headers(&mut self, headers: &[Arc<Header>], cx: &mut Cx<'_>) {
         let mut fresh = false;
-        for header in headers {
+        let net = self.net;
+        for header in headers.iter().filter(|header| header.net == net) {
             let key = (header.net, header.height);
-            if header.net != self.net || self.durable.headers.contains_key(&key) {
+            if let Some(known) = self.durable.headers.get(&key).cloned() {
+                if header.height <= self.durable.store.through {
+                    self.conclude(&known, cx);
+                }
                 continue;
             }
             if !header.verify(&self.topology, &self.config, cx.keyring()) {
@@ -167,8 +174,8 @@ impl Layers {
         }
     }
 
-    /// What a block means for what was asked for here.
-    fn follow(&mut self, header: &Arc<Header>, cx: &mut Cx<'_>) {
+    /// What a block means for what was asked for here, perhaps after the block was known.
+    fn conclude(&mut self, header: &Arc<Header>, cx: &mut Cx<'_>) {
         let aside = &mut self.volatile.aside;
         aside.retain(|_, (transaction, _)| header.position(transaction).is_none());
         let open: Vec<_> = self.durable.store.open.values().cloned().collect();
@@ -192,6 +199,11 @@ impl Layers {
                 self.begin_migration(&wanted.auth, cx);
             }
         }
+    }
+
+    /// Follows the next block.
+    fn follow(&mut self, header: &Arc<Header>, cx: &mut Cx<'_>) {
+        self.conclude(header, cx);
         let me = cx.me();
         for note in header.notes.iter().flat_map(|notes| &notes.0) {
             if let Note::Moved { user, node, .. } = note
@@ -247,9 +259,12 @@ impl Layers {
         }
         let store = &mut self.durable.store;
         if let Some(wanted) = store.registrations.remove(&id)
-            && let Some((auth, _)) = grant_of(&wanted.auth)
+            && let Some((auth, user)) = grant_of(&wanted.auth)
         {
             store.grants.remove(&auth);
+            if wanted.revived {
+                store.ended.insert(user);
+            }
         }
     }
 
@@ -289,6 +304,7 @@ impl Layers {
                     rid: *rid,
                     body: body.digest,
                     bytes: body.bytes,
+                    entered: self.topology.row(&user, self.net).contains(&cx.me()),
                 })));
             }
         }

@@ -122,3 +122,8 @@ fn proof_kept() {
 fn proof_asked() {
     tell(forgetful(), "proof-asked");
 }
+
+#[test]
+fn asked_late() {
+    tell(alone(), "asked-late");
+}

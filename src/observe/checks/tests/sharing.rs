@@ -50,6 +50,7 @@ fn found() -> Fact {
         rid: RecordId(digest(RECORD)),
         body: digest(BODY),
         bytes: 9,
+        entered: false,
     }
 }
 
