@@ -157,7 +157,11 @@ impl Memory {
             Message::Commit { vote, .. } => {
                 vote.by() == bench.seat && self.may_commit(vote.body(), support, bench)
             }
-            Message::Checkpoint(checkpoint) => checkpoint.by() == bench.seat && bench.own_chain,
+            Message::Checkpoint(checkpoint) => {
+                checkpoint.by() == bench.seat
+                    && checkpoint.body().since == bench.law.views.first
+                    && bench.own_chain
+            }
             Message::ViewChange { change, .. } => {
                 change.by() == bench.seat && self.may_leave(change.body(), bench)
             }
@@ -185,7 +189,7 @@ impl Memory {
         if let Some(stable) = &support.stable {
             let low = self.stable.as_ref().map_or(0, |known| known.body().height);
             let height = stable.body().height;
-            if height > low && bench.law.is_proven(stable) {
+            if height > low && bench.law.is_reached(stable) {
                 self.stable = Some(stable.clone());
                 self.prepares.retain(|(place, _), _| *place > height);
                 self.committed.retain(|(place, _), _| *place > height);
@@ -378,7 +382,7 @@ pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legac
         .as_ref()
         .map_or(law.views.first, |view| view.body().view);
     let stable = memories.iter().filter_map(|memory| memory.stable.as_ref());
-    let stable = stable.filter(|stable| law.is_proven(*stable));
+    let stable = stable.filter(|stable| law.is_reached(stable));
     // More than the liars say at least so much: an honest one does.
     let honest = |mut numbers: Vec<u64>| {
         numbers.sort_unstable_by(|a, b| b.cmp(a));

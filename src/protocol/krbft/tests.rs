@@ -228,6 +228,7 @@ fn a_member_votes_no_more_where_it_forgets_what_it_has_voted_for() {
     assert!(member.vouches(Member::vote(Phase::Prepare, 3, 1), &none));
     assert!(!member.vouches(Member::vote(Phase::Prepare, 3, 2), &none));
     let stable = Checkpoint {
+        since: 0,
         height: 20,
         chain: Digest::ZERO,
         block: Digest::ZERO,

@@ -13,6 +13,7 @@ impl Pbft {
     pub(super) fn mark(&mut self, height: Height, block: Digest, cx: &mut Cx<'_>) {
         let chain = self.volatile.chain;
         let checkpoint = Checkpoint {
+            since: self.views.first,
             height,
             chain,
             block,
@@ -40,7 +41,8 @@ impl Pbft {
     pub(super) fn on_checkpoint(&mut self, vote: &Signed<Checkpoint>, cx: &mut Cx<'_>) {
         let height = vote.body().height;
         let due = height.is_multiple_of(self.config.checkpoint_interval);
-        if !due || !vote.verify(cx.keyring()) {
+        let ours = vote.body().since == self.views.first;
+        if !due || !ours || !vote.verify(cx.keyring()) {
             return;
         }
         if self.in_window(height) {

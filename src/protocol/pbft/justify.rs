@@ -93,6 +93,7 @@ pub(super) fn is_sound(change: &ViewChange, rules: &Rules<'_>) -> bool {
     let low = change.low();
     let stable = change.stable.iter().all(|certificate| {
         low.is_multiple_of(rules.interval)
+            && certificate.body().since == rules.views.first
             && certificate.verify(rules.committee, rules.quorum, rules.keyring)
     });
     let mut last = low;
@@ -135,6 +136,7 @@ mod tests {
     fn change(by: usize, low: Height, prepared: Vec<Certificate<Vote>>) -> Arc<Signed<ViewChange>> {
         let (signers, _) = Signer::mint(4, Crypto::Modelled, 1);
         let checkpoint = Checkpoint {
+            since: 0,
             height: low,
             chain: Digest::ZERO,
             block: Digest::ZERO,

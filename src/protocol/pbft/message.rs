@@ -59,6 +59,9 @@ impl Body for Vote {
 /// One replica's word that it has executed the chain up to here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Checkpoint {
+    /// The first view of the instance: of two committees of the same members, one after the other,
+    /// each has its own checkpoints. Not on the wire, since it is known to all.
+    pub since: u64,
     /// The last height that is included.
     pub height: Height,
     /// All batches up to here, one hash over the other: a replica that is behind checks the
@@ -71,6 +74,7 @@ pub struct Checkpoint {
 impl Body for Checkpoint {
     fn digest(&self) -> Digest {
         Hasher::new("pbft checkpoint")
+            .number(self.since)
             .number(self.height)
             .digest(&self.chain)
             .digest(&self.block)
@@ -371,7 +375,7 @@ impl Wire for Message {
                 by: checkpoint.by(),
                 kind: "checkpoint",
                 view: Statement::ANY_VIEW,
-                place: checkpoint.body().height,
+                place: checkpoint.body().since + checkpoint.body().height,
                 what: checkpoint.body().block.prefix(),
             }),
             Self::ViewChange { change, .. } => say(Statement::Leaves {

@@ -69,6 +69,11 @@ impl Law<'_> {
         proof.verify(self.committee, self.committee.quorum(), self.keyring)
     }
 
+    /// Whether a quorum has come to a checkpoint of the instance.
+    pub fn is_reached(&self, proof: &Certificate<Checkpoint>) -> bool {
+        proof.body().since == self.views.first && self.is_proven(proof)
+    }
+
     /// Whether a quorum has voted so in a view of the instance.
     pub fn is_voted(&self, proof: &Certificate<Vote>) -> bool {
         self.views.contains(proof.body().view) && self.is_proven(proof)

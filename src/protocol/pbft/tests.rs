@@ -160,3 +160,42 @@ fn real_signatures_carry_a_decision_through_a_view_change() {
     assert_eq!(stage.heights(), [2, 2, 2, 2]);
     assert_eq!(stage.replicas[0].status().leader, Some(NodeId(1)));
 }
+
+#[test]
+fn a_checkpoint_of_one_committee_proves_nothing_to_its_successor() {
+    let (signers, keyring) = Signer::mint(4, Crypto::Modelled, 1);
+    let committee = Committee::first(4);
+    let (config, first) = (Config::default(), 1 << 32);
+    let law = Law {
+        config: &config,
+        committee: &committee,
+        keyring: &keyring,
+        views: Views {
+            first,
+            end: first * 2,
+        },
+    };
+    let reached = |since| {
+        let checkpoint = Checkpoint {
+            since,
+            height: config.checkpoint_interval,
+            chain: Digest::ZERO,
+            block: Digest::ZERO,
+        };
+        let mut certificate = Certificate::open(checkpoint);
+        for signer in &signers {
+            certificate.add(&signer.sign(checkpoint), &committee);
+        }
+        certificate
+    };
+    let change = |since| ViewChange {
+        view: first + 1,
+        stable: Some(reached(since)),
+        prepared: Vec::new(),
+        accepted: Vec::new(),
+    };
+    assert!(law.is_reached(&reached(first)) && law.is_sound(&change(first)));
+    // The same members have signed it, in the committee before.
+    assert!(!law.is_reached(&reached(0)));
+    assert!(!law.is_sound(&change(0)));
+}
