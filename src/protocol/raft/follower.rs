@@ -7,7 +7,7 @@ use crate::base::node::NodeId;
 use crate::protocol::Report;
 
 impl Raft {
-    /// Whether this replica leads and will not hear of later terms; only a broken guard makes it so.
+    /// Whether this replica clings to its lead whatever it hears; only a broken guard makes it so.
     pub(super) fn clings(&self) -> bool {
         self.broken(Mutant::NoStepDown) && matches!(self.volatile.role, Role::Leader(_))
     }
