@@ -342,7 +342,7 @@ fn raft_that_commits_with_one_replica_less_is_caught() {
 #[test]
 fn raft_that_votes_before_it_has_written_is_caught() {
     let property = raft_without(raft::Mutant::VotePersistLate);
-    assert_eq!(property, Property::ElectionSafety);
+    assert_eq!(property, Property::SelfConsistency);
 }
 
 #[test]

@@ -180,14 +180,23 @@ pub fn hunt(
 fn reason(key: &str, name: &str) -> &'static str {
     let place = key.trim_start_matches("protocol.");
     let place = place.trim_end_matches("mutant").trim_end_matches('.');
-    let known = KNOWN
-        .iter()
-        .find(|(at, names, _)| *at == place && names.contains(&name));
-    known.map_or("", |(_, _, reason)| reason)
+    let known = |place: &str| {
+        let mut rows = KNOWN.iter();
+        rows.find(|(at, names, _)| *at == place && names.contains(&name))
+    };
+    // What notices it in a protocol notices it where that is nested.
+    let inner = match place {
+        "krbft.group" | "layers.iraft" => "iraft",
+        "krbft.committee" | "mbft.upper" | "layers.pbft" => "pbft",
+        "layers.raft" => "raft",
+        _ => place,
+    };
+    let row = known(place).or_else(|| known(inner));
+    row.map_or("", |(_, _, reason)| reason)
 }
 
 /// What else is known of mutants, by the protocol that they are of.
-const KNOWN: [(&str, &[&str], &str); 9] = [
+const KNOWN: [(&str, &[&str], &str); 10] = [
     (
         "raft",
         &["commit-old-term", "up-to-date-index-only"],
@@ -202,6 +211,17 @@ const KNOWN: [(&str, &[&str], &str); 9] = [
         "raft",
         &["no-heartbeat"],
         "elections take the place of heartbeats",
+    ),
+    (
+        "iraft",
+        &[
+            "paper-quorum-in-hardened",
+            "ignore-prepared-certificate",
+            "no-equivocation-wait",
+            "vote-persist-late",
+            "skip-commit-round",
+        ],
+        "a story notices it",
     ),
     (
         "iraft",
@@ -241,6 +261,8 @@ const KNOWN: [(&str, &[&str], &str); 9] = [
             "lone-voice",
             "blind-voices",
             "no-last-place",
+            "outvoted-is-guilty",
+            "seats-are-guilty",
         ],
         "a story notices it",
     ),
