@@ -180,6 +180,9 @@ pub fn hunt(
 fn reason(key: &str, name: &str) -> &'static str {
     let place = key.trim_start_matches("protocol.");
     let place = place.trim_end_matches("mutant").trim_end_matches('.');
+    if place == "contract" {
+        return "the judge of the contract's tests notices it";
+    }
     let known = |place: &str| {
         let mut rows = KNOWN.iter();
         rows.find(|(at, names, _)| *at == place && names.contains(&name))
@@ -269,14 +272,22 @@ const KNOWN: [(&str, &[&str], &str); 10] = [
 ];
 
 /// The rows of a table that was written before, without those that are made anew: a table can be
-/// made one protocol after the other.
+/// made one protocol after the other. What is known besides of what was not noticed may have
+/// changed.
 pub fn others(table: &[u8], fresh: &[Row]) -> Vec<Row> {
     let named = |row: &Row| (row.protocol.clone(), row.key.clone(), row.mutant.clone());
     let mut reader = csv::Reader::from_reader(table);
     let known = reader.deserialize().filter_map(Result::ok);
-    known
-        .filter(|row: &Row| fresh.iter().all(|new| named(new) != named(row)))
-        .collect()
+    let others = known.filter(|row: &Row| fresh.iter().all(|new| named(new) != named(row)));
+    let explained = |row: Row| Row {
+        reason: if row.property.is_empty() {
+            reason(&row.key, &row.mutant).into()
+        } else {
+            String::new()
+        },
+        ..row
+    };
+    others.map(explained).collect()
 }
 
 /// What a table for people says of a row besides.
