@@ -97,11 +97,11 @@ pub fn fuzz(arguments: &FuzzArguments, quiet: bool) -> Result<(), Failure> {
     if arguments.print {
         return print(&search);
     }
+    fuzz::tell_panics_as_findings();
     #[cfg(feature = "mutants")]
     if arguments.mutants {
         return hunt_all(&search, arguments, quiet);
     }
-    fuzz::tell_panics_as_findings();
     let clock = clock::Clock::start();
     let mut told = 0.0;
     let report = search.run(&mut |report| {
@@ -268,7 +268,6 @@ fn print_tally(name: &str, tally: &Tally) {
 #[cfg(feature = "mutants")]
 fn hunt_all(search: &Search<'_>, arguments: &FuzzArguments, quiet: bool) -> Result<(), Failure> {
     use crate::fuzz::mutants;
-    fuzz::tell_panics_as_findings();
     let mut rows = Vec::new();
     let files = directed(&arguments.scenarios)?;
     for entry in &search.entries {
@@ -309,11 +308,7 @@ fn directed(places: &[PathBuf]) -> Result<Vec<crate::fuzz::mutants::Directed>, F
     let read = |path: PathBuf| {
         let bytes = store::get(&path)?.unwrap_or_default();
         Ok(crate::fuzz::mutants::Directed {
-            name: path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into(),
+            name: super::run::name_of(&path),
             text: String::from_utf8_lossy(&bytes).into_owned(),
         })
     };

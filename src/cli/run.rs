@@ -115,7 +115,7 @@ fn load_all(
 }
 
 /// A scenario's name: its file's, without folder and extension.
-fn name_of(path: &Path) -> String {
+pub(super) fn name_of(path: &Path) -> String {
     path.file_stem().map_or("scenario".into(), |stem| {
         stem.to_string_lossy().into_owned()
     })

@@ -501,7 +501,7 @@ impl<'a, M, T> Context<'a, M, T> {
 
     /// Whether a transaction stands in this node's chain.
     pub fn includes(&self, id: TransactionId) -> bool {
-        self.around.ledger.find(id, self.around.executor).is_some()
+        self.height_of(id).is_some()
     }
 
     /// The height of the first block of this chain that holds a transaction.

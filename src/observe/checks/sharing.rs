@@ -122,12 +122,8 @@ impl Sharing {
             body,
             entered,
             ..
-        } = fact
-        {
-            let kept = (time, *user, *body, *entered);
-            self.kept.insert((node, *rid), kept);
         }
-        if let Fact::Found {
+        | Fact::Found {
             user,
             rid,
             body,
@@ -135,8 +131,13 @@ impl Sharing {
             ..
         } = fact
         {
-            let found = (time, *user, *body, *entered);
-            self.kept.entry((node, *rid)).or_insert(found);
+            let kept = (time, *user, *body, *entered);
+            let known = self.kept.entry((node, *rid));
+            if matches!(fact, Fact::Kept { .. }) {
+                known.insert_entry(kept);
+            } else {
+                known.or_insert(kept);
+            }
         }
     }
 

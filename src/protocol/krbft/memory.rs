@@ -159,7 +159,7 @@ impl Memory {
             }
             Message::Checkpoint(checkpoint) => {
                 checkpoint.by() == bench.seat
-                    && checkpoint.body().since == bench.law.views.first
+                    && bench.law.views.own(checkpoint.body())
                     && bench.own_chain
             }
             Message::ViewChange { change, .. } => {

@@ -395,11 +395,20 @@ impl Layers {
         for header in headers {
             let key = (header.net, header.height);
             let news = header.net == self.net && !self.durable.headers.contains_key(&key);
-            if news && header.verify(&self.topology, &self.config, cx.keyring()) {
-                self.durable.headers.insert(key, header.clone());
+            if news && self.admit(header, cx) {
                 cx.persist();
             }
         }
+    }
+
+    /// Keeps a header whose signatures hold; says whether they do.
+    pub(super) fn admit(&mut self, header: &Arc<Header>, cx: &Cx<'_>) -> bool {
+        let holds = header.verify(&self.topology, &self.config, cx.keyring());
+        if holds {
+            let key = (header.net, header.height);
+            self.durable.headers.insert(key, header.clone());
+        }
+        holds
     }
 
     /// What was decided is asked for no longer.

@@ -16,6 +16,7 @@ use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::random::mix;
+use crate::base::time::Time;
 use crate::chain::{Height, Transaction};
 use crate::contract::access::Scope;
 use crate::contract::message::RecordId;
@@ -206,29 +207,26 @@ impl Layers {
 
     /// Wakes up when the first of the migrations under way is late: one does not wait for another.
     fn watch_migrations(&mut self, cx: &mut Cx<'_>) {
-        let wait = self.config.migration_timeout + self.config.approval();
-        let registrations = self.durable.store.registrations.values();
-        let decided = registrations.filter(|wanted| wanted.decided);
-        let due = decided.map(|wanted| wanted.asked.map_or(cx.now(), |asked| asked + wait));
+        let due = self.migrations_due(cx.now()).map(|(due, _)| due);
         if let Some(due) = due.min() {
             let rest = due.max(cx.now()).since(cx.now());
             cx.set_timer(Timer::Migrate, rest);
         }
     }
 
+    /// The migrations under way, and when each is late: at once if nobody was asked.
+    fn migrations_due(&self, now: Time) -> impl Iterator<Item = (Time, &Wanted)> {
+        let wait = self.config.migration_timeout + self.config.approval();
+        let registrations = self.durable.store.registrations.values();
+        let decided = registrations.filter(|wanted| wanted.decided);
+        decided.map(move |wanted| (wanted.asked.map_or(now, |asked| asked + wait), wanted))
+    }
+
     /// Nothing has come for long: the next source is asked.
     pub(super) fn on_migration_overdue(&mut self, cx: &mut Cx<'_>) {
-        let (wait, now) = (
-            self.config.migration_timeout + self.config.approval(),
-            cx.now(),
-        );
-        let late = |wanted: &&Wanted| wanted.asked.is_none_or(|asked| asked + wait <= now);
-        let waiting = self.durable.store.registrations.values();
-        let waiting: Vec<_> = waiting
-            .filter(|wanted| wanted.decided)
-            .filter(late)
-            .map(|wanted| wanted.auth.clone())
-            .collect();
+        let now = cx.now();
+        let late = self.migrations_due(now).filter(|(due, _)| *due <= now);
+        let waiting: Vec<_> = late.map(|(_, wanted)| wanted.auth.clone()).collect();
         for auth in waiting {
             self.ask_for_records(&auth, cx);
         }

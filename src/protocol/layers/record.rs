@@ -138,12 +138,11 @@ impl Layers {
                 }
                 continue;
             }
-            if !header.verify(&self.topology, &self.config, cx.keyring()) {
+            if self.admit(header, cx) {
+                fresh = true;
+            } else {
                 cx.report(Report::Reached("bad-header"));
-                continue;
             }
-            self.durable.headers.insert(key, header.clone());
-            fresh = true;
         }
         if !fresh {
             return;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::head::Head;
 use super::large::{Certified, Large};
 use super::mini::{Mini, Phase, Vote};
+use super::register::views_of;
 use super::system::System;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer,
@@ -215,7 +216,7 @@ fn certified_size((mini, proof): &Certified) -> u32 {
 
 /// A view of a group, with the epoch above.
 fn view_in(epoch: u32, view: u64) -> u64 {
-    u64::from(epoch) << 32 | view
+    views_of(epoch).first + view
 }
 
 impl Wire for Message {

@@ -41,7 +41,7 @@ impl Pbft {
     pub(super) fn on_checkpoint(&mut self, vote: &Signed<Checkpoint>, cx: &mut Cx<'_>) {
         let height = vote.body().height;
         let due = height.is_multiple_of(self.config.checkpoint_interval);
-        let ours = vote.body().since == self.views.first;
+        let ours = self.views.own(vote.body());
         if !due || !ours || !vote.verify(cx.keyring()) {
             return;
         }

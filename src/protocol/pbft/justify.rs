@@ -93,7 +93,7 @@ pub(super) fn is_sound(change: &ViewChange, rules: &Rules<'_>) -> bool {
     let low = change.low();
     let stable = change.stable.iter().all(|certificate| {
         low.is_multiple_of(rules.interval)
-            && certificate.body().since == rules.views.first
+            && rules.views.own(certificate.body())
             && certificate.verify(rules.committee, rules.quorum, rules.keyring)
     });
     let mut last = low;

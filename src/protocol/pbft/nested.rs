@@ -48,6 +48,11 @@ impl Views {
     pub const fn contains(self, view: u64) -> bool {
         self.first <= view && view < self.end
     }
+
+    /// Whether a checkpoint was come to in the instance.
+    pub fn own(self, checkpoint: &Checkpoint) -> bool {
+        checkpoint.since == self.first
+    }
 }
 
 impl Law<'_> {
@@ -71,7 +76,7 @@ impl Law<'_> {
 
     /// Whether a quorum has come to a checkpoint of the instance.
     pub fn is_reached(&self, proof: &Certificate<Checkpoint>) -> bool {
-        proof.body().since == self.views.first && self.is_proven(proof)
+        self.views.own(proof.body()) && self.is_proven(proof)
     }
 
     /// Whether a quorum has voted so in a view of the instance.

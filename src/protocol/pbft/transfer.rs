@@ -329,7 +329,7 @@ impl Pbft {
         if fresh.is_empty()
             || fresh.len() as u64 != count
             || chain != checkpoint.chain
-            || checkpoint.since != self.views.first
+            || !self.views.own(checkpoint)
             || !checkpoint
                 .height
                 .is_multiple_of(self.config.checkpoint_interval)
