@@ -293,7 +293,7 @@ impl Layers {
         let others = |rid: &RecordId| {
             let entry = desk.table.record(rid).expect("what is due is known");
             let nodes = entry.nodes.iter().filter(|node| **node != from);
-            (*rid, nodes.copied().collect::<Vec<_>>())
+            (*rid, entry.height, nodes.copied().collect::<Vec<_>>())
         };
         let records: Vec<_> = rids.iter().map(others).collect();
         let last = top.min(through + HEADERS_MAX);

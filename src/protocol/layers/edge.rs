@@ -367,13 +367,13 @@ impl Layers {
         if let Some(header) = self.durable.headers.get(&(self.net, height)) {
             return Some(header.clone());
         }
-        let batch = cx.ledger().block(height)?.batch.clone();
+        let block = cx.ledger().block(height)?.clone();
         let word = Word {
             height,
-            digest: batch.digest(),
+            digest: block.batch.digest(),
         };
         let group = self.durable.group.as_mut()?;
-        let header = Header::of(self.net, height, &batch, group.proof_of(word, cx)?);
+        let header = Header::of(self.net, &block, group.proof_of(word, cx)?);
         let key = (self.net, height);
         self.durable.headers.insert(key, header.clone());
         Some(header)

@@ -7,7 +7,7 @@ use super::inner::Proof;
 use super::topology::{Net, Topology};
 use crate::base::crypto::{DIGEST_BYTES, Digest, Hasher, Keyring, SIGNATURE_BYTES};
 use crate::base::node::NodeId;
-use crate::chain::{Annex, Batch, Height, Transaction};
+use crate::chain::{Annex, Batch, Block, Height, Transaction};
 use crate::contract::message::RecordId;
 
 /// What a network writes into its chain beside transactions.
@@ -107,20 +107,25 @@ pub struct Header {
     pub parts: Vec<Digest>,
     /// The notes.
     pub notes: Option<Notes>,
+    /// The positions of what the contract refused. No proof covers them: they are the word of
+    /// whoever sends the header.
+    pub refused: Vec<u32>,
     /// The proof.
     pub proof: Proof,
 }
 
 impl Header {
-    /// The header of a batch.
-    pub fn of(net: Net, height: Height, batch: &Batch, proof: Proof) -> Arc<Self> {
-        let parts = batch.transactions().iter().map(|t| t.digest).collect();
-        let notes = batch.annex::<Notes>().cloned();
+    /// The header of a block.
+    pub fn of(net: Net, block: &Block, proof: Proof) -> Arc<Self> {
+        let batch = &block.batch;
+        let outcomes = (0..).zip(&block.executed);
+        let refused = outcomes.filter(|(_, executed)| executed.refusal().is_some());
         Arc::new(Self {
             net,
-            height,
-            parts,
-            notes,
+            height: block.height,
+            parts: batch.transactions().iter().map(|t| t.digest).collect(),
+            notes: batch.annex::<Notes>().cloned(),
+            refused: refused.map(|(position, _)| position).collect(),
             proof,
         })
     }
@@ -143,6 +148,13 @@ impl Header {
             .position(|part| *part == transaction.digest)
     }
 
+    /// Whether the contract has refused the transaction at a position.
+    pub fn refuses(&self, position: usize) -> bool {
+        self.refused
+            .iter()
+            .any(|refused| *refused as usize == position)
+    }
+
     /// From which other network a transaction at a position comes, if from one.
     pub fn foreign(&self, position: usize) -> Option<Net> {
         self.notes.as_ref()?.foreign(position)
@@ -153,6 +165,7 @@ impl Header {
         let notes = self.notes.as_ref().map_or(0, Annex::size);
         let parts = DIGEST_BYTES * self.parts.len() as u32;
         let proof = (2 + SIGNATURE_BYTES) * self.proof.signatures();
-        10 + DIGEST_BYTES + parts + notes + proof
+        let refused = 4 * self.refused.len() as u32;
+        10 + DIGEST_BYTES + parts + notes + refused + proof
     }
 }

@@ -222,8 +222,8 @@ pub enum Message {
     Due {
         /// Headers it lacks.
         headers: Vec<Arc<Header>>,
-        /// Records, with who else has them.
-        records: Vec<(RecordId, Vec<NodeId>)>,
+        /// Records, with where the chain has them and who else has them.
+        records: Vec<(RecordId, Height, Vec<NodeId>)>,
         /// Grants by which patients wait there for their records, and where the chain has them.
         grants: Vec<(Height, TransactionRef)>,
     },
@@ -347,7 +347,7 @@ impl Wire for Message {
                 let granted = grants.iter().map(|(_, grant)| 8 + grant.0.size());
                 let each = records
                     .iter()
-                    .map(|(_, nodes)| DIGEST_BYTES + node_list(nodes));
+                    .map(|(_, _, nodes)| DIGEST_BYTES + 8 + node_list(nodes));
                 headers_size(headers) + each.sum::<u32>() + granted.sum::<u32>()
             }
             Self::Fetched(item) => item.size(),

@@ -81,9 +81,10 @@
 //! - Headers prove inclusion by listing the digests of their transactions.
 //! - The index does not forget a network in which a patient is no longer registered: what is
 //!   relayed there nobody keeps.
-//! - A header does not say whether the contract refused a call: a ticket on a refused grant is
-//!   stopped by the network that has the registration, and not by its proof; and of several records
-//!   of one name, record nodes keep the first in the chain.
+//! - No proof covers what the contract refused. Headers name it by the word of their sender: who
+//!   entered a record that was refused does not count it among its records, and keeps the body
+//!   aside in case the word was false. A ticket on a refused grant is stopped by the network that
+//!   has the registration.
 //! - The word of one consensus node is enough for MIG-REFUSE.
 //! - Nobody signs a message of his own here; the channel names the sender, and what is shown to
 //!   others carries the proof of the network that decided it.

@@ -29,6 +29,8 @@ pub struct Store {
     pub sum: Sum,
     /// What is counted in the sum.
     counted: BTreeSet<RecordId>,
+    /// What was entered here and, as a header says, the contract refused, and where that was.
+    refused: BTreeMap<(RecordId, Height), Item>,
     /// Requests of its own that are not decided yet, with the bodies.
     pub open: BTreeMap<TransactionId, (Arc<Transaction>, Body)>,
     /// Registrations that it has asked for: not decided yet, or without the earlier records.
@@ -39,6 +41,14 @@ pub struct Store {
     pub ended: BTreeSet<Digest>,
     /// The last header without a gap.
     pub through: Height,
+}
+
+impl Store {
+    /// Whether a call is among those that the contract refused.
+    pub(super) fn has_refused(&self, rid: &RecordId, id: TransactionId) -> bool {
+        let mut named = self.refused.range((*rid, 0)..=(*rid, Height::MAX));
+        named.any(|(_, item)| item.transaction.0.id == id)
+    }
 }
 
 /// A registration under way.
@@ -179,9 +189,9 @@ impl Layers {
         aside.retain(|_, (transaction, _)| header.position(transaction).is_none());
         let open: Vec<_> = self.durable.store.open.values().cloned().collect();
         for (transaction, body) in open {
-            if header.position(&transaction).is_none() {
+            let Some(position) = header.position(&transaction) else {
                 continue;
-            }
+            };
             self.durable.store.open.remove(&transaction.id);
             self.volatile.clerk.asked_at.remove(&transaction.id);
             let item = Item {
@@ -190,7 +200,15 @@ impl Layers {
                 place: (header.net, header.height),
                 header: None,
             };
-            self.keep(item, true, cx);
+            if header.refuses(position) {
+                // It is no record, and must not stand in the way of one that has its name. But
+                // this may be the only copy, and nobody has proven that it was refused.
+                let place = (item_rid(&item), header.height);
+                self.durable.store.refused.insert(place, item);
+                cx.persist();
+            } else {
+                self.keep(item, true, cx);
+            }
         }
         let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
         for wanted in wanted {
@@ -278,7 +296,7 @@ impl Layers {
             store.sum.add(&rid);
         }
         let body = item.body;
-        // The first of a name is the one: the contract refuses all that call themselves like it.
+        // The contract refuses all that call themselves like an earlier one.
         if let Entry::Vacant(place) = store.records.entry(rid) {
             place.insert(item);
             cx.report(Report::Shared(Box::new(Fact::Kept {
@@ -389,17 +407,21 @@ impl Layers {
         &mut self,
         from: NodeId,
         headers: &[Arc<Header>],
-        records: &[(RecordId, Vec<NodeId>)],
+        records: &[(RecordId, Height, Vec<NodeId>)],
         cx: &mut Cx<'_>,
     ) {
         self.volatile.clerk.asked = false;
         self.on_headers(headers, cx);
         let mut fresh = false;
-        for (rid, nodes) in records {
-            let missing = &mut self.volatile.clerk.missing;
+        for (rid, height, nodes) in records {
             if self.durable.store.records.contains_key(rid) {
                 continue;
             }
+            if let Some(item) = self.durable.store.refused.remove(&(*rid, *height)) {
+                self.keep(item, true, cx); // Whoever said that it was refused was wrong.
+                continue;
+            }
+            let missing = &mut self.volatile.clerk.missing;
             if let Some((holders, _)) = missing.get_mut(rid) {
                 if !holders.contains(&from) {
                     holders.push(from);

@@ -21,8 +21,10 @@ impl Layers {
             digest: content.payload_hash,
             bytes: u32::try_from(content.payload_bytes).unwrap_or(u32::MAX),
         };
-        let known = self.durable.store.open.contains_key(&transaction.id)
-            || self.durable.store.records.contains_key(&content.rid);
+        let store = &self.durable.store;
+        let known = store.open.contains_key(&transaction.id)
+            || store.records.contains_key(&content.rid)
+            || store.has_refused(&content.rid, transaction.id);
         if !known {
             let open = (transaction.clone(), body);
             self.durable.store.open.insert(transaction.id, open);
