@@ -142,8 +142,9 @@ impl Layers {
             self.tell_headers(from, height, cx);
             return;
         }
-        let desk = self.desk();
-        if desk.asks.contains_key(&transaction.id) {
+        if self.desk().asks.contains_key(&transaction.id) {
+            // Who asks again may take somebody else for the leader, who has the body then.
+            self.name_leader(from, cx);
             return;
         }
         let ask = Ask {
@@ -153,7 +154,7 @@ impl Layers {
             polled: false,
             queued: false,
         };
-        desk.asks.insert(transaction.id, ask);
+        self.desk().asks.insert(transaction.id, ask);
         if self.leads() && self.config.presence == Presence::Poll {
             let after = self.config.presence_timeout;
             cx.set_timer(Timer::Presence(transaction.id), after);
@@ -505,6 +506,14 @@ impl Layers {
                 }
                 Change::Registered { .. } | Change::Moved { .. } => {}
             }
+        }
+    }
+
+    /// Tells somebody who leads this network, if somebody else does.
+    pub(super) fn name_leader(&mut self, to: NodeId, cx: &mut Cx<'_>) {
+        let leader = self.group_status().leader;
+        if let Some(leader) = leader.filter(|leader| *leader != cx.me()) {
+            cx.send(to, Message::Leader(leader));
         }
     }
 

@@ -432,10 +432,7 @@ impl Layers {
             _ => {}
         }
         if !self.leads() {
-            let leader = self.group_status().leader;
-            if let Some(leader) = leader.filter(|leader| *leader != cx.me()) {
-                cx.send(from, Message::Leader(leader));
-            }
+            self.name_leader(from, cx);
             // Records of other networks are not waited for here: whoever leads needs their bodies.
             if let Message::Register(auth) = message {
                 self.enqueue(auth.clone(), None, cx);

@@ -15,6 +15,7 @@ use super::topology::Net;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
+use crate::base::random::mix;
 use crate::base::time::Time;
 use crate::chain::{Height, Transaction, TransactionId};
 use crate::contract::message::RecordId;
@@ -130,8 +131,8 @@ impl Layers {
     /// Sends to whoever leads the network, as far as is known.
     pub(super) fn tell_leader(&mut self, message: Message, cx: &mut Cx<'_>) {
         let consensus = &self.topology.edge(self.net).consensus;
-        // After a crash any of them says who leads.
-        let guess = || consensus.leader(cx.now().nanos() / 1_000_000_000);
+        // After a crash any of them says who leads; another one is asked each time.
+        let guess = || consensus.leader(mix(9, cx.now().nanos()));
         let leader = self.volatile.leader.unwrap_or_else(guess);
         cx.send(leader, message);
     }

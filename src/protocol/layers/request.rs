@@ -55,10 +55,8 @@ impl Layers {
         self.note_asked(transaction.id, cx);
         let all = self.topology.edge(self.net).all.clone();
         cx.broadcast(&all, Message::AddRequest(transaction.clone()));
-        if let Some(leader) = self.volatile.leader {
-            let id = transaction.id;
-            cx.send(leader, Message::Payload { id, body });
-        }
+        let id = transaction.id;
+        self.tell_leader(Message::Payload { id, body }, cx);
     }
 
     /// Another node is to see to what a client asks for. If it does not, this one does: a record

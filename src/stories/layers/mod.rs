@@ -127,3 +127,13 @@ fn proof_asked() {
 fn asked_late() {
     tell(alone(), "asked-late");
 }
+
+#[test]
+fn leader_forgotten() {
+    tell(alone(), "leader-forgotten");
+}
+
+#[test]
+fn leader_missed() {
+    tell(alone(), "leader-missed");
+}
