@@ -62,7 +62,7 @@ impl Wanted {
             auth: auth.clone(),
             decided: false,
             tried: Vec::new(),
-            have: Vec::new(),
+            have: BTreeSet::new(),
             due: None,
             revived: false,
             rounds: 0,
@@ -74,36 +74,41 @@ impl Wanted {
 
     /// What there should be and has not come; nothing as long as nobody has said what there is.
     fn lacks(&self) -> Option<Vec<RecordId>> {
-        let lacks = self.due.as_ref()?.iter();
-        Some(
-            lacks
-                .filter(|rid| !self.have.contains(rid))
-                .copied()
-                .collect(),
-        )
+        let due = self.due.as_ref()?;
+        Some(due.difference(&self.have).copied().collect())
+    }
+
+    /// Whether somebody has said what there should be, and nothing of it is lacking.
+    fn is_whole(&self) -> bool {
+        let due = self.due.as_ref();
+        due.is_some_and(|due| due.is_subset(&self.have))
     }
 
     /// Whether every network has said what it has, and all of it is here.
     fn is_complete(&self) -> bool {
         let all = self.heard.len() >= self.sources || self.rounds > SOURCES_ROUNDS;
-        self.lacks().is_some_and(|lacks| lacks.is_empty()) && all
+        all && self.is_whole()
     }
 
     /// What is here, for a network that is asked after another one.
     fn known(&self) -> Option<Sum> {
-        let whole = self.lacks().is_some_and(|lacks| lacks.is_empty());
+        if self.sources < 2 || !self.is_whole() {
+            return None;
+        }
         let mut sum = Sum::default();
         self.have.iter().for_each(|rid| sum.add(rid));
-        (whole && self.sources > 1).then_some(sum)
+        Some(sum)
     }
 
     /// What is said to whoever leads: that all is here, or that more should come.
     fn next(&self, attempt: u32) -> Message {
         let (auth, tried) = (self.auth.clone(), self.tried.clone());
-        let lacks = self.lacks();
-        let lost = lacks.filter(|_| attempt >= ROUNDS_MAX);
+        let lost = match attempt {
+            0..ROUNDS_MAX => None,
+            _ => self.lacks(),
+        };
         if lost.is_some() || self.is_complete() {
-            let have = self.have.clone();
+            let have = self.have.iter().copied().collect();
             Message::MigDone {
                 auth,
                 have,
@@ -473,21 +478,14 @@ impl Layers {
         let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
             return;
         };
-        for rid in have {
-            if !wanted.have.contains(&rid) {
-                wanted.have.push(rid);
-            }
-        }
+        wanted.have.extend(have);
         if chunk.last {
             wanted.heard.insert(from);
             wanted.sources = wanted.sources.max(chunk.sources);
-            let due = wanted.due.get_or_insert_default();
-            let news = chunk.due.iter().filter(|rid| !due.contains(rid));
-            let news: Vec<RecordId> = news.copied().collect();
-            due.extend(news);
+            wanted.due.get_or_insert_default().extend(&chunk.due);
         }
         let complete = wanted.is_complete();
-        let whole = wanted.lacks().is_some_and(|lacks| lacks.is_empty());
+        let whole = wanted.is_whole();
         let over = chunk.last || !sound;
         if over && !wanted.tried.contains(&chunk.source) {
             wanted.tried.push(chunk.source);
@@ -521,6 +519,7 @@ impl Layers {
             return;
         };
         let since = registration.since;
+        let have: BTreeSet<&RecordId> = have.iter().collect();
         let earlier = |rid: &RecordId| {
             let entry = desk.table.record(rid);
             entry.is_some_and(|entry| entry.height <= since)

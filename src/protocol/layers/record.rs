@@ -62,9 +62,9 @@ pub struct Wanted {
     /// Who has been asked for records in vain.
     pub tried: Vec<NodeId>,
     /// What there should be, as far as sources have said.
-    pub due: Option<Vec<RecordId>>,
+    pub due: Option<BTreeSet<RecordId>>,
     /// What has come of them.
-    pub have: Vec<RecordId>,
+    pub have: BTreeSet<RecordId>,
     /// Whether the patient's last grant had ended before.
     pub revived: bool,
     /// Times that the records were asked for, and when last.
