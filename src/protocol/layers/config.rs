@@ -140,6 +140,13 @@ impl Default for Config {
     }
 }
 
+/// Times that a migration asks for records in vain, at most.
+const ROUNDS_MAX: u32 = 20;
+
+/// The fewest times that a migration asks before it gives anything up: records, or networks that
+/// say nothing if all is here that others have.
+pub(super) const ROUNDS_MIN: u32 = 8;
+
 /// A guard that can be broken, to show that stories and checks notice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -226,6 +233,15 @@ impl Config {
             Auth::Reuse => Span::ZERO,
             Auth::PerTransfer => self.approval,
         }
+    }
+
+    /// Times that a migration asks for records before those that nobody sends are given up. A round
+    /// in which a patient is asked as well takes longer, and fewer of them are as patient.
+    pub(super) fn rounds(&self) -> u32 {
+        let round = self.migration_timeout + self.approval();
+        let patience = self.migration_timeout * u64::from(ROUNDS_MAX);
+        let rounds = patience.nanos() / round.nanos().max(1);
+        u32::try_from(rounds).map_or(ROUNDS_MAX, |rounds| rounds.clamp(ROUNDS_MIN, ROUNDS_MAX))
     }
 
     /// The longest a network of this kind and size takes for a decision.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::config::Route;
+use super::config::{ROUNDS_MIN, Route};
 use super::edge::item_rid;
 use super::fact::Fact;
 use super::header::Note;
@@ -21,13 +21,6 @@ use crate::chain::{Height, Transaction};
 use crate::contract::access::Scope;
 use crate::contract::message::RecordId;
 use crate::protocol::Report;
-
-/// Times that records are asked for before those that nobody sends are given up.
-const ROUNDS_MAX: u32 = 20;
-
-/// Times after which networks that say nothing are waited for no longer, if all is here that others
-/// have.
-const SOURCES_ROUNDS: u32 = 8;
 
 /// Who of a row is asked for a patient's records: the one that the patient's name, the receiver's
 /// number and the attempt choose, first of those who were not asked and are to keep the most of
@@ -86,7 +79,7 @@ impl Wanted {
 
     /// Whether every network has said what it has, and all of it is here.
     fn is_complete(&self) -> bool {
-        let all = self.heard.len() >= self.sources || self.rounds > SOURCES_ROUNDS;
+        let all = self.heard.len() >= self.sources || self.rounds > ROUNDS_MIN;
         all && self.is_whole()
     }
 
@@ -100,13 +93,11 @@ impl Wanted {
         Some(sum)
     }
 
-    /// What is said to whoever leads: that all is here, or that more should come.
-    fn next(&self, attempt: u32) -> Message {
+    /// What is said to whoever leads: that all is here, that the rest is given up after so many
+    /// rounds, or that more should come.
+    fn next(&self, attempt: u32, rounds: u32) -> Message {
         let (auth, tried) = (self.auth.clone(), self.tried.clone());
-        let lost = match attempt {
-            0..ROUNDS_MAX => None,
-            _ => self.lacks(),
-        };
+        let lost = if attempt < rounds { None } else { self.lacks() };
         if lost.is_some() || self.is_complete() {
             let have = self.have.iter().copied().collect();
             Message::MigDone {
@@ -199,13 +190,14 @@ impl Layers {
     }
 
     fn ask_for_records(&mut self, auth: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        let rounds = self.config.rounds();
         let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
             return;
         };
         let attempt = wanted.rounds;
         wanted.rounds += 1;
         wanted.asked = Some(cx.now());
-        let message = wanted.next(attempt);
+        let message = wanted.next(attempt, rounds);
         self.tell_leader(message, cx);
         self.watch_migrations(cx);
     }
@@ -474,7 +466,7 @@ impl Layers {
                 sound = false;
             }
         }
-        let from = self.topology.net_of(chunk.source);
+        let (from, rounds) = (self.topology.net_of(chunk.source), self.config.rounds());
         let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
             return;
         };
@@ -491,7 +483,7 @@ impl Layers {
             wanted.tried.push(chunk.source);
         }
         if complete {
-            let message = wanted.next(wanted.rounds);
+            let message = wanted.next(wanted.rounds, rounds);
             self.tell_leader(message, cx);
         } else if !sound || (chunk.last && whole) {
             self.ask_for_records(auth, cx);
