@@ -140,6 +140,18 @@ fn covers(auth: &Transaction, record: &Transaction) -> bool {
         }
 }
 
+/// Whether a network asks those inside it that have a patient's records, rather than those
+/// elsewhere, and for what time; given who has any, and whether all that was named has come. What
+/// is lacking may be what either of them has named: both are asked in turn. If nothing is, those
+/// inside have said what they have.
+fn turn((inside, elsewhere): (bool, bool), whole: bool, attempt: u32) -> (bool, u32) {
+    match (inside, elsewhere) {
+        (true, true) if whole => (false, attempt),
+        (true, true) => (attempt.is_multiple_of(2), attempt / 2),
+        (_, _) => (inside, attempt),
+    }
+}
+
 /// The last part of what a ticket asks for, without records.
 fn last_chunk(ticket: &Ticket, source: NodeId) -> Chunk {
     Chunk {
@@ -271,6 +283,16 @@ impl Layers {
             self.ask_for_header(registration.since, cx);
             return;
         };
+        let inside = row
+            .iter()
+            .any(|(n, r)| *n != from && r.stage == Stage::Active);
+        let elsewhere = self.desk().table.elsewhere(&user).len();
+        let single = self.topology.edges() == 1;
+        let (home, attempt) = if single {
+            (true, attempt)
+        } else {
+            turn((inside, elsewhere > 0), known.is_some(), attempt)
+        };
         let mut ticket = Ticket {
             user,
             node: from,
@@ -282,17 +304,13 @@ impl Layers {
             sources: 1,
             known,
         };
-        let inside = row
-            .iter()
-            .any(|(n, r)| *n != from && r.stage == Stage::Active);
-        let elsewhere = self.desk().table.elsewhere(&user).len();
-        if (inside && (known.is_none() || elsewhere == 0)) || self.topology.edges() == 1 {
+        if home {
             ticket.sources = 1 + elsewhere;
             self.name_source(ticket, cx);
         } else {
             // The index knows how many other networks there are.
             ticket.sources = usize::from(inside);
-            let index = self.topology.relay(self.net, &user, attempt);
+            let index = self.topology.relay(self.net, &user, ticket.attempt);
             cx.send(index, Message::MigForward(Box::new(ticket)));
         }
     }
@@ -538,5 +556,22 @@ impl Layers {
             node: from,
             lost,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::turn;
+
+    #[test]
+    fn what_is_lacking_is_asked_for_inside_and_elsewhere_in_turn() {
+        let turns = |there, whole| (0..4).map(move |attempt| turn(there, whole, attempt));
+        let both = [(true, 0), (false, 0), (true, 1), (false, 1)];
+        assert!(turns((true, true), false).eq(both));
+        let of = |inside| (0..4).map(move |attempt| (inside, attempt));
+        assert!(turns((true, true), true).eq(of(false)));
+        assert!(turns((true, false), false).eq(of(true)));
+        assert!(turns((false, true), false).eq(of(false)));
+        assert!(turns((false, false), false).eq(of(false)));
     }
 }
