@@ -16,7 +16,7 @@ use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::random::mix;
-use crate::base::time::Time;
+use crate::base::time::{Span, Time};
 use crate::chain::{Height, Transaction, TransactionId};
 use crate::contract::message::RecordId;
 use crate::protocol::Report;
@@ -75,13 +75,25 @@ pub struct Wanted {
     pub sources: usize,
 }
 
+/// A record that is missed.
+#[derive(Clone, Debug)]
+struct Missed {
+    /// Who has it.
+    holders: Vec<NodeId>,
+    /// How often it was asked for.
+    turns: usize,
+    /// When it is asked for next: what is on its way is not asked for again because another record
+    /// is missed as well.
+    due: Time,
+}
+
 /// What a record node remembers until it crashes.
 #[derive(Clone, Debug, Default)]
 pub struct Clerk {
     /// Which consensus node is asked to compare next.
     turn: usize,
-    /// Records that are missed, who has them, and how often they were asked for.
-    missing: BTreeMap<RecordId, (Vec<NodeId>, usize)>,
+    /// Records that are missed.
+    missing: BTreeMap<RecordId, Missed>,
     /// Whether a gap was asked about.
     asked: bool,
     pub(super) requesting: bool,
@@ -413,6 +425,11 @@ impl Layers {
     ) {
         self.volatile.clerk.asked = false;
         self.on_headers(headers, cx);
+        // With an approval it may be on its way, and wait for its patient.
+        let on_its_way = match self.config.auth {
+            Auth::Reuse => Span::ZERO,
+            Auth::PerTransfer => self.config.ack_timeout + self.config.approval,
+        };
         let mut fresh = false;
         for (rid, height, nodes) in records {
             if self.durable.store.records.contains_key(rid) {
@@ -423,44 +440,49 @@ impl Layers {
                 continue;
             }
             let missing = &mut self.volatile.clerk.missing;
-            if let Some((holders, _)) = missing.get_mut(rid) {
-                if !holders.contains(&from) {
-                    holders.push(from);
+            if let Some(missed) = missing.get_mut(rid) {
+                if !missed.holders.contains(&from) {
+                    missed.holders.push(from);
                 }
                 continue;
             }
             // Whoever says so may have it too.
             let holders = nodes.iter().copied().chain([from]);
-            let holders = holders.filter(|node| *node != cx.me()).collect();
-            missing.insert(*rid, (holders, 0));
+            let missed = Missed {
+                holders: holders.filter(|node| *node != cx.me()).collect(),
+                turns: 0,
+                due: cx.now() + on_its_way,
+            };
+            missing.insert(*rid, missed);
             fresh = true;
         }
-        match (fresh, self.config.auth) {
-            (true, Auth::Reuse) => self.fetch_missing(cx),
-            // It may be on its way, and wait for its patient.
-            (true, Auth::PerTransfer) => {
-                let soon = self.config.ack_timeout + self.config.approval;
-                cx.set_timer(Timer::Missing, soon);
-            }
-            (false, Auth::Reuse | Auth::PerTransfer) => {}
+        if fresh {
+            self.fetch_missing(cx);
         }
     }
 
-    /// Asks the next holder of everything that is missed.
+    /// Asks the next holder of everything that is missed and was not asked for lately.
     fn fetch_missing(&mut self, cx: &mut Cx<'_>) {
-        for (rid, (holders, turn)) in &mut self.volatile.clerk.missing {
-            let next = holders.get(*turn % holders.len().max(1));
-            *turn += 1;
+        let (now, approval) = (cx.now(), self.config.approval());
+        let (first, most) = (self.config.ack_timeout, self.config.compare_every);
+        for (rid, missed) in &mut self.volatile.clerk.missing {
+            if missed.due > now {
+                continue;
+            }
+            // Whoever has sent nothing good so often will hardly do so now.
+            let factor = 1_u64 << missed.turns.min(8);
+            missed.due = now + (first * factor).min(most) + approval;
+            let next = missed
+                .holders
+                .get(missed.turns % missed.holders.len().max(1));
+            missed.turns += 1;
             if let Some(&to) = next {
                 cx.send(to, Message::Fetch(*rid));
             }
         }
-        let turns = self.volatile.clerk.missing.values().map(|(_, turn)| *turn);
-        if let Some(turn) = turns.min() {
-            // Whoever has sent nothing good so often will hardly do so now.
-            let factor = 1_u64 << turn.min(8);
-            let wait = self.config.ack_timeout * factor + self.config.approval();
-            cx.set_timer(Timer::Missing, wait);
+        let missing = self.volatile.clerk.missing.values();
+        if let Some(due) = missing.map(|missed| missed.due).min() {
+            cx.set_timer(Timer::Missing, due.since(now));
         }
     }
 
