@@ -363,7 +363,7 @@ impl Layers {
             }
         };
         if to == cx.me() {
-            self.on_forward(transaction, cx);
+            self.on_forward(to, transaction, cx);
         } else {
             cx.send(to, Message::Forward(transaction.clone()));
             self.stand_by(transaction, cx);
@@ -371,7 +371,7 @@ impl Layers {
     }
 
     /// What a client asks for concerns this node.
-    fn on_forward(&mut self, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+    fn on_forward(&mut self, from: NodeId, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
         match (self.role, Meaning::of(transaction)) {
             (Role::Record, Meaning::Record(_)) => self.enter_record(transaction, cx),
             (Role::Record, Meaning::Registration { .. }) => self.register(transaction, cx),
@@ -379,7 +379,11 @@ impl Layers {
                 Role::Consensus,
                 Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing,
             ) => {
-                if let Some(leader) = self.group_status().leader.filter(|l| *l != cx.me()) {
+                // Two who take each other for the leader would pass it to and fro without end.
+                let consensus = &self.topology.edge(self.net).consensus;
+                let passed = from != cx.me() && consensus.contains(from);
+                let leader = self.group_status().leader.filter(|l| *l != cx.me());
+                if let Some(leader) = leader.filter(|_| !passed) {
                     cx.send(leader, Message::Forward(transaction.clone()));
                 }
                 // Whoever has passed it on waits for it, and misses a leader that does nothing.
@@ -397,7 +401,7 @@ impl Layers {
                     self.take(decisions, cx);
                 }
             }
-            Message::Forward(transaction) => self.on_forward(transaction, cx),
+            Message::Forward(transaction) => self.on_forward(from, transaction, cx),
             Message::AddRequest(transaction) => match self.role {
                 Role::Consensus => self.on_add_request(from, transaction, cx),
                 Role::Index => self.hear_request(transaction, cx),

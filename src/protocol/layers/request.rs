@@ -96,7 +96,7 @@ impl Layers {
         });
         for transaction in late {
             if !cx.includes(transaction.id) {
-                self.on_forward(&transaction, cx);
+                self.on_forward(cx.me(), &transaction, cx);
             }
         }
         self.watch_requests(cx);

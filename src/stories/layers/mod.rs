@@ -137,3 +137,8 @@ fn leader_forgotten() {
 fn leader_missed() {
     tell(alone(), "leader-missed");
 }
+
+#[test]
+fn to_and_fro() {
+    tell(alone(), "to-and-fro");
+}
