@@ -45,6 +45,13 @@ pub struct Store {
 }
 
 impl Store {
+    /// The grants by which patients are to be registered here, as long as the chain has them not.
+    pub(super) fn undecided(&self) -> Vec<Arc<Transaction>> {
+        let wanted = self.registrations.values();
+        let wanted = wanted.filter(|wanted| !wanted.decided);
+        wanted.map(|wanted| wanted.auth.clone()).collect()
+    }
+
     /// Whether a call is among those that the contract refused.
     pub(super) fn has_refused(&self, rid: &RecordId, id: TransactionId) -> bool {
         let mut named = self.refused.range((*rid, 0)..=(*rid, Height::MAX));
@@ -200,11 +207,13 @@ impl Layers {
     fn conclude(&mut self, header: &Arc<Header>, cx: &mut Cx<'_>) {
         let aside = &mut self.volatile.aside;
         aside.retain(|_, (transaction, _)| header.position(transaction).is_none());
-        let open: Vec<_> = self.durable.store.open.values().cloned().collect();
-        for (transaction, body) in open {
-            let Some(position) = header.position(&transaction) else {
-                continue;
-            };
+        let open = self.durable.store.open.values();
+        let decided = open.filter_map(|(transaction, body)| {
+            let position = header.position(transaction)?;
+            Some((transaction.clone(), *body, position))
+        });
+        let decided: Vec<_> = decided.collect();
+        for (transaction, body, position) in decided {
             self.durable.store.open.remove(&transaction.id);
             self.volatile.clerk.asked_at.remove(&transaction.id);
             let item = Item {
@@ -223,10 +232,9 @@ impl Layers {
                 self.keep(item, true, cx);
             }
         }
-        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
-        for wanted in wanted {
-            if !wanted.decided && header.position(&wanted.auth).is_some() {
-                self.begin_migration(&wanted.auth, cx);
+        for auth in self.durable.store.undecided() {
+            if header.position(&auth).is_some() {
+                self.begin_migration(&auth, cx);
             }
         }
     }

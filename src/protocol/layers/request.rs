@@ -127,15 +127,14 @@ impl Layers {
                 self.ask_to_enter(&transaction, body, cx);
             }
         }
-        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
         let consensus = self.topology.edge(self.net).consensus.clone();
-        for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
-            if self.is_asked(wanted.auth.id, cx) {
+        for auth in self.durable.store.undecided() {
+            if self.is_asked(auth.id, cx) {
                 continue;
             }
-            self.note_asked(wanted.auth.id, cx);
+            self.note_asked(auth.id, cx);
             // Everybody waits for it then, and replaces a leader that does nothing.
-            cx.broadcast(&consensus, Message::Register(wanted.auth));
+            cx.broadcast(&consensus, Message::Register(auth));
         }
         self.on_aside_overdue(cx);
     }
@@ -162,9 +161,8 @@ impl Layers {
             cx.send(leader, Message::AddRequest(transaction));
             cx.send(leader, Message::Payload { id, body });
         }
-        let wanted: Vec<_> = self.durable.store.registrations.values().cloned().collect();
-        for wanted in wanted.into_iter().filter(|wanted| !wanted.decided) {
-            cx.send(leader, Message::Register(wanted.auth));
+        for auth in self.durable.store.undecided() {
+            cx.send(leader, Message::Register(auth));
         }
     }
 }
