@@ -110,7 +110,8 @@
 //! Each further network that is asked: a `mig-request`, up to four `mig-forward`, the `mig-chunk`.
 //! A grant to whom has the patient already: a `mig-request` and a `mig-refuse`. `request-forward`
 //! comes when a client asks elsewhere, `index-request` when an index node does not lead, `leader`
-//! when the leader changes.
+//! when the leader changes, or a consensus node that does not lead is told, or asked again, what the
+//! leader sees to.
 
 mod approve;
 mod between;
