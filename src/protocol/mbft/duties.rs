@@ -22,7 +22,7 @@ pub(super) struct Duties {
     said: BTreeMap<Key, Height>,
     /// What others have said that is not in the chain; of a member of the upper group.
     pool: BTreeMap<Key, Signed<System>>,
-    /// Whether the primary waited in vain for something to propose, and whether it waits.
+    /// Whether the upper group waited in vain for something to propose, and whether it waits.
     pub empty: bool,
     pub waits: bool,
 }
@@ -194,13 +194,13 @@ impl Mbft {
         duties
             .pool
             .retain(|_, signed| signed.body().epoch() == epoch);
-        duties.empty = false;
     }
 
     /// Nothing came that could be proposed, and the election has to go on.
-    pub(super) fn on_empty(&mut self) {
+    pub(super) fn on_empty(&mut self, cx: &mut Cx<'_>) {
         self.volatile.duties.waits = false;
         self.volatile.duties.empty = true;
+        self.expect_block(cx);
     }
 
     /// Whether blocks are due even if there is nothing to put in them.
@@ -208,11 +208,20 @@ impl Mbft {
         self.volatile.register.part() != Part::Work
     }
 
-    /// In an election the primary proposes an empty block when it has waited long enough.
+    /// In an election the primary proposes an empty block when it has waited long enough. The others
+    /// wait as long before they miss it.
     pub(super) fn wait_for_election(&mut self, cx: &mut Cx<'_>) {
         if self.is_election() && !self.volatile.duties.waits && !self.volatile.duties.empty {
             self.volatile.duties.waits = true;
             cx.set_timer(Timer::Empty, self.config.empty);
+        }
+    }
+
+    /// The chain has grown: whoever waits for an empty block waits for the next one.
+    pub(super) fn wait_anew(&mut self, cx: &mut Cx<'_>) {
+        self.volatile.duties.empty = false;
+        if std::mem::take(&mut self.volatile.duties.waits) {
+            cx.cancel_timer(Timer::Empty);
         }
     }
 

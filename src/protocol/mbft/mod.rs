@@ -90,7 +90,8 @@
 //!   follows is void, because each names the one before.
 //! - Transactions that the contract refuses stay in the block, marked, so that clients are told.
 //!   Of signatures that do not hold the mini-block says so, and everybody looks again.
-//! - Groups send no empty mini-blocks. The upper group agrees on empty blocks in elections only.
+//! - Groups send no empty mini-blocks. The upper group agrees on empty blocks in elections only, and
+//!   its members give the primary the time that it waits before one.
 //! - Who may be drawn is fixed before secrets are revealed, and penalties count from the next
 //!   epoch: otherwise withholding a secret would shift the draw even if it is restored.
 //! - Credit below that of a newcomer grows back: to be cut off is no fault for ever.
@@ -385,6 +386,7 @@ impl Mbft {
             self.ask_for_blocks(cx);
         }
         self.resume_group(cx);
+        self.expect_block(cx);
         self.do_duties(cx);
     }
 
@@ -438,7 +440,7 @@ impl Mbft {
             Timer::Include => self.on_inclusion_overdue(cx),
             Timer::Group => self.on_group_overdue(cx),
             Timer::Gather => self.on_gathered(),
-            Timer::Empty => self.on_empty(),
+            Timer::Empty => self.on_empty(cx),
             Timer::Forward => self.on_forward_due(cx),
             Timer::Gap => self.on_gap(cx),
             Timer::Bodies => self.ask_for_bodies(cx),

@@ -391,10 +391,15 @@ impl Mbft {
         }
     }
 
-    /// While there is something to include, the primary has a limited time for it.
+    /// While there is something to include, or an empty block is due, the primary has a limited
+    /// time for it.
     pub(super) fn expect_block(&mut self, cx: &mut Cx<'_>) {
+        if self.durable.upper.is_none() {
+            return;
+        }
+        self.wait_for_election(cx);
         let awaited = !self.volatile.table.next.is_empty()
-            || self.is_election()
+            || (self.is_election() && self.volatile.duties.empty)
             || !self.statements(cx).is_empty();
         self.with_upper(|pbft, cx| pbft.await_decision(awaited, cx), cx);
     }
@@ -419,10 +424,6 @@ impl Mbft {
             cx.cancel_timer(Timer::Gather);
         }
         table.gathered = false;
-        self.volatile.duties.empty = false;
-        if std::mem::take(&mut self.volatile.duties.waits) {
-            cx.cancel_timer(Timer::Empty);
-        }
         let batch = self.next_large(cx);
         self.with_upper(
             |pbft, cx| {
@@ -434,7 +435,6 @@ impl Mbft {
 
     /// Whether there is enough to propose, or it was waited for long enough.
     fn is_time_to_propose(&mut self, cx: &mut Cx<'_>) -> bool {
-        self.wait_for_election(cx);
         let something = !self.volatile.table.next.is_empty() || !self.statements(cx).is_empty();
         let register = &self.volatile.register;
         let table = &mut self.volatile.table;
@@ -487,9 +487,8 @@ impl Mbft {
         table.minis.retain(|_, (mini, _)| alive(mini));
         table.next.clear();
         self.note_next();
-        if self.durable.upper.is_some() {
-            self.expect_block(cx);
-        }
+        self.wait_anew(cx);
+        self.expect_block(cx);
     }
 
     /// Another member lacks mini-blocks.
