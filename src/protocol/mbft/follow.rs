@@ -33,6 +33,7 @@ impl Mbft {
     pub(super) fn extend(&mut self, batch: &Batch, published: Option<Published>, cx: &mut Cx<'_>) {
         let height = self.volatile.register.height + 1;
         let audience = self.audience_of(height, cx);
+        self.keep_past();
         cx.decide(height, batch);
         let head = cx.ledger().head().cloned();
         let block = head.expect("a block was just decided");

@@ -140,6 +140,7 @@ mod lower_row;
 mod lower_views;
 mod message;
 mod mini;
+mod past;
 mod register;
 pub mod risk;
 mod roles;
@@ -173,6 +174,7 @@ pub use large::{Large, MiniRef};
 use lower::{Desk, Member};
 pub use message::{GroupChange, GroupView, Message, Published};
 pub use mini::{Mini, Phase, Vote};
+use past::Past;
 use register::Register;
 pub use roles::{Role, Roles};
 pub use system::System;
@@ -220,6 +222,8 @@ struct Durable {
     upper: Option<Upper>,
     /// The secret of an epoch's election.
     secret: Option<(u32, Digest)>,
+    /// What the blocks of the last step have put an end to.
+    past: Past,
 }
 
 /// What a crash erases.
@@ -334,6 +338,9 @@ impl Protocol for Mbft {
     }
 
     fn step(&mut self, input: Input<'_, Message, Timer>, cx: &mut Cx<'_>) {
+        if !matches!(input, Input::Start) {
+            self.durable.past.forget();
+        }
         match input {
             Input::Start => self.on_start(cx),
             Input::Submit(transaction) => self.on_submit(&transaction, cx),
@@ -368,6 +375,7 @@ impl Mbft {
         }
         let height = register.height;
         self.durable.proofs.retain(|proven, _| *proven <= height);
+        self.return_to(height);
         self.volatile = Volatile::new(register);
         self.look_through_shelf(cx);
         let proof = self.durable.proofs.get(&height);

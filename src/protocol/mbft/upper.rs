@@ -105,8 +105,8 @@ impl Mbft {
         if known.is_some_and(|upper| upper.epoch == epoch) {
             return;
         }
+        self.durable.past.keep_upper(self.durable.upper.take());
         if roles.of(self.setup.me) != Role::Upper {
-            self.durable.upper = None;
             self.volatile.table.early.clear();
             return;
         }
