@@ -208,8 +208,8 @@ impl Mbft {
         self.volatile.register.part() != Part::Work
     }
 
-    /// In an election the primary proposes an empty block when it has waited long enough. The others
-    /// wait as long before they miss it.
+    /// In an election the primary proposes an empty block when it has waited long enough. The
+    /// others wait as long before they miss it.
     pub(super) fn wait_for_election(&mut self, cx: &mut Cx<'_>) {
         if self.is_election() && !self.volatile.duties.waits && !self.volatile.duties.empty {
             self.volatile.duties.waits = true;

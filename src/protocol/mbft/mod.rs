@@ -90,8 +90,8 @@
 //!   follows is void, because each names the one before.
 //! - Transactions that the contract refuses stay in the block, marked, so that clients are told.
 //!   Of signatures that do not hold the mini-block says so, and everybody looks again.
-//! - Groups send no empty mini-blocks. The upper group agrees on empty blocks in elections only, and
-//!   its members give the primary the time that it waits before one.
+//! - Groups send no empty mini-blocks. The upper group agrees on empty blocks in elections only,
+//!   and its members give the primary the time that it waits before one.
 //! - Who may be drawn is fixed before secrets are revealed, and penalties count from the next
 //!   epoch: otherwise withholding a secret would shift the draw even if it is restored.
 //! - Credit below that of a newcomer grows back: to be cut off is no fault for ever.

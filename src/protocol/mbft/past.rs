@@ -1,5 +1,5 @@
-//! What the blocks of one step have put an end to. A crash in the middle of a step may undo the last
-//! of its blocks: what was promised before them then counts again, and must not be forgotten.
+//! What the blocks of one step have put an end to. A crash in the middle of a step may undo the
+//! last of its blocks: what was promised before them then counts again, and must not be forgotten.
 
 use super::lower::Member;
 use super::upper::Upper;
