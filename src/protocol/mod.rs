@@ -28,7 +28,7 @@ use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use crate::contract::Receipt;
 use mempool::BatchRule;
 pub use nesting::{Guise, Inside};
-pub use statement::{Listener, Statement};
+pub use statement::{Holding, Listener, Statement};
 
 /// What a replica can learn.
 #[derive(Debug)]
@@ -240,6 +240,19 @@ pub enum FaultModel {
     Byzantine,
 }
 
+impl FaultModel {
+    /// Whether a committee of n still decides if so many are missing, and survives so many liars
+    /// among them.
+    fn recovers(self, n: usize, missing: usize, liars: usize) -> bool {
+        let committee = Committee::first(n);
+        let (quorum, survived) = match self {
+            Self::Crash => (committee.majority(), true),
+            Self::Byzantine => (committee.quorum(), liars <= committee.faulty_max()),
+        };
+        survived && missing + quorum <= n
+    }
+}
+
 /// Whom a client asks when its answer is overdue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Retry {
@@ -315,15 +328,7 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     }
     /// Whether a network of n nodes still decides without these, and survives these that lie.
     fn recovers(_: &Self::Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
-        let committee = Committee::first(n);
-        let (quorum, survived) = match Self::FAULTS {
-            FaultModel::Crash => (committee.majority(), true),
-            FaultModel::Byzantine => {
-                let most = committee.faulty_max();
-                (committee.quorum(), liars.len() <= most)
-            }
-        };
-        survived && missing.len() + quorum <= n
+        Self::FAULTS.recovers(n, missing.len(), liars.len())
     }
     /// Whether one member's word, without any proof, takes others into a later view: a liar who
     /// never ceases to speak of later ones then ends every leader's time, and nothing is promised.

@@ -3,23 +3,30 @@
 
 use crate::base::node::NodeId;
 
+/// What stands at a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holding {
+    /// In whose name it is said: the sender's, or that of the seat it speaks for.
+    pub by: NodeId,
+    /// What kind of statement it is, like `prepare`.
+    pub kind: &'static str,
+    /// The view or term, with the number of the epoch in it; [`Statement::ANY_VIEW`] for what is
+    /// said in none.
+    pub view: u64,
+    /// The place in the view; 0 if there is one only.
+    pub place: u64,
+    /// What stands there: the first bytes of a digest, or a number.
+    pub what: u64,
+}
+
 /// One thing that is said with a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Statement {
     /// Something stands at a place, and never anything else.
-    Holds {
-        /// In whose name it is said: the sender's, or that of the seat it speaks for.
-        by: NodeId,
-        /// What kind of statement it is, like `prepare`.
-        kind: &'static str,
-        /// The view or term, with the number of the epoch in it; [`Self::ANY_VIEW`] for what is
-        /// said in none.
-        view: u64,
-        /// The place in the view; 0 if there is one only.
-        place: u64,
-        /// What stands there: the first bytes of a digest, or a number.
-        what: u64,
-    },
+    Holds(Holding),
+    /// The same, and what is sent with it proves that nothing else could: it may be shown to
+    /// whoever is late, when its view has been left, too.
+    Shows(Holding),
     /// Nothing new is said in views before this one.
     Leaves {
         /// In whose name.

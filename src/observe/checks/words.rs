@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::violation::{Findings, Property, Violation};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
-use crate::protocol::Statement;
+use crate::protocol::{Holding, Statement};
 
 /// Statements of one kind in one name that are remembered at most; of more, those of the earliest
 /// views and places are forgotten.
@@ -67,27 +67,29 @@ impl Words {
 impl Speaker {
     /// Takes note of a statement; what is wrong with it, if anything.
     fn say(&mut self, statement: Statement) -> Option<String> {
-        let (by, kind, view, place, what) = match statement {
+        let (holding, proven) = match statement {
             Statement::Leaves { by, view } => {
                 let left = self.left.entry(by).or_default();
                 *left = view.max(*left);
                 return None;
             }
-            Statement::Holds {
-                by,
-                kind,
-                view,
-                place,
-                what,
-            } => (by, kind, view, place, what),
+            Statement::Holds(holding) => (holding, false),
+            Statement::Shows(holding) => (holding, true),
         };
+        let Holding {
+            by,
+            kind,
+            view,
+            place,
+            what,
+        } = holding;
         let left = self.left.get(&by).copied().unwrap_or(0);
         let said = self.of(by, kind);
         match said.places.insert((view, place), what) {
             Some(before) if before != what => Some(format!(
                 "said {kind} for {before:016x} and for {what:016x} at {place} in view {view}"
             )),
-            None if view < left => Some(format!(
+            None if view < left && !proven => Some(format!(
                 "says {kind} at {place} in view {view} after it has asked for {left}"
             )),
             _ => {
@@ -114,14 +116,18 @@ impl Speaker {
 mod tests {
     use super::*;
 
-    fn holds(view: u64, place: u64, what: u64) -> Statement {
-        Statement::Holds {
+    fn holding(view: u64, place: u64, what: u64) -> Holding {
+        Holding {
             by: NodeId(0),
             kind: "prepare",
             view,
             place,
             what,
         }
+    }
+
+    fn holds(view: u64, place: u64, what: u64) -> Statement {
+        Statement::Holds(holding(view, place, what))
     }
 
     #[test]
@@ -147,6 +153,9 @@ mod tests {
         assert_eq!(speaker.say(holds(1, 1, 7)), None);
         assert!(speaker.say(holds(1, 2, 7)).is_some());
         assert_eq!(speaker.say(holds(2, 2, 7)), None);
+        let shown = |what| Statement::Shows(holding(1, 3, what));
+        assert_eq!(speaker.say(shown(7)), None, "a crash kept it back before");
+        assert!(speaker.say(shown(8)).is_some(), "no proof is for both");
     }
 
     #[test]

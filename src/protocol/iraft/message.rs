@@ -10,7 +10,7 @@ use crate::base::crypto::{Body, Certificate, DIGEST_BYTES, SIGNATURE_BYTES, Sign
 use crate::base::node::NodeId;
 use crate::chain::Transaction;
 use crate::chain::ledger::Snapshot as Point;
-use crate::protocol::{Listener, Statement, To, Wire};
+use crate::protocol::{Holding, Listener, Statement, To, Wire};
 
 /// A certificate with what it takes to count its signers.
 #[derive(Clone, PartialEq, Debug)]
@@ -364,13 +364,13 @@ fn election_signatures(election: Option<&Arc<Election>>) -> u32 {
 
 /// A statement about a place of the log.
 fn place(by: NodeId, kind: &'static str, mark: Mark) -> Statement {
-    Statement::Holds {
+    Statement::Holds(Holding {
         by,
         kind,
         view: mark.term,
         place: mark.index,
         what: mark.chain.prefix(),
-    }
+    })
 }
 
 fn ack(by: NodeId, vote: &Signed<Ack>) -> Statement {
@@ -382,13 +382,13 @@ fn ack(by: NodeId, vote: &Signed<Ack>) -> Statement {
 }
 
 fn ballot(by: NodeId, vote: &Signed<Ballot>) -> Statement {
-    Statement::Holds {
+    Statement::Holds(Holding {
         by,
         kind: "vote",
         view: vote.body().term,
         place: 0,
         what: vote.body().digest().prefix(),
-    }
+    })
 }
 
 impl Wire for Message {

@@ -10,7 +10,7 @@ use crate::base::crypto::{
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::{Listener, Statement, To, Wire, iraft, pbft};
+use crate::protocol::{Holding, Listener, Statement, To, Wire, iraft, pbft};
 
 /// A leader's word that the committee has decided a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -271,13 +271,13 @@ impl Wire for Message {
         match self.opened().1 {
             Self::Group(message) => message.statements(me, to, say),
             Self::Committee { message, .. } => message.statements(me, to, say),
-            Self::GroupAck { height, digest } => say(Statement::Holds {
+            Self::GroupAck { height, digest } => say(Statement::Holds(Holding {
                 by: me,
                 kind: "group-ack",
                 view: Statement::ANY_VIEW,
                 place: *height,
                 what: digest.prefix(),
-            }),
+            })),
             _ => {}
         }
     }

@@ -13,7 +13,7 @@ use crate::base::crypto::{
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
 use crate::protocol::pbft::{self, opposite};
-use crate::protocol::{Listener, Statement, To, Wire};
+use crate::protocol::{Holding, Listener, Statement, To, Wire};
 
 /// A member of a group wants the next primary, and says what it knows of the open slot.
 #[derive(Clone, PartialEq, Debug)]
@@ -230,13 +230,13 @@ impl Wire for Message {
                     Phase::Speculative => "speculative",
                     Phase::Local => "local",
                 };
-                say(Statement::Holds {
+                say(Statement::Holds(Holding {
                     by: vote.by(),
                     kind,
                     view: view_in(body.epoch, body.view),
                     place: body.slot,
                     what: body.mini.prefix(),
-                });
+                }));
             }
             Self::GroupChange(change) => say(Statement::Leaves {
                 by: change.by(),

@@ -8,7 +8,7 @@ use crate::base::crypto::{
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::{Listener, Statement, To, Wire};
+use crate::protocol::{Holding, Listener, Statement, To, Wire};
 
 /// The two phases in which replicas vote.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -350,34 +350,32 @@ impl Wire for Message {
     /// A replica votes for one batch at a place of a view, in each phase, and no more in a view
     /// that it has asked to leave; the chain up to a checkpoint is one.
     fn statements(&self, _me: NodeId, _to: &To, say: Listener<'_>) {
+        let opens = matches!(self, Self::NewView(_));
         for vote in self.votes() {
-            let Vote {
-                phase,
-                view,
-                height: place,
-                digest,
-            } = *vote.body();
-            let kind = match phase {
-                Phase::Prepare => "prepare",
-                Phase::Commit => "commit",
+            let body = vote.body();
+            let holding = Holding {
+                by: vote.by(),
+                kind: match body.phase {
+                    Phase::Prepare => "prepare",
+                    Phase::Commit => "commit",
+                },
+                view: body.view,
+                place: body.height,
+                what: body.digest.prefix(),
             };
-            let (by, what) = (vote.by(), digest.prefix());
-            say(Statement::Holds {
-                by,
-                kind,
-                view,
-                place,
-                what,
+            say(match opens {
+                true => Statement::Shows(holding),
+                false => Statement::Holds(holding),
             });
         }
         match self {
-            Self::Checkpoint(checkpoint) => say(Statement::Holds {
+            Self::Checkpoint(checkpoint) => say(Statement::Holds(Holding {
                 by: checkpoint.by(),
                 kind: "checkpoint",
                 view: Statement::ANY_VIEW,
                 place: checkpoint.body().since + checkpoint.body().height,
                 what: checkpoint.body().block.prefix(),
-            }),
+            })),
             Self::ViewChange { change, .. } => say(Statement::Leaves {
                 by: change.by(),
                 view: change.body().view,

@@ -6,7 +6,7 @@ use crate::base::crypto::Signer;
 use crate::base::node::NodeId;
 use crate::chain::ledger::Snapshot as Point;
 use crate::chain::{Batch, Transaction};
-use crate::protocol::{Listener, Statement, To, Wire};
+use crate::protocol::{Holding, Listener, Statement, To, Wire};
 
 /// One place of the log with what stands there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -236,13 +236,13 @@ impl Wire for Message {
             (Self::VoteReply(reply), To::One(to)) if reply.granted => (reply.asked, *to),
             _ => return,
         };
-        say(Statement::Holds {
+        say(Statement::Holds(Holding {
             by: me,
             kind: "vote",
             view: term,
             place: 0,
             what: u64::from(candidate.0),
-        });
+        }));
     }
 
     fn inflate(&self, _liar: &Signer, by: u64) -> Option<Self> {
