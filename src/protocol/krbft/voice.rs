@@ -47,6 +47,9 @@ impl Krbft {
             }
             return;
         }
+        if let pbft::Message::ViewChange { change, .. } = &message {
+            self.withdraw(change.body().view);
+        }
         let support = self.support(&message, false);
         let message = Arc::new(message);
         if !self.vouch(&message, &support, cx) {
@@ -79,6 +82,16 @@ impl Krbft {
             self.volatile.drafts.pop_first();
         }
         self.complete(number);
+    }
+
+    /// The seat asks for a view: what it was about to say in earlier ones is left unsaid, though
+    /// voices for it may still come. A replica that is alone says nothing in a view it leaves.
+    fn withdraw(&mut self, view: u64) {
+        let stands =
+            |message: &pbft::Message| message.votes().iter().all(|v| v.body().view >= view);
+        let drafts = &mut self.volatile.drafts;
+        drafts.retain(|_, draft| stands(&draft.message));
+        self.volatile.said.retain(|(_, message)| stands(message));
     }
 
     /// Whether a message states nothing, or nothing that its voices do not suffice for.
