@@ -11,20 +11,28 @@ use super::{Cx, Pbft};
 impl Pbft {
     /// This replica has executed up to a checkpoint.
     pub(super) fn mark(&mut self, height: Height, block: Digest, cx: &mut Cx<'_>) {
-        let chain = self.volatile.chain;
-        let checkpoint = Checkpoint {
-            since: self.views.first,
-            height,
-            chain,
-            block,
-        };
+        let checkpoint = self.checkpoint(height, self.volatile.chain, block);
         if height <= self.durable.records.low() {
             // Blocks below a stable checkpoint that a crash took are given back by others.
             return;
         }
-        self.durable.marks.push(checkpoint);
+        self.volatile.marks.push(checkpoint);
         self.volatile.dirty = true;
         self.announce(checkpoint, cx);
+    }
+
+    pub(super) const fn checkpoint(
+        &self,
+        height: Height,
+        chain: Digest,
+        block: Digest,
+    ) -> Checkpoint {
+        Checkpoint {
+            since: self.views.first,
+            height,
+            chain,
+            block,
+        }
     }
 
     /// Tells everybody of a checkpoint.
@@ -74,7 +82,7 @@ impl Pbft {
         if checkpoint.height <= self.durable.records.low() {
             return;
         }
-        if self.durable.marks.contains(&checkpoint) {
+        if self.volatile.marks.contains(&checkpoint) {
             self.stabilise(certificate, cx);
         } else if checkpoint.height > self.volatile.executed {
             let known = self.volatile.target.as_ref();
@@ -92,7 +100,7 @@ impl Pbft {
     fn stabilise(&mut self, certificate: Certificate<Checkpoint>, cx: &mut Cx<'_>) {
         let low = certificate.body().height;
         self.durable.records.forget(low);
-        self.durable.marks.retain(|mark| mark.height > low);
+        self.volatile.marks.retain(|mark| mark.height > low);
         self.durable.stable.push(certificate);
         self.volatile.ballots.forget(low);
         self.volatile.checkpoints.retain(|height, _| *height > low);

@@ -170,8 +170,6 @@ struct Durable {
     floor: Height,
     /// Each place above the last stable checkpoint.
     records: Places<Record>,
-    /// Executed checkpoints that are not stable yet.
-    marks: Vec<Checkpoint>,
     /// Proofs of stable checkpoints, ascending.
     stable: Vec<Certificate<Checkpoint>>,
 }
@@ -188,6 +186,8 @@ struct Volatile {
     unsynced: Vec<Height>,
     /// The hash over all batches executed.
     chain: Digest,
+    /// Executed checkpoints that are not stable yet. They follow from the chain.
+    marks: Vec<Checkpoint>,
     /// Votes by place.
     ballots: Places<Ballot>,
     /// Transactions of clients.

@@ -181,7 +181,6 @@ impl Pbft {
         {
             let low = stable.body().height;
             durable.records.forget(low);
-            durable.marks.retain(|mark| mark.height > low);
             durable.stable.push(stable.clone());
         }
         let low = durable.records.low();

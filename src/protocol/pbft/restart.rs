@@ -18,14 +18,22 @@ impl Pbft {
         let mut stable = self.durable.stable.iter().map(Certificate::body);
         let from = stable.rfind(|checkpoint| checkpoint.height <= executed);
         let mut chain = from.map_or(Digest::ZERO, |checkpoint| checkpoint.chain);
+        // Whoever goes on where another has stopped has executed checkpoints that it never told.
+        let mut marks = Vec::new();
         for height in from.map_or(1, |checkpoint| checkpoint.height + 1)..=executed {
             let block = self.block_at(height, cx).expect("the ledger has no gap");
-            chain = extend_chain(&chain, &block.batch.digest());
+            let batch = block.batch.digest();
+            chain = extend_chain(&chain, &batch);
+            if height > low && height.is_multiple_of(self.config.checkpoint_interval) {
+                let decided = if self.nested { batch } else { block.digest };
+                marks.push(self.checkpoint(height, chain, decided));
+            }
         }
         self.volatile = Volatile {
             active: Some(self.durable.view),
             executed,
             chain,
+            marks,
             ballots: Places::above(low),
             ..Volatile::default()
         };
@@ -41,8 +49,7 @@ impl Pbft {
     /// Returns from a crash to where the durable part stands.
     fn resume(&mut self, cx: &mut Cx<'_>) {
         let executed = self.volatile.executed;
-        self.durable.marks.retain(|mark| mark.height <= executed);
-        for mark in self.durable.marks.clone() {
+        for mark in self.volatile.marks.clone() {
             self.announce(mark, cx);
         }
         if let Some(stable) = self.durable.stable.last()

@@ -292,22 +292,51 @@ fn conspirators_within_the_bound_fork_nothing() {
     }
 }
 
+/// Delivers everything but messages of one kind, which are lost.
+fn settle_without(stage: &mut Stage<Krbft>, kind: &str) {
+    let lost = Which {
+        from: None,
+        to: None,
+        kind: Some(kind.into()),
+    };
+    while stage.pending() > 0 {
+        stage.post(Post::Drop, &lost);
+        if stage.pending() > 0 {
+            stage.post_at(Post::Deliver, 0);
+        }
+    }
+}
+
+#[test]
+fn leaders_that_go_on_tell_of_checkpoints_that_their_predecessors_could_not() {
+    let mut config = hardened();
+    config.committee.checkpoint_interval = 2;
+    let mut stage = settled(config, 4, 4);
+    for _ in 0..2 {
+        stage.submit(NodeId(0));
+        settle_without(&mut stage, "checkpoint");
+    }
+    let (old, new) = ([0, 4, 8, 12].map(NodeId), [1, 5, 9, 13].map(NodeId));
+    for leader in old {
+        stage.crash(leader);
+    }
+    stage.take_sent();
+    for leader in new {
+        stage.fire_named(leader, "Group(Election");
+        stage.settle(&[]);
+    }
+    let sent = stage.take_sent();
+    let told = sent.get("checkpoint").copied().unwrap_or_default();
+    assert!(told >= 4 * 3, "{told} told of the checkpoint at 2");
+    assert_eq!(stage.violation(), None);
+}
+
 /// All that have seen a batch in four groups of four are lost for ever, just before it is decided,
 /// but for members that were asked for their voices; whether the others execute it.
 fn survives_its_leaders(config: Config) -> bool {
     let mut stage = settled(config, 4, 4);
     stage.submit(NodeId(0));
-    let commits = Which {
-        from: None,
-        to: None,
-        kind: Some("commit".into()),
-    };
-    while stage.pending() > 0 {
-        stage.post(Post::Drop, &commits);
-        if stage.pending() > 0 {
-            stage.post_at(Post::Deliver, 0);
-        }
-    }
+    settle_without(&mut stage, "commit");
     for node in [0, 1, 2, 3, 4, 8, 12] {
         stage.crash(NodeId(node));
     }
