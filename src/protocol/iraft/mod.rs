@@ -171,7 +171,7 @@ pub use statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Stage, S
 
 use super::mempool::BatchRule;
 use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status};
-use crate::base::node::{Committee, NodeId};
+use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::Span;
 use crate::base::units::Bytes;
 use crate::chain::{Batch, Transaction};
@@ -233,6 +233,13 @@ impl Protocol for Iraft {
         let elections = timeout * (1 + 1 + 1 + 2 + 4 + 8) + round * 6;
         let patience = config.progress_timeout * 2 + timeout * 2 + round;
         elections + patience * bad + config.delta * 2 + delay * 8
+    }
+
+    /// Where nobody looks for contradictions, a liar that leads is not found out as long as most
+    /// are served: it may keep one follower behind for good.
+    fn recovers(config: &Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
+        (config.identify || liars.is_empty())
+            && Self::FAULTS.recovers(n, missing.len(), liars.len())
     }
 
     fn believes_views(config: &Config) -> bool {

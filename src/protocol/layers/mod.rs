@@ -110,8 +110,8 @@
 //! Each further network that is asked: a `mig-request`, up to four `mig-forward`, the `mig-chunk`.
 //! A grant to whom has the patient already: a `mig-request` and a `mig-refuse`. `request-forward`
 //! comes when a client asks elsewhere, `index-request` when an index node does not lead, `leader`
-//! when the leader changes, or a consensus node that does not lead is told, or asked again, what the
-//! leader sees to.
+//! when the leader changes, or a consensus node that does not lead is told, or asked again, what
+//! the leader sees to.
 
 mod approve;
 mod between;
@@ -254,6 +254,7 @@ impl Protocol for Layers {
             };
             let (quorum, most) = match agreement {
                 Agreement::Raft => (committee.majority(), 0),
+                Agreement::Iraft if !config.iraft.identify => (committee.quorum(), 0),
                 Agreement::Iraft | Agreement::Pbft => (committee.quorum(), committee.faulty_max()),
             };
             among(missing) + quorum <= committee.n() && among(liars) <= most
