@@ -132,11 +132,9 @@ impl Sharing {
         } = fact
         {
             let kept = (time, *user, *body, *entered);
-            let known = self.kept.entry((node, *rid));
+            let known = self.kept.entry((node, *rid)).or_insert(kept);
             if matches!(fact, Fact::Kept { .. }) {
-                known.insert_entry(kept);
-            } else {
-                known.or_insert(kept);
+                *known = kept;
             }
         }
     }
