@@ -31,6 +31,8 @@ struct Listing {
     user: Digest,
     body: Digest,
     nodes: Vec<NodeId>,
+    /// The network that has relayed it, if one has.
+    from: Option<Net>,
     /// Those of them whose registration has ended since. What they get by a later one is what is
     /// said to have moved to them.
     released: BTreeSet<NodeId>,
@@ -229,7 +231,7 @@ impl Sharing {
             rid,
             body,
             nodes,
-            ..
+            from,
         } = fact
         else {
             return;
@@ -263,6 +265,7 @@ impl Sharing {
             user: *user,
             body: *body,
             nodes: nodes.clone(),
+            from: *from,
             released: BTreeSet::new(),
         };
         self.listed.insert((*net, *rid), listing);
@@ -295,7 +298,7 @@ impl Sharing {
             detail,
         };
         for ((net, rid), listing) in &self.listed {
-            if !early(listing.time) || self.is_gone(rid, listing, present) {
+            if !early(listing.time) || self.is_gone((*net, rid), listing, present) {
                 continue;
             }
             for node in listing.nodes.iter().filter(|node| present.contains(*node)) {
@@ -334,12 +337,26 @@ impl Sharing {
 
     /// Whether a record may be gone: it was entered at one of those listed first, and if one of
     /// them is absent, and nobody who is present has the record, nobody else may ever have had it.
-    fn is_gone(&self, rid: &RecordId, listing: &Listing, present: &BTreeSet<NodeId>) -> bool {
+    /// Who has it in a network to which it was relayed is not asked by those whence it comes.
+    fn is_gone(
+        &self,
+        (net, rid): (Net, &RecordId),
+        listing: &Listing,
+        present: &BTreeSet<NodeId>,
+    ) -> bool {
+        let nets = [Some(net), listing.from];
+        let asked = |node: &NodeId| {
+            nets.iter().flatten().any(|net| {
+                let listed = self.listed.get(&(*net, *rid));
+                listed.is_some_and(|listing| listing.nodes.contains(node))
+                    || self.registered.contains_key(&(*net, listing.user, *node))
+            })
+        };
         let absent = listing.nodes.iter().any(|node| !present.contains(node));
         absent
             && !present
                 .iter()
-                .any(|node| self.kept.contains_key(&(*node, *rid)))
+                .any(|node| asked(node) && self.kept.contains_key(&(*node, *rid)))
     }
 
     /// The index has no network in which nobody ever had the patient.

@@ -10,7 +10,7 @@ use crate::base::time::{Span, Time};
 use crate::contract::message::RecordId;
 use crate::observe::checks::sharing::Sharing;
 use crate::observe::checks::violation::Findings;
-use crate::protocol::layers::Fact;
+use crate::protocol::layers::{Fact, Net};
 
 const RECORD: u64 = 1;
 const PATIENT: u64 = 2;
@@ -23,14 +23,19 @@ fn digest(number: u64) -> Digest {
 
 /// Network 0 decides a record at a height for these nodes.
 fn listed(height: u64, nodes: &[u16]) -> Fact {
+    listed_in(0, height, nodes)
+}
+
+/// The same in another network, to which network 0 has relayed it.
+fn listed_in(net: Net, height: u64, nodes: &[u16]) -> Fact {
     Fact::Listed {
-        net: 0,
+        net,
         height,
         user: digest(PATIENT),
         rid: RecordId(digest(RECORD)),
         body: digest(BODY),
         nodes: nodes.iter().map(|node| NodeId(*node)).collect(),
-        from: None,
+        from: (net > 0).then_some(0),
     }
 }
 
@@ -119,6 +124,20 @@ fn only_what_somebody_may_still_have_is_missed() {
     assert_eq!(wrong(&told, &[0, 5]), Vec::<String>::new());
     // It was entered at one of the two.
     assert_eq!(wrong(&told, &[0, 5, 6]).len(), 2);
+}
+
+#[test]
+fn a_record_is_missed_where_it_was_relayed_to_and_not_where_it_came_from() {
+    let relayed = |keeper| {
+        [
+            (0, listed(1, &[5, 6])),
+            (8, listed_in(1, 1, &[12, 13])),
+            (keeper, kept()),
+        ]
+    };
+    assert_eq!(wrong(&relayed(12), &[0, 5, 8, 12]), Vec::<String>::new());
+    let lacks = "n12 lacks a record that network 1 decided at 1";
+    assert_eq!(wrong(&relayed(5), &[0, 5, 8, 12]), [lacks]);
 }
 
 #[test]
