@@ -80,6 +80,8 @@ pub struct Leader {
     round: u64,
     /// Reads, each with the round that confirms it.
     reads: VecDeque<(u64, Arc<Transaction>)>,
+    /// When that round was sent last.
+    asked: Time,
     /// Reads that arrived while a round was on its way, or before our first commit.
     waiting: Vec<Arc<Transaction>>,
     /// A snapshot to send, made once for several followers.
@@ -107,6 +109,7 @@ impl Leader {
             peers: vec![peer; committee.n()],
             round: 0,
             reads: VecDeque::new(),
+            asked: Time::ZERO,
             waiting: Vec::new(),
             snapshot: None,
             scratch: Vec::new(),
@@ -399,11 +402,19 @@ impl Raft {
         let now = cx.now();
         let Some(leader) = self.leader() else { return };
         let silent = |peer: &Peer| peer.sent + interval <= now;
+        // Appends are as good as heartbeats to keep the lead, but their answers name no round: one
+        // that was lost is sent again, or the reads that wait for it would wait for ever.
+        let awaited = leader.reads.front().map(|(round, _)| *round);
+        let lost = awaited.filter(|_| leader.asked + interval <= now);
+        let owes = |peer: &Peer| lost.is_some_and(|round| peer.acked < round);
         let indexed = leader.peers.iter().enumerate();
         let due: Vec<usize> = indexed
-            .filter(|(position, peer)| *position != me && silent(peer))
+            .filter(|(position, peer)| *position != me && (silent(peer) || owes(peer)))
             .map(|(position, _)| position)
             .collect();
+        if lost.is_some() {
+            leader.asked = now;
+        }
         self.send_heartbeat(&due, cx);
         let Some(leader) = self.leader() else { return };
         if let Some(sent) = leader.others(me).map(|peer| peer.sent).min() {
@@ -494,6 +505,7 @@ impl Raft {
         }
         let everybody: Vec<usize> = (0..leader.peers.len()).filter(|p| *p != me).collect();
         let round = leader.round + 1;
+        leader.asked = cx.now();
         let waiting = std::mem::take(&mut leader.waiting);
         leader
             .reads
