@@ -1,9 +1,12 @@
 //! Protocols inside protocols: the parent runs the child in a context of its own, and decides what
 //! becomes of what the child does.
 
+use std::sync::Arc;
+
 use super::{Context, Decision, Effect, Report, Surroundings};
 use crate::base::crypto::{Keyring, Signer};
 use crate::base::node::NodeId;
+use crate::chain::Block;
 
 /// In whose name a nested protocol acts.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +28,7 @@ pub struct Inside<M, T> {
     pub decisions: Vec<Decision>,
 }
 
-impl<M, T> Context<'_, M, T> {
+impl<'a, M, T> Context<'a, M, T> {
     /// Signs for this node; for the guise of a nested protocol.
     pub fn signer(&self) -> &Signer {
         self.around.signer
@@ -83,12 +86,51 @@ impl<M, T> Context<'_, M, T> {
         report: impl Fn(Report) -> Option<Report>,
         run: impl FnOnce(&mut Context<'_, M2, T2>),
     ) -> Vec<Decision> {
-        let guise = Guise {
+        let inside = self.nest_as(self.guise(), run);
+        self.perform_inside(inside.effects, message, timer, report);
+        inside.decisions
+    }
+
+    /// Runs a sub-protocol whose decisions are the blocks of this node's chain, and returns those
+    /// that are new. They are executed before anything else that it does takes place, as if it were
+    /// alone: what it says of blocks that are on disk is said when they are.
+    pub fn nest_executing<M2, T2>(
+        &mut self,
+        message: impl Fn(M2) -> M,
+        timer: impl Fn(T2) -> T,
+        report: impl Fn(Report) -> Option<Report>,
+        run: impl FnOnce(&mut Context<'_, M2, T2>),
+    ) -> Vec<Arc<Block>> {
+        let Inside { effects, decisions } = self.nest_as(self.guise(), run);
+        let mut blocks = Vec::new();
+        for Decision { height, batch } in decisions {
+            if height <= self.ledger().height() {
+                continue; // Decided before a crash.
+            }
+            self.decide(height, &batch);
+            let block = self.ledger().block(height);
+            blocks.push(block.expect("it was just added").clone());
+        }
+        self.perform_inside(effects, message, timer, report);
+        blocks
+    }
+
+    /// The name of this node itself.
+    fn guise(&self) -> Guise<'a> {
+        Guise {
             me: self.me,
             signer: self.around.signer,
             keyring: self.around.keyring,
-        };
-        let Inside { effects, decisions } = self.nest_as(guise, run);
+        }
+    }
+
+    fn perform_inside<M2, T2>(
+        &mut self,
+        effects: Vec<Effect<M2, T2>>,
+        message: impl Fn(M2) -> M,
+        timer: impl Fn(T2) -> T,
+        report: impl Fn(Report) -> Option<Report>,
+    ) {
         for effect in effects {
             let effect = match effect {
                 Effect::Send { to, message: inner } => Effect::Send {
@@ -102,7 +144,6 @@ impl<M, T> Context<'_, M, T> {
             };
             self.effects.push(effect);
         }
-        decisions
     }
 }
 

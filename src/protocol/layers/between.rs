@@ -16,9 +16,9 @@ use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::time::Span;
-use crate::chain::{Batch, Transaction};
+use crate::chain::{Batch, Block, Transaction};
 use crate::contract::message::{Content, RecordId};
-use crate::protocol::{Decision, Report};
+use crate::protocol::Report;
 
 /// What an index node has on disk.
 #[derive(Clone, Debug, Default)]
@@ -483,11 +483,11 @@ impl Layers {
         if leads && !lines.is_empty() && ripe {
             let batch = Batch::with_annex(Vec::new(), Arc::new(Lines(lines.clone())));
             let group = self.durable.group.as_mut().expect("it takes part");
-            if let Some(decisions) = group.propose(&batch, cx) {
+            if let Some(blocks) = group.propose(&batch, cx) {
                 let counter = self.counter();
                 counter.ripe = false;
                 counter.proposed.extend(lines);
-                self.take(decisions, cx);
+                self.take(&blocks, cx);
             }
         } else if leads && !lines.is_empty() && !counter.batching {
             counter.batching = true;
@@ -497,8 +497,8 @@ impl Layers {
         if counter.awaited != waits {
             counter.awaited = waits;
             let group = self.durable.group.as_mut().expect("it takes part");
-            let decisions = group.await_decision(waits, cx);
-            self.take(decisions, cx);
+            let blocks = group.await_decision(waits, cx);
+            self.take(&blocks, cx);
         }
     }
 
@@ -509,19 +509,14 @@ impl Layers {
     }
 
     /// Follows decisions of the index network.
-    pub(super) fn take_lines(&mut self, decisions: Vec<Decision>, cx: &mut Cx<'_>) {
-        for Decision { height, batch } in decisions {
-            if height <= cx.ledger().height() {
-                continue; // Decided before a crash.
-            }
-            cx.decide(height, &batch);
-            let block = cx
-                .ledger()
-                .block(height)
-                .expect("it was just added")
-                .clone();
-            let fresh = self.counter().inter.apply(&block);
-            for line in batch.annex::<Lines>().map_or(&[][..], |lines| &lines.0) {
+    pub(super) fn take_lines(&mut self, blocks: &[Arc<Block>], cx: &mut Cx<'_>) {
+        for block in blocks {
+            let fresh = self.counter().inter.apply(block);
+            for line in block
+                .batch
+                .annex::<Lines>()
+                .map_or(&[][..], |lines| &lines.0)
+            {
                 self.durable.depot.lines.remove(line);
                 self.counter().proposed.remove(line);
             }
@@ -529,7 +524,7 @@ impl Layers {
             let chain = self.topology.edges();
             let table = Fact::Table {
                 chain,
-                height,
+                height: block.height,
                 root,
             };
             cx.report(Report::Shared(Box::new(table)));

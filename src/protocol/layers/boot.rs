@@ -38,8 +38,8 @@ impl Layers {
             }
         }
         if let Some(group) = self.durable.group.as_mut() {
-            let decisions = group.start(cx);
-            self.take(decisions, cx);
+            let blocks = group.start(cx);
+            self.take(&blocks, cx);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use crate::contract::message::RecordId;
-use crate::protocol::{Decision, Report};
+use crate::protocol::Report;
 
 /// A record that is to be entered.
 #[derive(Clone, Debug)]
@@ -301,7 +301,7 @@ impl Layers {
             let notes = desk.notes.clone();
             let batch = batch_of(&taken, notes);
             let group = self.durable.group.as_mut().expect("it takes part");
-            let Some(decisions) = group.propose(&batch, cx) else {
+            let Some(blocks) = group.propose(&batch, cx) else {
                 break;
             };
             let desk = self.desk();
@@ -309,7 +309,7 @@ impl Layers {
             desk.notes.clear();
             desk.ripe = false;
             desk.proposed.extend(taken.iter().map(|(t, _)| t.id));
-            self.take(decisions, cx);
+            self.take(&blocks, cx);
         }
         let leads = self.leads();
         let desk = self.desk();
@@ -322,8 +322,8 @@ impl Layers {
         if desk.awaited != waits {
             desk.awaited = waits;
             let group = self.durable.group.as_mut().expect("it takes part");
-            let decisions = group.await_decision(waits, cx);
-            self.take(decisions, cx);
+            let blocks = group.await_decision(waits, cx);
+            self.take(&blocks, cx);
         }
     }
 
@@ -334,23 +334,14 @@ impl Layers {
     }
 
     /// Follows decisions of the edge network.
-    pub(super) fn take_blocks(&mut self, decisions: Vec<Decision>, cx: &mut Cx<'_>) {
-        for Decision { height, batch } in decisions {
-            if height <= cx.ledger().height() {
-                continue; // Decided before a crash.
-            }
-            cx.decide(height, &batch);
-            let block = cx
-                .ledger()
-                .block(height)
-                .expect("it was just added")
-                .clone();
-            self.keep_header(&block, cx);
-            let changes = self.desk().table.apply(&block);
-            self.forget_asked(&block);
-            self.report_changes(&block, &changes, cx);
+    pub(super) fn take_blocks(&mut self, blocks: &[Arc<Block>], cx: &mut Cx<'_>) {
+        for block in blocks {
+            self.keep_header(block, cx);
+            let changes = self.desk().table.apply(block);
+            self.forget_asked(block);
+            self.report_changes(block, &changes, cx);
             if self.leads() {
-                self.act_on(&block, &changes, cx);
+                self.act_on(block, &changes, cx);
             }
         }
     }

@@ -6,12 +6,12 @@ use super::config::{Agreement, Config};
 use super::{Cx, Message, Timer};
 use crate::base::crypto::{Body, Certificate, Digest, Hasher, Keyring, Signed};
 use crate::base::node::{Committee, NodeId};
-use crate::chain::{Batch, Height};
+use crate::chain::{Batch, Block, Height};
 use crate::protocol::iraft::{self, Iraft};
 use crate::protocol::mempool::BatchRule;
 use crate::protocol::pbft::{self, Pbft};
 use crate::protocol::raft::{self, Raft};
-use crate::protocol::{Decision, Input, Listener, Protocol, Report, Setup, Status, To, Wire};
+use crate::protocol::{Input, Listener, Protocol, Report, Setup, Status, To, Wire};
 
 /// A member of a network's agreement.
 #[derive(Clone, Debug)]
@@ -202,7 +202,7 @@ impl Inner {
     }
 
     /// Boots, or returns from a crash.
-    pub fn start(&mut self, cx: &mut Cx<'_>) -> Vec<Decision> {
+    pub fn start(&mut self, cx: &mut Cx<'_>) -> Vec<Arc<Block>> {
         match self {
             Self::Raft(m) => in_raft(cx, |cx| m.step(Input::Start, cx)),
             Self::Iraft(m) => in_iraft(cx, |cx| m.step(Input::Start, cx)),
@@ -211,7 +211,7 @@ impl Inner {
     }
 
     /// Takes a message of another member.
-    pub fn deliver(&mut self, from: NodeId, message: &Inside, cx: &mut Cx<'_>) -> Vec<Decision> {
+    pub fn deliver(&mut self, from: NodeId, message: &Inside, cx: &mut Cx<'_>) -> Vec<Arc<Block>> {
         match (self, message) {
             (Self::Raft(m), Inside::Raft(message)) => {
                 in_raft(cx, |cx| m.step(Input::Deliver { from, message }, cx))
@@ -227,7 +227,7 @@ impl Inner {
     }
 
     /// A timer fired.
-    pub fn fire(&mut self, timer: InnerTimer, cx: &mut Cx<'_>) -> Vec<Decision> {
+    pub fn fire(&mut self, timer: InnerTimer, cx: &mut Cx<'_>) -> Vec<Arc<Block>> {
         match (self, timer) {
             (Self::Raft(m), InnerTimer::Raft(timer)) => {
                 in_raft(cx, |cx| m.step(Input::Timeout(timer), cx))
@@ -243,18 +243,18 @@ impl Inner {
     }
 
     /// Puts a batch at the next place; nothing if this member may not.
-    pub fn propose(&mut self, batch: &Batch, cx: &mut Cx<'_>) -> Option<Vec<Decision>> {
+    pub fn propose(&mut self, batch: &Batch, cx: &mut Cx<'_>) -> Option<Vec<Arc<Block>>> {
         let mut taken = false;
-        let decisions = match self {
+        let blocks = match self {
             Self::Raft(m) => in_raft(cx, |cx| taken = m.propose_batch(batch.clone(), cx)),
             Self::Iraft(m) => in_iraft(cx, |cx| taken = m.propose_batch(batch.clone(), cx)),
             Self::Pbft(m) => in_pbft(m, cx, |m, cx| taken = m.propose_batch(batch, cx)),
         };
-        taken.then_some(decisions)
+        taken.then_some(blocks)
     }
 
     /// Says whether something waits to be decided: a silent leader is replaced then.
-    pub fn await_decision(&mut self, awaited: bool, cx: &mut Cx<'_>) -> Vec<Decision> {
+    pub fn await_decision(&mut self, awaited: bool, cx: &mut Cx<'_>) -> Vec<Arc<Block>> {
         match self {
             // Their leaders are missed as soon as they are silent.
             Self::Raft(_) | Self::Iraft(_) => Vec::new(),
@@ -293,17 +293,17 @@ type Within<'a, M, T> = crate::protocol::Context<'a, M, T>;
 fn in_raft(
     cx: &mut Cx<'_>,
     run: impl FnOnce(&mut Within<'_, raft::Message, raft::Timer>),
-) -> Vec<Decision> {
+) -> Vec<Arc<Block>> {
     let message = |inner| Message::Group(Box::new(Inside::Raft(inner)));
-    cx.nest_reporting(message, |t| Timer::Group(InnerTimer::Raft(t)), pass, run)
+    cx.nest_executing(message, |t| Timer::Group(InnerTimer::Raft(t)), pass, run)
 }
 
 fn in_iraft(
     cx: &mut Cx<'_>,
     run: impl FnOnce(&mut Within<'_, iraft::Message, iraft::Timer>),
-) -> Vec<Decision> {
+) -> Vec<Arc<Block>> {
     let message = |inner| Message::Group(Box::new(Inside::Iraft(inner)));
-    cx.nest_reporting(message, |t| Timer::Group(InnerTimer::Iraft(t)), pass, run)
+    cx.nest_executing(message, |t| Timer::Group(InnerTimer::Iraft(t)), pass, run)
 }
 
 impl Proving {
@@ -319,11 +319,11 @@ fn in_pbft(
     proving: &mut Proving,
     cx: &mut Cx<'_>,
     run: impl FnOnce(&mut Pbft, &mut Within<'_, pbft::Message, pbft::Timer>),
-) -> Vec<Decision> {
+) -> Vec<Arc<Block>> {
     let message = |inner| Message::Group(Box::new(Inside::Pbft(inner)));
     let timer = |inner| Timer::Group(InnerTimer::Pbft(inner));
     let member = &mut proving.member;
-    let decisions = cx.nest_reporting(message, timer, pass, |cx| run(member, cx));
+    let blocks = cx.nest_executing(message, timer, pass, |cx| run(member, cx));
     proving.proofs = proving.member.take_proofs();
-    decisions
+    blocks
 }

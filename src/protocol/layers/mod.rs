@@ -134,11 +134,11 @@ mod topology;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Context, Decision, FaultModel, Input, Misfit, Protocol, Retry, Setup, Status};
+use super::{Context, FaultModel, Input, Misfit, Protocol, Retry, Setup, Status};
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::random::mix;
 use crate::base::time::Span;
-use crate::chain::{Height, Transaction, TransactionId};
+use crate::chain::{Block, Height, Transaction, TransactionId};
 use approve::Awaited;
 use between::{Counter, Depot};
 use config::Agreement;
@@ -399,8 +399,8 @@ impl Layers {
         match message {
             Message::Group(inside) => {
                 if let Some(group) = self.durable.group.as_mut() {
-                    let decisions = group.deliver(from, inside, cx);
-                    self.take(decisions, cx);
+                    let blocks = group.deliver(from, inside, cx);
+                    self.take(&blocks, cx);
                 }
             }
             Message::Forward(transaction) => self.on_forward(from, transaction, cx),
@@ -531,8 +531,8 @@ impl Layers {
         match timer {
             Timer::Group(timer) => {
                 if let Some(group) = self.durable.group.as_mut() {
-                    let decisions = group.fire(timer, cx);
-                    self.take(decisions, cx);
+                    let blocks = group.fire(timer, cx);
+                    self.take(&blocks, cx);
                 }
             }
             Timer::Batch if self.role == Role::Index => self.on_lines_ripe(),
@@ -550,10 +550,10 @@ impl Layers {
     }
 
     /// Follows what this node's network has decided.
-    fn take(&mut self, decisions: Vec<Decision>, cx: &mut Cx<'_>) {
+    fn take(&mut self, blocks: &[Arc<Block>], cx: &mut Cx<'_>) {
         match self.role {
-            Role::Consensus => self.take_blocks(decisions, cx),
-            Role::Index => self.take_lines(decisions, cx),
+            Role::Consensus => self.take_blocks(blocks, cx),
+            Role::Index => self.take_lines(blocks, cx),
             Role::Record => {}
         }
     }
