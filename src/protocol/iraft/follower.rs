@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::content::Entry;
-use super::evidence::headers_conflict;
 use super::message::{
     Answer, Append, Election, Heartbeat, HeartbeatReply, Message, Reply, Snapshot, Warrant,
 };
@@ -241,10 +240,9 @@ impl Iraft {
             return Err(Answer::Stale);
         }
         if held.is_some() {
-            let own = self.durable.log.header(header.index);
-            let twice = own.is_some_and(|own| {
-                own.body().term == self.durable.term && headers_conflict(own.body(), &header)
-            });
+            // What is replaced ends with an entry of this leader, here or further on: it takes back
+            // what it has proposed, or what it has proposed that on.
+            let twice = self.durable.log.last().term == self.durable.term;
             if header.index <= self.volatile.commit || (twice && !self.gives_way(header.index)) {
                 // Only a dishonest leader lacks what is decided, or takes back what it signed.
                 return Err(Answer::Stale);
