@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use crate::base::node::NodeId;
 use crate::base::time::{Time, Window};
 use crate::chain::{Block, Height};
-use crate::protocol::{Holding, Offence, Report, Statement};
+use crate::protocol::{Offence, Report, Statement};
 use crate::sim::event::{Event, Observer};
 
 use super::verdict;
@@ -149,19 +149,11 @@ fn write_restart(f: &mut fmt::Formatter<'_>, height: Height, amnesia: bool) -> f
 
 fn write_statement(f: &mut fmt::Formatter<'_>, statement: Statement) -> fmt::Result {
     match statement {
-        Statement::Holds(holding) | Statement::Shows(holding) => {
-            let Holding {
-                by,
-                kind,
-                view,
-                place,
-                what,
-            } = holding;
-            write!(
-                f,
-                "says as {by}: {kind} {what:016x} at {place} in view {view}"
-            )
-        }
+        Statement::Holds(it) | Statement::Shows(it) => write!(
+            f,
+            "says as {}: {} {:016x} at {} in view {}",
+            it.by, it.kind, it.what, it.place, it.view
+        ),
         Statement::Leaves { by, view } => write!(f, "says as {by}: nothing before view {view}"),
     }
 }

@@ -235,10 +235,15 @@ impl Config {
         }
     }
 
+    /// How long a migration waits for what it has asked for.
+    pub(super) fn round(&self) -> Span {
+        self.migration_timeout + self.approval()
+    }
+
     /// Times that a migration asks for records before those that nobody sends are given up. A round
     /// in which a patient is asked as well takes longer, and fewer of them are as patient.
     pub(super) fn rounds(&self) -> u32 {
-        let round = self.migration_timeout + self.approval();
+        let round = self.round();
         let patience = self.migration_timeout * u64::from(ROUNDS_MAX);
         let rounds = patience.nanos() / round.nanos().max(1);
         u32::try_from(rounds).map_or(ROUNDS_MAX, |rounds| rounds.clamp(ROUNDS_MIN, ROUNDS_MAX))

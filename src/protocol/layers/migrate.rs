@@ -225,7 +225,7 @@ impl Layers {
 
     /// The migrations under way, and when each is late: at once if nobody was asked.
     fn migrations_due(&self, now: Time) -> impl Iterator<Item = (Time, &Wanted)> {
-        let wait = self.config.migration_timeout + self.config.approval();
+        let wait = self.config.round();
         let registrations = self.durable.store.registrations.values();
         let decided = registrations.filter(|wanted| wanted.decided);
         decided.map(move |wanted| (wanted.asked.map_or(now, |asked| asked + wait), wanted))

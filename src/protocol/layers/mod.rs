@@ -238,8 +238,7 @@ impl Protocol for Layers {
 
     fn liveness_bound(config: &Config, n: usize, delay: Span) -> Span {
         let agreed = config.bound(config.edge_protocol, n.min(config.consensus), delay);
-        let round = config.migration_timeout + config.approval();
-        let asked = config.compare_every * 4 + round * u64::from(config.rounds());
+        let asked = config.compare_every * 4 + config.round() * u64::from(config.rounds());
         let told = config.presence_timeout * 2 + config.relay_timeout * 6;
         agreed * 2 + asked + told + config.ack_timeout * 4 + config.approval() * 2 + delay * 8
     }
