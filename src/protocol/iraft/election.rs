@@ -41,9 +41,14 @@ impl Iraft {
         }
         let stands = self.is_member(cx.me()) && self.may_be_candidate(term, cx.me());
         let asked = matches!(self.volatile.role, Role::PreCandidate(..));
-        if (asked || !stands) && self.config.profile != Profile::Sync {
-            // The others still follow the leader that was given up: rather him than nobody.
-            self.volatile.abandoned = false;
+        if (asked || !stands) && self.volatile.abandoned {
+            // The others still follow the leader that was given up: rather him than nobody. In
+            // `sync` he is not followed again, and they have to be convinced.
+            if self.config.profile == Profile::Sync {
+                self.pass_complaints_on(cx);
+            } else {
+                self.volatile.abandoned = false;
+            }
         }
         if !stands {
             self.volatile.skipped += 1;

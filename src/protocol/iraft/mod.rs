@@ -61,8 +61,10 @@
 //!
 //! Suspicions (silence, requests that wait for a living leader for `progress_timeout`, calls for
 //! elections without evidence, failed audits) convict nobody. Complaints of f + 1 members (in
-//! majorities: ⌊(n−1)/2⌋ + 1) end a leader's term; after `strikes` suspicions a member is last in
-//! this replica's order of candidates.
+//! majorities: ⌊(n−1)/2⌋ + 1) end a leader's term. Whoever has given the leader up while the others
+//! are content follows him again; but in `sync`, where it shows them all these complaints instead,
+//! so that they give him up too. After `strikes` suspicions a member is last in this replica's order
+//! of candidates.
 //!
 //! With `reputation` it orders candidates by what it thinks of them: each begins with 10, wins 1
 //! for each block decided under it, up to 20, and loses 5 for each suspicion, silence included.
@@ -346,7 +348,7 @@ impl Iraft {
                 self.on_commit_notice(from, *term, *commit, cx);
             }
             Message::HeartbeatReply(reply) => self.on_heartbeat_reply(from, reply, cx),
-            Message::Complaint(complaint) => self.on_complaint(from, complaint, cx),
+            Message::Complaint(complaint) => self.on_complaint(complaint, cx),
             Message::Evidence(evidence) => self.on_evidence(evidence, cx),
             Message::Forward(transactions) => self.on_forward(from, transactions, cx),
         }

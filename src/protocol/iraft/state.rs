@@ -9,10 +9,10 @@ use super::judge::Watch;
 use super::leader::Leader;
 use super::log::{Branch, Log};
 use super::message::{Append, Election, Prepared, Vote, Warrant};
-use super::statement::{Ack, Ballot, Share, Standing};
+use super::statement::{Ack, Ballot, Complaint, Share, Standing};
 use super::trust::Trust;
 use crate::base::crypto::{Certificate, Signed};
-use crate::base::node::{Committee, NodeId, PositionSet};
+use crate::base::node::{Committee, NodeId};
 use crate::base::time::{Span, Time};
 use crate::protocol::mempool::Mempool;
 use crate::protocol::tally::Tally;
@@ -113,8 +113,8 @@ pub(super) struct Volatile {
     pub progressed: Time,
     /// Whether the progress timer runs.
     pub impatient: bool,
-    /// Who complains of this term's leader.
-    pub complaints: PositionSet,
+    /// Who complains of this term's leader, by position.
+    pub complaints: BTreeMap<usize, Signed<Complaint>>,
     /// Suspicions against each member, by position.
     pub strikes: Vec<u32>,
     /// What this replica thinks of each member.

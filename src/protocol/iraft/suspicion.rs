@@ -81,25 +81,27 @@ impl Iraft {
             audit,
         });
         cx.broadcast(&self.setup.committee, Message::Complaint(complaint.clone()));
-        let me = cx.me();
-        self.on_complaint(me, &complaint, cx);
+        self.on_complaint(&complaint, cx);
+    }
+
+    /// Shows everybody why the leader was given up: others may have missed a complaint, and all of
+    /// these convince each of them.
+    pub(super) fn pass_complaints_on(&self, cx: &mut Cx<'_>) {
+        for complaint in self.volatile.complaints.values() {
+            cx.broadcast(&self.setup.committee, Message::Complaint(complaint.clone()));
+        }
     }
 
     /// Gives the leader up once so many complain that one of them is honest.
-    pub(super) fn on_complaint(
-        &mut self,
-        from: NodeId,
-        complaint: &Signed<Complaint>,
-        cx: &mut Cx<'_>,
-    ) {
+    pub(super) fn on_complaint(&mut self, complaint: &Signed<Complaint>, cx: &mut Cx<'_>) {
         let Complaint { term, leader, .. } = *complaint.body();
         let concerns = term == self.durable.term && self.volatile.leader == Some(leader);
-        let genuine = complaint.by() == from && complaint.verify(cx.keyring());
-        if !concerns || !genuine || !self.is_member(from) {
+        let by = complaint.by();
+        if !concerns || !self.is_member(by) || !complaint.verify(cx.keyring()) {
             return;
         }
-        let position = self.position(from);
-        self.volatile.complaints.insert(position);
+        let position = self.position(by);
+        self.volatile.complaints.insert(position, complaint.clone());
         let members = self.setup.committee.n() - self.durable.excluded.len();
         if self.volatile.complaints.len() < self.config.one_honest_of(members) {
             return;

@@ -62,6 +62,11 @@ fn a_proof_decides_nothing_but_what_it_is_about() {
     assert!(tell(sync(), 3, "sync-stale-proof").is_some());
 }
 
+#[test]
+fn whoever_gives_the_leader_up_convinces_the_others() {
+    assert_eq!(tell(sync(), 4, "given-up-by-one"), None);
+}
+
 /// Replicas that look for no contradictions.
 fn credulous() -> Config {
     Config {
