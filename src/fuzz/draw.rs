@@ -95,7 +95,7 @@ pub fn settle(entry: &Entry, known: &Known<'_>, scenario: &Scenario) -> Result<S
     let judged = outlook.bound * if outlook.recoverable { 2 } else { 1 };
     scenario.duration = healed + judged + REST;
     scenario.expect.safety = Some(Safety::Holds);
-    scenario.expect.liveness = if outlook.recoverable {
+    scenario.expect.liveness = if outlook.recoverable && !outlook.hurried {
         Liveness::Holds
     } else {
         Liveness::Any

@@ -320,6 +320,16 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     /// The longest it takes, after all faults have ended and with every message delivered within
     /// `delay`, until a pending transaction is decided everywhere.
     fn liveness_bound(config: &Self::Config, n: usize, delay: Span) -> Span;
+    /// How much longer it takes after trouble that lasted so long, if so many of those who may lead
+    /// stay away or lie: waits that double each time grow as long as the trouble meanwhile.
+    fn grown_waits(_: &Self::Config, _trouble: Span, _bad: usize) -> Span {
+        Span::ZERO
+    }
+    /// How long a view lasts at first if nothing is decided in it, and how many signatures a replica
+    /// may have to check before it enters one; `None` if there are few.
+    fn view_change(_: &Self::Config, _n: usize) -> Option<(Span, u64)> {
+        None
+    }
     /// How many of those who answer a client may lie, in a network of n nodes, wherever they are:
     /// one more answers honestly, so that clients who want an honest answer wait for so many and
     /// one more.

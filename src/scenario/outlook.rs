@@ -17,6 +17,10 @@ pub struct Outlook {
     pub bound: Span,
     /// Whether anything is promised at all.
     pub recoverable: bool,
+    /// Whether views are over long before what opens them is checked. In the end they last long
+    /// enough, but the time until then is no multiple of theirs, and clients that repeat themselves
+    /// meanwhile keep everybody from checking.
+    pub hurried: bool,
 }
 
 impl Outlook {
@@ -36,67 +40,41 @@ impl Outlook {
     /// What a scenario leaves a protocol to promise.
     pub(super) fn of<P: Protocol>(scenario: &Scenario, plan: &Plan, config: &P::Config) -> Self {
         let n = scenario.nodes;
-        let mut missing = PositionSet::new();
+        let mut ahead = Ahead::of::<P>(scenario, plan);
         let mut troubled = failing(scenario);
         let mut lying = PositionSet::new();
-        let mut recoverable = true;
-        let mut healed_at = Time::ZERO;
-        let mut extra = Span::ZERO;
-        let mut passes = |during: &Window| {
-            if let Some(until) = during.until.filter(|until| *until < plan.until) {
-                healed_at = healed_at.max(until);
-                return true;
-            }
-            false
-        };
-        for fault in &scenario.faults {
-            let passing = passes(&fault.during());
-            match fault {
-                Fault::Crash { nodes, disk, .. } => {
-                    let forgets = *disk == Disk::Lost;
-                    recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
-                    if !passing || forgets {
-                        // Whoever leads then: one node more, whichever it is.
-                        let free = (0..n).find(|node| !missing.contains(*node));
-                        count(&mut missing, nodes, free);
-                    }
-                }
-                Fault::CrashPoint { .. }
-                | Fault::Partition { .. }
-                | Fault::Loss { .. }
-                | Fault::Clock { .. } => recoverable &= passing,
-                Fault::Delay { by, .. } | Fault::Reorder { by, .. } if !passing => extra += *by,
-                Fault::Delay { .. }
-                | Fault::Reorder { .. }
-                | Fault::Duplicate { .. }
-                | Fault::Slow { .. } => {}
-            }
-        }
         for liar in &plan.liars {
-            missing.insert(liar.node.index());
+            ahead.missing.insert(liar.node.index());
             troubled.insert(liar.node.index());
             lying.insert(liar.node.index());
             for act in &liar.acts {
-                recoverable &= !(act.behaviour.lies() && P::FAULTS == FaultModel::Crash);
-                passes(&act.during);
+                ahead.recoverable &= !(act.behaviour.lies() && P::FAULTS == FaultModel::Crash);
+                ahead.passes(&act.during, plan.until);
             }
         }
-        recoverable &= P::recovers(config, n, &missing, &lying) && may_endorse(plan, &missing);
-        recoverable &= !(P::believes_views(config) && inflates_for_good(plan));
-        let delay = Self::delay(scenario, plan) + extra;
+        let missing = &ahead.missing;
+        let recoverable = ahead.recoverable
+            && P::recovers(config, n, missing, &lying)
+            && may_endorse(plan, missing)
+            && !(P::believes_views(config) && inflates_for_good(plan));
+        let delay = Self::delay(scenario, plan) + ahead.slower;
+        let haste = haste(scenario);
+        let trouble = ahead.healed_at.since(ahead.begins.min(ahead.healed_at)) + haste;
         // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
         // committee of 3f + 1 has that f.
-        let bad = troubled.len().min((n - 1) / 3);
-        let once = P::liveness_bound(config, 3 * bad + 1, delay)
-            + scenario.workload.retry * asking::<P>(n, &missing)
+        let f = (n - 1) / 3;
+        let once = P::liveness_bound(config, 3 * troubled.len().min(f) + 1, delay)
+            + P::grown_waits(config, trouble, missing.len().min(f))
+            + scenario.workload.retry * asking::<P>(n, missing)
             + scenario.batch.wait
             + delay * 4
-            + haste(scenario);
+            + haste;
         let bound = with_endorsements(once, scenario, plan, (delay, &troubled));
         Self {
-            healed_at,
+            healed_at: ahead.healed_at,
             bound,
             recoverable,
+            hurried: hurried::<P>(config, plan),
         }
     }
 
@@ -128,6 +106,78 @@ impl Outlook {
         longest + plan.network.receive(batch) * n + work * factor
     }
 }
+
+/// What goes wrong, and what of it passes.
+struct Ahead {
+    /// When the first of what passes begins.
+    begins: Time,
+    /// When the last of it ends.
+    healed_at: Time,
+    /// Those who are never there again, or come back without what they promised.
+    missing: PositionSet,
+    /// How much later messages come for good.
+    slower: Span,
+    /// Whether what does not pass leaves anything to promise.
+    recoverable: bool,
+}
+
+impl Ahead {
+    /// What honest faults there are.
+    fn of<P: Protocol>(scenario: &Scenario, plan: &Plan) -> Self {
+        let mut ahead = Self {
+            begins: Time::MAX,
+            healed_at: Time::ZERO,
+            missing: PositionSet::new(),
+            slower: Span::ZERO,
+            recoverable: true,
+        };
+        for fault in &scenario.faults {
+            let passing = ahead.passes(&fault.during(), plan.until);
+            match fault {
+                Fault::Crash { nodes, disk, .. } => {
+                    let forgets = *disk == Disk::Lost;
+                    ahead.recoverable &= !(forgets && P::FAULTS == FaultModel::Crash);
+                    if !passing || forgets {
+                        // Whoever leads then: one node more, whichever it is.
+                        let free = (0..scenario.nodes).find(|node| !ahead.missing.contains(*node));
+                        count(&mut ahead.missing, nodes, free);
+                    }
+                }
+                Fault::CrashPoint { .. }
+                | Fault::Partition { .. }
+                | Fault::Loss { .. }
+                | Fault::Clock { .. } => ahead.recoverable &= passing,
+                Fault::Delay { by, .. } | Fault::Reorder { by, .. } if !passing => {
+                    ahead.slower += *by;
+                }
+                Fault::Delay { .. }
+                | Fault::Reorder { .. }
+                | Fault::Duplicate { .. }
+                | Fault::Slow { .. } => {}
+            }
+        }
+        ahead
+    }
+
+    /// Takes note of trouble; whether it ends before the run does.
+    fn passes(&mut self, during: &Window, end: Time) -> bool {
+        let Some(until) = during.until.filter(|until| *until < end) else {
+            return false;
+        };
+        self.begins = self.begins.min(during.from);
+        self.healed_at = self.healed_at.max(until);
+        true
+    }
+}
+
+/// Whether checking what opens a view takes much longer than a view lasts at first.
+fn hurried<P: Protocol>(config: &P::Config, plan: &Plan) -> bool {
+    P::view_change(config, plan.nodes)
+        .is_some_and(|(lasts, signatures)| plan.machine.verify * signatures > lasts * HURRIED)
+}
+
+/// So many times as long as a view lasts is much longer.
+const HURRIED: u64 = 4;
 
 /// The longest time that a clock counts while it runs fast. Waits that double with every try add up
 /// to the time that was counted, and the last of them has to end.

@@ -308,6 +308,11 @@ impl Protocol for Krbft {
         (group + committee) * again + spread
     }
 
+    fn grown_waits(config: &Config, trouble: Span, bad: usize) -> Span {
+        let seats = config.groups.saturating_sub(1) / 3;
+        Pbft::grown_waits(&config.committee, trouble, bad.min(seats))
+    }
+
     fn tolerates(config: &Config, n: usize) -> usize {
         config.tolerated(n)
     }

@@ -243,6 +243,15 @@ impl Protocol for Layers {
         agreed * 2 + asked + told + config.ack_timeout * 4 + config.approval() * 2 + delay * 8
     }
 
+    fn grown_waits(config: &Config, trouble: Span, bad: usize) -> Span {
+        let doubles = [config.edge_protocol, config.index_protocol].contains(&Agreement::Pbft);
+        let bad = bad.min(config.consensus.saturating_sub(1) / 3);
+        match doubles {
+            true => super::pbft::Pbft::grown_waits(&config.pbft, trouble, bad),
+            false => Span::ZERO,
+        }
+    }
+
     /// Every network does without the crashed, and survives the liars, that its agreement allows.
     fn recovers(config: &Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
         let topology = config.topology(n);

@@ -294,6 +294,11 @@ impl Protocol for Mbft {
         upper + group + entry + waits + asking + delay * 16
     }
 
+    fn grown_waits(config: &Config, trouble: Span, bad: usize) -> Span {
+        let most = config.group_size.max(config.upper_size);
+        Pbft::grown_waits(&config.upper, trouble, bad.min((most - 1) / 3))
+    }
+
     /// Every group, and the upper one, does without a third of its members. Which nodes are in one
     /// group is known of the first epoch only; later draws go by chance.
     fn recovers(config: &Config, n: usize, missing: &PositionSet, _: &PositionSet) -> bool {

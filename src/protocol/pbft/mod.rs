@@ -105,7 +105,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::base::crypto::{Certificate, Digest, Signed};
-use crate::base::node::{NodeId, PositionSet};
+use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Batch, Block, Height, TransactionId};
 use crate::protocol::mempool::Mempool;
@@ -356,6 +356,22 @@ impl Protocol for Pbft {
         // A request that was lost is repeated after the longest pause.
         let repeats = timeout * (1 << views::REPEATS_DOUBLED);
         timeout * doubled * 2 + repeats + delay * 4 * (f as u64 + 1) + delay * 8
+    }
+
+    /// Everybody's view change, and once more a quorum's in the new view, prove what has been
+    /// prepared since the last checkpoint.
+    fn view_change(config: &Config, n: usize) -> Option<(Span, u64)> {
+        let quorum = Committee::first(n).quorum() as u64;
+        let places = config.checkpoint_interval + config.pipeline;
+        let signatures = (n as u64 + quorum).saturating_mul(quorum * places);
+        Some((config.view_timeout, signatures))
+    }
+
+    /// The waits of all views that failed add up to the trouble at most, so the last of them is no
+    /// longer; it has to end, and doubles for each bad primary that follows.
+    fn grown_waits(_: &Config, trouble: Span, bad: usize) -> Span {
+        let doublings = (bad + 1).min(32);
+        trouble * ((1 << doublings) - 1)
     }
 
     fn new(config: &Config, setup: Setup) -> Self {

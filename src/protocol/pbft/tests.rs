@@ -49,6 +49,18 @@ fn the_bound_on_waiting_grows_with_the_leaders_that_may_fail() {
     assert!(bound(4000) >= bound(1000), "it does not overflow");
 }
 
+#[test]
+fn waits_that_trouble_has_doubled_are_as_long_as_it_and_double_for_each_bad_primary() {
+    let grown = |bad| Pbft::grown_waits(&Config::default(), Span::from_secs(2), bad);
+    assert_eq!(
+        grown(0),
+        Span::from_secs(2),
+        "the last wait may just have begun"
+    );
+    assert_eq!(grown(2), Span::from_secs(2 + 4 + 8));
+    assert!(grown(1000) >= grown(100), "it does not overflow");
+}
+
 /// Four replicas with real signatures on a network without delay.
 struct Signed4 {
     replicas: Vec<Pbft>,
