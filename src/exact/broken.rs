@@ -31,6 +31,7 @@ fn judge<P: Protocol>(scenario: &Scenario, config: P::Config) -> Verdict {
         nodes,
         dishonest,
         flat: true,
+        in_parts: false,
     });
     let ended = Simulation::<P>::new(plan, config).run(Kernel::Heap, &mut checks);
     let nothing_promised = LivenessJudge {

@@ -517,6 +517,7 @@ fn breaks(path: &str, mutant: Option<Mutant>, judged: bool) -> bool {
         nodes,
         dishonest,
         flat: true,
+        in_parts: false,
     });
     let chains = (0..nodes).map(|at| Layers::chain_of(&config, nodes, NodeId::at(at)));
     let mut checks = checks.along(chains.collect());

@@ -308,6 +308,9 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     const FAULTS: FaultModel;
     /// Whom clients of this protocol ask again.
     const RETRY: Retry;
+    /// Whether parts of the nodes agree among themselves, so that more members of one part may
+    /// deviate than it survives although all together survive them.
+    const IN_PARTS: bool = false;
     /// Its keys in a scenario, with the paper's values as default.
     type Config: DeserializeOwned + Serialize + Default + Clone + Debug + Send + Sync;
     /// What replicas say to one another.

@@ -167,6 +167,7 @@ pub fn run_with<P: Protocol>(
             nodes,
             dishonest,
             flat: true,
+            in_parts: P::IN_PARTS,
         })
         .along(chains)
         .replaying(&simulation.executor())

@@ -88,6 +88,9 @@ pub struct CheckSetup {
     /// nodes. Where nested instances report too, their views and places are not comparable and
     /// these reports are not judged.
     pub flat: bool,
+    /// Whether parts of the nodes agree among themselves: what they report of leaders and logs is
+    /// judged as long as nobody deviates, since a part may survive fewer than all do.
+    pub in_parts: bool,
 }
 
 /// Watches a run for breaches of what was promised.
@@ -299,7 +302,7 @@ impl Checks {
             self.sharing.learn((now, node), fact, &mut self.findings);
             return;
         }
-        if !self.setup.flat {
+        if !self.setup.flat || self.setup.in_parts && !self.deviating.is_empty() {
             return;
         }
         let out = &mut self.findings;

@@ -290,6 +290,7 @@ impl Protocol for Krbft {
                                  and with certified votes more liars than leaders";
     const FAULTS: FaultModel = FaultModel::Byzantine;
     const RETRY: Retry = Retry::All;
+    const IN_PARTS: bool = true;
     type Config = Config;
     type Message = Message;
     type Timer = Timer;

@@ -228,6 +228,7 @@ impl Protocol for Layers {
                                  network between them; records only where patients are registered";
     const FAULTS: FaultModel = FaultModel::Byzantine;
     const RETRY: Retry = Retry::All;
+    const IN_PARTS: bool = true;
     type Config = Config;
     type Message = Message;
     type Timer = Timer;

@@ -271,6 +271,7 @@ impl Protocol for Mbft {
                                  mini-blocks, an upper group merges them into one chain";
     const FAULTS: FaultModel = FaultModel::Byzantine;
     const RETRY: Retry = Retry::Next;
+    const IN_PARTS: bool = true;
     type Config = Config;
     type Message = Message;
     type Timer = Timer;

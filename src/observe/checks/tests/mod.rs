@@ -23,6 +23,7 @@ fn setup(dishonest: &[usize]) -> CheckSetup {
         nodes: 4,
         dishonest: set,
         flat: true,
+        in_parts: false,
     }
 }
 

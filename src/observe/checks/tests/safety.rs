@@ -304,6 +304,20 @@ fn two_leaders_of_one_view_break_election_safety() {
     };
     let verdict = watch(&story, nested).finish(ms(99), &judge(0, 1), &Totals::default());
     assert_eq!(verdict.safety, Word::Holds, "two groups have a leader each");
+    let in_parts = |dishonest: &[usize]| {
+        let setup = CheckSetup {
+            in_parts: true,
+            ..setup(dishonest)
+        };
+        let verdict = watch(&story, setup).finish(ms(99), &judge(0, 1), &Totals::default());
+        verdict.safety
+    };
+    assert_eq!(in_parts(&[]), Word::Violated);
+    assert_eq!(
+        in_parts(&[3]),
+        Word::Holds,
+        "a group of three survives no liar"
+    );
 }
 
 #[test]
