@@ -158,16 +158,33 @@ impl<M> Lane<M> {
 
     /// The first window after the present one for which there is a list.
     fn next_window(&self) -> u64 {
-        let near = (1..RING as u64).find(|ahead| {
-            let slot = (self.window + ahead) as usize % RING;
-            self.occupied[slot / 64] & 1 << (slot % 64) != 0
-        });
+        let near = self.next_near();
         let far = self
             .rings
             .iter()
             .filter_map(|ring| ring.far.first_key_value());
         let far = far.map(|(window, _)| *window).min().unwrap_or(u64::MAX);
         near.map_or(far, |ahead| far.min(self.window + ahead))
+    }
+
+    /// How far ahead the first window of the ring is that has a list: word by word from the slot
+    /// after the present one on, and around to the present one, which has none.
+    fn next_near(&self) -> Option<u64> {
+        const WORDS: usize = RING / 64;
+        let present = self.window as usize % RING;
+        let start = (present + 1) % RING;
+        let before = (1 << (start % 64)) - 1;
+        (0..=WORDS).find_map(|step| {
+            let index = (start / 64 + step) % WORDS;
+            let seen = match step {
+                0 => !before,
+                WORDS => before,
+                _ => u64::MAX,
+            };
+            let word = self.occupied[index] & seen;
+            let slot = index * 64 + word.trailing_zeros() as usize;
+            (word != 0).then(|| ((slot + RING - present) % RING) as u64)
+        })
     }
 
     /// Moves to a window and takes its lists, one a group, empty where there is none.
