@@ -32,6 +32,7 @@ fn judge<P: Protocol>(scenario: &Scenario, config: P::Config) -> Verdict {
         dishonest,
         flat: true,
         in_parts: false,
+        quorums: crate::protocol::Quorums::default(),
     });
     let ended = Simulation::<P>::new(plan, config).run(Kernel::Heap, &mut checks);
     let nothing_promised = LivenessJudge {

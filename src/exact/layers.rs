@@ -518,6 +518,7 @@ fn breaks(path: &str, mutant: Option<Mutant>, judged: bool) -> bool {
         dishonest,
         flat: true,
         in_parts: false,
+        quorums: crate::protocol::Quorums::default(),
     });
     let chains = (0..nodes).map(|at| Layers::chain_of(&config, nodes, NodeId::at(at)));
     let mut checks = checks.along(chains.collect());

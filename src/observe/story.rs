@@ -32,6 +32,7 @@ pub fn batch(numbers: &[u64]) -> Batch {
     Batch::new(numbers.iter().map(|&number| transaction(number)).collect())
 }
 
+#[derive(Clone)]
 /// A run told event by event. Each telling advances the clock by a millisecond.
 pub struct Story {
     executor: Executor,

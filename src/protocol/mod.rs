@@ -28,7 +28,7 @@ use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use crate::contract::Receipt;
 use mempool::BatchRule;
 pub use nesting::{Guise, Inside};
-pub use statement::{Holding, Listener, Statement};
+pub use statement::{Holding, Listener, Quorums, Statement};
 
 /// What a replica can learn.
 #[derive(Debug)]
@@ -327,6 +327,10 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     /// stay away or lie: waits that double each time grow as long as the trouble meanwhile.
     fn grown_waits(_: &Self::Config, _trouble: Span, _bad: usize) -> Span {
         Span::ZERO
+    }
+    /// How many of n must have said so before a replica takes something for proven.
+    fn quorums(_: &Self::Config, _n: usize) -> Quorums {
+        Quorums::default()
     }
     /// How long a view lasts at first if nothing is decided in it, and how many signatures a replica
     /// may have to check before it enters one; `None` if there are few.

@@ -43,3 +43,18 @@ impl Statement {
 
 /// Takes statements one after the other.
 pub type Listener<'a> = &'a mut dyn FnMut(Statement);
+
+/// How many members must have said the same before a replica takes something for proven, itself
+/// included, and in which kind of statement; `None` where no quorum of a single committee decides.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Quorums {
+    /// Before one leads: votes in the view, at place 0.
+    pub leads: Option<(&'static str, usize)>,
+    /// Before something is reported as prepared: statements of any of these kinds at its place and
+    /// view.
+    pub prepared: Option<(&'static [&'static str], usize)>,
+    /// Before a block is decided: statements about its batch at its height, all in one view.
+    pub decided: Option<(&'static str, usize)>,
+    /// Before an entry is decided: logs that hold it.
+    pub logged: Option<usize>,
+}

@@ -142,6 +142,7 @@ pub fn run_with<P: Protocol>(
         other => replies(other, answering),
     };
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
+    let quorums = P::quorums(&config, scenario.nodes);
     let (until, nodes) = (plan.until, scenario.nodes);
     let chain_of = |at| P::chain_of(&config, nodes, NodeId::at(at));
     let chains: Vec<_> = (0..nodes).map(chain_of).collect();
@@ -168,6 +169,7 @@ pub fn run_with<P: Protocol>(
             dishonest,
             flat: true,
             in_parts: P::IN_PARTS,
+            quorums,
         })
         .along(chains)
         .replaying(&simulation.executor())

@@ -183,6 +183,19 @@ impl Logs {
         }
     }
 
+    /// What the log of a node is up to a place, if it is known.
+    pub fn prefix(&self, node: NodeId, height: Height) -> Option<u64> {
+        let (_, prefix) = self.shadows[node.index()].get(height)?;
+        Some(prefix)
+    }
+
+    /// Whether the log of a node holds what this one does up to a place. What a snapshot covers is
+    /// decided.
+    pub fn holds(&self, node: NodeId, height: Height, prefix: u64) -> bool {
+        let shadow = &self.shadows[node.index()];
+        height < shadow.first || self.prefix(node, height) == Some(prefix)
+    }
+
     /// A canonical block was decided at a height, first by this node.
     pub fn commit(&mut self, node: NodeId, height: Height) {
         let Some((term, prefix)) = self.shadows[node.index()].get(height) else {

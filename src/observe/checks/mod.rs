@@ -34,13 +34,15 @@
 //! answers are *linearizable* (`linearizability`).
 //!
 //! Every honest node stands by its words (`self-consistency`): it states one thing in each place of
-//! a view, and nothing new in a view that it has asked to leave.
+//! a view, and nothing new in a view that it has asked to leave. What it takes for proven was said by
+//! as many as it takes (`certificate-soundness`), whatever its own counting says.
 //!
 //! **Liveness** is judged after healing (see [`LivenessJudge`]), in this order:
 //! `outside-model` if nothing is promised; `inconclusive` if the run ended before the bound had
 //! passed, or nobody asked for anything; `violated` if clients or nodes were left waiting;
 //! `holds` otherwise.
 
+mod certificates;
 mod chain;
 mod logs;
 mod progress;
@@ -61,8 +63,9 @@ use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::ledger::{Audit, Executor};
 use crate::chain::{Block, Executed, TransactionId};
-use crate::protocol::{Inspector, Offence, Report};
+use crate::protocol::{Inspector, Offence, Quorums, Report};
 use crate::sim::event::{Event, Observer, Totals};
+use certificates::Witnesses;
 use chain::{Answered, Arrival, Chain};
 use logs::{Entry, Logs};
 use progress::{Progress, Stall};
@@ -91,6 +94,8 @@ pub struct CheckSetup {
     /// Whether parts of the nodes agree among themselves: what they report of leaders and logs is
     /// judged as long as nobody deviates, since a part may survive fewer than all do.
     pub in_parts: bool,
+    /// How many must have said so before a replica takes something for proven.
+    pub quorums: Quorums,
 }
 
 /// Watches a run for breaches of what was promised.
@@ -281,6 +286,8 @@ impl Checks {
             self.inspect();
         }
         if fresh && !installed {
+            let unproven = self.witnesses().judge_block((now, node), block);
+            unproven.into_iter().for_each(|v| self.findings.add(v));
             self.logs.commit(node, block.height);
         }
         let top = self.strands[kept].chain.top();
@@ -305,6 +312,8 @@ impl Checks {
         if !self.setup.flat || self.setup.in_parts && !self.deviating.is_empty() {
             return;
         }
+        let unproven = self.witnesses().judge((now, node), report);
+        unproven.into_iter().for_each(|v| self.findings.add(v));
         let out = &mut self.findings;
         match *report {
             Report::Leads { view } => self.logs.lead(now, node, view, out),
@@ -333,6 +342,16 @@ impl Checks {
                 self.logs.log((now, node), entry, starts, out);
             }
             Report::Accuses { .. } | Report::Reached(_) | Report::Shared(_) => {}
+        }
+    }
+
+    fn witnesses(&self) -> Witnesses<'_> {
+        Witnesses {
+            quorums: &self.setup.quorums,
+            nodes: self.setup.nodes,
+            deviating: &self.deviating,
+            words: &self.words,
+            logs: &self.logs,
         }
     }
 

@@ -43,6 +43,8 @@ pub enum Property {
     LeaderCompleteness,
     /// An honest node states one thing at a place of a view, and nothing new in a view it has left.
     SelfConsistency,
+    /// What an honest node takes for proven was said by a quorum.
+    CertificateSoundness,
     /// In one view, one batch at most is prepared for a height.
     PreparedUniqueness,
     /// Honest nodes are accused of nothing but silence.
@@ -80,6 +82,7 @@ impl Property {
             Self::LogMatching => "log-matching",
             Self::LeaderCompleteness => "leader-completeness",
             Self::SelfConsistency => "self-consistency",
+            Self::CertificateSoundness => "certificate-soundness",
             Self::PreparedUniqueness => "prepared-uniqueness",
             Self::AccountabilitySoundness => "accountability-soundness",
             Self::Sharing => "sharing",

@@ -62,6 +62,34 @@ impl Words {
             detail: format!("{node} {detail}"),
         });
     }
+
+    /// What a node has said of this kind, in its own name, at a place of a view.
+    pub(super) fn said(&self, node: NodeId, kind: &str, place: (u64, u64)) -> Option<u64> {
+        self.of(node, kind)?.places.get(&place).copied()
+    }
+
+    /// The views in which a node has said this of a place, in its own name.
+    pub(super) fn views_of(
+        &self,
+        node: NodeId,
+        kind: &str,
+        (place, what): (u64, u64),
+    ) -> impl Iterator<Item = u64> + '_ {
+        let places = self.of(node, kind).map(|said| &said.places);
+        let last = places.and_then(|places| Some(places.last_key_value()?.0.0));
+        let below = move |view: u64| {
+            let earlier = places?.range(..(view, 0)).next_back()?;
+            Some(earlier.0.0)
+        };
+        std::iter::successors(last, move |view| below(*view))
+            .filter(move |view| places.and_then(|p| p.get(&(*view, place))) == Some(&what))
+    }
+
+    fn of(&self, node: NodeId, kind: &str) -> Option<&Said> {
+        let said = &self.speakers.get(node.index())?.said;
+        said.iter()
+            .find(|said| said.by == node && said.kind == kind)
+    }
 }
 
 impl Speaker {

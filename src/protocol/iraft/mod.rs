@@ -172,7 +172,7 @@ pub use proof::{Decided, verify_decision, verify_election};
 pub use statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Stage, Standing, link};
 
 use super::mempool::BatchRule;
-use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status};
+use super::{Context, FaultModel, Input, Misfit, Protocol, Quorums, Report, Retry, Setup, Status};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::Span;
 use crate::base::units::Bytes;
@@ -246,6 +246,17 @@ impl Protocol for Iraft {
 
     fn believes_views(config: &Config) -> bool {
         config.believes_terms()
+    }
+
+    /// Whoever is excluded counts among those who may have said anything. A leader's own vote is in
+    /// certificates only, but its header says as much.
+    fn quorums(config: &Config, n: usize) -> Quorums {
+        let quorum = config.quorum_of(n);
+        Quorums {
+            leads: Some(("vote", quorum)),
+            prepared: Some((&["prepare", "header"], quorum)),
+            ..Quorums::default()
+        }
     }
 
     fn new(config: &Config, setup: Setup) -> Self {

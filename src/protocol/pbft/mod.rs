@@ -111,7 +111,7 @@ use crate::chain::{Batch, Block, Height, TransactionId};
 use crate::protocol::mempool::Mempool;
 use crate::protocol::tally::Tally;
 use crate::protocol::{
-    Context, FaultModel, Input, Misfit, Offence, Protocol, Report, Retry, Setup, Status,
+    Context, FaultModel, Input, Misfit, Offence, Protocol, Quorums, Report, Retry, Setup, Status,
 };
 
 pub use config::{Config, Mutant};
@@ -356,6 +356,15 @@ impl Protocol for Pbft {
         // A request that was lost is repeated after the longest pause.
         let repeats = timeout * (1 << views::REPEATS_DOUBLED);
         timeout * doubled * 2 + repeats + delay * 4 * (f as u64 + 1) + delay * 8
+    }
+
+    fn quorums(_: &Config, n: usize) -> Quorums {
+        let quorum = Committee::first(n).quorum();
+        Quorums {
+            prepared: Some((&["prepare"], quorum)),
+            decided: Some(("commit", quorum)),
+            ..Quorums::default()
+        }
     }
 
     /// Everybody's view change, and once more a quorum's in the new view, prove what has been

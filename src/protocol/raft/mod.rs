@@ -70,7 +70,7 @@ pub use message::{
 };
 
 use super::mempool::{BatchRule, Mempool};
-use super::{Context, FaultModel, Input, Misfit, Protocol, Report, Retry, Setup, Status};
+use super::{Context, FaultModel, Input, Misfit, Protocol, Quorums, Report, Retry, Setup, Status};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::base::units::Bytes;
@@ -174,6 +174,15 @@ impl Protocol for Raft {
         // Ten elections, of which each succeeds with probability three quarters or more, and the
         // four hops of a command.
         (config.election_timeout[1] + delay * 2) * 10 + delay * 4
+    }
+
+    fn quorums(_: &Config, n: usize) -> Quorums {
+        let majority = Committee::first(n).majority();
+        Quorums {
+            leads: Some(("vote", majority)),
+            logged: Some(majority),
+            ..Quorums::default()
+        }
     }
 
     fn new(config: &Config, setup: Setup) -> Self {

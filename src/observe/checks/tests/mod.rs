@@ -1,5 +1,6 @@
 //! For each check a run that passes, and runs that fire it and no other.
 
+mod certificates;
 mod laws;
 mod liveness;
 mod safety;
@@ -24,6 +25,7 @@ fn setup(dishonest: &[usize]) -> CheckSetup {
         dishonest: set,
         flat: true,
         in_parts: false,
+        quorums: crate::protocol::Quorums::default(),
     }
 }
 
