@@ -349,9 +349,16 @@ impl Message {
 impl Wire for Message {
     /// A replica votes for one batch at a place of a view, in each phase, and no more in a view
     /// that it has asked to leave; the chain up to a checkpoint is one.
-    fn statements(&self, _me: NodeId, _to: &To, say: Listener<'_>) {
-        let opens = matches!(self, Self::NewView(_));
-        for vote in self.votes() {
+    fn statements(&self, me: NodeId, _to: &To, say: Listener<'_>) {
+        // Whoever fetches blocks may learn of the sender's view by them.
+        let shown = match self {
+            Self::Blocks(blocks) => blocks.new_view.as_ref(),
+            _ => None,
+        };
+        let own = shown.filter(|view| view.by() == me && view.signatures() == 1);
+        let proposals = own.map_or(&[][..], |view| &view.body().proposals);
+        let opens = own.is_some() || matches!(self, Self::NewView(_));
+        for vote in self.votes().iter().chain(proposals) {
             let body = vote.body();
             let holding = Holding {
                 by: vote.by(),

@@ -12,6 +12,10 @@ use super::message::{Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase
 use super::ordering::extend_chain;
 use super::{Cx, Pbft, Timer};
 
+/// Blocks that are sent at once even if there are checkpoints between them: whoever got them one by
+/// one might never catch up.
+const AT_ONCE: u64 = 16;
+
 impl Pbft {
     /// Keeps a message of a view not entered yet.
     #[cold]
@@ -248,13 +252,17 @@ impl Pbft {
         }
     }
 
-    /// Decided blocks above a height: up to the next stable checkpoint if there is one above,
-    /// otherwise those that this replica can prove one by one.
+    /// Decided blocks above a height: up to the next stable checkpoint if there is one above, and
+    /// beyond it to the last of those close by; otherwise those that this replica can prove one by
+    /// one.
     fn blocks_above(&self, above: Height, cx: &Cx<'_>) -> Blocks {
-        let mut stable = self.durable.stable.iter();
         let executed = self.volatile.executed;
         let ahead = |height| height > above && height <= executed;
-        let checkpoint = stable.find(|proof| ahead(proof.body().height));
+        let stable = self.durable.stable.iter();
+        let mut stable = stable.filter(|proof| ahead(proof.body().height));
+        let next = stable.next();
+        let near = stable.take_while(|proof| proof.body().height - above <= AT_ONCE);
+        let checkpoint = near.last().or(next);
         let last = checkpoint.map_or(executed, |proof| proof.body().height);
         let mut blocks = Vec::new();
         for height in above.saturating_add(1)..=last {

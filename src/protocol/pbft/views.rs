@@ -59,6 +59,14 @@ impl Pbft {
     /// Half the wait is over: repeats what may have been lost, and asks whether the others have
     /// decided what this replica could not.
     fn repeat(&mut self, cx: &mut Cx<'_>) {
+        let top = self.durable.records.low() + self.config.window;
+        if self.volatile.executed >= top {
+            // Nothing more is proposed before a checkpoint is stable, and all that were announced
+            // may have been lost.
+            for mark in self.volatile.marks.clone() {
+                self.announce(mark, cx);
+            }
+        }
         let waiting = self.volatile.mempool.oldest(self.setup.batch.max);
         self.forward(waiting, cx);
         if self.volatile.accepted > self.volatile.executed || self.others_commit() {

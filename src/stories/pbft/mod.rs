@@ -65,6 +65,11 @@ fn lagging_by_checkpoint() {
 }
 
 #[test]
+fn checkpoints_lost() {
+    check::<Pbft>(near(), 4, "pbft/checkpoints-lost.txt");
+}
+
+#[test]
 fn returns_from_a_crash() {
     check::<Pbft>(near(), 4, "pbft/returns-from-a-crash.txt");
 }
