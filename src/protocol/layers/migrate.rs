@@ -400,8 +400,8 @@ impl Layers {
     /// Sends everything of a patient that a grant covers, part by part.
     fn hand_over(&mut self, from: NodeId, ticket: &Ticket, cx: &mut Cx<'_>) {
         let consensus = self.topology.edge(self.net).consensus.contains(from);
-        if !consensus {
-            return; // Only one's own network names sources.
+        if !consensus || ticket.node == cx.me() {
+            return; // Only one's own network names sources, and never the one who asks.
         }
         let records = self.durable.store.records.values();
         let covered = records.filter(|item| covers(&ticket.auth.0, &item.transaction.0));
