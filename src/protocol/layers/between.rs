@@ -107,17 +107,28 @@ impl Layers {
     }
 
     fn relay(&mut self, rid: RecordId, attempt: u32, cx: &mut Cx<'_>) {
-        let net = self.net;
-        let desk = self.desk();
-        let (Some(entry), Some(body)) = (desk.table.record(&rid), desk.bodies.get(&rid)) else {
+        let Some(parcel) = self.parcel(&rid, self.net, cx) else {
             return;
         };
+        let user = content(&parcel.item.transaction.0).map(|content| content.pid.0);
+        let to = self.topology.relay(self.net, &rid.0, attempt);
+        let message = Message::Relay(Box::new(parcel));
+        match user.filter(|_| attempt == 0) {
+            Some(user) => self.transfer(user, to, vec![message], cx),
+            None => cx.send(to, message),
+        }
+    }
+
+    /// A record of this network with what proves it, if this node has all of it.
+    pub(super) fn parcel(&mut self, rid: &RecordId, to: Net, cx: &mut Cx<'_>) -> Option<Parcel> {
+        let net = self.net;
+        let desk = self.desk();
+        let (entry, body) = (desk.table.record(rid)?, desk.bodies.get(rid)?);
         let (transaction, height, body) = (entry.transaction.clone(), entry.height, *body);
-        let user = entry.content().pid.0;
-        let nets = desk.table.elsewhere(&user).into_iter().collect();
+        let nets = desk.table.elsewhere(&entry.content().pid.0);
         let Some(header) = self.header_at(height, cx) else {
             self.ask_for_header(height, cx);
-            return;
+            return None;
         };
         let item = Item {
             transaction: TransactionRef(transaction),
@@ -125,17 +136,8 @@ impl Layers {
             place: (net, height),
             header: Some(header),
         };
-        let to = self.topology.relay(net, &rid.0, attempt);
-        let parcel = Parcel {
-            item,
-            to: net,
-            nets,
-        };
-        let message = Message::Relay(Box::new(parcel));
-        match attempt {
-            0 => self.transfer(user, to, vec![message], cx),
-            _ => cx.send(to, message),
-        }
+        let nets = nets.into_iter().collect();
+        Some(Parcel { item, to, nets })
     }
 
     /// The index has not confirmed some records: the next index node gets them.
@@ -159,38 +161,6 @@ impl Layers {
         }
         if waits {
             cx.set_timer(Timer::Relay, self.config.relay_timeout);
-        }
-    }
-
-    /// The index misses a record. Whoever leads now may have no body of it.
-    pub(super) fn on_remind(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
-        let desk = self.desk();
-        let Some(entry) = desk.table.record(&rid) else {
-            return;
-        };
-        if entry.from.is_some() {
-            return;
-        }
-        if desk.bodies.contains_key(&rid) {
-            self.send_on(rid, cx);
-        } else if !entry.nodes.is_empty() {
-            // Another one each second, because some may be down.
-            let turn = cx.now().nanos() / 1_000_000_000;
-            let holder = entry.nodes[(turn % entry.nodes.len() as u64) as usize];
-            cx.send(holder, Message::Fetch(rid));
-        }
-    }
-
-    /// A body that this node has asked for.
-    pub(super) fn on_fetched_at_edge(&mut self, item: &Item, cx: &mut Cx<'_>) {
-        let rid = item_rid(item);
-        let desk = self.desk();
-        let Some(entry) = desk.table.record(&rid) else {
-            return;
-        };
-        if entry.content().payload_hash == item.body.digest {
-            desk.bodies.insert(rid, item.body);
-            self.send_on(rid, cx);
         }
     }
 
@@ -316,7 +286,8 @@ impl Layers {
                 from: self.net,
                 to,
             };
-            if self.counter().inter.has(&line) {
+            // What has arrived goes there again only if it was lost there.
+            if self.counter().inter.has(&line) && parcel.to != to {
                 continue;
             }
             let parcel = Parcel {
@@ -372,6 +343,9 @@ impl Layers {
             // What waited for the index was not sent before.
             *waiting = Waiting::new(cx.now());
             let parcel = parcel.clone();
+            if self.config.lacks(Mutant::DropUnconfirmed) {
+                self.durable.depot.arriving.remove(&rid);
+            }
             self.tell_leader(Message::Inject(Box::new(parcel)), cx);
         }
     }
@@ -443,7 +417,8 @@ impl Layers {
         let lines = lines.filter_map(|(line, w)| w.is_late(patience, now).then_some(*line));
         let lines: Vec<Line> = lines.collect();
         for rid in remind {
-            self.tell_leader(Message::Remind(rid), cx);
+            let between = None;
+            self.tell_leader(Message::Remind { rid, between }, cx);
         }
         for (node, parcel) in again {
             cx.send(node, Message::RelayIc(Box::new(parcel)));
@@ -553,7 +528,8 @@ impl Layers {
     pub(super) fn forward_ticket(&mut self, ticket: &Ticket, cx: &mut Cx<'_>) {
         let (user, home) = (ticket.user, self.topology.net_of(ticket.node));
         let line = Line::Add { user, net: home };
-        if !self.counter().inter.has(&line) {
+        let early = self.mutant(Mutant::TicketBeforeIndex);
+        if !self.counter().inter.has(&line) && !early {
             let held = &mut self.counter().held;
             if held.len() < HELD_MAX {
                 held.push(ticket.clone());

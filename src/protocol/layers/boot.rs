@@ -13,7 +13,7 @@ impl Layers {
         self.volatile = Volatile::default();
         match self.role {
             Role::Consensus => {
-                let mut table = Table::new(self.net, &self.topology, self.config.min_copies);
+                let mut table = Table::new(self.net, &self.topology, &self.config);
                 for height in 1..=cx.ledger().height() {
                     table.apply(cx.ledger().block(height).expect("the chain has no gap"));
                 }

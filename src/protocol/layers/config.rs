@@ -159,6 +159,62 @@ pub enum Mutant {
     NoBodyCheck,
     /// Nobody compares what it holds with what it should.
     NeverCompare,
+    /// The proof of a header is not looked at.
+    NoHeaderProof,
+    /// The word of one member proves a decision even where members may lie.
+    WordIsProof,
+    /// A record is taken though no header says that it was decided.
+    NoInclusionCheck,
+    /// Records are handed over by a ticket that nobody has checked.
+    NoTicketCheck,
+    /// Whoever shows a ticket is sent records, and not only those whom the own network names.
+    AnyoneNamesSources,
+    /// A hospital sends what it has to nodes of other networks that ask.
+    AnyoneFetches,
+    /// A consensus node hands a record to whoever asks.
+    FetchUnlisted,
+    /// Whoever says so ends a registration.
+    AnyoneRefuses,
+    /// Whoever says so leads the network.
+    AnyoneLeads,
+    /// A registration ends without a proof that it was revoked.
+    NoEndProof,
+    /// Records are taken after the last right to them has ended.
+    TakeAfterEnd,
+    /// Later records are for those too whose registration has ended.
+    ClosedCovers,
+    /// All records are for whoever has a grant to some.
+    ScopeUnchecked,
+    /// What is noted as moved a second time is moved a second time, even after the right's end.
+    MovedAgain,
+    /// Whoever says that all earlier records have come is believed.
+    BelieveDone,
+    /// A record that comes a second time counts a second time.
+    CountAgain,
+    /// A record takes the place of one that has its name.
+    NamesakeReplaces,
+    /// What the contract has refused counts as a record where it was entered.
+    RefusedKept,
+    /// What the contract is said to have refused is not kept aside.
+    RefusedForgotten,
+    /// A leader forgets bodies though nobody has acknowledged them.
+    ForgetUnacked,
+    /// An index node forgets what it has brought though nobody has acknowledged it.
+    DropUnconfirmed,
+    /// Every record is sent to every hospital of the network.
+    DeliverToAll,
+    /// Nobody keeps records besides those who are listed, however few they are.
+    NoCustodians,
+    /// Records leave without the patient's approval where each transfer needs one.
+    NoApproval,
+    /// What is decided is put to the vote again.
+    DecideAgain,
+    /// A leader waits for the answers of all, for however long.
+    WaitForAll,
+    /// A ticket leaves for another network before the index has the one that it comes from.
+    TicketBeforeIndex,
+    /// What a network has lost is not asked for where it comes from.
+    NeverAskAbroad,
 }
 
 impl Config {
@@ -220,6 +276,18 @@ impl Config {
                 rule: rule.to_owned(),
             })
             .collect()
+    }
+
+    /// Whether a guard is left out in this test.
+    #[cfg(any(test, feature = "mutants"))]
+    pub(super) fn lacks(&self, guard: Mutant) -> bool {
+        self.mutant == Some(guard)
+    }
+
+    #[cfg(not(any(test, feature = "mutants")))]
+    #[expect(clippy::unused_self, reason = "the other build looks at what is set")]
+    pub(super) fn lacks(&self, _guard: Mutant) -> bool {
+        false
     }
 
     /// How the nodes are divided.

@@ -67,6 +67,8 @@ pub struct Desk {
     pub(super) unacked: BTreeMap<(RecordId, NodeId), Unacked>,
     /// Records on their way to the index.
     pub relays: VecDeque<(RecordId, Waiting)>,
+    /// Networks that were sent a record and have lost it.
+    pub lacking: BTreeSet<(RecordId, Net)>,
     /// Who brought a record from another network.
     pub injected: BTreeMap<RecordId, NodeId>,
     /// Tickets of other networks, until this one knows that its patients are there too.
@@ -97,6 +99,7 @@ impl Desk {
             through: BTreeMap::new(),
             unacked: BTreeMap::new(),
             relays: VecDeque::new(),
+            lacking: BTreeSet::new(),
             injected: BTreeMap::new(),
             held: Vec::new(),
             announced: None,
@@ -115,6 +118,10 @@ impl Desk {
 
     /// Forgets the body of a record that nobody needs from here any more.
     pub(super) fn forget_body(&mut self, rid: &RecordId) {
+        if self.table.lacks(Mutant::ForgetUnacked) {
+            self.bodies.remove(rid);
+            return;
+        }
         let mut due = self
             .unacked
             .range((*rid, NodeId(0))..=(*rid, NodeId(u16::MAX)));
@@ -238,7 +245,8 @@ impl Layers {
 
     /// Nobody waits longer for answers.
     pub(super) fn on_presence_over(&mut self, id: TransactionId, cx: &mut Cx<'_>) {
-        if let Some(ask) = self.desk().asks.get_mut(&id) {
+        let waits = self.mutant(Mutant::WaitForAll);
+        if let Some(ask) = self.desk().asks.get_mut(&id).filter(|_| !waits) {
             ask.polled = true;
             self.look_at(id, cx);
         }
@@ -271,7 +279,8 @@ impl Layers {
         from: Option<Net>,
         cx: &mut Cx<'_>,
     ) {
-        if !self.desk().knows(transaction.id) && !cx.includes(transaction.id) {
+        let decided = cx.includes(transaction.id) && !self.mutant(Mutant::DecideAgain);
+        if !self.desk().knows(transaction.id) && !decided {
             self.desk().queue.push_back((transaction, from));
         }
     }

@@ -76,7 +76,7 @@ impl PartialEq for TransactionRef {
 pub struct Parcel {
     /// The record, with the header of the network it comes from.
     pub item: Item,
-    /// Where it goes; of no meaning on the way to the index.
+    /// Where it goes. On the way to the index: a network that has lost it, or the one it comes from.
     pub to: Net,
     /// The other networks of the patient that the first one knows of.
     pub nets: Vec<Net>,
@@ -181,8 +181,14 @@ pub enum Message {
     Inject(Box<Parcel>),
     /// To whoever leads the index network: to be decided.
     Line(Line),
-    /// From the index: a record that was asked for has not come.
-    Remind(RecordId),
+    /// From the index: a record that was asked for has not come; or, between those networks, the
+    /// second lacks what came from the first.
+    Remind {
+        /// The record.
+        rid: RecordId,
+        /// The network it comes from, and the one that lacks it.
+        between: Option<(Net, Net)>,
+    },
     /// A patient registers at the sender.
     Register(Arc<Transaction>),
     /// The sender wants the earlier records of a patient.
@@ -228,7 +234,12 @@ pub enum Message {
         grants: Vec<(Height, TransactionRef)>,
     },
     /// The sender wants the body of a record.
-    Fetch(RecordId),
+    Fetch {
+        /// The record.
+        rid: RecordId,
+        /// How often it has asked in vain.
+        tried: u32,
+    },
     /// A record that was asked for.
     Fetched(Box<Item>),
     /// The registration by this grant is over, or there never was one.
@@ -283,7 +294,7 @@ impl Wire for Message {
             Self::RelayIc(_) => "relay-ic",
             Self::Inject(_) => "inject",
             Self::Line(_) => "index-request",
-            Self::Remind(_) => "remind",
+            Self::Remind { .. } => "remind",
             Self::Register(_) => "register",
             Self::MigRequest { .. } => "mig-request",
             Self::MigForward(_) => "mig-forward",
@@ -291,7 +302,7 @@ impl Wire for Message {
             Self::MigDone { .. } => "mig-done",
             Self::Compare { .. } => "compare",
             Self::Due { .. } => "due",
-            Self::Fetch(_) => "record-fetch",
+            Self::Fetch { .. } => "record-fetch",
             Self::Fetched(_) => "record",
             Self::MigRefuse(_) => "mig-refuse",
             Self::Erase(_) => "erase",
@@ -315,7 +326,8 @@ impl Wire for Message {
                 2 + 2 * count(parcel.nets.len()) + parcel.item.size()
             }
             Self::Line(_) => 6 + DIGEST_BYTES,
-            Self::Remind(_) | Self::Fetch(_) => DIGEST_BYTES,
+            Self::Remind { between, .. } => DIGEST_BYTES + between.map_or(0, |_| 4),
+            Self::Fetch { .. } => DIGEST_BYTES + 4,
             Self::Erase(end) => end.by.0.size() + end.header.size(),
             Self::MigRequest {
                 auth, tried, known, ..
@@ -374,16 +386,15 @@ impl Wire for Message {
             | Self::Forward(_)
             | Self::Payload { .. }
             | Self::Line(_)
-            | Self::Remind(_)
+            | Self::Remind { .. }
             | Self::MigRequest { .. }
             | Self::MigDone { .. }
             | Self::Compare { .. }
             | Self::MigRefuse(_)
-            | Self::Fetch(_) => 0,
+            | Self::Fetch { .. } => 0,
         }
     }
 
-    /// A liar sends other bytes than the chain says, and says that a patient is there who is not.
     fn forge(&self, liar: &Signer, victim: NodeId) -> Option<Self> {
         let Self::Group(message) = self else {
             return None;
@@ -398,6 +409,8 @@ impl Wire for Message {
         Some(Self::Group(Box::new(message.inflate(liar, by)?)))
     }
 
+    /// A liar sends other bytes than the chain says, says that other transactions were decided and
+    /// that a patient is there who is not, and wants for itself what others may have.
     fn contradict(&self, liar: &Signer) -> Option<Self> {
         Some(match self {
             Self::Group(message) => Self::Group(Box::new(message.contradict(liar)?)),
@@ -426,20 +439,25 @@ impl Wire for Message {
                 ..Chunk::clone(chunk)
             })),
             Self::Fetched(item) => Self::Fetched(Box::new(item.altered())),
+            Self::Header(headers) => {
+                Self::Header(headers.iter().map(|header| header.altered()).collect())
+            }
+            Self::MigForward(ticket) => Self::MigForward(Box::new(Ticket {
+                node: liar.node(),
+                ..Ticket::clone(ticket)
+            })),
             Self::Leader(_)
             | Self::Forward(_)
             | Self::AddRequest(_)
-            | Self::Header(_)
             | Self::Ack(_)
             | Self::Line(_)
-            | Self::Remind(_)
+            | Self::Remind { .. }
             | Self::Register(_)
             | Self::MigRequest { .. }
-            | Self::MigForward(_)
             | Self::MigDone { .. }
             | Self::Compare { .. }
             | Self::Due { .. }
-            | Self::Fetch(_)
+            | Self::Fetch { .. }
             | Self::MigRefuse(_)
             | Self::Erase(_) => return None,
         })

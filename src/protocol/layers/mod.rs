@@ -40,6 +40,8 @@
 //!   record. What came from elsewhere is never relayed. INJECT is acknowledged once a record node
 //!   of the network has the record, or nobody there is to keep it.
 //! - Index nodes hear every ADD-REQUEST and REMIND of a record that does not come.
+//! - What was relayed and nobody in the network has any more comes once more: a consensus node that
+//!   is asked in vain has an index node REMIND one of the first network, and that one its leader.
 //!
 //! With `auth: per-transfer` what brings records to another record node or network leaves when its
 //! patient approves of it, after `approval`; with `reuse` the grant is enough.
@@ -127,6 +129,7 @@ mod message;
 mod migrate;
 mod patience;
 mod record;
+mod recover;
 mod request;
 mod table;
 mod topology;
@@ -437,8 +440,8 @@ impl Layers {
                 self.on_compare(from, (*through, *sum), cx);
                 return;
             }
-            Message::Fetch(rid) => {
-                self.on_fetch_from_edge(from, rid, cx);
+            Message::Fetch { rid, tried } => {
+                self.on_fetch_from_edge(from, (rid, *tried), cx);
                 return;
             }
             Message::Due { headers, .. } => {
@@ -464,7 +467,7 @@ impl Layers {
             Message::Payload { id, body } => self.on_payload(*id, *body, cx),
             Message::Ack(rids) => self.on_ack_to_edge(from, rids, cx),
             Message::Inject(parcel) => self.on_inject(from, parcel, cx),
-            Message::Remind(rid) => self.on_remind(*rid, cx),
+            Message::Remind { rid, between } => self.on_remind(*rid, *between, cx),
             Message::Register(auth) => match cx.height_of(auth.id) {
                 Some(height) => self.tell_headers(from, height, cx),
                 None => self.enqueue(auth.clone(), None, cx),
@@ -495,6 +498,7 @@ impl Layers {
             Message::RelayIc(parcel) => self.on_relay_ic(from, parcel, cx),
             Message::Ack(rids) => self.on_ack_to_index(from, rids),
             Message::Line(line) => self.on_line(*line, cx),
+            Message::Remind { rid, between } => self.pass_reminder(from, *rid, *between, cx),
             Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
             Message::MigChunk(chunk) => self.on_mig_chunk(chunk, cx),
             _ => {}
@@ -518,7 +522,7 @@ impl Layers {
                 self.on_due(from, headers, records, cx);
                 self.on_granted(grants, cx);
             }
-            Message::Fetch(rid) => self.on_fetch_from_store(from, rid, cx),
+            Message::Fetch { rid, .. } => self.on_fetch_from_store(from, rid, cx),
             Message::Fetched(item) => {
                 self.accept(item, cx);
             }
@@ -531,7 +535,8 @@ impl Layers {
     }
 
     fn hear_leader(&mut self, leader: NodeId) {
-        if self.topology.edge(self.net).consensus.contains(leader) {
+        let consensus = self.topology.edge(self.net).consensus.contains(leader);
+        if consensus || self.mutant(Mutant::AnyoneLeads) {
             self.volatile.leader = Some(leader);
         }
     }
@@ -590,14 +595,7 @@ impl Layers {
     }
 
     /// Whether a guard is left out in this test.
-    #[cfg(any(test, feature = "mutants"))]
     fn mutant(&self, guard: Mutant) -> bool {
-        self.config.mutant == Some(guard)
-    }
-
-    #[cfg(not(any(test, feature = "mutants")))]
-    #[expect(clippy::unused_self, reason = "the other build asks the configuration")]
-    fn mutant(&self, _guard: Mutant) -> bool {
-        false
+        self.config.lacks(guard)
     }
 }

@@ -11,7 +11,7 @@ use super::fact::Fact;
 use super::header::{Header, Note};
 use super::message::{Body, End, Item, TransactionRef};
 use super::table::{Meaning, Sum};
-use super::topology::Net;
+use super::topology::{Net, Role};
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
@@ -222,11 +222,13 @@ impl Layers {
                 place: (header.net, header.height),
                 header: None,
             };
-            if header.refuses(position) {
+            if header.refuses(position) && !self.mutant(Mutant::RefusedKept) {
                 // It is no record, and must not stand in the way of one that has its name. But
                 // this may be the only copy, and nobody has proven that it was refused.
                 let place = (item_rid(&item), header.height);
-                self.durable.store.refused.insert(place, item);
+                if !self.mutant(Mutant::RefusedForgotten) {
+                    self.durable.store.refused.insert(place, item);
+                }
                 cx.persist();
             } else {
                 self.keep(item, true, cx);
@@ -264,7 +266,7 @@ impl Layers {
             && end
                 .header
                 .verify(&self.topology, &self.config, cx.keyring());
-        if !proven {
+        if !proven && !self.mutant(Mutant::NoEndProof) {
             cx.report(Report::Reached("bad-end"));
             return;
         }
@@ -292,7 +294,8 @@ impl Layers {
 
     /// A registration is over, or never was.
     pub(super) fn on_refuse(&mut self, from: NodeId, id: TransactionId) {
-        if !self.topology.edge(self.net).consensus.contains(from) {
+        let consensus = self.topology.edge(self.net).consensus.contains(from);
+        if !consensus && !self.mutant(Mutant::AnyoneRefuses) {
             return;
         }
         let store = &mut self.durable.store;
@@ -312,11 +315,16 @@ impl Layers {
             return;
         };
         let (rid, user) = (content.rid, content.pid.0);
+        let again = self.mutant(Mutant::CountAgain);
+        let replaces = self.mutant(Mutant::NamesakeReplaces);
         let store = &mut self.durable.store;
-        if item.place.0 == self.net && store.counted.insert(rid) {
+        if item.place.0 == self.net && (store.counted.insert(rid) || again) {
             store.sum.add(&rid);
         }
         let body = item.body;
+        if replaces {
+            store.records.remove(&rid);
+        }
         // The contract refuses all that call themselves like an earlier one.
         if let Entry::Vacant(place) = store.records.entry(rid) {
             place.insert(item);
@@ -357,7 +365,8 @@ impl Layers {
             cx.report(Report::Reached("digest-mismatch"));
             return false;
         }
-        if self.durable.store.ended.contains(&content.pid.0) {
+        let ended = self.durable.store.ended.contains(&content.pid.0);
+        if ended && !self.mutant(Mutant::TakeAfterEnd) {
             cx.report(Report::Reached("right-ended"));
             return false;
         }
@@ -367,7 +376,7 @@ impl Layers {
             (None, Some(header)) => self.is_foreign_proof(item, header, cx),
             (None, None) => false,
         };
-        if !proven {
+        if !proven && !self.mutant(Mutant::NoInclusionCheck) {
             cx.report(Report::Reached("bad-inclusion-proof"));
             return false;
         }
@@ -389,7 +398,7 @@ impl Layers {
         (headers, items): (&[Arc<Header>], &[Item]),
         cx: &mut Cx<'_>,
     ) {
-        self.volatile.leader = Some(from);
+        self.hear_leader(from);
         self.on_headers(headers, cx);
         let mut taken = Vec::new();
         for item in items {
@@ -483,9 +492,10 @@ impl Layers {
             let next = missed
                 .holders
                 .get(missed.turns % missed.holders.len().max(1));
+            let (rid, tried) = (*rid, missed.turns as u32);
             missed.turns += 1;
             if let Some(&to) = next {
-                cx.send(to, Message::Fetch(*rid));
+                cx.send(to, Message::Fetch { rid, tried });
             }
         }
         let missing = self.volatile.clerk.missing.values();
@@ -502,7 +512,7 @@ impl Layers {
     /// consensus node has told that they should have it.
     pub(super) fn on_fetch_from_store(&mut self, from: NodeId, rid: &RecordId, cx: &mut Cx<'_>) {
         let edge = self.topology.edge(self.net);
-        if !edge.all.contains(from) {
+        if !edge.all.contains(from) && !self.mutant(Mutant::AnyoneFetches) {
             return;
         }
         let Some(mut item) = self.durable.store.records.get(rid).cloned() else {
@@ -513,7 +523,7 @@ impl Layers {
             Meaning::Record(content) => content.pid.0,
             Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing => return,
         };
-        if edge.records.contains(from) {
+        if self.topology.role(from) == Role::Record {
             let fact = Fact::Handed { user, to: from };
             cx.report(Report::Shared(Box::new(fact)));
             self.hand_item(from, item, cx);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::config::{Config, Mutant};
 use super::header::{Note, Notes};
 use super::message::TransactionRef;
 use super::topology::{Net, Topology};
@@ -124,9 +125,15 @@ impl Registration {
     }
 
     /// Whether a record may be given by this right at a height.
-    fn covers(&self, rid: &RecordId, content: &Content, height: Height) -> bool {
+    fn covers(
+        &self,
+        rid: &RecordId,
+        content: &Content,
+        (height, config): (Height, &Config),
+    ) -> bool {
+        let open = self.stage != Stage::Closed || config.lacks(Mutant::ClosedCovers);
         let Some(auth) = &self.auth else {
-            return self.stage != Stage::Closed;
+            return open;
         };
         let Meaning::Registration { terms, .. } = Meaning::of(auth) else {
             return false;
@@ -137,7 +144,8 @@ impl Registration {
             Scope::Records(rids) => rids.contains(rid),
         };
         let left = terms.max_uses.is_none_or(|most| self.uses < most);
-        scope && left && height <= terms.until && self.stage != Stage::Closed
+        let scope = scope || config.lacks(Mutant::ScopeUnchecked);
+        scope && left && height <= terms.until && open
     }
 }
 
@@ -224,7 +232,7 @@ impl Sum {
 pub struct Table {
     net: Net,
     topology: Arc<Topology>,
-    min_copies: usize,
+    config: Config,
     rows: BTreeMap<Digest, BTreeMap<NodeId, Registration>>,
     records: BTreeMap<RecordId, Entry>,
     of: BTreeMap<Digest, Vec<RecordId>>,
@@ -242,11 +250,11 @@ pub struct Table {
 
 impl Table {
     /// The table with which the chain begins.
-    pub fn new(net: Net, topology: &Arc<Topology>, min_copies: usize) -> Self {
+    pub fn new(net: Net, topology: &Arc<Topology>, config: &Config) -> Self {
         Self {
             net,
             topology: topology.clone(),
-            min_copies,
+            config: config.clone(),
             rows: BTreeMap::new(),
             records: BTreeMap::new(),
             of: BTreeMap::new(),
@@ -258,6 +266,11 @@ impl Table {
             height: 0,
             root: 0,
         }
+    }
+
+    /// Whether a guard is left out in this test.
+    pub fn lacks(&self, guard: Mutant) -> bool {
+        self.config.lacks(guard)
     }
 
     /// Where a patient is registered in this network.
@@ -341,7 +354,7 @@ impl Table {
         };
         let covered = |rid: &&RecordId| {
             let entry = &self.records[*rid];
-            registration.covers(rid, entry.content(), self.height)
+            registration.covers(rid, entry.content(), (self.height, &self.config))
         };
         self.records_of(user)
             .iter()
@@ -395,13 +408,13 @@ impl Table {
         let mut row = self.row(&user);
         let mut nodes = Vec::new();
         for (node, registration) in &mut row {
-            if registration.covers(&rid, content, self.height) {
+            if registration.covers(&rid, content, (self.height, &self.config)) {
                 registration.uses += u32::from(registration.auth.is_some());
                 nodes.push(*node);
             }
         }
         for custodian in self.topology.custodians(&rid.0, self.net) {
-            if nodes.len() >= self.min_copies {
+            if nodes.len() >= self.config.min_copies || self.lacks(Mutant::NoCustodians) {
                 break;
             }
             let closed = row
@@ -500,7 +513,7 @@ impl Table {
     fn moved(&mut self, user: Digest, node: NodeId, lost: &[RecordId]) -> Option<Change> {
         let entitled = self.entitled(&user, node);
         let registration = self.rows.get_mut(&user)?.get_mut(&node)?;
-        if registration.stage != Stage::Pending {
+        if registration.stage != Stage::Pending && !self.config.lacks(Mutant::MovedAgain) {
             return None;
         }
         registration.stage = Stage::Active;

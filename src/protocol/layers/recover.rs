@@ -1,0 +1,114 @@
+//! Records that have to be sent once more: those of which the index has heard and that do not come,
+//! and those that another network was sent and has lost, perhaps with the only node that had them.
+
+use super::config::Mutant;
+use super::edge::item_rid;
+use super::message::Item;
+use super::topology::{Net, Role};
+use super::{Cx, Layers, Message};
+use crate::base::node::NodeId;
+use crate::contract::message::RecordId;
+
+/// Times that a record node asks in vain before another network is asked for a record.
+pub(super) const VAIN_MAX: u32 = 3;
+
+/// Another one is asked each second, because some may be down.
+fn turn(cx: &Cx<'_>) -> u32 {
+    (cx.now().nanos() / 1_000_000_000) as u32
+}
+
+impl Layers {
+    /// Nobody here has a record of another network, which is asked for it through the index.
+    pub(super) fn ask_abroad(&mut self, rid: RecordId, origin: Net, cx: &mut Cx<'_>) {
+        if self.mutant(Mutant::NeverAskAbroad) {
+            return;
+        }
+        let between = Some((origin, self.net));
+        let index = self.topology.relay(self.net, &rid.0, turn(cx));
+        cx.send(index, Message::Remind { rid, between });
+    }
+
+    /// An index node hears that a network lacks what came from another one: if it is of the first,
+    /// it tells the second, and if it is of that, whoever leads there.
+    pub(super) fn pass_reminder(
+        &mut self,
+        from: NodeId,
+        rid: RecordId,
+        between: Option<(Net, Net)>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some((origin, lacking)) = between else {
+            return;
+        };
+        let here = self.topology.edge(self.net).consensus.contains(from);
+        let abroad = self.topology.role(from) == Role::Index;
+        let reminder = Message::Remind { rid, between };
+        if lacking == self.net && here && self.topology.find(origin).is_some() {
+            let node = self.topology.relay(origin, &rid.0, turn(cx));
+            cx.send(node, reminder);
+        } else if origin == self.net && abroad && self.topology.net_of(from) == lacking {
+            self.tell_leader(reminder, cx);
+        }
+    }
+
+    /// The index misses a record, or another network does. Whoever leads now may have no body of it.
+    pub(super) fn on_remind(
+        &mut self,
+        rid: RecordId,
+        between: Option<(Net, Net)>,
+        cx: &mut Cx<'_>,
+    ) {
+        let desk = self.desk();
+        let Some(entry) = desk.table.record(&rid) else {
+            return;
+        };
+        if entry.from.is_some() {
+            return;
+        }
+        if let Some((_, net)) = between {
+            if !desk.table.elsewhere(&entry.content().pid.0).contains(&net) {
+                return;
+            }
+            desk.lacking.insert((rid, net));
+        }
+        let nodes = &entry.nodes;
+        if desk.bodies.contains_key(&rid) {
+            self.send_again(rid, cx);
+        } else if !nodes.is_empty() {
+            let holder = nodes[turn(cx) as usize % nodes.len()];
+            cx.send(holder, Message::Fetch { rid, tried: 0 });
+        }
+    }
+
+    /// A body that this node has asked for.
+    pub(super) fn on_fetched_at_edge(&mut self, item: &Item, cx: &mut Cx<'_>) {
+        let rid = item_rid(item);
+        let desk = self.desk();
+        let Some(entry) = desk.table.record(&rid) else {
+            return;
+        };
+        if entry.content().payload_hash == item.body.digest {
+            desk.bodies.insert(rid, item.body);
+            self.send_again(rid, cx);
+        }
+    }
+
+    /// Sends a record to those networks that have lost it, or else to all that should have it.
+    fn send_again(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
+        let desk = self.desk();
+        let lacking = desk.lacking.range((rid, 0)..=(rid, Net::MAX));
+        let lacking: Vec<Net> = lacking.map(|(_, net)| *net).collect();
+        if lacking.is_empty() {
+            self.send_on(rid, cx);
+            return;
+        }
+        for net in lacking {
+            self.desk().lacking.remove(&(rid, net));
+            if let Some(parcel) = self.parcel(&rid, net, cx) {
+                let index = self.topology.relay(self.net, &rid.0, turn(cx));
+                cx.send(index, Message::Relay(Box::new(parcel)));
+            }
+        }
+        self.desk().forget_body(&rid);
+    }
+}
