@@ -183,7 +183,7 @@ pub enum Mutant {
     TakeAfterEnd,
     /// Later records are for those too whose registration has ended.
     ClosedCovers,
-    /// All records are for whoever has a grant to some.
+    /// All later records are for whoever has a grant to some.
     ScopeUnchecked,
     /// What is noted as moved a second time is moved a second time, even after the right's end.
     MovedAgain,

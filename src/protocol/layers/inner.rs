@@ -151,10 +151,13 @@ impl Proof {
         let proven = match self {
             Self::Word(word) => {
                 let member = committee.contains(word.by());
-                let crash_only = config.edge_protocol == Agreement::Raft
-                    || config.iraft.profile == iraft::Profile::Paper
-                    || config.lacks(Mutant::WordIsProof);
-                let genuine = member && crash_only && word.verify(keyring);
+                let crash_only = match config.edge_protocol {
+                    Agreement::Raft => true,
+                    Agreement::Iraft => config.iraft.profile == iraft::Profile::Paper,
+                    Agreement::Pbft => false,
+                };
+                let enough = crash_only || config.lacks(Mutant::WordIsProof);
+                let genuine = member && enough && word.verify(keyring);
                 genuine.then(|| (word.body().height, word.body().digest))
             }
             Self::Iraft(decided) => {

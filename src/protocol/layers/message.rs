@@ -76,7 +76,8 @@ impl PartialEq for TransactionRef {
 pub struct Parcel {
     /// The record, with the header of the network it comes from.
     pub item: Item,
-    /// Where it goes. On the way to the index: a network that has lost it, or the one it comes from.
+    /// Where it goes; on the way to the index a network that has lost it, or the one it comes
+    /// from.
     pub to: Net,
     /// The other networks of the patient that the first one knows of.
     pub nets: Vec<Net>,

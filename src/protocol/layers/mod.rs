@@ -156,6 +156,14 @@ use record::{Clerk, Store};
 use table::Meaning;
 pub use topology::{Net, Role, Topology};
 
+/// What stories make up.
+#[cfg(test)]
+pub mod parts {
+    pub use super::header::Header;
+    pub use super::inner::{Proof, Word};
+    pub use super::message::{Body, End, Item, Ticket, TransactionRef};
+}
+
 /// What a node waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Timer {

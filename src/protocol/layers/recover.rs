@@ -51,7 +51,8 @@ impl Layers {
         }
     }
 
-    /// The index misses a record, or another network does. Whoever leads now may have no body of it.
+    /// The index misses a record, or another network does. Whoever leads now may have no body of
+    /// it.
     pub(super) fn on_remind(
         &mut self,
         rid: RecordId,

@@ -144,7 +144,6 @@ impl Registration {
             Scope::Records(rids) => rids.contains(rid),
         };
         let left = terms.max_uses.is_none_or(|most| self.uses < most);
-        let scope = scope || config.lacks(Mutant::ScopeUnchecked);
         scope && left && height <= terms.until && open
     }
 }
@@ -407,8 +406,10 @@ impl Table {
         let (user, rid) = (content.pid.0, content.rid);
         let mut row = self.row(&user);
         let mut nodes = Vec::new();
+        let unchecked = self.config.lacks(Mutant::ScopeUnchecked);
         for (node, registration) in &mut row {
-            if registration.covers(&rid, content, (self.height, &self.config)) {
+            let some = unchecked && registration.stage != Stage::Closed;
+            if some || registration.covers(&rid, content, (self.height, &self.config)) {
                 registration.uses += u32::from(registration.auth.is_some());
                 nodes.push(*node);
             }

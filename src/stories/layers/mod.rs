@@ -2,6 +2,8 @@
 //! record nodes n5 to n7. The patient is registered at n5 and n6, or at n5 alone; the doctor to
 //! whom grants are made works at n6.
 
+mod guards;
+
 use super::check;
 use crate::protocol::layers::{Auth, Config, Layers, Mutant};
 
