@@ -199,7 +199,7 @@ fn reason(key: &str, name: &str) -> &'static str {
 }
 
 /// What else is known of mutants, by the protocol that they are of.
-const KNOWN: [(&str, &[&str], &str); 10] = [
+const KNOWN: [(&str, &[&str], &str); 12] = [
     (
         "raft",
         &["commit-old-term", "up-to-date-index-only"],
@@ -250,6 +250,39 @@ const KNOWN: [(&str, &[&str], &str); 10] = [
         "pbft",
         &["no-fairness"],
         "needs a leader that ignores one client",
+    ),
+    (
+        "layers",
+        &["relay-again"],
+        "equivalent: what a network has decided it does not decide again",
+    ),
+    (
+        "layers",
+        &[
+            "word-is-proof",
+            "no-inclusion-check",
+            "no-ticket-check",
+            "anyone-names-sources",
+            "anyone-fetches",
+            "fetch-unlisted",
+            "anyone-refuses",
+            "anyone-leads",
+            "no-end-proof",
+            "take-after-end",
+            "scope-unchecked",
+            "moved-again",
+            "believe-done",
+            "count-again",
+            "namesake-replaces",
+            "refused-kept",
+            "refused-forgotten",
+            "forget-unacked",
+            "drop-unconfirmed",
+            "no-custodians",
+            "no-approval",
+            "wait-for-all",
+        ],
+        "a story notices it",
     ),
     (
         "krbft",

@@ -301,21 +301,34 @@ fn counts_what_comes_twice(config: Config) -> bool {
     told(&mut stage, "fire n6 Compare\nsettle\n").contains(" due")
 }
 
-fn gives_its_name_to_another(config: Config) -> bool {
-    let mut stage = after(both(config), &[DECIDED]);
+/// A node is asked to enter a record with the name of the first and another body.
+fn enter_namesake(stage: &mut Stage<Layers>, at: NodeId) {
     let people = Population::new(1, 1, 2);
     let content = Content {
         payload_hash: Hasher::new("another").finish(),
         nonce: 1,
         ..people.content(0, 1, 0)
     };
-    stage.request(HOLDER, |_| people.submission(content, 0, 1));
+    let id = TransactionId::new(NodeId(8), 1);
+    let namesake = Transaction::new(id, people.submission(content, 0, 1));
+    stage.inject(NodeId(4), at, Message::Forward(namesake));
     stage.settle(&[]);
+}
+
+fn gives_its_name_to_another(config: Config) -> bool {
+    let mut stage = after(both(config), &[DECIDED]);
+    enter_namesake(&mut stage, HOLDER);
     let namesake = *item(call_in(&stage, 2), 2);
     let headers = vec![proven(&stage, 2)];
     let items = vec![namesake];
     stage.inject(NodeId(0), RECEIVER, Message::Deliver { headers, items });
     told(&mut stage, "settle\n").contains("keeps")
+}
+
+fn keeps_what_was_refused(config: Config) -> bool {
+    let mut stage = after(both(config), &[UNTOLD, "drop n0->* deliver\nplain\n"]);
+    enter_namesake(&mut stage, RECEIVER);
+    told(&mut stage, "fire n6 Compare\nsettle\n").contains("n6: enters")
 }
 
 fn loses_what_is_said_to_be_refused(config: Config) -> bool {
@@ -395,7 +408,7 @@ fn index_forgets_before_it_is_acknowledged(config: Config) -> bool {
 /// Whether something happens that a guard prevents.
 type Case = fn(Config) -> bool;
 
-const CASES: [(Mutant, Case); 23] = [
+const CASES: [(Mutant, Case); 24] = [
     (Mutant::NoHeaderProof, vouched_for_by_a_stranger),
     (Mutant::WordIsProof, vouched_for_by_a_member),
     (Mutant::NoInclusionCheck, takes_what_was_never_decided),
@@ -415,6 +428,7 @@ const CASES: [(Mutant, Case); 23] = [
     (Mutant::ScopeUnchecked, is_listed_beyond_its_grant),
     (Mutant::CountAgain, counts_what_comes_twice),
     (Mutant::NamesakeReplaces, gives_its_name_to_another),
+    (Mutant::RefusedKept, keeps_what_was_refused),
     (Mutant::RefusedForgotten, loses_what_is_said_to_be_refused),
     (Mutant::ForgetUnacked, forgets_before_it_is_acknowledged),
     (Mutant::NoCustodians, leaves_a_record_to_one),
