@@ -352,10 +352,16 @@ impl Iraft {
         let Some(certificate) = known.filter(decides).cloned() else {
             return;
         };
+        self.decide_by(&certificate, cx);
+    }
+
+    /// Decides up to the place of a certificate of the second round, if the log holds it.
+    pub(super) fn decide_by(&mut self, certificate: &Arc<Certificate<Ack>>, cx: &mut Cx<'_>) {
         let body = *certificate.body();
         let held = self.durable.log.chain(body.index) == Some(body.chain);
         if held && body.index > self.volatile.commit {
-            self.hold_to(&certificate, cx);
+            self.hold_to(certificate, cx);
+            self.durable.log.prove(certificate);
             self.commit_to(body.index, cx);
         }
     }

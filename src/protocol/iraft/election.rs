@@ -29,6 +29,7 @@ impl Iraft {
         let due = self.volatile.rested + self.volatile.timeout + wait;
         if cx.now() < due {
             cx.set_timer(Timer::Election, due - cx.now());
+            self.look_behind(cx);
             return;
         }
         if let Some(leader) = self.volatile.leader.take() {
@@ -49,6 +50,9 @@ impl Iraft {
             } else {
                 self.volatile.abandoned = false;
             }
+        }
+        if asked || !stands {
+            self.ask_in_vain(cx);
         }
         if !stands {
             self.volatile.skipped += 1;

@@ -39,6 +39,7 @@ impl Iraft {
         self.volatile.rested = cx.now();
         self.volatile.dead_from = cx.now() + Span::from_nanos(low.nanos() / 3 * 2);
         self.volatile.lazy = None;
+        self.volatile.vain = 0;
         Ok(())
     }
 
@@ -99,6 +100,8 @@ impl Iraft {
         self.volatile.in_step = false;
         self.volatile.early.clear();
         self.volatile.audience = None;
+        self.volatile.word = 0;
+        self.volatile.looked = 0;
     }
 
     pub(super) fn on_append(&mut self, from: NodeId, append: &Append, cx: &mut Cx<'_>) {
@@ -106,6 +109,7 @@ impl Iraft {
             self.refuse(from, answer, cx);
             return;
         }
+        self.volatile.word = self.volatile.word.max(append.commit);
         let previous = append.previous.index;
         let gap = previous > self.durable.log.last_index();
         let has_room = self.volatile.early.len() < self.config.pipeline;
@@ -146,7 +150,7 @@ impl Iraft {
         self.volatile.restored |= !entries.is_empty();
     }
 
-    fn forward_restored(&mut self, leader: NodeId, cx: &mut Cx<'_>) {
+    pub(super) fn forward_restored(&mut self, leader: NodeId, cx: &mut Cx<'_>) {
         if std::mem::take(&mut self.volatile.restored) {
             self.forward_pending(leader, cx);
         }
@@ -268,14 +272,14 @@ impl Iraft {
     /// convicted such a leader stays, and a quorum may have been told the other story. With two
     /// rounds a vote of the first binds nobody to the entry, and it is not cast again; what this
     /// replica has held to in this term nothing else can be certified for.
-    fn gives_way(&self, index: u64) -> bool {
+    pub(super) fn gives_way(&self, index: u64) -> bool {
         let lock = self.durable.lock.as_ref().map(|lock| lock.body());
         let held = lock.is_some_and(|ack| ack.term == self.durable.term && index <= ack.index);
         self.config.two_rounds() && !held
     }
 
     /// Takes entries out of the log that another leader left there.
-    fn cut(&mut self, from: u64) {
+    pub(super) fn cut(&mut self, from: u64) {
         let gone = self.durable.log.truncate(from);
         if let Some(lock) = &self.durable.lock {
             let locked = lock.body().index;
@@ -387,6 +391,9 @@ impl Iraft {
         // One chain up to there: the logs are equal.
         let held = self.durable.log.chain(commit.index) == Some(commit.chain);
         let holds = obeys.is_ok() && held;
+        if obeys.is_ok() {
+            self.volatile.word = self.volatile.word.max(commit.index);
+        }
         if holds {
             self.volatile.verified = self.volatile.verified.max(commit.index);
         }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::content::{Content, Entry};
 use super::evidence::Evidence;
-use super::message::{Append, Heartbeat, Message, PreVoteReply, Prepared, Reply, Told, VoteReply};
+use super::message::{
+    Append, Heartbeat, Message, PreVoteReply, Prepared, Proven, Reply, Told, VoteReply,
+};
 use super::statement::{Ack, Claim, Header, Mark, Share, Standing};
 use crate::base::crypto::{Certificate, Digest, Signed, Signer};
 use crate::base::node::NodeId;
@@ -44,6 +46,7 @@ pub(super) fn contradict(message: &Message, liar: &Signer) -> Option<Message> {
             })))
         }
         Message::Evidence(evidence) => Some(Message::Evidence(slander(evidence, liar))),
+        Message::Proven(proven) => Some(Message::Proven(Box::new(prove_otherwise(proven, liar)?))),
         // These state nothing: a lie in them is no more than silence or noise.
         Message::PreVote(_)
         | Message::Vote(_)
@@ -52,6 +55,7 @@ pub(super) fn contradict(message: &Message, liar: &Signer) -> Option<Message> {
         | Message::Snapshot(_)
         | Message::SnapshotReply(_)
         | Message::Complaint(_)
+        | Message::Fetch { .. }
         | Message::Forward(_) => None,
     }
 }
@@ -85,6 +89,11 @@ pub(super) fn forge(message: &Message, liar: &Signer, victim: NodeId) -> Option<
         Message::CommitVote { ack, .. } => *ack = liar.garbage(*ack.body(), victim),
         Message::Committed(claim) => *claim = liar.garbage(claim.body().clone(), victim),
         Message::Complaint(complaint) => *complaint = liar.garbage(*complaint.body(), victim),
+        Message::Proven(proven) => {
+            for entry in &mut proven.entries {
+                entry.header = liar.garbage(*entry.header.body(), victim);
+            }
+        }
         // Nobody signs these, or somebody else has.
         Message::PreVote(_)
         | Message::Heartbeat(_)
@@ -92,6 +101,7 @@ pub(super) fn forge(message: &Message, liar: &Signer, victim: NodeId) -> Option<
         | Message::CommitNotice { .. }
         | Message::Snapshot(_)
         | Message::Evidence(_)
+        | Message::Fetch { .. }
         | Message::Forward(_) => return None,
     }
     Some(lie)
@@ -134,6 +144,8 @@ pub(super) fn inflate(message: &Message, liar: &Signer, by: u64) -> Option<Messa
         Message::Prepared(_)
         | Message::Committed(_)
         | Message::Evidence(_)
+        | Message::Fetch { .. }
+        | Message::Proven(_)
         | Message::Forward(_) => return None,
     }
     Some(lie)
@@ -216,6 +228,19 @@ fn claim_alone(claim: &Signed<Claim>, liar: &Signer) -> Signed<Claim> {
     let ack = *claim.body().certificate.body();
     let certificate = Arc::new(Certificate::open(ack));
     liar.sign(Claim { certificate })
+}
+
+/// Another last entry than the one that is decided, signed by the liar, under the same proof.
+fn prove_otherwise(proven: &Proven, liar: &Signer) -> Option<Proven> {
+    let mut lie = proven.clone();
+    let last = lie.entries.last_mut()?;
+    last.content = last.content.opposite()?;
+    let content = last.content.digest();
+    last.header = liar.sign(Header {
+        content,
+        ..*last.header.body()
+    });
+    Some(lie)
 }
 
 /// Evidence against somebody who did nothing, with signatures that are not theirs.

@@ -3,16 +3,19 @@
 //! log follows a leader who was elected without it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::content::Entry;
-use super::statement::{Header, Mark};
-use crate::base::crypto::{Digest, Signed};
+use super::statement::{Ack, Header, Mark};
+use crate::base::crypto::{Certificate, Digest, Signed};
 
 /// One place of the log.
 #[derive(Clone, Debug)]
 struct Slot {
     entry: Entry,
     chain: Digest,
+    /// What has decided the log up to here, if this very place was proven to be decided.
+    proof: Option<Arc<Certificate<Ack>>>,
 }
 
 /// Entries `base + 1` to `last`, without a gap.
@@ -113,13 +116,47 @@ impl Log {
         entries
     }
 
+    /// Keeps what decides the log up to the place that it is about, which is held.
+    pub fn prove(&mut self, certificate: &Arc<Certificate<Ack>>) {
+        let offset = certificate.body().index.checked_sub(self.base.index + 1);
+        let offset = offset.and_then(|offset| usize::try_from(offset).ok());
+        if let Some(slot) = offset.and_then(|offset| self.slots.get_mut(offset)) {
+            assert_eq!(slot.chain, certificate.body().chain, "it is about this log");
+            slot.proof = Some(certificate.clone());
+        }
+    }
+
+    /// Decided entries from this one on, with what decides the last of them: at most `count`, or as
+    /// many as the next proof is about. Nothing if no proof reaches so far.
+    pub fn proven(&self, from: u64, count: usize) -> Option<(Vec<Entry>, Arc<Certificate<Ack>>)> {
+        let offset = usize::try_from(from.checked_sub(self.base.index + 1)?).ok()?;
+        let mut entries = Vec::new();
+        let mut proven = None;
+        for slot in self.slots.range(offset.min(self.slots.len())..) {
+            if proven.is_some() && entries.len() >= count {
+                break;
+            }
+            entries.push(slot.entry.clone());
+            if let Some(proof) = &slot.proof {
+                proven = Some((entries.len(), proof.clone()));
+            }
+        }
+        let (end, proof) = proven?;
+        entries.truncate(end);
+        Some((entries, proof))
+    }
+
     /// Appends an entry whose header follows on the last one; the log then ends here.
     pub fn push(&mut self, entry: Entry) -> Mark {
         let header = entry.header.body();
         assert_eq!(header.index, self.last_index() + 1, "the next place");
         assert_eq!(header.previous, self.last().chain, "one chain");
         let chain = header.chain();
-        self.slots.push_back(Slot { entry, chain });
+        self.slots.push_back(Slot {
+            entry,
+            chain,
+            proof: None,
+        });
         self.last()
     }
 
@@ -269,6 +306,33 @@ pub(super) mod tests {
         assert_eq!((rest.term(2), rest.term(1)), (Some(2), None));
         assert_eq!(rest.entries(3, 9).len(), 2);
         assert_eq!((whole.first_of_term(3), rest.first_of_term(3)), (2, 3));
+    }
+
+    #[test]
+    fn what_is_shown_ends_where_something_proves_it() {
+        let mut log = log(&[1, 1, 1, 1, 1]);
+        let shown = |log: &Log, from, count| {
+            let (entries, proof) = log.proven(from, count)?;
+            Some((entries.len(), proof.body().index))
+        };
+        assert_eq!(shown(&log, 1, 9), None);
+        for index in [1, 4] {
+            let mark = log.mark(index).unwrap();
+            let ack = Ack {
+                stage: super::super::Stage::Commit,
+                term: mark.term,
+                index,
+                chain: mark.chain,
+            };
+            log.prove(&Arc::new(Certificate::open(ack)));
+        }
+        assert_eq!(shown(&log, 1, 2), Some((1, 1)), "two end without a proof");
+        assert_eq!(shown(&log, 1, 4), Some((4, 4)));
+        assert_eq!(shown(&log, 2, 1), Some((3, 4)), "no proof is nearer");
+        assert_eq!(shown(&log, 5, 9), None);
+        assert_eq!(shown(&log, 9, 9), None);
+        log.compact(2);
+        assert_eq!((shown(&log, 2, 9), shown(&log, 3, 9)), (None, Some((2, 4))));
     }
 
     #[test]

@@ -211,6 +211,15 @@ pub struct Snapshot {
     pub election: Option<Arc<Election>>,
 }
 
+/// Entries that are decided, from any member.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// At least one, in order.
+    pub entries: Vec<Entry>,
+    /// What decides the last of them, and so all.
+    pub proof: Backed<Ack>,
+}
+
 /// Every message of the protocol.
 #[derive(Clone, Debug)]
 pub enum Message {
@@ -258,6 +267,13 @@ pub enum Message {
     Evidence(Arc<Evidence>),
     /// Clients asked me; you lead.
     Forward(Vec<Arc<Transaction>>),
+    /// What is decided from here on?
+    Fetch {
+        /// The first entry that the sender lacks.
+        first: u64,
+    },
+    /// This is.
+    Proven(Box<Proven>),
 }
 
 /// Bytes of a message without content: frame, addresses, term and two numbers.
@@ -411,6 +427,8 @@ impl Wire for Message {
             Self::Complaint(_) => "complaint",
             Self::Evidence(_) => "evidence",
             Self::Forward(_) => "forward",
+            Self::Fetch { .. } => "fetch",
+            Self::Proven(_) => "proven",
         }
     }
 
@@ -444,6 +462,11 @@ impl Wire for Message {
             }
             Self::Evidence(evidence) => evidence.size(),
             Self::Forward(transactions) => transactions.iter().map(|t| t.size()).sum(),
+            Self::Fetch { .. } => 0,
+            Self::Proven(proven) => {
+                let entries = proven.entries.iter().map(Entry::size);
+                entries.fold(proven.proof.size(), u32::saturating_add)
+            }
         };
         HEADER_BYTES.saturating_add(content)
     }
@@ -451,7 +474,10 @@ impl Wire for Message {
     /// What can convict its sender is signed; the rest rests on the channel.
     fn signatures(&self) -> u32 {
         match self {
-            Self::PreVote(_) | Self::CommitNotice { .. } | Self::Forward(_) => 0,
+            Self::PreVote(_)
+            | Self::CommitNotice { .. }
+            | Self::Forward(_)
+            | Self::Fetch { .. } => 0,
             Self::PreVoteReply(reply) => count(reply.share.iter().count()),
             Self::Vote(vote) => vote.signatures(),
             Self::VoteReply(reply) => 2 * count(reply.grant.iter().count()),
@@ -466,6 +492,7 @@ impl Wire for Message {
             Self::HeartbeatReply(reply) => reply.warrant.as_ref().map_or(0, Warrant::signatures),
             Self::Snapshot(snapshot) => election_signatures(snapshot.election.as_ref()),
             Self::Evidence(_) => 2,
+            Self::Proven(proven) => count(proven.entries.len()) + proven.proof.signatures(),
         }
     }
 
@@ -508,7 +535,9 @@ impl Wire for Message {
             | Self::Snapshot(_)
             | Self::Complaint(_)
             | Self::Evidence(_)
-            | Self::Forward(_) => {}
+            | Self::Forward(_)
+            | Self::Fetch { .. }
+            | Self::Proven(_) => {}
         }
     }
 

@@ -46,6 +46,10 @@
 //! - `hardened`: upon `q`, a *certificate*: the leader sends it; whoever has the entry holds to it
 //!   (its *lock*), writes it to disk and answers COMMIT(term, index, h). Upon `q` of these, a
 //!   certificate that decides.
+//! - In `hardened`, a follower asks one member after another for what is decided if, for an
+//!   election time-out, it lacks what the leader calls decided, if it asks in vain for shares again
+//!   and again, or if requests wait. It is given entries with the certificate that decides the last
+//!   of them. A leader that serves a quorum may starve the others, and they cannot prove it.
 //! - What a lock is about is kept beside the log if a leader not bound by it replaces it there,
 //!   and put back before one stands for election on it.
 //!
@@ -63,8 +67,8 @@
 //! elections without evidence, failed audits) convict nobody. Complaints of f + 1 members (in
 //! majorities: ⌊(n−1)/2⌋ + 1) end a leader's term. Whoever has given the leader up while the others
 //! are content follows him again; but in `sync`, where it shows them all these complaints instead,
-//! so that they give him up too. After `strikes` suspicions a member is last in this replica's order
-//! of candidates.
+//! so that they give him up too. After `strikes` suspicions a member is last in this replica's
+//! order of candidates.
 //!
 //! With `reputation` it orders candidates by what it thinks of them: each begins with 10, wins 1
 //! for each block decided under it, up to 20, and loses 5 for each suspicion, silence included.
@@ -118,10 +122,11 @@
 //! Known weaknesses. `paper` forks under one liar and no accomplice for every odd n, for even n
 //! with one accomplice, and identifies it afterwards. `sync` rests on Δ, and on entries that reach
 //! every honest member before the next election: a leader that shows an entry to one member only,
-//! with f liars who vote for it, can still have it forgotten. In `hardened` a leader that is slow,
-//! but not as slow as the complaints allow, stays. Without `dead_proof` or `election_proof` a term
-//! is believed to have begun if one member says so, as in RAFT: a liar who always speaks of later
-//! terms leaves no leader time to decide anything. All profiles presume that keys are known.
+//! with f liars who vote for it, can still have it forgotten. In both a leader that serves a quorum
+//! may keep the others behind for good. In `hardened` a leader that is slow, but not as slow as the
+//! complaints allow, stays. Without `dead_proof` or `election_proof` a term is believed to have
+//! begun if one member says so, as in RAFT: a liar who always speaks of later terms leaves no
+//! leader time to decide anything. All profiles presume that keys are known.
 //!
 //! # Messages
 //!
@@ -131,8 +136,9 @@
 //! everybody does: `n−1` `append` and `(n−1)²` `append-reply`; with two members, or as long as some
 //! do not answer, `n−1` `committed` too. An idle heartbeat interval costs
 //! `2(n−1)`, an undisturbed election `4(n−1)`: `pre-vote`, `pre-vote-reply`, `vote`, `vote-reply`.
-//! `evidence`, `complaint`, `snapshot` and `forward` are sent only when something is amiss, or a
-//! client asks a follower. A leader signs one header a batch; each vote, share and claim is signed.
+//! `evidence`, `complaint`, `snapshot`, `fetch`, `proven` and `forward` are sent only when
+//! something is amiss, or a client asks a follower. A leader signs one header a batch; each vote,
+//! share and claim is signed.
 
 mod audit;
 mod commit;
@@ -140,6 +146,7 @@ mod config;
 mod content;
 mod election;
 mod evidence;
+mod fetch;
 mod follower;
 mod judge;
 mod leader;
@@ -150,6 +157,7 @@ mod nested;
 mod peer;
 mod proof;
 mod rank;
+mod requests;
 mod state;
 mod statement;
 mod suspicion;
@@ -158,7 +166,6 @@ mod tests;
 mod trust;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 pub use audit::Audit;
 pub use config::{Config, Monitors, Mutant, Profile, Quorum};
@@ -166,17 +173,15 @@ pub use content::{Content, Entry};
 pub use evidence::{Evidence, Witness, verify_evidence};
 pub use message::{
     Answer, Append, Backed, Backing, Election, Heartbeat, HeartbeatReply, Message, Opening,
-    PreVote, PreVoteReply, Prepared, Reply, Snapshot, Told, Vote, VoteReply, Warrant,
+    PreVote, PreVoteReply, Prepared, Proven, Reply, Snapshot, Told, Vote, VoteReply, Warrant,
 };
 pub use proof::{Decided, verify_decision, verify_election};
 pub use statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Stage, Standing, link};
 
-use super::mempool::BatchRule;
 use super::{Context, FaultModel, Input, Misfit, Protocol, Quorums, Report, Retry, Setup, Status};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::Span;
-use crate::base::units::Bytes;
-use crate::chain::{Batch, Transaction};
+use crate::chain::Batch;
 use state::{Durable, Role, Volatile};
 use trust::Trust;
 
@@ -362,54 +367,8 @@ impl Iraft {
             Message::Complaint(complaint) => self.on_complaint(complaint, cx),
             Message::Evidence(evidence) => self.on_evidence(evidence, cx),
             Message::Forward(transactions) => self.on_forward(from, transactions, cx),
-        }
-    }
-
-    fn on_submit(&mut self, transaction: Arc<Transaction>, cx: &mut Cx<'_>) {
-        if !content::is_signed(&transaction.call) {
-            return;
-        }
-        self.volatile.mempool.insert(transaction.clone());
-        match self.volatile.leader {
-            // Known or not: a client that asks again suspects that a message was lost.
-            Some(leader) if leader != cx.me() => {
-                cx.send(leader, Message::Forward(vec![transaction]));
-            }
-            Some(_) => self.cut_batches(cx),
-            None => {}
-        }
-    }
-
-    fn on_forward(&mut self, from: NodeId, transactions: &[Arc<Transaction>], cx: &mut Cx<'_>) {
-        let mut fresh = Vec::new();
-        for transaction in transactions {
-            // Whoever proposed what nobody signed would be convicted.
-            let signed = content::is_signed(&transaction.call);
-            if signed && self.volatile.mempool.insert(transaction.clone()) {
-                fresh.push(transaction.clone());
-            }
-        }
-        match self.volatile.leader {
-            Some(leader) if leader == cx.me() => self.cut_batches(cx),
-            Some(leader) if leader != from && !fresh.is_empty() => {
-                cx.send(leader, Message::Forward(fresh));
-            }
-            // The leader is not known, or sent this itself: kept until a leader is heard.
-            Some(_) | None => {}
-        }
-    }
-
-    /// Sends everything that waits to the leader that was just learnt.
-    fn forward_pending(&mut self, leader: NodeId, cx: &mut Cx<'_>) {
-        let everything = BatchRule {
-            max: usize::MAX,
-            bytes: Bytes(u64::MAX),
-            wait: Span::ZERO,
-        };
-        if let Some(batch) = self.volatile.mempool.take(&everything) {
-            let transactions = batch.transactions().to_vec();
-            self.volatile.mempool.restore(&batch);
-            cx.send(leader, Message::Forward(transactions));
+            Message::Fetch { first } => self.on_fetch(from, *first, cx),
+            Message::Proven(proven) => self.on_proven(from, proven, cx),
         }
     }
 
@@ -452,6 +411,7 @@ impl Iraft {
         volatile.acked.clear();
         volatile.complaints.clear();
         volatile.skipped = 0;
+        volatile.vain = 0;
         let term = self.durable.term;
         if volatile
             .lazy

@@ -78,6 +78,14 @@ pub(super) struct Volatile {
     pub failed: u32,
     /// Terms passed over because this replica may not stand for them.
     pub skipped: u64,
+    /// Times that this replica has asked in vain whether a term may begin, in a row.
+    pub vain: u32,
+    /// How far this leader says that it has decided.
+    pub word: u64,
+    /// How far it said so when this replica last looked whether it is behind.
+    pub looked: u64,
+    /// Times that others were asked for what is decided.
+    pub fetches: usize,
     /// The latest term each member has spoken of, by position.
     pub hints: Vec<u64>,
     /// A request for a vote that came while the leader lived.

@@ -68,6 +68,10 @@ impl Iraft {
         }
         cx.set_timer(Timer::Progress, self.config.progress_timeout);
         self.complain(false, cx);
+        // Perhaps it does nothing for this replica only.
+        if self.volatile.leader.is_some() {
+            self.fetch(cx);
+        }
     }
 
     /// Tells everybody that the leader lives and does nothing, or nothing that is right.

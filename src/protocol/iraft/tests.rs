@@ -7,9 +7,10 @@ use super::*;
 use crate::base::crypto::{Body, Certificate, Crypto, Digest, Keyring, Signed, Signer};
 use crate::base::random::{Random, Stream};
 use crate::base::time::Time;
-use crate::chain::TransactionId;
 use crate::chain::ledger::{Executor, Ledger};
+use crate::chain::{Transaction, TransactionId};
 use crate::contract::{SignedCall, State};
+use crate::protocol::mempool::BatchRule;
 use crate::protocol::{Effect, Offence, Surroundings, To};
 
 /// Replica n1 of four, and the keys of all.
@@ -261,22 +262,24 @@ fn voted(effects: &Effects, stage: Stage) -> Vec<u64> {
     of_stage.map(|ack| ack.body().index).collect()
 }
 
+/// A replica that has voted for one story of n0, and was not told the other yet.
+fn told(identify: bool) -> (Node, Message, Message) {
+    let mut node = Node::new(&Config {
+        identify,
+        ..Config::default()
+    });
+    let election = node.election(1, 0, &[0, 2, 3]);
+    let story = |number| content(vec![transaction(number)]);
+    let one = node.append(1, story(1), Some(election.clone()));
+    let other = node.append(1, story(2), Some(election));
+    let first = node.deliver(0, &one);
+    assert_eq!(answers(&first), [Answer::Matched(1)]);
+    assert_eq!(voted(&first, Stage::Prepare), [1]);
+    (node, one, other)
+}
+
 #[test]
 fn whoever_was_told_two_stories_votes_for_one_and_holds_to_what_is_certified() {
-    let told = |identify| {
-        let mut node = Node::new(&Config {
-            identify,
-            ..Config::default()
-        });
-        let election = node.election(1, 0, &[0, 2, 3]);
-        let story = |number| content(vec![transaction(number)]);
-        let one = node.append(1, story(1), Some(election.clone()));
-        let other = node.append(1, story(2), Some(election));
-        let first = node.deliver(0, &one);
-        assert_eq!(answers(&first), [Answer::Matched(1)]);
-        assert_eq!(voted(&first, Stage::Prepare), [1]);
-        (node, one, other)
-    };
     let (mut judge, _, other) = told(true);
     let effects = judge.deliver(0, &other);
     assert_eq!(accusations(&effects), [(NodeId(0), Offence::Equivocation)]);
@@ -321,6 +324,64 @@ fn whoever_was_told_two_stories_votes_for_one_and_holds_to_what_is_certified() {
         [Answer::Stale],
         "and for nothing else there"
     );
+}
+
+/// The entry of an append as decided by these members in a round.
+fn proven(node: &Node, append: &Message, stage: Stage, by: &[usize]) -> Proven {
+    let Message::Append(append) = append else {
+        panic!("it is an append");
+    };
+    let Mark { term, index, chain } = append.entries[0].header.body().mark();
+    let ack = Ack {
+        stage,
+        term,
+        index,
+        chain,
+    };
+    Proven {
+        entries: append.entries.clone(),
+        proof: Backed {
+            certificate: node.certificate(&ack, by),
+            evidence: Vec::new(),
+        },
+    }
+}
+
+fn decided(effects: &Effects) -> usize {
+    let decided = |effect: &&Effect<_, _>| matches!(effect, Effect::Execute(_));
+    effects.iter().filter(decided).count()
+}
+
+#[test]
+fn decided_entries_are_taken_from_anybody_with_their_proof_and_not_without() {
+    let (mut node, one, other) = told(false);
+    let good = proven(&node, &other, Stage::Commit, &[0, 2, 3]);
+    let mut forged = good.clone();
+    let header = *forged.entries[0].header.body();
+    forged.entries[0].header = node.signers[2].garbage(header, NodeId(0));
+    let mut nothing = good.clone();
+    nothing.entries.clear();
+    let bad = [
+        proven(&node, &other, Stage::Prepare, &[0, 2, 3]),
+        proven(&node, &other, Stage::Commit, &[0, 2]),
+        Proven {
+            entries: proven(&node, &one, Stage::Commit, &[0]).entries,
+            ..good.clone()
+        },
+        forged,
+        nothing,
+    ];
+    for lie in bad {
+        let effects = node.deliver(2, &Message::Proven(Box::new(lie.clone())));
+        assert_eq!(decided(&effects), 0, "{lie:?}");
+    }
+    let good = Message::Proven(Box::new(good));
+    assert_eq!(decided(&node.deliver(2, &good)), 1);
+    assert_eq!(decided(&node.deliver(2, &good)), 0, "it is known");
+    let effects = node.deliver(0, &other);
+    assert_eq!(answers(&effects), [Answer::Matched(1)]);
+    let voted = voted(&effects, Stage::Prepare);
+    assert!(voted.is_empty(), "it has voted for the other story");
 }
 
 #[test]

@@ -67,6 +67,11 @@ fn whoever_gives_the_leader_up_convinces_the_others() {
     assert_eq!(tell(sync(), 4, "given-up-by-one"), None);
 }
 
+#[test]
+fn whoever_is_starved_by_the_leader_asks_another_member() {
+    assert_eq!(tell(hardened(), 4, "starved"), None);
+}
+
 /// Replicas that look for no contradictions.
 fn credulous() -> Config {
     Config {
