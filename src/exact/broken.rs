@@ -38,6 +38,7 @@ fn judge<P: Protocol>(scenario: &Scenario, config: P::Config) -> Verdict {
     let nothing_promised = LivenessJudge {
         healed_at: Time::ZERO,
         bound: Span::ZERO,
+        soon: Span::ZERO,
         recoverable: false,
     };
     checks.finish(until, &nothing_promised, &ended.totals)

@@ -527,6 +527,7 @@ fn breaks(path: &str, mutant: Option<Mutant>, judged: bool) -> bool {
     let judge = LivenessJudge {
         healed_at: Time::ZERO + Span::from_secs(30),
         bound: Span::from_secs(60),
+        soon: Span::from_secs(60),
         recoverable: judged,
     };
     let verdict = checks.finish(until, &judge, &ended.totals);

@@ -332,8 +332,8 @@ pub trait Protocol: Clone + Debug + Send + Sized + 'static {
     fn quorums(_: &Self::Config, _n: usize) -> Quorums {
         Quorums::default()
     }
-    /// How long a view lasts at first if nothing is decided in it, and how many signatures a replica
-    /// may have to check before it enters one; `None` if there are few.
+    /// How long a view lasts at first if nothing is decided in it, and how many signatures a
+    /// replica may have to check before it enters one; `None` if there are few.
     fn view_change(_: &Self::Config, _n: usize) -> Option<(Span, u64)> {
         None
     }

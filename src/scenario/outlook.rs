@@ -5,6 +5,7 @@ use super::run::{config_of, plan, survey};
 use super::schema::{Behaviour, Disk, Fault, Scenario, Victims};
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time, Window};
+use crate::observe::checks::LivenessJudge;
 use crate::protocol::{FaultModel, Protocol, Retry};
 use crate::sim::{self, Plan};
 
@@ -15,6 +16,8 @@ pub struct Outlook {
     pub healed_at: Time,
     /// How long after that everything may take to be answered.
     pub bound: Span,
+    /// How long it takes if no waits have grown meanwhile.
+    pub soon: Span,
     /// Whether anything is promised at all.
     pub recoverable: bool,
     /// Whether views are over long before what opens them is checked. In the end they last long
@@ -64,17 +67,28 @@ impl Outlook {
         // committee of 3f + 1 has that f.
         let f = (n - 1) / 3;
         let once = P::liveness_bound(config, 3 * troubled.len().min(f) + 1, delay)
-            + P::grown_waits(config, trouble, missing.len().min(f))
             + scenario.workload.retry * asking::<P>(n, missing)
             + scenario.batch.wait
             + delay * 4
             + haste;
-        let bound = with_endorsements(once, scenario, plan, (delay, &troubled));
+        let soon = with_endorsements(once, scenario, plan, (delay, &troubled));
+        let grown = P::grown_waits(config, trouble, missing.len().min(f));
         Self {
             healed_at: ahead.healed_at,
-            bound,
+            bound: soon + grown,
+            soon,
             recoverable,
             hurried: hurried::<P>(config, plan),
+        }
+    }
+
+    /// Whoever judges a run by it.
+    pub(super) fn judge(&self) -> LivenessJudge {
+        LivenessJudge {
+            healed_at: self.healed_at,
+            bound: self.bound,
+            soon: self.soon,
+            recoverable: self.recoverable,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::contract::{AuthorSettings, Population, Wish};
 use crate::network::fault::Fault as NetworkFault;
 use crate::network::topology::{Link as SiteLink, Topology};
 use crate::network::{Network, topology::TopologyError};
-use crate::observe::checks::{CheckSetup, Checks, LivenessJudge, Verdict, Word};
+use crate::observe::checks::{CheckSetup, Checks, Verdict, Word};
 use crate::observe::fingerprint::Fingerprint;
 use crate::observe::metrics::{Measured, Metrics, Summary};
 use crate::protocol::Protocol;
@@ -142,7 +142,6 @@ pub fn run_with<P: Protocol>(
         other => replies(other, answering),
     };
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
-    let quorums = P::quorums(&config, scenario.nodes);
     let (until, nodes) = (plan.until, scenario.nodes);
     let chain_of = |at| P::chain_of(&config, nodes, NodeId::at(at));
     let chains: Vec<_> = (0..nodes).map(chain_of).collect();
@@ -169,7 +168,7 @@ pub fn run_with<P: Protocol>(
             dishonest,
             flat: true,
             in_parts: P::IN_PARTS,
-            quorums,
+            quorums: P::quorums(&inspected, nodes),
         })
         .along(chains)
         .replaying(&simulation.executor())
@@ -179,12 +178,7 @@ pub fn run_with<P: Protocol>(
     };
     let ended = simulation.run(kernel, &mut watch);
     let summary = watch.metrics.finish(&ended.totals);
-    let judge = LivenessJudge {
-        healed_at: outlook.healed_at,
-        bound: outlook.bound,
-        recoverable: outlook.recoverable,
-    };
-    let mut verdict = watch.checks.finish(until, &judge, &ended.totals);
+    let mut verdict = watch.checks.finish(until, &outlook.judge(), &ended.totals);
     verdict.account(until, summary.disagreement());
     Outcome {
         summary,

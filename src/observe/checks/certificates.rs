@@ -108,8 +108,8 @@ impl Witnesses<'_> {
             nodes: vec![node],
             height: None,
             detail: format!(
-                "{node} takes for proven what {backers} at most have said and {least} must: {kind} at \
-                 {place} in view {view}"
+                "{node} takes for proven what {backers} at most have said and {least} must: \
+                 {kind} at {place} in view {view}"
             ),
         })
     }

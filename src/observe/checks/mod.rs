@@ -34,8 +34,8 @@
 //! answers are *linearizable* (`linearizability`).
 //!
 //! Every honest node stands by its words (`self-consistency`): it states one thing in each place of
-//! a view, and nothing new in a view that it has asked to leave. What it takes for proven was said by
-//! as many as it takes (`certificate-soundness`), whatever its own counting says.
+//! a view, and nothing new in a view that it has asked to leave. What it takes for proven was said
+//! by as many as it takes (`certificate-soundness`), whatever its own counting says.
 //!
 //! **Liveness** is judged after healing (see [`LivenessJudge`]), in this order:
 //! `outside-model` if nothing is promised; `inconclusive` if the run ended before the bound had
@@ -46,6 +46,7 @@ mod certificates;
 mod chain;
 mod logs;
 mod progress;
+mod promise;
 mod reads;
 mod replay;
 mod sharing;
@@ -60,7 +61,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::base::node::{NodeId, PositionSet};
-use crate::base::time::{Span, Time};
+use crate::base::time::Time;
 use crate::chain::ledger::{Audit, Executor};
 use crate::chain::{Block, Executed, TransactionId};
 use crate::protocol::{Inspector, Offence, Quorums, Report};
@@ -68,7 +69,7 @@ use crate::sim::event::{Event, Observer, Totals};
 use certificates::Witnesses;
 use chain::{Answered, Arrival, Chain};
 use logs::{Entry, Logs};
-use progress::{Progress, Stall};
+use progress::Progress;
 use reads::Reads;
 use replay::Replay;
 use sharing::Sharing;
@@ -443,6 +444,7 @@ impl Checks {
         for detail in miscounts(totals) {
             self.findings.add(accounting(end, detail));
         }
+        let judge = &self.patience(end, judge);
         let due = judge.healed_at + judge.bound;
         let judged = judge.recoverable && due <= end;
         let settled = judged.then(|| before(end, judge.bound));
@@ -456,8 +458,7 @@ impl Checks {
         }
         let stalls = self.progress.finish(end, judge.healed_at, judge.bound);
         let stalled = !stalls.is_empty();
-        let all = self.all_honest().filter(|node| self.up[node.index()]);
-        let present = all.collect();
+        let present = self.present();
         self.sharing
             .finish((end, judge, judged), &present, &mut self.findings);
         if judged {
@@ -484,50 +485,6 @@ impl Checks {
             stalled,
             violations: self.findings.kept,
             total: self.findings.total,
-        }
-    }
-
-    fn add_stalls(&mut self, bound: Span, stalls: &[Stall]) {
-        let pending = self.progress.pending();
-        for stall in stalls {
-            let (time, detail) = match stall {
-                Stall::Silence(from, length) => (
-                    *from + bound,
-                    format!("no client was answered for {length}; {pending} wait at the end"),
-                ),
-                Stall::Starved { first, due, count } => (
-                    *due,
-                    format!("{first:?} waits while later ones were answered; {count} such"),
-                ),
-            };
-            self.findings.add(Violation {
-                time,
-                property: Property::Stall,
-                nodes: Vec::new(),
-                height: None,
-                detail,
-            });
-        }
-    }
-
-    /// Names the honest nodes that are up and lack what was decided a bound before the end. A node
-    /// off the canonical chain has its own violation already.
-    fn add_lagging(&mut self, end: Time, bound: Span) {
-        let lags = |node: &NodeId| {
-            let chain = &self.strand_of(*node)?.chain;
-            let (due, height) = (chain.top_at(before(end, bound)), chain.height(*node));
-            (chain.follows(*node) && height < due).then_some((*node, height, due))
-        };
-        let there = self.all_honest().filter(|node| self.up[node.index()]);
-        let lagging: Vec<_> = there.filter_map(|node| lags(&node)).collect();
-        for (node, height, due) in lagging {
-            self.findings.add(Violation {
-                time: end,
-                property: Property::Lagging,
-                nodes: vec![node],
-                height: Some(height),
-                detail: format!("{node} is at height {height} but {due} was decided {bound} ago"),
-            });
         }
     }
 }

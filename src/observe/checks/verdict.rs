@@ -13,6 +13,9 @@ pub struct LivenessJudge {
     /// The longest an answer may take from then on, for a client and for the slowest honest node:
     /// the bound of the protocol, and the client's retry and way there and back.
     pub bound: Span,
+    /// How long it takes if nothing has grown during the trouble, such as waits that double: what
+    /// was answered within it needs no further waiting to be judged.
+    pub soon: Span,
     /// Whether after healing the protocol promises progress at all: enough honest nodes are up
     /// and connected, and hold what was decided.
     pub recoverable: bool,

@@ -188,7 +188,7 @@ impl Iraft {
     }
 
     /// Up to where there is proof of a decision.
-    fn decided_index(&self) -> u64 {
+    pub(super) fn decided_index(&self) -> u64 {
         let decision = self.volatile.decision.as_ref();
         decision.map_or(0, |certificate| certificate.body().index)
     }

@@ -89,6 +89,9 @@ impl Iraft {
                 self.volatile.mempool.note_proposed(&entry.content.batch);
             }
         }
+        if certificate.body().index > self.decided_index() {
+            self.volatile.decision = Some(certificate.clone());
+        }
         self.decide_by(&certificate, cx);
         self.sync(cx);
         self.vote_for_prepared(cx);

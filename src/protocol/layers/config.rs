@@ -317,6 +317,15 @@ impl Config {
         u32::try_from(rounds).map_or(ROUNDS_MAX, |rounds| rounds.clamp(ROUNDS_MIN, ROUNDS_MAX))
     }
 
+    /// How much longer a decision takes once the waits of a network's agreement have grown.
+    pub(super) fn grown_waits(&self, trouble: Span, bad: usize) -> Span {
+        let bad = bad.min(self.consensus.saturating_sub(1) / 3);
+        match [self.edge_protocol, self.index_protocol].contains(&Agreement::Pbft) {
+            true => pbft::Pbft::grown_waits(&self.pbft, trouble, bad),
+            false => Span::ZERO,
+        }
+    }
+
     /// The longest a network of this kind and size takes for a decision.
     pub(super) fn bound(&self, agreement: Agreement, size: usize, delay: Span) -> Span {
         match agreement {

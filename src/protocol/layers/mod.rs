@@ -155,14 +155,8 @@ use patience::Waiting;
 use record::{Clerk, Store};
 use table::Meaning;
 pub use topology::{Net, Role, Topology};
-
-/// What stories make up.
 #[cfg(test)]
-pub mod parts {
-    pub use super::header::Header;
-    pub use super::inner::{Proof, Word};
-    pub use super::message::{Body, End, Item, Ticket, TransactionRef};
-}
+pub mod parts;
 
 /// What a node waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -256,12 +250,7 @@ impl Protocol for Layers {
     }
 
     fn grown_waits(config: &Config, trouble: Span, bad: usize) -> Span {
-        let doubles = [config.edge_protocol, config.index_protocol].contains(&Agreement::Pbft);
-        let bad = bad.min(config.consensus.saturating_sub(1) / 3);
-        match doubles {
-            true => super::pbft::Pbft::grown_waits(&config.pbft, trouble, bad),
-            false => Span::ZERO,
-        }
+        config.grown_waits(trouble, bad)
     }
 
     /// Every network does without the crashed, and survives the liars, that its agreement allows.

@@ -350,7 +350,6 @@ impl Wire for Message {
     /// A replica votes for one batch at a place of a view, in each phase, and no more in a view
     /// that it has asked to leave; the chain up to a checkpoint is one.
     fn statements(&self, me: NodeId, _to: &To, say: Listener<'_>) {
-        // Whoever fetches blocks may learn of the sender's view by them.
         let shown = match self {
             Self::Blocks(blocks) => blocks.new_view.as_ref(),
             _ => None,

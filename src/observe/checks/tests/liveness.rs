@@ -50,6 +50,30 @@ fn silence_after_healing_is_a_stall() {
 }
 
 #[test]
+fn what_was_in_time_as_usual_needs_no_grown_wait_to_be_judged() {
+    let patient = LivenessJudge {
+        soon: Span::from_millis(500),
+        ..judge(0, 5_000)
+    };
+    let ended = |answered: &[u64], end| {
+        let mut story = Story::new(4);
+        story.submit(&[1, 2]);
+        for node in 0..4 {
+            story.decide(node, &[1, 2]);
+        }
+        for number in answered {
+            story.answer_truly(*number, 1, 0);
+        }
+        let verdict = watch(&story, setup(&[])).finish(ms(end), &patient, &Totals::default());
+        verdict.liveness
+    };
+    assert_eq!(ended(&[1, 2], 400), Word::Inconclusive);
+    assert_eq!(ended(&[1, 2], 2_000), Word::Holds);
+    assert_eq!(ended(&[1], 2_000), Word::Inconclusive, "it may take longer");
+    assert_eq!(ended(&[1], 6_000), Word::Violated);
+}
+
+#[test]
 fn a_silence_that_ends_is_a_stall_too_and_one_before_healing_is_none() {
     let mut story = Story::new(4);
     story.submit(&[1, 2]);

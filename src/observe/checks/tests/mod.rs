@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::crypto::Digest;
+use crate::base::time::Span;
 use crate::chain::{Batch, Height, Transaction};
 use crate::contract::SignedCall;
 use crate::observe::story::{Story, batch, ms, transaction};
@@ -33,6 +34,7 @@ fn judge(healed: u64, bound: u64) -> LivenessJudge {
     LivenessJudge {
         healed_at: ms(healed),
         bound: Span::from_millis(bound),
+        soon: Span::from_millis(bound),
         recoverable: true,
     }
 }

@@ -1,0 +1,5 @@
+//! What stories make up.
+
+pub use super::header::Header;
+pub use super::inner::{Proof, Word};
+pub use super::message::{Body, End, Item, Ticket, TransactionRef};
