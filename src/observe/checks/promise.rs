@@ -60,8 +60,8 @@ impl Checks {
         }
     }
 
-    /// The honest nodes that are up and lack what was decided a bound before the end. A node off the
-    /// canonical chain has its own violation already.
+    /// The honest nodes that are up and lack what was decided a bound before the end. A node off
+    /// the canonical chain has its own violation already.
     fn lagging(&self, end: Time, bound: Span) -> Vec<Laggard> {
         let lags = |node: &NodeId| {
             let chain = &self.strand_of(*node)?.chain;
