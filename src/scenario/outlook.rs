@@ -62,7 +62,7 @@ impl Outlook {
             && !(P::believes_views(config) && inflates_for_good(plan));
         let delay = Self::delay(scenario, plan) + ahead.slower;
         let haste = haste(scenario);
-        let trouble = ahead.healed_at.since(ahead.begins.min(ahead.healed_at)) + haste;
+        let trouble = ahead.healed_at.since(ahead.begins) + haste;
         // So many leaders in a row may be bad: every node that ever fails or lies, up to f. A
         // committee of 3f + 1 has that f.
         let f = (n - 1) / 3;

@@ -287,8 +287,9 @@ impl Checks {
             self.inspect();
         }
         if fresh && !installed {
-            let unproven = self.witnesses().judge_block((now, node), block);
-            unproven.into_iter().for_each(|v| self.findings.add(v));
+            if let Some(unproven) = self.witnesses().judge_block((now, node), block) {
+                self.findings.add(unproven);
+            }
             self.logs.commit(node, block.height);
         }
         let top = self.strands[kept].chain.top();
@@ -313,8 +314,9 @@ impl Checks {
         if !self.setup.flat || self.setup.in_parts && !self.deviating.is_empty() {
             return;
         }
-        let unproven = self.witnesses().judge((now, node), report);
-        unproven.into_iter().for_each(|v| self.findings.add(v));
+        if let Some(unproven) = self.witnesses().judge((now, node), report) {
+            self.findings.add(unproven);
+        }
         let out = &mut self.findings;
         match *report {
             Report::Leads { view } => self.logs.lead(now, node, view, out),

@@ -17,8 +17,11 @@ impl Checks {
     /// The judge with the bound that counts: if all was in time as soon as it usually is, it does
     /// not matter that it might have taken longer.
     pub(super) fn patience(&mut self, end: Time, judge: &LivenessJudge) -> LivenessJudge {
+        if judge.soon == judge.bound {
+            return *judge;
+        }
         let soon = LivenessJudge {
-            bound: judge.soon.min(judge.bound),
+            bound: judge.soon,
             ..*judge
         };
         let mut late = Findings::default();

@@ -42,16 +42,14 @@ impl Iraft {
         }
         let stands = self.is_member(cx.me()) && self.may_be_candidate(term, cx.me());
         let asked = matches!(self.volatile.role, Role::PreCandidate(..));
-        if (asked || !stands) && self.volatile.abandoned {
+        if asked || !stands {
             // The others still follow the leader that was given up: rather him than nobody. In
             // `sync` he is not followed again, and they have to be convinced.
-            if self.config.profile == Profile::Sync {
-                self.pass_complaints_on(cx);
-            } else {
+            if self.config.profile != Profile::Sync {
                 self.volatile.abandoned = false;
+            } else if self.volatile.abandoned {
+                self.pass_complaints_on(cx);
             }
-        }
-        if asked || !stands {
             self.ask_in_vain(cx);
         }
         if !stands {

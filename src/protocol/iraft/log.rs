@@ -53,8 +53,13 @@ impl Log {
     }
 
     fn slot(&self, index: u64) -> Option<&Slot> {
+        self.slots.get(self.offset(index)?)
+    }
+
+    /// How many entries are held before this index, unless it is below them all.
+    fn offset(&self, index: u64) -> Option<usize> {
         let offset = index.checked_sub(self.base.index + 1)?;
-        self.slots.get(usize::try_from(offset).ok()?)
+        usize::try_from(offset).ok()
     }
 
     /// The entry at this index, if it is held.
@@ -118,8 +123,7 @@ impl Log {
 
     /// Keeps what decides the log up to the place that it is about, which is held.
     pub fn prove(&mut self, certificate: &Arc<Certificate<Ack>>) {
-        let offset = certificate.body().index.checked_sub(self.base.index + 1);
-        let offset = offset.and_then(|offset| usize::try_from(offset).ok());
+        let offset = self.offset(certificate.body().index);
         if let Some(slot) = offset.and_then(|offset| self.slots.get_mut(offset)) {
             assert_eq!(slot.chain, certificate.body().chain, "it is about this log");
             slot.proof = Some(certificate.clone());
@@ -129,7 +133,7 @@ impl Log {
     /// Decided entries from this one on, with what decides the last of them: at most `count`, or as
     /// many as the next proof is about. Nothing if no proof reaches so far.
     pub fn proven(&self, from: u64, count: usize) -> Option<(Vec<Entry>, Arc<Certificate<Ack>>)> {
-        let offset = usize::try_from(from.checked_sub(self.base.index + 1)?).ok()?;
+        let offset = self.offset(from)?;
         let mut entries = Vec::new();
         let mut proven = None;
         for slot in self.slots.range(offset.min(self.slots.len())..) {
