@@ -36,12 +36,22 @@ pub struct Snapshot {
     pub block: Arc<Block>,
     /// The state after it.
     pub world: Arc<World>,
+    /// What clients are told who ask again.
+    answers: Arc<Answers>,
 }
+
+/// The blocks in which transactions took effect: a node that has not followed the chain would
+/// otherwise answer a client that asks again with a place further on, where the transaction stands
+/// once more, and its answer would match nobody's.
+type Answers = BTreeMap<TransactionId, Arc<Block>>;
+
+/// The name of a transaction, the height at which it took effect and what came of it.
+const ANSWER_BYTES: u64 = 8 + 8 + 8;
 
 impl Snapshot {
     /// Bytes on the wire.
     pub fn size(&self) -> u64 {
-        128 + self.world.state.bytes() + 8 * self.world.executed.len() as u64
+        128 + self.world.state.bytes() + ANSWER_BYTES * self.world.executed.len() as u64
     }
 }
 
@@ -392,6 +402,8 @@ pub struct Ledger {
     blocks: Vec<Arc<Block>>,
     /// The block before the first one held: the last one of an adopted snapshot.
     base: Option<Arc<Block>>,
+    /// Where what was executed up to the base took effect, as the snapshot says.
+    answers: Arc<Answers>,
 }
 
 impl Ledger {
@@ -435,7 +447,18 @@ impl Ledger {
     pub fn snapshot(&self, executor: &mut Executor) -> Option<Snapshot> {
         let block = self.head()?.clone();
         let world = Arc::new(executor.world_after(block.digest).clone());
-        Some(Snapshot { block, world })
+        let mut answers = Answers::clone(&self.answers);
+        for block in &self.blocks {
+            let executed = block.batch.transactions().iter().zip(&block.executed);
+            for (transaction, _) in executed.filter(|(_, done)| **done != Executed::Before) {
+                answers.insert(transaction.id, block.clone());
+            }
+        }
+        Some(Snapshot {
+            block,
+            world,
+            answers: Arc::new(answers),
+        })
     }
 
     /// Adopts a snapshot that reaches further than this ledger; false if it does not.
@@ -445,6 +468,7 @@ impl Ledger {
         }
         executor.adopt(snapshot);
         self.base = Some(snapshot.block.clone());
+        self.answers = snapshot.answers.clone();
         self.blocks.clear();
         true
     }
@@ -457,8 +481,11 @@ impl Ledger {
             .truncate(usize::try_from(keep).unwrap_or(usize::MAX));
     }
 
-    /// The first block of this chain that holds a transaction, if this node still has it.
+    /// The first block of this chain that holds a transaction.
     pub fn find(&self, id: TransactionId, executor: &Executor) -> Option<Arc<Block>> {
+        if let Some(block) = self.answers.get(&id) {
+            return Some(block.clone());
+        }
         // The executor remembers the heights in every branch; which of them is ours depends on
         // this chain alone, and not on what other nodes of the group have done.
         let heights = executor.places.get(&id)?;

@@ -106,3 +106,36 @@ fn a_snapshot_and_a_replay_lead_to_the_same_blocks() {
         assert_eq!(behind.state(&mut elsewhere).root(), replayed.state);
     }
 }
+
+#[test]
+fn who_joins_by_a_snapshot_answers_where_a_transaction_took_effect() {
+    let people = Population::new(3, 6, 30);
+    let (batches, _) = batches(&people);
+    let mut executor = Executor::new(genesis(&people));
+    let mut ledger = Ledger::new();
+    let first = follow(&mut ledger, &mut executor, &batches[..1]);
+    let second = follow(&mut ledger, &mut executor, &batches[1..2]);
+    // Another machine joins, and what stands in the first block is decided once more.
+    let mut elsewhere = Executor::new(genesis(&people));
+    let mut joined = Ledger::new();
+    let snapshot = ledger.snapshot(&mut executor).unwrap();
+    assert!(joined.install(&snapshot, &mut elsewhere));
+    follow(&mut joined, &mut elsewhere, &batches[..1]);
+    // A third one joins by what the second one knows.
+    let mut later = Ledger::new();
+    let snapshot = joined.snapshot(&mut elsewhere).unwrap();
+    let mut third = Executor::new(genesis(&people));
+    assert!(later.install(&snapshot, &mut third));
+    for block in [first, second] {
+        for transaction in block.batch.transactions() {
+            let answers = [
+                joined.find(transaction.id, &elsewhere),
+                later.find(transaction.id, &third),
+            ];
+            for answer in answers {
+                let answer = answer.expect("it took effect before the snapshot");
+                assert_eq!(answer.digest, block.digest);
+            }
+        }
+    }
+}
