@@ -4,6 +4,7 @@ use super::say::say;
 use std::path::{Path, PathBuf};
 
 use crate::experiment::table::RunRecord;
+use crate::observe::forensics::{Forensics, Fork};
 use crate::observe::metrics::KindSummary;
 use crate::scenario::Scenario;
 use crate::scenario::run::Outcome;
@@ -61,6 +62,26 @@ pub fn print_summary(name: &str, scenario: &Scenario, outcome: &Outcome) {
         say(format_args!("    and {} more", outcome.verdict.total - 5));
     }
     say(format_args!("  fingerprint  {}", outcome.fingerprint));
+}
+
+/// Prints who is guilty of a fork, and why.
+pub fn print_guilt(forensics: &Forensics) {
+    let proofs = forensics.proofs();
+    let names: Vec<String> = proofs.iter().map(|p| p.culprit().to_string()).collect();
+    let names = match names.as_slice() {
+        [] => "unknown: honest nodes hold no signed statements that can be compared".to_owned(),
+        names => names.join(", "),
+    };
+    say(format_args!("  guilty       {names}"));
+    if let Some(Fork { height, nodes }) = forensics.fork() {
+        let [first, second] = nodes;
+        say(format_args!(
+            "    of the fork at height {height} between {first} and {second}"
+        ));
+    }
+    for proof in proofs {
+        say(format_args!("    {proof}"));
+    }
 }
 
 /// Prints a line a kind of call, if there are several.

@@ -15,7 +15,9 @@ use crate::experiment::manifest::Manifest;
 use crate::experiment::plan::Plan;
 use crate::experiment::record::{Label, record, resolved};
 use crate::experiment::table::{RunRecord, Tables};
+use crate::observe::checks::{Property, Violation};
 use crate::observe::diagram::Diagram;
+use crate::observe::forensics::Forensics;
 use crate::observe::trace::{Filter, Trace};
 use crate::scenario::run::{Outcome, unmet};
 use crate::scenario::{Refusal, Scenario};
@@ -88,6 +90,15 @@ fn execute(scenario: &Scenario, kernel: Kernel) -> Outcome {
         .run)(scenario, kernel, None)
 }
 
+/// Runs a scenario once more, to the same end, and keeps what honest nodes can prove of others.
+fn investigate(scenario: &Scenario, kernel: Kernel) -> Forensics {
+    let mut forensics = Forensics::default();
+    let entry = catalog::protocol(&scenario.protocol.name);
+    let entry = entry.expect("a validated scenario names a known protocol");
+    (entry.run)(scenario, kernel, Some(&mut forensics));
+    forensics
+}
+
 /// Reads all files before anything runs, and refuses all that is wrong with any of them.
 fn load_all(
     paths: &[PathBuf],
@@ -144,6 +155,10 @@ pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
         let name = name_of(path);
         let (outcome, speed) = clock::timed(&|| execute(scenario, kernel));
         results::print_summary(&name, scenario, &outcome);
+        let forked = |violation: &Violation| violation.property == Property::Agreement;
+        if outcome.verdict.violations.iter().any(forked) {
+            results::print_guilt(&investigate(scenario, kernel));
+        }
         if !quiet {
             let rate = speed.events_per_s.unwrap_or(0.0) / 1e6;
             note(format_args!(

@@ -168,6 +168,7 @@ impl Observer for Watch {
             | Event::Crashed
             | Event::Restarted { .. }
             | Event::Delivered { .. }
+            | Event::Heard { .. }
             | Event::Fired { .. } => {}
         }
     }

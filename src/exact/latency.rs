@@ -39,6 +39,7 @@ impl Observer for Heard {
             | Event::Sent { .. }
             | Event::Delivered { .. }
             | Event::Contacted { .. }
+            | Event::Heard { .. }
             | Event::Fired { .. } => {}
         }
     }

@@ -10,6 +10,7 @@ mod counts;
 mod determinism;
 mod elections;
 mod endorsed;
+mod forensics;
 mod iraft;
 mod krbft;
 mod latency;

@@ -115,6 +115,7 @@ impl Observer for Marks {
             | Event::Sent { .. }
             | Event::Delivered { .. }
             | Event::Stated { .. }
+            | Event::Heard { .. }
             | Event::Fired { .. } => {}
         }
     }

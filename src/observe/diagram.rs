@@ -75,7 +75,7 @@ impl Observer for Diagram {
                 arrival: None,
                 ..
             } => (node, *to, format!("{node}-x{to}: {}", plain(kind))),
-            Event::Sent { .. } | Event::Stated { .. } => return,
+            Event::Sent { .. } | Event::Stated { .. } | Event::Heard { .. } => return,
             Event::Submitted { .. }
             | Event::Endorsed { .. }
             | Event::Answered { .. }

@@ -162,6 +162,7 @@ impl Observer for Fingerprint {
             Event::Stated { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }
+            | Event::Heard { .. }
             | Event::Fired { .. } => {}
         }
     }

@@ -4,12 +4,14 @@
 //! - [`metrics`] counts and times: a row of the results.
 //! - [`checks`] judges: what must never happen, and what must happen in the end.
 //! - [`fingerprint`] folds a run into one digest, so that two runs can be compared.
+//! - [`forensics`] asks after a fork who is guilty, and can prove it.
 //! - [`trace`] prints a run for people, [`diagram`] draws its end.
 
 mod by_transaction;
 pub mod checks;
 pub mod diagram;
 pub mod fingerprint;
+pub mod forensics;
 pub mod metrics;
 #[cfg(test)]
 mod story;

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use crate::base::node::NodeId;
 use crate::base::time::{Time, Window};
 use crate::chain::{Block, Height};
+use crate::protocol::oath::Oath;
 use crate::protocol::{Offence, Report, Statement};
 use crate::sim::event::{Event, Observer};
 
@@ -66,7 +67,9 @@ impl<W: Write> Observer for Trace<W> {
     fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
         let nodes = &self.filter.nodes;
         let shown = nodes.is_empty() || nodes.contains(&node);
-        if self.error.is_some() || !shown || !self.filter.during.contains(now) {
+        // What can be proven of others is for forensics: whoever reads a trace knows who said it.
+        let spared = matches!(event, Event::Heard { .. });
+        if self.error.is_some() || !shown || spared || !self.filter.during.contains(now) {
             return;
         }
         // Padding applies to strings: what is printed is made one first.
@@ -119,6 +122,7 @@ impl Display for Line<'_> {
             Event::Installed { block } => write!(f, "installs {}", Content(block)),
             Event::Reported { report } => write_report(f, report),
             Event::Stated { statement } => write_statement(f, *statement),
+            Event::Heard { oath } => write_oath(f, oath),
             Event::Crashed => write!(f, "crashes"),
             Event::Restarted { height, amnesia } => write_restart(f, *height, *amnesia),
             Event::Sent {
@@ -149,12 +153,15 @@ fn write_restart(f: &mut fmt::Formatter<'_>, height: Height, amnesia: bool) -> f
 
 fn write_statement(f: &mut fmt::Formatter<'_>, statement: Statement) -> fmt::Result {
     match statement {
-        Statement::Holds(it) | Statement::Shows(it) => write!(
-            f,
-            "says as {}: {} {:016x} at {} in view {}",
-            it.by, it.kind, it.what, it.place, it.view
-        ),
+        Statement::Holds(it) | Statement::Shows(it) => write!(f, "says as {it}"),
         Statement::Leaves { by, view } => write!(f, "says as {by}: nothing before view {view}"),
+    }
+}
+
+fn write_oath(f: &mut fmt::Formatter<'_>, oath: &Oath) -> fmt::Result {
+    match oath {
+        Oath::Holds(it) => write!(f, "can prove that {it}"),
+        Oath::Recalls(it) => write!(f, "can prove why {} wants view {}", it.by, it.view),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod layers;
 pub mod mbft;
 pub mod mempool;
 mod nesting;
+pub mod oath;
 pub mod pbft;
 pub mod raft;
 pub mod statement;
@@ -28,6 +29,7 @@ use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use crate::contract::Receipt;
 use mempool::BatchRule;
 pub use nesting::{Guise, Inside};
+use oath::{Notary, Registrar};
 pub use statement::{Holding, Listener, Quorums, Statement};
 
 /// What a replica can learn.
@@ -224,6 +226,9 @@ pub trait Wire: Clone + Debug + Send + Sync + 'static {
     }
     /// What `me` states once and for all when it sends this.
     fn statements(&self, _me: NodeId, _to: &To, _say: Listener<'_>) {}
+    /// What this proves of whoever has signed it, or anything in it. Nothing where nobody signs, or
+    /// where not all nodes are one committee.
+    fn oaths(&self, _notary: &Notary<'_>, _swear: Registrar<'_>) {}
     /// The same message of so much later a view or term, signed by the liar. `None` where it
     /// names none.
     fn inflate(&self, _liar: &Signer, _by: u64) -> Option<Self> {

@@ -1,6 +1,8 @@
 //! What a replica says once and for all: votes, acknowledgements and proposals. Observers hold an
 //! honest replica to it.
 
+use std::fmt;
+
 use crate::base::node::NodeId;
 
 /// What stands at a place.
@@ -17,6 +19,17 @@ pub struct Holding {
     pub place: u64,
     /// What stands there: the first bytes of a digest, or a number.
     pub what: u64,
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (by, kind, what) = (self.by, self.kind, self.what);
+        write!(
+            f,
+            "{by}: {kind} {what:016x} at {} in view {}",
+            self.place, self.view
+        )
+    }
 }
 
 /// One thing that is said with a message.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
+use crate::protocol::oath::Oath;
 use crate::protocol::{Report, Statement};
 
 /// Something that happened at one node at one time.
@@ -65,6 +66,11 @@ pub enum Event {
     Stated {
         /// What.
         statement: Statement,
+    },
+    /// An honest node holds what somebody has signed; only when a trace is asked for.
+    Heard {
+        /// What.
+        oath: Oath,
     },
     /// A node stopped.
     Crashed,

@@ -304,6 +304,9 @@ impl<P: Protocol> ReplicaHost<P> {
                 if self.adversary.is_some() && self.misses(now, from, message) {
                     return;
                 }
+                if desk.world.trace {
+                    self.note_oaths(now, message, desk);
+                }
                 let input = Input::Deliver { from, message };
                 self.turn(self.second_hears(from, stored.second));
                 self.step_on(core, now, input, desk);

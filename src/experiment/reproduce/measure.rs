@@ -86,6 +86,7 @@ impl Observer for Bursts {
             | Event::Restarted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }
+            | Event::Heard { .. }
             | Event::Fired { .. } => {}
         }
     }

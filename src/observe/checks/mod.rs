@@ -545,6 +545,7 @@ impl Observer for Checks {
             Event::Contacted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }
+            | Event::Heard { .. }
             | Event::Fired { .. } => {}
         }
     }

@@ -300,6 +300,7 @@ impl Observer for Metrics {
             | Event::Sent { .. }
             | Event::Delivered { .. }
             | Event::Stated { .. }
+            | Event::Heard { .. }
             | Event::Fired { .. } => {}
         }
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::content::{Content, Entry};
 use super::evidence::{Evidence, signatures_size};
-use super::lies;
-use super::statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Stage, Standing};
+use super::statement::{Ack, Ballot, Claim, Complaint, Header, Mark, Share, Standing};
+use super::{lies, oaths};
 use crate::base::crypto::{Body, Certificate, DIGEST_BYTES, SIGNATURE_BYTES, Signed, Signer};
 use crate::base::node::NodeId;
 use crate::chain::Transaction;
 use crate::chain::ledger::Snapshot as Point;
-use crate::protocol::{Holding, Listener, Statement, To, Wire};
+use crate::protocol::oath::{Notary, Registrar};
+use crate::protocol::{Listener, Statement, To, Wire};
 
 /// A certificate with what it takes to count its signers.
 #[derive(Clone, PartialEq, Debug)]
@@ -379,34 +380,6 @@ fn election_signatures(election: Option<&Arc<Election>>) -> u32 {
 }
 
 /// A statement about a place of the log.
-fn place(by: NodeId, kind: &'static str, mark: Mark) -> Statement {
-    Statement::Holds(Holding {
-        by,
-        kind,
-        view: mark.term,
-        place: mark.index,
-        what: mark.chain.prefix(),
-    })
-}
-
-fn ack(by: NodeId, vote: &Signed<Ack>) -> Statement {
-    let kind = match vote.body().stage {
-        Stage::Prepare => "prepare",
-        Stage::Commit => "commit",
-    };
-    place(by, kind, vote.body().mark())
-}
-
-fn ballot(by: NodeId, vote: &Signed<Ballot>) -> Statement {
-    Statement::Holds(Holding {
-        by,
-        kind: "vote",
-        view: vote.body().term,
-        place: 0,
-        what: vote.body().digest().prefix(),
-    })
-}
-
 impl Wire for Message {
     fn kind(&self) -> &'static str {
         match self {
@@ -508,23 +481,24 @@ impl Wire for Message {
     /// in each round, and everybody for one candidate in a term.
     fn statements(&self, me: NodeId, _to: &To, say: Listener<'_>) {
         match self {
-            Self::Vote(vote) => say(ballot(me, &vote.ballot)),
+            Self::Vote(vote) => say(Statement::Holds(vote.ballot.body().holding(me))),
             Self::VoteReply(reply) => {
                 if let Some((granted, _)) = &reply.grant {
-                    say(ballot(me, granted));
+                    say(Statement::Holds(granted.body().holding(me)));
                 }
             }
             Self::Append(append) => {
                 for header in append.entries.iter().map(|entry| &entry.header) {
                     if header.by() == me {
-                        say(place(me, "header", header.body().mark()));
+                        say(Statement::Holds(header.body().holding(me)));
                     }
                 }
             }
             Self::AppendReply(reply) | Self::SnapshotReply(reply) => {
-                reply.acks.iter().for_each(|vote| say(ack(me, vote)));
+                let acks = reply.acks.iter().map(|ack| ack.body().holding(me));
+                acks.for_each(|holding| say(Statement::Holds(holding)));
             }
-            Self::CommitVote { ack: vote, .. } => say(ack(me, vote)),
+            Self::CommitVote { ack, .. } => say(Statement::Holds(ack.body().holding(me))),
             Self::PreVote(_)
             | Self::PreVoteReply(_)
             | Self::Prepared(_)
@@ -539,6 +513,10 @@ impl Wire for Message {
             | Self::Fetch { .. }
             | Self::Proven(_) => {}
         }
+    }
+
+    fn oaths(&self, notary: &Notary<'_>, swear: Registrar<'_>) {
+        oaths::read(self, notary, swear);
     }
 
     fn inflate(&self, liar: &Signer, by: u64) -> Option<Self> {

@@ -154,6 +154,7 @@ mod lies;
 mod log;
 mod message;
 mod nested;
+mod oaths;
 mod peer;
 mod proof;
 mod rank;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::lies;
+use super::{lies, oaths};
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer,
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::{Holding, Listener, Statement, To, Wire};
+use crate::protocol::oath::{Notary, Registrar};
+use crate::protocol::{Listener, Statement, To, Wire};
 
 /// The two phases in which replicas vote.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -358,30 +359,16 @@ impl Wire for Message {
         let proposals = own.map_or(&[][..], |view| &view.body().proposals);
         let opens = own.is_some() || matches!(self, Self::NewView(_));
         for vote in self.votes().iter().chain(proposals) {
-            let body = vote.body();
-            let holding = Holding {
-                by: vote.by(),
-                kind: match body.phase {
-                    Phase::Prepare => "prepare",
-                    Phase::Commit => "commit",
-                },
-                view: body.view,
-                place: body.height,
-                what: body.digest.prefix(),
-            };
+            let holding = vote.body().holding(vote.by());
             say(match opens {
                 true => Statement::Shows(holding),
                 false => Statement::Holds(holding),
             });
         }
         match self {
-            Self::Checkpoint(checkpoint) => say(Statement::Holds(Holding {
-                by: checkpoint.by(),
-                kind: "checkpoint",
-                view: Statement::ANY_VIEW,
-                place: checkpoint.body().since + checkpoint.body().height,
-                what: checkpoint.body().block.prefix(),
-            })),
+            Self::Checkpoint(checkpoint) => {
+                say(Statement::Holds(checkpoint.body().holding(checkpoint.by())));
+            }
             Self::ViewChange { change, .. } => say(Statement::Leaves {
                 by: change.by(),
                 view: change.body().view,
@@ -395,6 +382,10 @@ impl Wire for Message {
             | Self::Fetch(_)
             | Self::Blocks(_) => {}
         }
+    }
+
+    fn oaths(&self, notary: &Notary<'_>, swear: Registrar<'_>) {
+        oaths::read(self, notary, swear);
     }
 
     fn kind(&self) -> &'static str {

@@ -93,6 +93,7 @@ mod lies;
 mod log;
 mod message;
 mod nested;
+mod oaths;
 mod ordering;
 mod restart;
 mod transfer;

@@ -7,6 +7,7 @@ use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::Block;
 use crate::network::Departure;
+use crate::protocol::oath::Notary;
 use crate::protocol::{Protocol, To, Wire};
 use crate::sim::event::Event;
 use crate::sim::message::{Answer, Payload, Post, Reply, Stored};
@@ -89,6 +90,28 @@ impl<P: Protocol> ReplicaHost<P> {
         message.statements(id, to, &mut |statement| {
             let event = Event::Stated { statement };
             local.events.push((now, id, *events, event));
+            *events += 1;
+        });
+    }
+
+    /// Observers who want to know every message hear what an honest node can prove of others.
+    pub(super) fn note_oaths<S>(
+        &mut self,
+        now: Time,
+        message: &P::Message,
+        desk: &mut Desk<'_, P, S>,
+    ) {
+        if self.adversary.is_some() || self.is_second() {
+            return;
+        }
+        let notary = Notary {
+            keyring: &desk.world.keyring,
+            committee: &desk.world.committee,
+        };
+        let (id, events) = (self.id, &mut self.events);
+        message.oaths(&notary, &mut |oath| {
+            let event = Event::Heard { oath };
+            desk.local.events.push((now, id, *events, event));
             *events += 1;
         });
     }
