@@ -34,8 +34,8 @@ fn lied_to(nodes: usize, protocol: &str, liars: Range<usize>, act: &str) -> Stri
 const TANGAROA: &str = include_str!("../../scenarios/known/iraft-tangaroa-fork.yaml");
 const PBFT: &str = "{ pbft: { view_timeout: 50ms } }";
 
-/// How many runs of twelve fork, and how many votes of the second phase were kept back. In all, more
-/// than `faulty` are proven guilty if there is a fork, and nobody who is honest.
+/// How many runs of twelve fork, and how many votes of the second phase were kept back. In all,
+/// more than `faulty` are proven guilty if there is a fork, and nobody who is honest.
 fn forks_of_pbft(text: &str, faulty: usize, liars: &Range<usize>) -> (usize, usize) {
     let (mut forks, mut kept_back) = (0, 0);
     for seed in 0..12 {

@@ -72,6 +72,11 @@ fn whoever_is_starved_by_the_leader_asks_another_member() {
     assert_eq!(tell(hardened(), 4, "starved"), None);
 }
 
+#[test]
+fn votes_that_were_lost_are_asked_for_again() {
+    assert_eq!(tell(hardened(), 4, "lost-votes"), None);
+}
+
 /// Replicas that look for no contradictions.
 fn credulous() -> Config {
     Config {
