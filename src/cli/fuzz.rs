@@ -327,6 +327,6 @@ fn record(arguments: &FuzzArguments, rows: &[crate::fuzz::mutants::Row]) -> Resu
     all.extend(rows.iter().cloned());
     let place = |row: &mutants::Row| PROTOCOLS.iter().position(|e| e.spec.name == row.protocol);
     all.sort_by_key(place);
-    store::put(out, &mutants::files(&all))?;
+    store::put(out, &mutants::files(all))?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Guards that are left out on purpose, one at a time: how soon a search notices shows what it is
 //! worth. Only in builds that have them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -178,8 +179,7 @@ pub fn hunt(
 
 /// What notices a mutant that the search does not, or why nothing does, where that is known.
 fn reason(key: &str, name: &str) -> &'static str {
-    let place = key.trim_start_matches("protocol.");
-    let place = place.trim_end_matches("mutant").trim_end_matches('.');
+    let place = place(key);
     if place == "contract" {
         return "the judge of the contract's tests notices it";
     }
@@ -188,14 +188,43 @@ fn reason(key: &str, name: &str) -> &'static str {
         rows.find(|(at, names, _)| *at == place && names.contains(&name))
     };
     // What notices it in a protocol notices it where that is nested.
-    let inner = match place {
-        "krbft.group" | "layers.iraft" => "iraft",
-        "krbft.committee" | "mbft.upper" | "layers.pbft" => "pbft",
-        "layers.raft" => "raft",
-        _ => place,
-    };
+    let inner = inner(place).unwrap_or(place);
     let row = known(place).or_else(|| known(inner));
     row.map_or("", |(_, _, reason)| reason)
+}
+
+/// The protocol that is nested in this place: the guards are lines of the same code.
+fn inner(place: &str) -> Option<&'static str> {
+    match place {
+        "krbft.group" | "layers.iraft" => Some("iraft"),
+        "krbft.committee" | "mbft.upper" | "layers.pbft" => Some("pbft"),
+        "layers.raft" => Some("raft"),
+        _ => None,
+    }
+}
+
+/// The place of a key, like `krbft.group`.
+fn place(key: &str) -> &str {
+    let place = key.trim_start_matches("protocol.");
+    place.trim_end_matches("mutant").trim_end_matches('.')
+}
+
+/// Says of what nothing noticed where it is nested that the same line was noticed by itself.
+fn explain(rows: &mut [Row]) {
+    let noticed = |row: &Row| !row.property.is_empty();
+    let alone: BTreeSet<(String, String)> = rows
+        .iter()
+        .filter(|row| noticed(row))
+        .map(|row| (place(&row.key).to_owned(), row.mutant.clone()))
+        .collect();
+    for row in rows {
+        let flat = inner(place(&row.key)).filter(|_| !noticed(row) && row.reason.is_empty());
+        if let Some(flat) = flat
+            && alone.contains(&(flat.to_owned(), row.mutant.clone()))
+        {
+            row.reason = format!("the same line is noticed in {flat}");
+        }
+    }
 }
 
 /// What else is known of mutants, by the protocol that they are of.
@@ -243,7 +272,7 @@ const KNOWN: [(&str, &[&str], &str); 12] = [
     ),
     (
         "pbft",
-        &["quorum-two-f-plus-one", "no-join-rule"],
+        &["quorum-two-f-plus-one", "no-join-rule", "no-digest-check"],
         "a story notices it",
     ),
     (
@@ -281,6 +310,7 @@ const KNOWN: [(&str, &[&str], &str); 12] = [
             "no-custodians",
             "no-approval",
             "wait-for-all",
+            "decide-again",
         ],
         "a story notices it",
     ),
@@ -299,6 +329,7 @@ const KNOWN: [(&str, &[&str], &str); 12] = [
             "no-last-place",
             "outvoted-is-guilty",
             "seats-are-guilty",
+            "committee-counts-nodes",
         ],
         "a story notices it",
     ),
@@ -333,15 +364,15 @@ fn remark(row: &Row) -> String {
 }
 
 /// The rows as a table for programs and one for people.
-pub fn files(rows: &[Row]) -> Vec<(String, Vec<u8>)> {
+pub fn files(mut rows: Vec<Row>) -> Vec<(String, Vec<u8>)> {
+    explain(&mut rows);
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut text = String::from(
         "| protocol | guard left out | noticed by | seeds | remark |\n|---|---|---|---|---|\n",
     );
-    for row in rows {
+    for row in &rows {
         writer.serialize(row).expect("plain rows can be written");
-        let place = row.key.trim_start_matches("protocol.");
-        let place = place.trim_end_matches("mutant").trim_end_matches('.');
+        let place = place(&row.key);
         let by = if row.property.is_empty() {
             "—"
         } else {

@@ -75,6 +75,11 @@ struct Signed4 {
 
 impl Signed4 {
     fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// The same without a guard.
+    fn with(mutant: Option<Mutant>) -> Self {
         let (signers, keyring) = Signer::mint(4, Crypto::Ed25519, 1);
         let setup = |me| Setup {
             committee: Committee::first(4),
@@ -88,6 +93,7 @@ impl Signed4 {
             checkpoint_interval: 1,
             window: 2,
             pipeline: 1,
+            mutant,
             ..Config::default()
         };
         let replica = |node| Pbft::new(&config, setup(NodeId::at(node)));
@@ -171,6 +177,44 @@ fn real_signatures_carry_a_decision_through_a_view_change() {
     stage.settle(None);
     assert_eq!(stage.heights(), [2, 2, 2, 2]);
     assert_eq!(stage.replicas[0].status().leader, Some(NodeId(1)));
+}
+
+/// How far the others come after a leader that has them vote for a batch that it gives to nobody,
+/// with another one in its place.
+fn heights_after_a_batch_that_nobody_has(mutant: Option<Mutant>) -> Vec<Height> {
+    let mut stage = Signed4::with(mutant);
+    let transaction = |n| Transaction::new(TransactionId::new(NodeId(9), n), SignedCall::sample(n));
+    let batch = |n| Batch::new(vec![transaction(n)]);
+    let vote = stage.signers[0].sign(Vote {
+        phase: Phase::Prepare,
+        view: 0,
+        height: 1,
+        digest: batch(7).digest(),
+    });
+    for node in 1..4 {
+        let message = &Message::PrePrepare {
+            vote: vote.clone(),
+            batch: batch(1),
+        };
+        let from = NodeId(0);
+        stage.step(node, Input::Deliver { from, message });
+        stage.step(node, Input::Submit(transaction(1)));
+    }
+    for _ in 0..4 {
+        stage.settle(Some(NodeId(0)));
+        for node in 1..4 {
+            stage.step(node, Input::Timeout(Timer::View));
+        }
+    }
+    stage.settle(Some(NodeId(0)));
+    stage.heights()[1..].to_vec()
+}
+
+#[test]
+fn nobody_votes_for_a_batch_that_it_was_not_given() {
+    assert_eq!(heights_after_a_batch_that_nobody_has(None), [1, 1, 1]);
+    let stuck = heights_after_a_batch_that_nobody_has(Some(Mutant::NoDigestCheck));
+    assert_eq!(stuck, [0, 0, 0], "what is prepared must be decided first");
 }
 
 #[test]

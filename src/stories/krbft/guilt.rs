@@ -1,6 +1,11 @@
-//! Leaders that sign two things, and what becomes known of it.
+//! Leaders that sign two things, and what becomes known of it; members that sign as if they led.
+
+use std::sync::Arc;
 
 use super::*;
+use crate::base::crypto::{Crypto, Seats, Signer};
+use crate::protocol::krbft::Message;
+use crate::protocol::pbft::{self, ViewChange};
 
 /// Delivers everything in four groups of four, with lies of one leader in messages of a kind to
 /// some; who is convicted by whom.
@@ -91,4 +96,43 @@ fn votes_convict_nodes_and_not_their_seats() {
     // The same schedules that convict nobody honest do if a seat answers for all who ever held it.
     let guilty = std::panic::catch_unwind(|| accountability(0..64, Some(Mutant::SeatsAreGuilty)));
     assert!(guilty.is_err(), "no successor contradicts its predecessor");
+}
+
+/// Whether the committee gets another primary because members of two groups, who do not lead them,
+/// ask for one in the names of their seats.
+fn followers_depose_the_primary(config: Config) -> bool {
+    let mut stage = settled(config, 4, 4);
+    let (signers, _) = Signer::mint(16, Crypto::Modelled, 1);
+    for (member, group) in [(5, 1), (9, 2)] {
+        let seat = Seats::name(group);
+        let change = signers[member].for_seat(seat).sign(ViewChange {
+            view: 1,
+            stable: None,
+            prepared: Vec::new(),
+            accepted: Vec::new(),
+        });
+        let wants = pbft::Message::ViewChange {
+            change: Arc::new(change),
+            again: false,
+        };
+        for leader in [0, 12] {
+            let message = Message::Committee {
+                seat,
+                message: Box::new(wants.clone()),
+            };
+            stage.inject(NodeId::at(member), NodeId(leader), message);
+        }
+    }
+    stage.settle(&[]);
+    stage.status_of(NodeId(0)).leader != Some(NodeId(0))
+}
+
+#[test]
+fn nobody_but_its_leader_speaks_for_a_group() {
+    assert!(!followers_depose_the_primary(paper()));
+    let counts_nodes = Config {
+        mutant: Some(Mutant::CommitteeCountsNodes),
+        ..paper()
+    };
+    assert!(followers_depose_the_primary(counts_nodes));
 }

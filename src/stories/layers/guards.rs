@@ -205,6 +205,17 @@ fn sends_records_to_who_is_not_listed(config: Config) -> bool {
     sends(&mut stage, "record")
 }
 
+/// The leader is asked again for what is decided, as by a client that missed the answer.
+fn decides_what_stands(config: Config) -> bool {
+    let mut stage = after(config, &[DECIDED, GRANTED]);
+    let again = Message::Forward(call_in(&stage, 2));
+    stage.settle(&[]);
+    let height = stage.ledger(NodeId(0)).height();
+    stage.inject(RECEIVER, NodeId(0), again);
+    stage.settle(&[]);
+    stage.ledger(NodeId(0)).height() > height
+}
+
 fn ends_a_migration_for_anybody(config: Config) -> bool {
     let mut stage = after(config, &[DECIDED, GRANTED]);
     let grant = call_in(&stage, 2).id;
@@ -409,7 +420,8 @@ fn index_forgets_before_it_is_acknowledged(config: Config) -> bool {
 /// Whether something happens that a guard prevents.
 type Case = fn(Config) -> bool;
 
-const CASES: [(Mutant, Case); 24] = [
+const CASES: [(Mutant, Case); 25] = [
+    (Mutant::DecideAgain, decides_what_stands),
     (Mutant::NoHeaderProof, vouched_for_by_a_stranger),
     (Mutant::WordIsProof, vouched_for_by_a_member),
     (Mutant::NoInclusionCheck, takes_what_was_never_decided),
