@@ -228,7 +228,7 @@ fn explain(rows: &mut [Row]) {
 }
 
 /// What else is known of mutants, by the protocol that they are of.
-const KNOWN: [(&str, &[&str], &str); 12] = [
+const KNOWN: [(&str, &[&str], &str); 11] = [
     (
         "raft",
         &["commit-old-term", "up-to-date-index-only"],
@@ -272,13 +272,13 @@ const KNOWN: [(&str, &[&str], &str); 12] = [
     ),
     (
         "pbft",
-        &["quorum-two-f-plus-one", "no-join-rule", "no-digest-check"],
+        &[
+            "quorum-two-f-plus-one",
+            "no-join-rule",
+            "no-digest-check",
+            "no-fairness",
+        ],
         "a story notices it",
-    ),
-    (
-        "pbft",
-        &["no-fairness"],
-        "needs a leader that ignores one client",
     ),
     (
         "layers",

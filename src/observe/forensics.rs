@@ -61,7 +61,7 @@ impl fmt::Display for Proof {
             ),
             Self::KeptBack((vote, holder), (recall, other)) => write!(
                 f,
-                "{vote}, held by {holder}, and kept back when it asked for view {}, as {other} holds",
+                "{vote}, held by {holder}, and kept back for view {}, as {other} holds",
                 recall.view
             ),
         }

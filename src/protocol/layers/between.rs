@@ -280,6 +280,10 @@ impl Layers {
         nets.sort_unstable();
         nets.dedup();
         nets.retain(|net| self.topology.find(*net).is_some());
+        let leaving = &self.durable.depot.leaving;
+        // What waits already is on disk: another copy costs nothing but an answer.
+        nets.retain(|net| !leaving.contains_key(&(rid, *net)));
+        let mut fresh = false;
         for to in nets {
             let line = Line::Relay {
                 rid,
@@ -300,8 +304,11 @@ impl Layers {
             leaving.insert((rid, to), (parcel.clone(), waiting));
             let node = self.topology.relay(to, &rid.0, 0);
             cx.send(node, Message::RelayIc(Box::new(parcel)));
+            fresh = true;
         }
-        cx.persist();
+        if fresh {
+            cx.persist();
+        }
         cx.send(from, Message::Ack(vec![rid]));
         self.wait_for_relays(cx);
     }
@@ -313,6 +320,12 @@ impl Layers {
             return;
         }
         let rid = item_rid(&parcel.item);
+        if self.durable.depot.arriving.contains_key(&rid) {
+            // On disk, and seen to: if copies cost as much as what is new, an index node that is
+            // behind is sent more of them, and never catches up.
+            cx.send(from, Message::Ack(vec![rid]));
+            return;
+        }
         let user = content(&parcel.item.transaction.0).map(|content| content.pid.0);
         let inter = &self.counter().inter;
         if !user.is_some_and(|user| inter.row(&user).contains(&parcel.to)) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::stage::Volume;
-use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, check};
+use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, check, play};
 use crate::base::node::NodeId;
 use crate::protocol::pbft::{Config, Mutant, Pbft};
 
@@ -116,7 +116,13 @@ fn leaders_in_a_row() {
 
 #[test]
 fn unfair_leader() {
-    check::<Pbft>(near(), 4, "pbft/unfair-leader.txt");
+    const STORY: &str = include_str!("unfair-leader.txt");
+    let stage = check::<Pbft>(near(), 4, "pbft/unfair-leader.txt");
+    assert_eq!(stage.unexecuted(NodeId(1)), [0; 0]);
+    // Whoever does not look for it follows that leader for ever.
+    let mut stage = Stage::new(broken(Mutant::NoFairness), 4, AT_ONCE);
+    play::<Pbft>(&mut stage, STORY);
+    assert_eq!(stage.unexecuted(NodeId(1)), [0]);
 }
 
 #[test]
