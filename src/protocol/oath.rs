@@ -59,3 +59,33 @@ impl Notary<'_> {
 
 /// Takes oaths one after the other.
 pub type Registrar<'a> = &'a mut dyn FnMut(Oath);
+
+/// A statement that binds whoever signs it: to one thing at a place.
+pub trait Binding: Body {
+    /// What it says in the name of a signer.
+    fn holding(&self, by: NodeId) -> Holding;
+}
+
+/// Reads what is signed in a message.
+pub struct Reader<'r, 'n> {
+    /// Tells what is genuine.
+    pub notary: &'r Notary<'n>,
+    /// Is told of it.
+    pub swear: Registrar<'r>,
+}
+
+impl Reader<'_, '_> {
+    /// Reads a statement of one signer.
+    pub fn word<B: Binding>(&mut self, signed: &Signed<B>) {
+        if let Some(by) = self.notary.signer(signed) {
+            (self.swear)(Oath::Holds(signed.body().holding(by)));
+        }
+    }
+
+    /// Reads a statement of several.
+    pub fn words<B: Binding>(&mut self, certificate: &Certificate<B>) {
+        for by in self.notary.signers(certificate) {
+            (self.swear)(Oath::Holds(certificate.body().holding(by)));
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::base::crypto::{Body, Certificate, DIGEST_BYTES, SIGNATURE_BYTES, Sign
 use crate::base::node::NodeId;
 use crate::chain::Transaction;
 use crate::chain::ledger::Snapshot as Point;
-use crate::protocol::oath::{Notary, Registrar};
+use crate::protocol::oath::{Binding, Notary, Registrar};
 use crate::protocol::{Listener, Statement, To, Wire};
 
 /// A certificate with what it takes to count its signers.

@@ -3,10 +3,10 @@
 use super::content::Entry;
 use super::message::{Backing, Election, Message, Warrant};
 use super::statement::{Ack, Ballot, Header, Mark, Stage};
-use crate::base::crypto::{Body, Certificate, Signed};
+use crate::base::crypto::Body;
 use crate::base::node::NodeId;
 use crate::protocol::Holding;
-use crate::protocol::oath::{Notary, Oath, Registrar};
+use crate::protocol::oath::{Binding, Notary, Reader, Registrar};
 
 /// What whoever puts a log up to a place under its name says.
 fn place(by: NodeId, kind: &'static str, mark: Mark) -> Holding {
@@ -19,16 +19,14 @@ fn place(by: NodeId, kind: &'static str, mark: Mark) -> Holding {
     }
 }
 
-impl Header {
-    /// What the leader who signs it says.
-    pub(super) fn holding(&self, by: NodeId) -> Holding {
+impl Binding for Header {
+    fn holding(&self, by: NodeId) -> Holding {
         place(by, "header", self.mark())
     }
 }
 
-impl Ack {
-    /// What the follower who signs it says.
-    pub(super) fn holding(&self, by: NodeId) -> Holding {
+impl Binding for Ack {
+    fn holding(&self, by: NodeId) -> Holding {
         let kind = match self.stage {
             Stage::Prepare => "prepare",
             Stage::Commit => "commit",
@@ -37,9 +35,8 @@ impl Ack {
     }
 }
 
-impl Ballot {
-    /// What the voter who signs it says.
-    pub(super) fn holding(&self, by: NodeId) -> Holding {
+impl Binding for Ballot {
+    fn holding(&self, by: NodeId) -> Holding {
         Holding {
             by,
             kind: "vote",
@@ -50,53 +47,47 @@ impl Ballot {
     }
 }
 
-/// Reads messages.
-struct Reader<'r, 'n> {
-    notary: &'r Notary<'n>,
-    swear: Registrar<'r>,
-}
-
 /// Tells what a message proves.
 pub(super) fn read(message: &Message, notary: &Notary<'_>, swear: Registrar<'_>) {
     let mut reader = Reader { notary, swear };
     match message {
         Message::Vote(vote) => {
-            reader.ballot(&vote.ballot);
+            reader.word(&vote.ballot);
             match &vote.backing {
                 Backing::Genesis => {}
-                Backing::Head(header) => reader.header(header),
-                Backing::Certified(certificate) => reader.acks(certificate),
+                Backing::Head(header) => reader.word(header),
+                Backing::Certified(certificate) => reader.words(certificate),
             }
         }
         Message::VoteReply(reply) => {
             if let Some((granted, _)) = &reply.grant {
-                reader.ballot(granted);
+                reader.word(granted);
             }
         }
         Message::Append(append) => {
-            reader.entries(&append.entries);
-            reader.election(append.election.as_deref());
+            read_entries(&append.entries, &mut reader);
+            read_election(append.election.as_deref(), &mut reader);
         }
         Message::AppendReply(reply) | Message::SnapshotReply(reply) => {
-            reply.acks.iter().for_each(|ack| reader.ack(ack));
-            reply.echo.iter().for_each(|header| reader.header(header));
-            reader.warrant(reply.warrant.as_ref());
+            reply.acks.iter().for_each(|ack| reader.word(ack));
+            reply.echo.iter().for_each(|header| reader.word(header));
+            read_warrant(reply.warrant.as_ref(), &mut reader);
         }
         Message::Prepared(prepared) => {
-            reader.acks(&prepared.claim.body().certificate);
-            reader.header(&prepared.header);
+            reader.words(&prepared.claim.body().certificate);
+            reader.word(&prepared.header);
         }
-        Message::CommitVote { ack, .. } => reader.ack(ack),
-        Message::Committed(claim) => reader.acks(&claim.body().certificate),
-        Message::Heartbeat(beat) => reader.election(beat.election.as_deref()),
-        Message::HeartbeatReply(reply) => reader.warrant(reply.warrant.as_ref()),
+        Message::CommitVote { ack, .. } => reader.word(ack),
+        Message::Committed(claim) => reader.words(&claim.body().certificate),
+        Message::Heartbeat(beat) => read_election(beat.election.as_deref(), &mut reader),
+        Message::HeartbeatReply(reply) => read_warrant(reply.warrant.as_ref(), &mut reader),
         Message::Snapshot(snapshot) => {
-            reader.header(&snapshot.last);
-            reader.election(snapshot.election.as_deref());
+            reader.word(&snapshot.last);
+            read_election(snapshot.election.as_deref(), &mut reader);
         }
         Message::Proven(proven) => {
-            reader.entries(&proven.entries);
-            reader.acks(&proven.proof.certificate);
+            read_entries(&proven.entries, &mut reader);
+            reader.words(&proven.proof.certificate);
         }
         // Evidence convicts by itself; the rest signs nothing that binds its sender.
         Message::PreVote(_)
@@ -109,47 +100,17 @@ pub(super) fn read(message: &Message, notary: &Notary<'_>, swear: Registrar<'_>)
     }
 }
 
-impl Reader<'_, '_> {
-    fn header(&mut self, header: &Signed<Header>) {
-        if let Some(by) = self.notary.signer(header) {
-            (self.swear)(Oath::Holds(header.body().holding(by)));
-        }
-    }
+fn read_entries(entries: &[Entry], reader: &mut Reader<'_, '_>) {
+    entries.iter().for_each(|entry| reader.word(&entry.header));
+}
 
-    fn entries(&mut self, entries: &[Entry]) {
-        entries.iter().for_each(|entry| self.header(&entry.header));
-    }
+fn read_election(election: Option<&Election>, reader: &mut Reader<'_, '_>) {
+    let elected = election.map(|election| &election.certificate);
+    elected.into_iter().for_each(|proof| reader.words(proof));
+}
 
-    fn ack(&mut self, ack: &Signed<Ack>) {
-        if let Some(by) = self.notary.signer(ack) {
-            (self.swear)(Oath::Holds(ack.body().holding(by)));
-        }
-    }
-
-    fn acks(&mut self, certificate: &Certificate<Ack>) {
-        for by in self.notary.signers(certificate) {
-            (self.swear)(Oath::Holds(certificate.body().holding(by)));
-        }
-    }
-
-    fn ballot(&mut self, ballot: &Signed<Ballot>) {
-        if let Some(by) = self.notary.signer(ballot) {
-            (self.swear)(Oath::Holds(ballot.body().holding(by)));
-        }
-    }
-
-    fn election(&mut self, election: Option<&Election>) {
-        let Some(certificate) = election.map(|election| &election.certificate) else {
-            return;
-        };
-        for by in self.notary.signers(certificate) {
-            (self.swear)(Oath::Holds(certificate.body().holding(by)));
-        }
-    }
-
-    fn warrant(&mut self, warrant: Option<&Warrant>) {
-        if let Some(Warrant::Elected(election)) = warrant {
-            self.election(Some(election));
-        }
+fn read_warrant(warrant: Option<&Warrant>, reader: &mut Reader<'_, '_>) {
+    if let Some(Warrant::Elected(election)) = warrant {
+        read_election(Some(election), reader);
     }
 }

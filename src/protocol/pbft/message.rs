@@ -8,7 +8,7 @@ use crate::base::crypto::{
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
-use crate::protocol::oath::{Notary, Registrar};
+use crate::protocol::oath::{Binding, Notary, Registrar};
 use crate::protocol::{Listener, Statement, To, Wire};
 
 /// The two phases in which replicas vote.
