@@ -267,6 +267,7 @@ const KNOWN: [(&str, &[&str], &str); 11] = [
             "commit-quorum-low",
             "no-new-view-verify",
             "keep-voting-after-view-change",
+            "view-change-quorum-low",
         ],
         "conspirators on the stage notice it",
     ),

@@ -248,6 +248,7 @@ fn conspirators_find_every_missing_guard() {
         Mutant::AcceptSecondPrePrepare,
         Mutant::NoNewViewVerify,
         Mutant::KeepVotingAfterViewChange,
+        Mutant::ViewChangeQuorumLow,
         Mutant::PersistLate,
     ] {
         assert!(fork(&broken(mutant), 4, 1, 3000).is_some(), "{mutant:?}");
