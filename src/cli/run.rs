@@ -22,6 +22,7 @@ use crate::observe::trace::{Filter, Trace};
 use crate::scenario::run::{Outcome, unmet};
 use crate::scenario::{Refusal, Scenario};
 use crate::sim::Kernel;
+use crate::sim::event::Observer;
 
 /// Arguments of `run`.
 #[derive(Args, Debug)]
@@ -83,19 +84,17 @@ enum Format {
     Mermaid,
 }
 
-fn execute(scenario: &Scenario, kernel: Kernel) -> Outcome {
+fn execute(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>) -> Outcome {
     let entry = catalog::protocol(&scenario.protocol.name);
     (entry
         .expect("a validated scenario names a known protocol")
-        .run)(scenario, kernel, None)
+        .run)(scenario, kernel, guest)
 }
 
 /// Runs a scenario once more, to the same end, and keeps what honest nodes can prove of others.
 fn investigate(scenario: &Scenario, kernel: Kernel) -> Forensics {
     let mut forensics = Forensics::default();
-    let entry = catalog::protocol(&scenario.protocol.name);
-    let entry = entry.expect("a validated scenario names a known protocol");
-    (entry.run)(scenario, kernel, Some(&mut forensics));
+    execute(scenario, kernel, Some(&mut forensics));
     forensics
 }
 
@@ -153,7 +152,7 @@ pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
     let mut as_expected = true;
     for (index, (path, scenario)) in arguments.scenarios.iter().zip(&scenarios).enumerate() {
         let name = name_of(path);
-        let (outcome, speed) = clock::timed(&|| execute(scenario, kernel));
+        let (outcome, speed) = clock::timed(&|| execute(scenario, kernel, None));
         results::print_summary(&name, scenario, &outcome);
         let forked = |violation: &Violation| violation.property == Property::Agreement;
         if outcome.verdict.violations.iter().any(forked) {
@@ -280,7 +279,7 @@ pub fn check(paths: &[PathBuf], jobs: usize, quiet: bool) -> Result<(), Failure>
     let judged: Vec<Vec<String>> = pool.install(|| {
         let all = files.par_iter().zip(&scenarios);
         all.map(|(path, scenario)| {
-            let outcome = execute(scenario, Kernel::Windows { threads: 1 });
+            let outcome = execute(scenario, Kernel::Windows { threads: 1 }, None);
             let label = Label {
                 experiment: name_of(path),
                 point: 0,
@@ -367,11 +366,10 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
         },
         nodes: arguments.nodes.iter().copied().map(NodeId).collect(),
     };
-    let entry = catalog::protocol(&scenario.protocol.name).expect("the scenario was validated");
     let kernel = Kernel::Windows { threads: 1 };
     if arguments.format == Format::Mermaid {
         let mut diagram = Diagram::new(filter, None);
-        (entry.run)(&scenario, kernel, Some(&mut diagram));
+        execute(&scenario, kernel, Some(&mut diagram));
         let drawn = diagram.draw();
         match &arguments.out {
             Some(path) => crate::experiment::store::put_one(path, drawn.as_bytes())?,
@@ -382,7 +380,7 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
     let Some(path) = &arguments.out else {
         let out = std::io::BufWriter::new(std::io::stdout().lock());
         let mut trace = Trace::new(out, filter);
-        (entry.run)(&scenario, kernel, Some(&mut trace));
+        execute(&scenario, kernel, Some(&mut trace));
         // Who reads the trace may stop reading: that is no failure.
         return match trace.finish().and_then(|mut out| out.flush()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Io {
@@ -394,7 +392,7 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
         };
     };
     let mut trace = Trace::new(Vec::new(), filter);
-    (entry.run)(&scenario, kernel, Some(&mut trace));
+    execute(&scenario, kernel, Some(&mut trace));
     let text = trace.finish().expect("memory takes everything");
     crate::experiment::store::put_one(path, &text)?;
     Ok(())

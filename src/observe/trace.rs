@@ -10,7 +10,6 @@ use std::io::{self, Write};
 use crate::base::node::NodeId;
 use crate::base::time::{Time, Window};
 use crate::chain::{Block, Height};
-use crate::protocol::oath::Oath;
 use crate::protocol::{Offence, Report, Statement};
 use crate::sim::event::{Event, Observer};
 
@@ -122,7 +121,7 @@ impl Display for Line<'_> {
             Event::Installed { block } => write!(f, "installs {}", Content(block)),
             Event::Reported { report } => write_report(f, report),
             Event::Stated { statement } => write_statement(f, *statement),
-            Event::Heard { oath } => write_oath(f, oath),
+            Event::Heard { .. } => Ok(()),
             Event::Crashed => write!(f, "crashes"),
             Event::Restarted { height, amnesia } => write_restart(f, *height, *amnesia),
             Event::Sent {
@@ -155,13 +154,6 @@ fn write_statement(f: &mut fmt::Formatter<'_>, statement: Statement) -> fmt::Res
     match statement {
         Statement::Holds(it) | Statement::Shows(it) => write!(f, "says as {it}"),
         Statement::Leaves { by, view } => write!(f, "says as {by}: nothing before view {view}"),
-    }
-}
-
-fn write_oath(f: &mut fmt::Formatter<'_>, oath: &Oath) -> fmt::Result {
-    match oath {
-        Oath::Holds(it) => write!(f, "can prove that {it}"),
-        Oath::Recalls(it) => write!(f, "can prove why {} wants view {}", it.by, it.view),
     }
 }
 

@@ -417,8 +417,8 @@ impl Iraft {
     /// next: also if it says that it has voted and its vote has been lost.
     pub(super) fn repeat_proofs(&mut self, from: NodeId, reply: &HeartbeatReply, cx: &mut Cx<'_>) {
         let (locked, commit) = (self.volatile.locked, self.volatile.commit);
-        let votes = self.volatile.watch.commits.get(&locked);
-        let voted = votes.is_some_and(|votes| votes.given_by(self.position(from)).is_some());
+        let given = self.volatile.watch.commits.get(&locked);
+        let voted = given.is_some_and(|given| given.given_by(self.position(from)).is_some());
         let votes = self.config.two_rounds() && locked > commit && !voted;
         let lacks = self.certifies() && reply.decided < commit;
         let Some(peer) = self.peer(from) else { return };

@@ -280,9 +280,6 @@ impl Layers {
         nets.sort_unstable();
         nets.dedup();
         nets.retain(|net| self.topology.find(*net).is_some());
-        let leaving = &self.durable.depot.leaving;
-        // What waits already is on disk: another copy costs nothing but an answer.
-        nets.retain(|net| !leaving.contains_key(&(rid, *net)));
         let mut fresh = false;
         for to in nets {
             let line = Line::Relay {
@@ -290,8 +287,10 @@ impl Layers {
                 from: self.net,
                 to,
             };
-            // What has arrived goes there again only if it was lost there.
-            if self.counter().inter.has(&line) && parcel.to != to {
+            // What waits already is on disk: another copy costs nothing but an answer. What has
+            // arrived goes there again only if it was lost there.
+            let waits = self.durable.depot.leaving.contains_key(&(rid, to));
+            if waits || self.counter().inter.has(&line) && parcel.to != to {
                 continue;
             }
             let parcel = Parcel {
