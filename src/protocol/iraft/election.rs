@@ -425,7 +425,7 @@ impl Iraft {
 
     /// Whether this replica would vote for the node at all.
     fn is_electable(&self, node: NodeId) -> bool {
-        self.is_member(node) && !self.durable.convicted.contains_key(&node)
+        self.is_member(node) && !self.is_distrusted(node)
     }
 
     /// Notes a term that a member speaks of without proof.

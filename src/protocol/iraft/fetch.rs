@@ -26,11 +26,13 @@ impl Iraft {
         }
     }
 
-    /// Nobody leads here, and too few others miss a leader: perhaps they have one.
+    /// Nobody leads here, and too few others miss a leader: perhaps they have one, and perhaps one
+    /// of whom they have not heard that he lies.
     pub(super) fn ask_in_vain(&mut self, cx: &mut Cx<'_>) {
         self.volatile.vain = self.volatile.vain.saturating_add(1);
         if self.volatile.vain >= VAIN {
             self.fetch(cx);
+            self.pass_proofs_on(cx);
         }
     }
 
@@ -42,7 +44,7 @@ impl Iraft {
         let mut others = self.members();
         others.retain(|node| {
             let serves = Some(*node) != self.volatile.leader && *node != cx.me();
-            serves && !self.durable.convicted.contains_key(node)
+            serves && !self.is_distrusted(*node)
         });
         let turn = self.volatile.fetches;
         self.volatile.fetches = turn.wrapping_add(1);

@@ -25,7 +25,7 @@ impl Iraft {
         if let Some(election) = election {
             self.learn(&election.evidence, cx);
         }
-        if self.durable.convicted.contains_key(&from) {
+        if self.is_distrusted(from) {
             return Err(Answer::Refused);
         }
         if term < self.durable.term {

@@ -278,6 +278,15 @@ impl Iraft {
         self.shun(culprit, cx);
     }
 
+    /// Shows everybody again who of the present members is convicted: others may have missed it.
+    pub(super) fn pass_proofs_on(&self, cx: &mut Cx<'_>) {
+        for (culprit, evidence) in &self.durable.convicted {
+            if self.is_member(*culprit) && *culprit != cx.me() {
+                cx.broadcast(&self.setup.committee, Message::Evidence(evidence.clone()));
+            }
+        }
+    }
+
     /// Whether evidence is of statements made in this instance: of others it may be nothing more
     /// than that its members were others.
     fn concerns(&self, evidence: &Evidence) -> bool {

@@ -123,6 +123,8 @@ pub(super) struct Volatile {
     pub impatient: bool,
     /// Who complains of this term's leader, by position.
     pub complaints: BTreeMap<usize, Signed<Complaint>>,
+    /// Members that the parent has seen lie.
+    pub barred: Vec<NodeId>,
     /// Suspicions against each member, by position.
     pub strikes: Vec<u32>,
     /// What this replica thinks of each member.

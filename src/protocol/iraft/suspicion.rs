@@ -10,10 +10,32 @@ use crate::base::time::Span;
 use crate::protocol::{Offence, Report};
 
 impl Iraft {
-    /// The parent has waited too long for the leader, or has seen it lie.
+    /// The parent has waited too long for the leader.
     pub fn denounce(&mut self, cx: &mut Cx<'_>) {
         self.complain(true, cx);
         self.finish(cx);
+    }
+
+    /// The parent has seen a member lie: until the next start this replica neither follows it nor
+    /// votes for it. It stays a member, for the group has no proof to exclude it by.
+    pub fn bar(&mut self, member: NodeId, cx: &mut Cx<'_>) {
+        if member == cx.me() || self.is_distrusted(member) {
+            return;
+        }
+        self.volatile.barred.push(member);
+        if self.volatile.leader == Some(member) {
+            self.complain(true, cx);
+            // The others may need more complaints than this one.
+            if self.volatile.leader == Some(member) {
+                self.abandon_leader(cx);
+            }
+        }
+        self.finish(cx);
+    }
+
+    /// Whether a member has lied, as this replica or its parent knows.
+    pub(super) fn is_distrusted(&self, member: NodeId) -> bool {
+        self.durable.convicted.contains_key(&member) || self.volatile.barred.contains(&member)
     }
 
     /// Notes that a member may be dishonest.

@@ -189,6 +189,9 @@ impl Krbft {
         };
         let known = self.durable.council.term(update.group);
         if self.durable.disowned.contains(&from) {
+            if update.term >= known {
+                self.remind(update.group, from, cx);
+            }
             return;
         }
         // The members of a group know best who leads it.

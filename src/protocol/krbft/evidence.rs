@@ -10,7 +10,7 @@ use super::{Cx, Krbft};
 use crate::base::crypto::{Certificate, Signed, Voice};
 use crate::base::node::{Committee, NodeId};
 use crate::protocol::pbft::{Phase, Vote};
-use crate::protocol::{Offence, Protocol, Report, pbft};
+use crate::protocol::{Offence, Report, pbft};
 
 /// Two signed things that nobody says who is honest.
 #[derive(Clone, Debug)]
@@ -87,14 +87,32 @@ impl Krbft {
 
     /// Who is convicted by something, and was not before.
     fn proven_culprit(&self, exposure: &Exposure, cx: &Cx<'_>) -> Option<NodeId> {
-        let fresh = |node: &NodeId| !self.durable.convicted.contains(node);
+        let fresh = |node: &NodeId| !self.durable.convicted.contains_key(node);
         let culprit = exposure.culprit().filter(fresh)?;
         exposure.proves(culprit, self, cx).then_some(culprit)
     }
 
     fn convict(&mut self, culprit: NodeId, exposure: &Exposure, cx: &mut Cx<'_>) {
-        self.durable.convicted.push(culprit);
+        self.durable.convicted.insert(culprit, exposure.clone());
         self.disown(culprit, exposure.offence(), cx);
+    }
+
+    /// Somebody that was convicted leads all the same, perhaps because members of its group were
+    /// down when the proof was shown: they are shown it again.
+    pub(super) fn remind(&mut self, group: usize, leader: NodeId, cx: &mut Cx<'_>) {
+        let Some(exposure) = self.durable.convicted.get(&leader) else {
+            return;
+        };
+        let last = self.volatile.reminded.get(&leader);
+        if last.is_some_and(|last| cx.now() < *last + self.config.council_refresh) {
+            return;
+        }
+        self.volatile.reminded.insert(leader, cx.now());
+        cx.report(Report::Reached(
+            "a group is reminded that its leader has lied",
+        ));
+        let told = self.bound(Message::Exposure(Box::new(exposure.clone())));
+        cx.broadcast(&self.seats.groups()[group], told);
     }
 
     /// Names a leader, and has its group choose another one. Nobody lets it lead again.
@@ -108,9 +126,7 @@ impl Krbft {
         }
         cx.report(Report::Accuses { culprit, offence });
         cx.persist();
-        if !known && self.group.status().leader == Some(culprit) && culprit != cx.me() {
-            self.denounce(cx);
-        }
+        self.bar(culprit, cx);
     }
 
     /// A leader hands over a block: its word names the certificate that comes with it, so if that

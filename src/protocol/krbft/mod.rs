@@ -59,6 +59,10 @@
 //!   leader has said in a view that decided something else. With `witnesses`, members tell those
 //!   of their group at once what they are asked to vote for, and no lie has to come further.
 //!
+//! Whoever knows a finding or a proof against a member of its group neither follows it nor votes
+//! for it. If it leads all the same, for others were down when the proof was shown, they are shown
+//! it again, once in each `council_refresh`.
+//!
 //! With `regroup_every_blocks: N` the groups are dealt anew after each `N` blocks, which are an
 //! *epoch*:
 //!
@@ -200,8 +204,8 @@ struct Durable {
     exposed: Vec<NodeId>,
     /// Whom this replica lets lead no more, on the word of a supervisor or by a proof.
     disowned: Vec<NodeId>,
-    /// Those of them that are proven to have lied.
-    convicted: Vec<NodeId>,
+    /// Those of them that are proven to have lied, and the proofs.
+    convicted: BTreeMap<NodeId, Exposure>,
     /// What this member has lent its voice to.
     memory: Memory,
     /// Commit certificates of what was applied.
@@ -261,6 +265,8 @@ struct Volatile {
     overtaken: bool,
     /// Who was told when that this replica is in a later epoch.
     hinted: BTreeMap<NodeId, Time>,
+    /// When the proof against somebody was last shown again.
+    reminded: BTreeMap<NodeId, Time>,
 }
 
 /// One replica.
@@ -370,7 +376,7 @@ impl Protocol for Krbft {
                     view: self.views().first,
                     ..Volatile::default()
                 };
-                self.run_group(Input::Start, cx);
+                self.start_group(cx);
                 self.return_to_epoch(cx);
             }
             Input::Deliver { from, message } => self.on_message(from, message, cx),

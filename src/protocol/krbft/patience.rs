@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::{Cx, Krbft, Timer};
+use crate::base::node::NodeId;
 use crate::base::time::Span;
 use crate::chain::{Batch, Transaction};
-use crate::protocol::Protocol;
+use crate::protocol::{Input, Protocol};
 
 impl Krbft {
     /// A client waits for this.
@@ -57,7 +58,22 @@ impl Krbft {
     }
 
     /// Complains of the leader to the group.
-    pub(super) fn denounce(&mut self, cx: &mut Cx<'_>) {
+    fn denounce(&mut self, cx: &mut Cx<'_>) {
         self.nest_group(|group, cx| group.denounce(cx), cx);
+    }
+
+    /// Has the group know that this replica lets a member lead no more.
+    pub(super) fn bar(&mut self, member: NodeId, cx: &mut Cx<'_>) {
+        if self.members().contains(member) {
+            self.nest_group(|group, cx| group.bar(member, cx), cx);
+        }
+    }
+
+    /// The replica begins in its group, and remembers whom it lets lead no more.
+    pub(super) fn start_group(&mut self, cx: &mut Cx<'_>) {
+        self.run_group(Input::Start, cx);
+        for member in self.durable.disowned.clone() {
+            self.bar(member, cx);
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::base::crypto::Seats;
 use crate::base::node::NodeId;
 use crate::chain::Height;
 use crate::protocol::iraft::{self, Iraft};
-use crate::protocol::{Input, Report, Setup, pbft};
+use crate::protocol::{Report, Setup, pbft};
 
 /// Where a replica is in an epoch.
 pub(super) struct Place {
@@ -147,7 +147,7 @@ impl Krbft {
         };
         cx.persist();
         cx.report(Report::Reached("the groups are dealt anew"));
-        self.run_group(Input::Start, cx);
+        self.start_group(cx);
     }
 
     /// Somebody speaks from another epoch: one of the two is behind.

@@ -23,7 +23,8 @@
 //!   the latest view. It is sent again, after pauses that double up to four times the
 //!   time-out, until `q` replicas want that view or a higher one; then a timer twice as long as the
 //!   last starts, and upon its expiry the view after is asked for. Executing a batch resets the
-//!   length.
+//!   length. While that timer runs it is sent again after the longest of the pauses: those whose
+//!   `q` lack it wait for it.
 //! - Upon executing others for as long as the view timer runs, while the transaction that has
 //!   waited longest is not among them: forward it to the leader again. Upon the same once more: ask
 //!   for the next view as upon expiry.
@@ -206,6 +207,8 @@ struct Volatile {
     attempts: u32,
     /// How often the request for a view was repeated, as far as that counts.
     repeated: u32,
+    /// Until when the leader of a view that a quorum wants has time to open it.
+    awaits_until: Time,
     /// The latest request of each member for a view, by position.
     changes: Vec<Option<Arc<Signed<ViewChange>>>>,
     /// How many of them are for the view this replica asks for.

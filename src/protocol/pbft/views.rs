@@ -40,20 +40,38 @@ impl Pbft {
                 cx.set_timer(Timer::View, pause);
                 let waiting = self.volatile.mempool.oldest(self.setup.batch.max);
                 self.forward(waiting, cx);
-                if let Some(change) = self.durable.change.clone() {
-                    let again = true;
-                    self.volatile
-                        .outbox
-                        .push(Message::ViewChange { change, again });
-                }
+                self.ask_for_view_again();
                 // The others may be content with their leader: then nobody joins, and what they
                 // decide meanwhile must be fetched.
                 self.ask(cx);
+            }
+            Patience::Awaiting | Patience::Outrun if cx.now() < self.volatile.awaits_until => {
+                // This replica has a quorum and others may not, for want of its request; or the
+                // new view was lost.
+                self.ask_for_view_again();
+                self.wait_for_view(cx);
             }
             Patience::SecondHalf | Patience::Awaiting | Patience::Outrun => {
                 self.leave(self.durable.view + 1, cx);
             }
         }
+    }
+
+    /// Sends the request for the view once more.
+    fn ask_for_view_again(&mut self) {
+        if let Some(change) = self.durable.change.clone() {
+            let again = true;
+            self.volatile
+                .outbox
+                .push(Message::ViewChange { change, again });
+        }
+    }
+
+    /// Waits for the view until its leader has had its time, or until it is asked for again.
+    fn wait_for_view(&self, cx: &mut Cx<'_>) {
+        let left = self.volatile.awaits_until - cx.now();
+        let pause = self.config.view_timeout * (1 << REPEATS_DOUBLED);
+        cx.set_timer(Timer::View, left.min(pause));
     }
 
     /// Half the wait is over: repeats what may have been lost, and asks whether the others have
@@ -243,7 +261,8 @@ impl Pbft {
         let gone = state.companions + state.higher >= self.quorum;
         match state.patience {
             Patience::Gathering if here || gone => {
-                cx.set_timer(Timer::View, self.timeout());
+                self.volatile.awaits_until = cx.now() + self.timeout();
+                self.wait_for_view(cx);
             }
             Patience::Outrun if here => {}
             Patience::Idle

@@ -73,6 +73,15 @@ fn whoever_is_starved_by_the_leader_asks_another_member() {
 }
 
 #[test]
+fn proofs_that_were_lost_are_shown_again() {
+    let config = Config {
+        monitors: Monitors::None,
+        ..hardened()
+    };
+    assert_eq!(tell(config, 4, "lost-proof"), None);
+}
+
+#[test]
 fn votes_that_were_lost_are_asked_for_again() {
     assert_eq!(tell(hardened(), 4, "lost-votes"), None);
 }

@@ -98,6 +98,60 @@ fn votes_convict_nodes_and_not_their_seats() {
     assert!(guilty.is_err(), "no successor contradicts its predecessor");
 }
 
+/// Four groups of four; n4 has led the second, and has handed a false block to n5. Those told are
+/// shown the proof, the others are not.
+fn convicted_before(told: impl Fn(u16) -> bool) -> Stage<Krbft> {
+    let mut stage = settled(hardened(), 4, 4);
+    stage.submit(NodeId(0));
+    while stage.pending() > 0 {
+        let (from, to, kind) = stage.letter_at(0);
+        if kind == "exposure" && !told(to.0) {
+            stage.post_at(Post::Drop, 0);
+        } else if (from, to, kind) == (NodeId(4), NodeId(5), "group-block") {
+            stage.post_at(Post::Lie, 0);
+            stage.post_at(Post::Deliver, stage.pending() - 1);
+        } else {
+            stage.post_at(Post::Deliver, 0);
+        }
+    }
+    stage
+}
+
+/// Whether n4 leads its group again, if it asks for it.
+fn elected_again(stage: &mut Stage<Krbft>) -> bool {
+    for _ in 0..3 {
+        stage.fire_named(NodeId(4), "Group(Election");
+        stage.settle(&[]);
+    }
+    stage.take_sent().contains_key("hand-over")
+}
+
+#[test]
+fn whoever_is_convicted_is_not_elected_again() {
+    let mut stage = convicted_before(|_| true);
+    stage.take_sent();
+    assert!(!elected_again(&mut stage));
+}
+
+#[test]
+fn a_group_that_has_missed_the_proof_is_shown_it_again() {
+    // n5 has found it, and is the only one of its group that knows; others do.
+    let mut stage = convicted_before(|node| !(4..8).contains(&node));
+    let knows = |stage: &Stage<Krbft>, node| {
+        let known = stage.convictions().iter();
+        known
+            .filter(|pair| **pair == (NodeId(node), NodeId(4)))
+            .count()
+            > 0
+    };
+    assert!(knows(&stage, 5) && knows(&stage, 0));
+    assert!(!knows(&stage, 6) && !knows(&stage, 7));
+    // It goes on, and says so.
+    stage.fire_named(NodeId(4), "Council");
+    stage.settle(&[]);
+    assert!(knows(&stage, 6) && knows(&stage, 7));
+}
+
 /// Whether the committee gets another primary because members of two groups, who do not lead them,
 /// ask for one in the names of their seats.
 fn followers_depose_the_primary(config: Config) -> bool {
