@@ -29,7 +29,7 @@ impl Layers {
             }
             Role::Record => {
                 cx.set_timer(Timer::Compare, self.config.compare_every);
-                if self.durable.store.through > 0 {
+                if self.has_begun() {
                     self.report_found(cx);
                     self.compare(cx);
                     cx.set_timer(Timer::Request, self.config.relay_timeout);
@@ -41,5 +41,11 @@ impl Layers {
             let blocks = group.start(cx);
             self.take(&blocks, cx);
         }
+    }
+    /// Whether a record node has anything on disk. Its first headers may be the last to come.
+    fn has_begun(&self) -> bool {
+        let store = &self.durable.store;
+        let asked = !store.open.is_empty() || !store.registrations.is_empty();
+        asked || !self.durable.headers.is_empty()
     }
 }

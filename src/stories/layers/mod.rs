@@ -106,6 +106,7 @@ fn asked_again() {
 #[test]
 fn found() {
     tell(alone(), "found");
+    tell(alone(), "found-beyond-a-gap");
 }
 
 /// One network whose members forget what they can prove as soon as all of them have decided it.
