@@ -86,10 +86,14 @@ impl Iraft {
             && self.misses_leader(vote.term, &vote.mark, from, cx)
             && self.binds(&vote.mark);
         let share = given.then(|| cx.sign(Share { term: vote.term }));
+        // Too few may be in this term for others to believe their words, and too many to do
+        // without.
+        let stale = vote.term <= self.durable.term;
         let reply = PreVoteReply {
             term: self.durable.term,
             asked: vote.term,
             share,
+            warrant: self.durable.warrant.clone().filter(|_| stale),
         };
         cx.send(from, Message::PreVoteReply(reply));
     }
@@ -102,6 +106,9 @@ impl Iraft {
     ) {
         let Some(share) = &reply.share else {
             self.hint(from, reply.term);
+            if let Some(warrant) = &reply.warrant {
+                self.on_warrant(from, reply.term, Some(warrant), cx);
+            }
             return;
         };
         if share.by() == from && share.verify(cx.keyring()) {

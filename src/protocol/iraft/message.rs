@@ -64,6 +64,8 @@ pub struct PreVoteReply {
     pub asked: u64,
     /// The voter's share of the evidence that the term may begin, if it gives it.
     pub share: Option<Signed<Share>>,
+    /// Why the term of the voter has begun, if it is not before the one asked for.
+    pub warrant: Option<Warrant>,
 }
 
 /// What proves a candidate's mark.
@@ -408,7 +410,10 @@ impl Wire for Message {
     fn size(&self) -> u32 {
         let content: u32 = match self {
             Self::PreVote(_) | Self::CommitNotice { .. } => DIGEST_BYTES,
-            Self::PreVoteReply(reply) => count(reply.share.iter().count()) * (2 + SIGNATURE_BYTES),
+            Self::PreVoteReply(reply) => {
+                let warrant: u32 = reply.warrant.iter().map(Warrant::size).sum();
+                count(reply.share.iter().count()) * (2 + SIGNATURE_BYTES) + warrant
+            }
             Self::Vote(vote) => vote.size(),
             Self::VoteReply(reply) => {
                 DIGEST_BYTES + count(reply.grant.iter().count()) * 2 * STATEMENT_BYTES
@@ -451,7 +456,10 @@ impl Wire for Message {
             | Self::CommitNotice { .. }
             | Self::Forward(_)
             | Self::Fetch { .. } => 0,
-            Self::PreVoteReply(reply) => count(reply.share.iter().count()),
+            Self::PreVoteReply(reply) => {
+                let warrant: u32 = reply.warrant.iter().map(Warrant::signatures).sum();
+                count(reply.share.iter().count()) + warrant
+            }
             Self::Vote(vote) => vote.signatures(),
             Self::VoteReply(reply) => 2 * count(reply.grant.iter().count()),
             Self::Append(append) => {

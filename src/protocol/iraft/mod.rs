@@ -21,7 +21,8 @@
 //!   *share*, SHARE(term), with one's standing: the mark of one's last entry or, in `hardened`, of
 //!   the highest certificate one holds. The order is by H(term ‖ chain of the standing ‖ member).
 //! - A share is given to a standing no lower than one's own, of a candidate whose turn it is, if
-//!   no leader was heard for ⅔ T. `q` shares are the evidence that the term may begin.
+//!   no leader was heard for ⅔ T. `q` shares are the evidence that the term may begin. Whoever is
+//!   in that term or a later one shows why that has begun, and the one that asks enters it.
 //! - With the evidence: enter the term, vote for oneself, ask for votes with proof of one's mark
 //!   (the leader's header, or the certificate). A vote BALLOT(term, candidate, mark) is given once
 //!   a term, on the conditions of a share, and comes with the voter's own signed standing. A
@@ -58,7 +59,8 @@
 //! header for an unsigned, doubled or otherwise flawed content; ballots for two candidates in one
 //! term; a ballot for a mark below the standing signed with it, or below what the voter held to;
 //! PREPAREs or COMMITs for two logs at one place of one term; a signed claim about a certificate
-//! that is none. Whoever finds a proof broadcasts it, and so does each who learns of it. Nobody
+//! that is none. Whoever finds a proof broadcasts it, and so does each who learns of it, and again
+//! whoever asks in vain for shares: perhaps the others follow somebody convicted. Nobody
 //! follows or elects the convicted any more; they are excluded, one after another, by an entry
 //! that carries the proof, once the leader has decided an entry of its own term, and as long as
 //! enough members remain. Quorums change at the index where that entry is decided.

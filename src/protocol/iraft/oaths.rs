@@ -85,13 +85,13 @@ pub(super) fn read(message: &Message, notary: &Notary<'_>, swear: Registrar<'_>)
             reader.word(&snapshot.last);
             read_election(snapshot.election.as_deref(), &mut reader);
         }
+        Message::PreVoteReply(reply) => read_warrant(reply.warrant.as_ref(), &mut reader),
         Message::Proven(proven) => {
             read_entries(&proven.entries, &mut reader);
             reader.words(&proven.proof.certificate);
         }
         // Evidence convicts by itself; the rest signs nothing that binds its sender.
         Message::PreVote(_)
-        | Message::PreVoteReply(_)
         | Message::CommitNotice { .. }
         | Message::Complaint(_)
         | Message::Evidence(_)

@@ -73,6 +73,11 @@ fn whoever_is_starved_by_the_leader_asks_another_member() {
 }
 
 #[test]
+fn a_term_that_one_alone_has_entered_keeps_nobody_from_the_next() {
+    assert_eq!(tell(hardened(), 4, "term-of-one"), None);
+}
+
+#[test]
 fn proofs_that_were_lost_are_shown_again() {
     let config = Config {
         monitors: Monitors::None,
