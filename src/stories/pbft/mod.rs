@@ -70,6 +70,11 @@ fn checkpoints_lost() {
 }
 
 #[test]
+fn lost_request() {
+    check::<Pbft>(near(), 4, "pbft/lost-request.txt");
+}
+
+#[test]
 fn returns_from_a_crash() {
     check::<Pbft>(near(), 4, "pbft/returns-from-a-crash.txt");
 }
