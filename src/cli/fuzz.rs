@@ -37,7 +37,8 @@ pub struct FuzzArguments {
     /// Where to write the scenarios that fail.
     #[arg(short, long)]
     out: Option<PathBuf>,
-    /// Leave out this guard of every protocol that is given, like `commit-quorum-low`.
+    /// Leave out this guard of every protocol that is given, like `commit-quorum-low`; with
+    /// `--mutants`, make only its rows anew.
     #[cfg(feature = "mutants")]
     #[arg(long)]
     mutant: Option<String>,
@@ -74,7 +75,7 @@ fn settings(arguments: &FuzzArguments) -> Vec<(String, String)> {
     #[cfg_attr(not(feature = "mutants"), expect(unused_mut))]
     let mut set = arguments.set.clone();
     #[cfg(feature = "mutants")]
-    if let Some(mutant) = &arguments.mutant {
+    if let Some(mutant) = arguments.mutant.as_ref().filter(|_| !arguments.mutants) {
         let key = |protocol| format!("protocol.{protocol}.mutant");
         let protocols = arguments.protocol.iter();
         set.extend(protocols.map(|protocol| (key(protocol), mutant.clone())));
@@ -276,6 +277,7 @@ fn hunt_all(search: &Search<'_>, arguments: &FuzzArguments, quiet: bool) -> Resu
         if entry.spec.name == "raft" {
             all.extend(mutants::of_contract());
         }
+        all.retain(|mutant| arguments.mutant.iter().all(|wanted| *wanted == mutant.name));
         for mutant in all {
             let clock = clock::Clock::start();
             let mut left = || {

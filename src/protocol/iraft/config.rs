@@ -177,6 +177,10 @@ pub enum Mutant {
     VotePersistLate,
     /// The second round does not take place.
     SkipCommitRound,
+    /// Whoever refuses a share does not show why its own term has begun.
+    RefuseWithoutReason,
+    /// A proof that was lost is not shown again.
+    ShowProofsOnce,
 }
 
 impl Config {

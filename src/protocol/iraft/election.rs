@@ -88,7 +88,7 @@ impl Iraft {
         let share = given.then(|| cx.sign(Share { term: vote.term }));
         // Too few may be in this term for others to believe their words, and too many to do
         // without.
-        let stale = vote.term <= self.durable.term;
+        let stale = vote.term <= self.durable.term && !self.broken(Mutant::RefuseWithoutReason);
         let reply = PreVoteReply {
             term: self.durable.term,
             asked: vote.term,

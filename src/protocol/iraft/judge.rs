@@ -281,7 +281,8 @@ impl Iraft {
     /// Shows everybody again who of the present members is convicted: others may have missed it.
     pub(super) fn pass_proofs_on(&self, cx: &mut Cx<'_>) {
         for (culprit, evidence) in &self.durable.convicted {
-            if self.is_member(*culprit) && *culprit != cx.me() {
+            let other = self.is_member(*culprit) && *culprit != cx.me();
+            if other && !self.broken(Mutant::ShowProofsOnce) {
                 cx.broadcast(&self.setup.committee, Message::Evidence(evidence.clone()));
             }
         }

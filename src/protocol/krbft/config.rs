@@ -122,6 +122,10 @@ pub enum Mutant {
     CommitteeCountsNodes,
     /// One member less than a majority of a group has to have a block.
     GroupAckMinority,
+    /// Members follow and elect whom they have seen lie.
+    ConvictedLead,
+    /// A group that a convicted leader leads is not shown the proof again.
+    NeverRemind,
 }
 
 /// Bits that count terms and views within an epoch; those above are its number.

@@ -104,7 +104,8 @@ impl Krbft {
             return;
         };
         let last = self.volatile.reminded.get(&leader);
-        if last.is_some_and(|last| cx.now() < *last + self.config.council_refresh) {
+        let lately = last.is_some_and(|last| cx.now() < *last + self.config.council_refresh);
+        if lately || self.config.broken(Mutant::NeverRemind) {
             return;
         }
         self.volatile.reminded.insert(leader, cx.now());

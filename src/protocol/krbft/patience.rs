@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::config::Mutant;
 use super::{Cx, Krbft, Timer};
 use crate::base::node::NodeId;
 use crate::base::time::Span;
@@ -64,7 +65,7 @@ impl Krbft {
 
     /// Has the group know that this replica lets a member lead no more.
     pub(super) fn bar(&mut self, member: NodeId, cx: &mut Cx<'_>) {
-        if self.members().contains(member) {
+        if self.members().contains(member) && !self.config.broken(Mutant::ConvictedLead) {
             self.nest_group(|group, cx| group.bar(member, cx), cx);
         }
     }

@@ -1,6 +1,7 @@
 //! How a node begins, and begins again after a crash.
 
 use super::between::Counter;
+use super::config::Mutant;
 use super::edge::Desk;
 use super::index::Inter;
 use super::table::Table;
@@ -46,6 +47,7 @@ impl Layers {
     fn has_begun(&self) -> bool {
         let store = &self.durable.store;
         let asked = !store.open.is_empty() || !store.registrations.is_empty();
-        asked || !self.durable.headers.is_empty()
+        let any = asked || !self.durable.headers.is_empty();
+        any && (store.through > 0 || !self.mutant(Mutant::NewUntilFirstHeader))
     }
 }

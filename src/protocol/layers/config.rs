@@ -211,6 +211,8 @@ pub enum Mutant {
     DecideAgain,
     /// A leader waits for the answers of all, for however long.
     WaitForAll,
+    /// A record node without the first header takes itself for a new one.
+    NewUntilFirstHeader,
     /// A ticket leaves for another network before the index has the one that it comes from.
     TicketBeforeIndex,
     /// What a network has lost is not asked for where it comes from.

@@ -81,11 +81,9 @@
 //! - The article's migration across networks ends where the request reaches the other network.
 //! - A ticket is the decided grant itself, and not a separate statement of f + 1 nodes.
 //! - Headers prove inclusion by listing the digests of their transactions.
-//! - A record node takes any record of its network's chain that it is handed: with `min_copies`
-//!   everybody may have to keep it. So a consensus or index node that lies can have records kept
-//!   where they are not listed; it has the bodies, and could give them to anybody.
-//! - The index does not forget a network in which a patient is no longer registered: what is
-//!   relayed there nobody keeps.
+//! - A record node takes any record of the chain that it is handed: with `min_copies` everybody may
+//!   have to keep it. So whoever has the bodies and lies can have them kept where they do not belong.
+//! - The index forgets no network: what is relayed where a patient is no longer nobody keeps.
 //! - No proof covers what the contract refused. Headers name it by the word of their sender: who
 //!   entered a record that was refused does not count it among its records, and keeps the body
 //!   aside in case the word was false. A ticket on a refused grant is stopped by the network that

@@ -78,4 +78,6 @@ pub enum Mutant {
     ExecOutOfOrder,
     /// A replica that returns executes its last batch again.
     ReExecute,
+    /// A replica does not ask again for a view while the leader has time to open it.
+    SilentWhileAwaiting,
 }

@@ -71,7 +71,8 @@ impl Pbft {
     fn wait_for_view(&self, cx: &mut Cx<'_>) {
         let left = self.volatile.awaits_until - cx.now();
         let pause = self.config.view_timeout * (1 << REPEATS_DOUBLED);
-        cx.set_timer(Timer::View, left.min(pause));
+        let silent = self.mutant(Mutant::SilentWhileAwaiting);
+        cx.set_timer(Timer::View, if silent { left } else { left.min(pause) });
     }
 
     /// Half the wait is over: repeats what may have been lost, and asks whether the others have

@@ -75,6 +75,13 @@ fn whoever_is_starved_by_the_leader_asks_another_member() {
 #[test]
 fn a_term_that_one_alone_has_entered_keeps_nobody_from_the_next() {
     assert_eq!(tell(hardened(), 4, "term-of-one"), None);
+    let mute = broken(Mutant::RefuseWithoutReason, Profile::Hardened);
+    let height = |config| {
+        performed(config, 4, "term-of-one")
+            .ledger(NodeId(1))
+            .height()
+    };
+    assert_eq!((height(hardened()), height(mute)), (3, 2));
 }
 
 #[test]
@@ -83,7 +90,13 @@ fn proofs_that_were_lost_are_shown_again() {
         monitors: Monitors::None,
         ..hardened()
     };
-    assert_eq!(tell(config, 4, "lost-proof"), None);
+    assert_eq!(tell(config.clone(), 4, "lost-proof"), None);
+    let once = Config {
+        mutant: Some(Mutant::ShowProofsOnce),
+        ..config.clone()
+    };
+    let heard = |config| performed(config, 4, "lost-proof").convictions().len();
+    assert_eq!((heard(config), heard(once)), (3, 1));
 }
 
 #[test]
@@ -332,9 +345,8 @@ fn conspirators_need_more_than_an_old_proof_to_fork_those_who_wait() {
     assert_eq!(caught(&sync(), 4, 500), None);
 }
 
-/// Who is convicted when a story of a lie is told to replicas of this configuration, and whether
-/// the chain forks.
-fn told(config: Config, n: usize, name: &str) -> (Vec<NodeId>, bool) {
+/// What becomes of a story with replicas of this configuration.
+fn performed(config: Config, n: usize, name: &str) -> Stage<Iraft> {
     let path = format!(
         "{}/src/stories/iraft/{name}.txt",
         env!("CARGO_MANIFEST_DIR")
@@ -342,6 +354,13 @@ fn told(config: Config, n: usize, name: &str) -> (Vec<NodeId>, bool) {
     let story = std::fs::read_to_string(path).unwrap();
     let mut stage: Stage<Iraft> = Stage::new(config, n, AT_ONCE);
     play(&mut stage, &story);
+    stage
+}
+
+/// Who is convicted when a story of a lie is told to replicas of this configuration, and whether
+/// the chain forks.
+fn told(config: Config, n: usize, name: &str) -> (Vec<NodeId>, bool) {
+    let stage = performed(config, n, name);
     let mut culprits: Vec<NodeId> = stage.convictions().iter().map(|(_, c)| *c).collect();
     culprits.sort_unstable();
     culprits.dedup();

@@ -100,8 +100,8 @@ fn votes_convict_nodes_and_not_their_seats() {
 
 /// Four groups of four; n4 has led the second, and has handed a false block to n5. Those told are
 /// shown the proof, the others are not.
-fn convicted_before(told: impl Fn(u16) -> bool) -> Stage<Krbft> {
-    let mut stage = settled(hardened(), 4, 4);
+fn convicted_before(config: Config, told: impl Fn(u16) -> bool) -> Stage<Krbft> {
+    let mut stage = settled(config, 4, 4);
     stage.submit(NodeId(0));
     while stage.pending() > 0 {
         let (from, to, kind) = stage.letter_at(0);
@@ -128,28 +128,33 @@ fn elected_again(stage: &mut Stage<Krbft>) -> bool {
 
 #[test]
 fn whoever_is_convicted_is_not_elected_again() {
-    let mut stage = convicted_before(|_| true);
-    stage.take_sent();
-    assert!(!elected_again(&mut stage));
+    let again = |config| {
+        let mut stage = convicted_before(config, |_| true);
+        stage.take_sent();
+        elected_again(&mut stage)
+    };
+    assert!(!again(hardened()));
+    assert!(again(broken(Mutant::ConvictedLead)));
 }
 
 #[test]
 fn a_group_that_has_missed_the_proof_is_shown_it_again() {
-    // n5 has found it, and is the only one of its group that knows; others do.
-    let mut stage = convicted_before(|node| !(4..8).contains(&node));
-    let knows = |stage: &Stage<Krbft>, node| {
-        let known = stage.convictions().iter();
-        known
-            .filter(|pair| **pair == (NodeId(node), NodeId(4)))
-            .count()
-            > 0
+    let reminded = |config| {
+        // n5 has found it, and is the only one of its group that knows; others do.
+        let mut stage = convicted_before(config, |node| !(4..8).contains(&node));
+        let knows = |stage: &Stage<Krbft>, node| {
+            let known = (NodeId(node), NodeId(4));
+            stage.convictions().contains(&known)
+        };
+        assert!(knows(&stage, 5) && knows(&stage, 0));
+        assert!(!knows(&stage, 6) && !knows(&stage, 7));
+        // It goes on, and says so.
+        stage.fire_named(NodeId(4), "Council");
+        stage.settle(&[]);
+        knows(&stage, 6) && knows(&stage, 7)
     };
-    assert!(knows(&stage, 5) && knows(&stage, 0));
-    assert!(!knows(&stage, 6) && !knows(&stage, 7));
-    // It goes on, and says so.
-    stage.fire_named(NodeId(4), "Council");
-    stage.settle(&[]);
-    assert!(knows(&stage, 6) && knows(&stage, 7));
+    assert!(reminded(hardened()));
+    assert!(!reminded(broken(Mutant::NeverRemind)));
 }
 
 /// Whether the committee gets another primary because members of two groups, who do not lead them,

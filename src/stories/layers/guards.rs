@@ -418,9 +418,24 @@ fn index_forgets_before_it_is_acknowledged(config: Config) -> bool {
 }
 
 /// Whether something happens that a guard prevents.
+/// A record node has a record of the second block and not the first header when it crashes.
+fn forgets_what_it_has_without_the_first_header(config: Config) -> bool {
+    let mut stage = after(both(config), &[]);
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/stories/layers/found-beyond-a-gap.txt"
+    );
+    let story = std::fs::read_to_string(path).expect("the story is there");
+    !play(&mut stage, &story).contains("still keeps")
+}
+
 type Case = fn(Config) -> bool;
 
-const CASES: [(Mutant, Case); 25] = [
+const CASES: [(Mutant, Case); 26] = [
+    (
+        Mutant::NewUntilFirstHeader,
+        forgets_what_it_has_without_the_first_header,
+    ),
     (Mutant::DecideAgain, decides_what_stands),
     (Mutant::NoHeaderProof, vouched_for_by_a_stranger),
     (Mutant::WordIsProof, vouched_for_by_a_member),

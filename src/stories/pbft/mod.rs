@@ -71,7 +71,20 @@ fn checkpoints_lost() {
 
 #[test]
 fn lost_request() {
-    check::<Pbft>(near(), 4, "pbft/lost-request.txt");
+    let stage = check::<Pbft>(near(), 4, "pbft/lost-request.txt");
+    assert_eq!(stage.ledger(NodeId(1)).height(), 1);
+    let silent = Config {
+        mutant: Some(Mutant::SilentWhileAwaiting),
+        ..near()
+    };
+    let mut stage: Stage<Pbft> = Stage::new(silent, 4, AT_ONCE);
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/stories/pbft/lost-request.txt"
+    );
+    let story = std::fs::read_to_string(path).expect("the story is there");
+    play(&mut stage, &story);
+    assert_eq!(stage.ledger(NodeId(1)).height(), 0);
 }
 
 #[test]
