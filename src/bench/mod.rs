@@ -7,7 +7,7 @@ use crate::base::crypto::Crypto;
 use crate::base::distribution::{Distribution, Law};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
-use crate::base::units::Bandwidth;
+use crate::base::units::{Bandwidth, Ratio};
 use crate::contract::{AuthorSettings, Population, Rules};
 use crate::network::Network;
 use crate::network::topology::{Link, Topology};
@@ -54,6 +54,7 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
             replies: 1,
             retry: Span::from_secs(1_000),
             gateways: vec![NodeId(0)],
+            two_faced: Ratio::ZERO,
             author: AuthorSettings::default(),
             contact: Channel::regular(Span::from_secs(1), Span::from_millis(40)),
         },

@@ -1,10 +1,15 @@
 //! Liars: fatal to RAFT, survived by PBFT up to a third, and fatal beyond.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ONE_THREAD, PBFT_SIZES, outcome, scenario, yaml};
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::base::time::Time;
+use crate::chain::TransactionId;
 use crate::observe::checks::Word;
 use crate::scenario::run::Outcome;
+use crate::sim::event::{Event, Observer};
 
 const LOAD: &str = "workload: { rate: 20/s, even: true, patients: 8, doctors: 2, retry: 300ms }";
 
@@ -122,4 +127,59 @@ fn a_leader_that_is_to_lie_is_the_one_that_leads() {
             }
         }
     }
+}
+
+/// What was decided under names that clients have used twice.
+#[derive(Default)]
+struct Faces {
+    /// The second content of each name.
+    other: BTreeMap<TransactionId, Digest>,
+    /// What each name was decided with first, as one node has it.
+    decided: BTreeMap<TransactionId, Digest>,
+}
+
+impl Observer for Faces {
+    fn on_event(&mut self, _: Time, node: NodeId, event: &Event) {
+        match event {
+            Event::Doubled { transaction } => {
+                self.other.insert(transaction.id, transaction.digest);
+            }
+            Event::Decided { block } if node == NodeId(0) => {
+                for transaction in block.batch.transactions() {
+                    let first = self.decided.entry(transaction.id);
+                    first.or_insert(transaction.digest);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn of_what_a_client_says_under_one_name_one_thing_counts() {
+    let mut counted = (0, 0);
+    for (nodes, protocol) in [(3, "raft"), (4, "pbft"), (4, "iraft"), (16, "krbft")] {
+        let load =
+            "workload: { rate: 40/s, patients: 40, doctors: 2, retry: 300ms, two_faced: 30% }";
+        let scenario = scenario(&yaml(nodes, protocol, "14s", &[load]), 1);
+        let mut faces = Faces::default();
+        let outcome = outcome(&scenario, ONE_THREAD, Some(&mut faces));
+        let verdict = &outcome.verdict;
+        assert_eq!(verdict.violations, [], "{protocol}");
+        let ends = |other: bool| {
+            let decided = |(id, digest): (&TransactionId, &Digest)| {
+                faces
+                    .decided
+                    .get(id)
+                    .is_some_and(|first| (first == digest) == other)
+            };
+            faces.other.iter().filter(|face| decided(*face)).count()
+        };
+        let all = ends(false) + ends(true);
+        assert!(all > 50, "{protocol}: {all} of {}", faces.other.len());
+        counted.0 += ends(false);
+        counted.1 += ends(true);
+    }
+    // Whichever comes to the leader first; which one goes to whom has to do with neither.
+    assert!(counted.0 > 50 && counted.1 > 50, "{counted:?}");
 }

@@ -159,6 +159,7 @@ impl Observer for Watch {
             Event::Sent { .. }
             | Event::Reported { .. }
             | Event::Submitted { .. }
+            | Event::Doubled { .. }
             | Event::Endorsed { .. }
             | Event::Answered { .. }
             | Event::Contacted { .. }

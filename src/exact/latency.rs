@@ -29,6 +29,7 @@ impl Observer for Heard {
             }
             Event::Answered { .. }
             | Event::Submitted { .. }
+            | Event::Doubled { .. }
             | Event::Endorsed { .. }
             | Event::Decided { .. }
             | Event::Installed { .. }

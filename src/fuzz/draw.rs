@@ -74,6 +74,12 @@ pub fn draw(
         *mix = mix.with(Wish::AnonymousShare, mix.total() as u32);
         scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
     }
+    // So are clients of two faces.
+    let one_by_one = scenario.execution == Execution::OrderExecute;
+    if one_by_one && dice.rarely("two-faced clients", 4) {
+        scenario.workload.two_faced = Ratio::from_parts_per_billion(100_000_000);
+        scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
+    }
     let features = dice.features;
     Ok(Case { scenario, features })
 }

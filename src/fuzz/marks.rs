@@ -111,6 +111,7 @@ impl Observer for Marks {
                     self.reach("a call is endorsed again");
                 }
             }
+            Event::Doubled { .. } => self.reach("a client is of two faces"),
             Event::Submitted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }

@@ -234,7 +234,7 @@ fn remove(scenario: &mut Scenario, gone: NodeId) {
 /// A millisecond on every way, one site, machines that cost nothing but their disks' time, plain
 /// calls, no endorsements.
 fn simpler(scenario: &Scenario) -> Edits {
-    let edits: [fn(&mut Scenario); 14] = [
+    let edits: [fn(&mut Scenario); 15] = [
         |s| {
             let network = &mut s.network;
             network.links.clear();
@@ -250,6 +250,7 @@ fn simpler(scenario: &Scenario) -> Edits {
         |s| s.contract = plain_rules(&s.contract),
         |s| s.workload.mix = Mix::of(&[(Wish::Submit, 1)]),
         |s| s.workload.invalid = Ratio::ZERO,
+        |s| s.workload.two_faced = Ratio::ZERO,
         |s| s.workload.gateways = Gateways::Honest,
         |s| s.machine.sync = Span::ZERO,
         |s| s.machine.cores = 1,
@@ -268,7 +269,8 @@ fn simpler(scenario: &Scenario) -> Edits {
 
 /// With behaviours that are not limited in one way or another.
 fn wider(scenario: &Scenario) -> Edits {
-    let edits: [fn(&mut Scope); 4] = [
+    let edits: [fn(&mut Scope); 5] = [
+        |scope| scope.heights = None,
         |scope| scope.probability = Ratio::ONE,
         |scope| scope.leading = false,
         |scope| scope.targets = Targets::Usual,

@@ -77,6 +77,7 @@ impl Observer for Diagram {
             } => (node, *to, format!("{node}-x{to}: {}", plain(kind))),
             Event::Sent { .. } | Event::Stated { .. } | Event::Heard { .. } => return,
             Event::Submitted { .. }
+            | Event::Doubled { .. }
             | Event::Endorsed { .. }
             | Event::Answered { .. }
             | Event::Contacted { .. }

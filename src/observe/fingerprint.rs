@@ -119,6 +119,10 @@ impl Observer for Fingerprint {
                 let words = [transaction.id.bits(), transaction.digest.prefix()];
                 self.event(now, node, 0, &words);
             }
+            Event::Doubled { transaction } => {
+                let words = [transaction.id.bits(), transaction.digest.prefix()];
+                self.event(now, node, 24, &words);
+            }
             Event::Endorsed {
                 transaction,
                 of,

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use crate::base::node::NodeId;
 use crate::base::time::{Time, Window};
-use crate::chain::{Block, Height};
+use crate::chain::{Block, Height, Transaction};
 use crate::protocol::{Offence, Report, Statement};
 use crate::sim::event::{Event, Observer};
 
@@ -85,10 +85,8 @@ impl Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(now, event) = self;
         match event {
-            Event::Submitted { transaction } => {
-                let kind = transaction.call.kind();
-                write!(f, "submits {:?} {kind}", transaction.id)
-            }
+            Event::Submitted { transaction } => write_call(f, "submits", transaction),
+            Event::Doubled { transaction } => write_call(f, "also submits as", transaction),
             Event::Endorsed {
                 transaction,
                 of,
@@ -140,6 +138,11 @@ impl Display for Line<'_> {
             Event::Fired { timer } => write!(f, "fires {timer}"),
         }
     }
+}
+
+fn write_call(f: &mut fmt::Formatter<'_>, does: &str, transaction: &Transaction) -> fmt::Result {
+    let kind = transaction.call.kind();
+    write!(f, "{does} {:?} {kind}", transaction.id)
 }
 
 fn write_restart(f: &mut fmt::Formatter<'_>, height: Height, amnesia: bool) -> fmt::Result {

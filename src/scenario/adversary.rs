@@ -6,13 +6,14 @@ use serde::{Serialize, Serializer};
 
 use super::draws::{led, named};
 use super::reader::{Fields, Reader};
-use super::schema::{Behaviour, Draw, Scope, Target, Targets};
+use super::schema::{Behaviour, Draw, Heights, Scope, Target, Targets};
 use super::tree::{Node, Step, Value, shorten};
 use super::trouble::{Chosen, Leaders, bounded, chosen};
 use super::whole::{Around, during};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
 use crate::base::units::Ratio;
+use crate::chain::Height;
 
 /// Dishonest nodes; written as a map whose key is the behaviour.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +40,7 @@ const TOLD: &[&str] = &[
     "targets",
     "probability",
     "leading",
+    "heights",
     "nodes",
     "during",
     "collude",
@@ -50,12 +52,20 @@ const BY: &[&str] = &[
     "targets",
     "probability",
     "leading",
+    "heights",
     "nodes",
     "during",
     "collude",
 ];
 /// The keys of what is about the node itself.
-const OWN: &[&str] = &["probability", "leading", "nodes", "during", "collude"];
+const OWN: &[&str] = &[
+    "probability",
+    "leading",
+    "heights",
+    "nodes",
+    "during",
+    "collude",
+];
 /// The keys of what concerns the disk.
 const DISK: &[&str] = &["nodes", "during", "collude"];
 /// The keys of each behaviour, in the order of [`Behaviour::NAMES`].
@@ -64,6 +74,8 @@ pub const KEYS: [&[&str]; 19] = [
         "targets",
         "probability",
         "leading",
+        "heights",
+        "heights",
         "nodes",
         "during",
         "collude",
@@ -83,6 +95,8 @@ pub const KEYS: [&[&str]; 19] = [
         "targets",
         "probability",
         "leading",
+        "heights",
+        "heights",
         "nodes",
         "during",
         "collude",
@@ -93,6 +107,8 @@ pub const KEYS: [&[&str]; 19] = [
         "targets",
         "probability",
         "leading",
+        "heights",
+        "heights",
         "nodes",
         "during",
         "collude",
@@ -248,8 +264,32 @@ fn scope<'t>(
         targets,
         probability,
         leading: reader.or(fields, "leading", false, Reader::flag),
+        heights: reader.field(fields, "heights", heights),
     };
     (scope, drawn)
+}
+
+/// Reads `[from, until]`, or `[from]` for all that follow.
+fn heights<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Heights> {
+    let what = "heights `[from, until]`, like `[100, 200]`";
+    let ends = match &node.value {
+        Value::List(ends) if matches!(ends.len(), 1 | 2) => ends.len(),
+        Value::List(_) | Value::Null | Value::Scalar { .. } | Value::Map(_) => {
+            reader.expected(node, what);
+            return None;
+        }
+    };
+    let read = reader.list(node, what, |r, n| r.count(n, 0, u64::MAX))?;
+    if read.len() < ends {
+        return None;
+    }
+    let (from, until) = (read[0], read.get(1).copied());
+    if until.is_some_and(|until| until <= from) {
+        let rule = "the second height is not above the first";
+        reader.refuse_with(rule, "write the lower height first");
+        return None;
+    }
+    Some(Heights { from, until })
 }
 
 /// Reads `all`, `half`, `[0, 3]` or `{ random: 2 }`.
@@ -404,6 +444,8 @@ struct Terms<'a> {
     probability: Option<Ratio>,
     #[serde(skip_serializing_if = "Option::is_none")]
     leading: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heights: Option<Vec<Height>>,
     nodes: Named<'a>,
     during: Window,
     collude: bool,
@@ -425,6 +467,10 @@ impl Serialize for Adversary {
             },
             probability: Some(scope.probability).filter(|share| *share != Ratio::ONE),
             leading: Some(true).filter(|_| scope.leading),
+            heights: scope.heights.map(|heights| {
+                let ends = [Some(heights.from), heights.until];
+                ends.into_iter().flatten().collect()
+            }),
             nodes: match (self.led, self.moving) {
                 (0, _) => Named::Nodes(&self.nodes),
                 (leader, false) => Named::Leader { leader },

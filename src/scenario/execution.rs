@@ -5,6 +5,7 @@ use super::schema::{Execution, Scenario};
 use super::tree::{Node, Step, Value};
 use super::whole::Known;
 use crate::base::time::Span;
+use crate::base::units::Ratio;
 use crate::chain::policy::Policy;
 
 /// The keys of `execution.execute-order-validate`.
@@ -32,6 +33,17 @@ pub fn on_one_chain(reader: &mut Reader<'_>, scenario: &Scenario, known: &Known<
         let rule = format!("needs one chain that all nodes execute, and {name} has several here");
         let help = "write `execution: order-execute`, or leave it out";
         reader.refuse_at(&[Step::Key("execution".into())], rule, Some(help.into()));
+    }
+}
+
+/// Refuses clients of two faces where each call goes to endorsers first, who answer for what they
+/// are shown.
+pub fn with_one_face(reader: &mut Reader<'_>, scenario: &Scenario) {
+    if scenario.execution != Execution::OrderExecute && scenario.workload.two_faced > Ratio::ZERO {
+        let path = ["workload", "two_faced"].map(|key| Step::Key(key.into()));
+        let rule = "is about transactions that are ordered first, and these are endorsed first";
+        let help = "write `execution: order-execute`, or leave it out";
+        reader.refuse_at(&path, rule, Some(help.into()));
     }
 }
 

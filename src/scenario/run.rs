@@ -226,6 +226,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
             replies: replies(workload.replies, scenario.nodes),
             retry: workload.retry,
             gateways,
+            two_faced: workload.two_faced,
             author: author(scenario),
             contact: Channel {
                 poll: workload.contact.poll,

@@ -17,7 +17,7 @@ use crate::chain::policy::Policy;
 use crate::contract::{Mix, Rules};
 use crate::protocol::mempool::BatchRule;
 pub use crate::sim::Point;
-pub use crate::sim::adversary::{Behaviour, Scope, Targets};
+pub use crate::sim::adversary::{Behaviour, Heights, Scope, Targets};
 
 /// One run but for its code: the network, the machines, the load, and what goes wrong.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -170,12 +170,20 @@ pub struct Workload {
     pub contact: Contact,
     /// Transactions that the contract must refuse.
     pub invalid: Ratio,
+    /// Transactions of which the client makes two with one name, for different nodes.
+    #[serde(skip_serializing_if = "is_none")]
+    pub two_faced: Ratio,
     /// How many equal answers a client waits for.
     pub replies: Replies,
     /// When a client asks again.
     pub retry: Span,
     /// Whom clients talk to.
     pub gateways: Gateways,
+}
+
+/// Whether a share is nothing, and need not be written.
+fn is_none(share: &Ratio) -> bool {
+    *share == Ratio::ZERO
 }
 
 /// How many requests there are.

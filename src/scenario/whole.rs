@@ -158,6 +158,7 @@ fn fitting(reader: &mut Reader<'_>, scenario: &Scenario, known: &Known<'_>) {
     budget::within(reader, scenario);
     expect::forgeries(reader, scenario);
     execution::on_one_chain(reader, scenario, known);
+    execution::with_one_face(reader, scenario);
     hidden(reader, scenario);
 }
 

@@ -22,6 +22,7 @@ pub const KEYS: &[&str] = &[
     "pid_per_record",
     "contact",
     "invalid",
+    "two_faced",
     "replies",
     "retry",
     "gateways",
@@ -76,6 +77,7 @@ pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) ->
         contact: reader.or(fields, "contact", default_contact(), contact),
         pid_per_record: reader.or(fields, "pid_per_record", false, Reader::flag),
         invalid: reader.or(fields, "invalid", Ratio::ZERO, Reader::quantity),
+        two_faced: reader.or(fields, "two_faced", Ratio::ZERO, Reader::quantity),
         replies: reader.or(fields, "replies", usual, |r, n| r.choice(n, &replies)),
         retry: reader.or(fields, "retry", Span::from_secs(2), Reader::positive),
         gateways: reader.or(fields, "gateways", Gateways::Honest, |r, n| {

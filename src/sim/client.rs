@@ -16,7 +16,7 @@ use crate::base::distribution::{Distribution, Law};
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::random::{Random, Stream};
 use crate::base::time::{Span, Time};
-use crate::base::units::Rate;
+use crate::base::units::{Rate, Ratio};
 use crate::chain::{Executed, Height, Transaction, TransactionId};
 use crate::contract::author::Author;
 use crate::contract::{Receipt, SignedCall};
@@ -48,6 +48,8 @@ pub enum Arrivals {
 struct Pending {
     /// What the client wants.
     transaction: Arc<Transaction>,
+    /// What a client of two faces wants of others under the same name.
+    other: Option<Arc<Transaction>>,
     submitted: Time,
     /// How often it has been endorsed to no avail.
     round: u32,
@@ -57,6 +59,9 @@ struct Pending {
     deadline: Time,
     stage: Stage,
 }
+
+/// A transaction, and another one of the same name.
+type Faces = (Arc<Transaction>, Option<Arc<Transaction>>);
 
 /// Where a transaction is on its way.
 #[derive(Clone, Debug)]
@@ -233,9 +238,9 @@ impl ClientHost {
         match &mut pending.stage {
             Stage::Ordering { sent, attempt } => {
                 *attempt += 1;
-                let (sent, attempt) = (sent.clone(), *attempt);
+                let (faces, attempt) = ((sent.clone(), pending.other.clone()), *attempt);
                 self.watch(deadline, number);
-                self.ask_again(now, sent, attempt, desk);
+                self.ask_again(now, faces, attempt, desk);
             }
             Stage::Endorsing(_) => {
                 self.watch(deadline, number);
@@ -249,7 +254,7 @@ impl ClientHost {
     fn ask_again<P: Protocol, S: Post<P::Message>>(
         &mut self,
         now: Time,
-        transaction: Arc<Transaction>,
+        faces: Faces,
         attempt: u32,
         desk: &mut Desk<'_, P, S>,
     ) {
@@ -258,21 +263,62 @@ impl ClientHost {
             // Answers to others set the target back to who leads, so that only the node after that
             // one is asked: what comes to nothing there goes round by itself in the end.
             Retry::Next if attempt as usize > gateways.len() => {
-                let turn = transaction.id.number() + u64::from(attempt);
+                let turn = faces.0.id.number() + u64::from(attempt);
                 let to = [gateways[(turn % gateways.len() as u64) as usize]];
-                self.request(now, transaction, attempt, &to, desk);
+                self.ask(now, faces, attempt, &to, desk);
             }
             Retry::Next => {
                 let at = gateways.iter().position(|&node| node == self.target);
                 self.target = gateways[(at.unwrap_or(0) + 1) % gateways.len()];
                 let to = [self.target];
-                self.request(now, transaction, attempt, &to, desk);
+                self.ask(now, faces, attempt, &to, desk);
             }
             Retry::All => {
                 let to: Vec<NodeId> = (0..desk.world.nodes).map(NodeId::at).collect();
-                self.request(now, transaction, attempt, &to, desk);
+                self.ask(now, faces, attempt, &to, desk);
             }
         }
+    }
+
+    /// Sends a request; if there are two of one name, each to one half of those who are asked, and
+    /// the other way round the next time.
+    fn ask<P: Protocol, S: Post<P::Message>>(
+        &mut self,
+        now: Time,
+        (transaction, other): Faces,
+        attempt: u32,
+        to: &[NodeId],
+        desk: &mut Desk<'_, P, S>,
+    ) {
+        let Some(other) = other else {
+            self.request(now, transaction, attempt, to, desk);
+            return;
+        };
+        let second = |node: &NodeId| (node.index() + attempt as usize) % 2 == 1;
+        let (second, first): (Vec<NodeId>, Vec<NodeId>) = to.iter().partition(|node| second(node));
+        for (face, to) in [(transaction, first), (other, second)] {
+            if !to.is_empty() {
+                self.request(now, face, attempt, &to, desk);
+            }
+        }
+    }
+
+    /// What this client also calls by the name of a transaction, if it has two faces. Nothing is
+    /// gained by asking two questions.
+    fn double<P: Protocol>(
+        &mut self,
+        transaction: &Transaction,
+        world: &World<P>,
+    ) -> Option<Arc<Transaction>> {
+        let share = world.workload.two_faced;
+        let doubles = share > Ratio::ZERO && self.random.chance(share);
+        if !doubles || transaction.call.reads_only() {
+            return None;
+        }
+        let call = self.author.next(&mut self.random, self.height);
+        let other = Transaction::new(transaction.id, call);
+        let differs = other.digest != transaction.digest && !other.call.reads_only();
+        differs.then_some(other)
     }
 
     /// Looks after a transaction again at a time.
@@ -296,10 +342,16 @@ impl ClientHost {
             transaction: transaction.clone(),
         };
         self.observe(now, desk.local, submitted);
+        let other = self.double(&transaction, desk.world);
+        if let Some(transaction) = &other {
+            let transaction = transaction.clone();
+            self.observe(now, desk.local, Event::Doubled { transaction });
+        }
         let deadline = now + desk.world.workload.retry;
         self.endorsers.turn += desk.world.client_hosts as u64;
         let pending = Pending {
             transaction: transaction.clone(),
+            other: other.clone(),
             submitted: now,
             round: 0,
             turn: self.endorsers.turn,
@@ -313,8 +365,12 @@ impl ClientHost {
         self.watch(deadline, number);
         match desk.world.execution {
             Execution::OrderExecute => {
-                let to = [self.target];
-                self.request(now, transaction, 0, &to, desk);
+                let gateways = &desk.world.workload.gateways;
+                let at = gateways.iter().position(|&node| node == self.target);
+                let next = gateways[(at.unwrap_or(0) + 1) % gateways.len()];
+                let asked = 1 + usize::from(other.is_some());
+                let to = &[self.target, next][..asked];
+                self.ask(now, (transaction, other), 0, to, desk);
             }
             Execution::Validate { .. } => self.propose(now, number, desk),
         }

@@ -17,6 +17,12 @@ pub enum Event {
         /// The transaction.
         transaction: Arc<Transaction>,
     },
+    /// A client host of two faces sent another transaction under the name of the one that it has
+    /// just submitted.
+    Doubled {
+        /// The other one.
+        transaction: Arc<Transaction>,
+    },
     /// A client host had a transaction endorsed and sent the result to be ordered, under a name of
     /// its own.
     Endorsed {

@@ -27,6 +27,7 @@ use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::{Random, Stream, mix};
 use crate::base::time::{Span, Time};
+use crate::base::units::Ratio;
 use crate::chain;
 use crate::chain::ledger::Executor;
 use crate::chain::policy::Policy;
@@ -56,6 +57,8 @@ pub struct Workload {
     pub retry: Span,
     /// The nodes they submit to.
     pub gateways: Vec<NodeId>,
+    /// The share of their transactions of which they make two with one name, for different nodes.
+    pub two_faced: Ratio,
     /// What they submit.
     pub author: AuthorSettings,
     /// How those whom they ask for contact are reached.

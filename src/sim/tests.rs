@@ -7,6 +7,7 @@ use crate::base::crypto::{Body, Digest, Hasher, Signed};
 use crate::base::distribution::{Distribution, Law};
 use crate::base::random::{Random, Stream};
 use crate::base::time::Window;
+use crate::base::units::Ratio;
 use crate::network::fault::Fault;
 use crate::network::topology::{Link, Topology};
 use crate::protocol::{Context, Input, Misfit, Report, Retry, Setup, Status, Wire};
@@ -250,6 +251,7 @@ fn act(nodes: usize, coin: &mut impl FnMut(u64) -> u64) -> Act {
         targets: targets[coin(3) as usize].clone(),
         probability: ["100%", "40%"][coin(2) as usize].parse().unwrap(),
         leading: coin(4) == 0,
+        heights: None,
     };
     Act {
         behaviour,
@@ -294,6 +296,7 @@ fn plan(seed: u64) -> Plan {
             replies: 1,
             retry: Span::from_millis(9),
             gateways: (0..nodes).map(NodeId::at).collect(),
+            two_faced: Ratio::ZERO,
             author: AuthorSettings::default(),
             contact: Channel::regular(Span::from_millis(10), Span::from_millis(4)),
         },

@@ -76,7 +76,8 @@ impl Observer for Bursts {
                 self.submitted.insert(transaction.id, now);
             }
             Event::Decided { block } => self.decide(now, block),
-            Event::Endorsed { .. }
+            Event::Doubled { .. }
+            | Event::Endorsed { .. }
             | Event::Answered { .. }
             | Event::Contacted { .. }
             | Event::Installed { .. }

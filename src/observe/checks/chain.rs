@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::submitted::Submitted;
 use super::violation::{Findings, Property, Violation};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
@@ -127,7 +128,8 @@ pub(super) struct Chain {
     doubts: Vec<(TransactionId, Height)>,
     /// Blocks outside the canonical chain with their parents.
     forks: BTreeMap<Digest, (Place, Digest)>,
-    submitted: ByTransaction<Digest>,
+    /// What may be decided.
+    pub submitted: Submitted,
     /// What endorsed transactions stand for.
     endorsed: ByTransaction<TransactionId>,
     /// Where on the canonical chain those took effect that were endorsed.
@@ -149,7 +151,7 @@ impl Chain {
             branches: vec![Branch::from(None, false)],
             doubts: Vec::new(),
             forks: BTreeMap::new(),
-            submitted: ByTransaction::new(),
+            submitted: Submitted::default(),
             endorsed: ByTransaction::new(),
             effective: ByTransaction::new(),
             claims: BTreeMap::new(),
@@ -158,7 +160,7 @@ impl Chain {
 
     /// A client sent a transaction.
     pub fn submit(&mut self, transaction: &Transaction) {
-        self.submitted.insert(transaction.id, transaction.digest);
+        self.submitted.submit(transaction);
     }
 
     /// A client sent what it had endorsed, in the place of what it wants.
@@ -376,13 +378,7 @@ impl Chain {
             transactions.iter().zip(&block.executed).enumerate()
         {
             let id = transaction.id;
-            let invented = match self.submitted.get(id) {
-                None => Some(format!("{id:?} was decided but no client submitted it")),
-                Some(digest) if digest != transaction.digest => {
-                    Some(format!("{id:?} was decided with another content"))
-                }
-                Some(_) => None,
-            };
+            let invented = self.submitted.objection(transaction);
             findings.extend(invented.map(|detail| breach(Property::Validity, detail)));
             let wrong = match (self.executed_at(branch, id), executed) {
                 (Some(earlier), Executed::Now(_)) => {
@@ -514,23 +510,28 @@ impl Chain {
         });
     }
 
+    /// What became of a transaction at a height of the canonical chain, if it stands there.
+    pub fn result(&self, height: Height, id: TransactionId) -> Option<&Executed> {
+        let block = &self.canonical(height)?.block;
+        let position = match self.branches[CANON].executed.get(id) {
+            Some((at, position)) if at == height => position,
+            Some(_) | None => {
+                let mut transactions = block.batch.transactions().iter();
+                transactions.position(|transaction| transaction.id == id)?
+            }
+        };
+        block.executed.get(position)
+    }
+
     /// Whether a client was told what the canonical chain says.
     fn compare(&self, answered: &Answered<'_>, findings: &mut Findings) {
         let (id, height) = (answered.transaction, answered.height);
-        let Some(canonical) = self.canonical(height) else {
+        if self.canonical(height).is_none() {
             return;
-        };
-        let block = &canonical.block;
-        let position = match self.branches[CANON].executed.get(id) {
-            Some((at, position)) if at == height => Some(position),
-            Some(_) | None => {
-                let mut transactions = block.batch.transactions().iter();
-                transactions.position(|transaction| transaction.id == id)
-            }
-        };
-        let detail = match position {
+        }
+        let detail = match self.result(height, id) {
             None => format!("{id:?} does not stand where its client was told"),
-            Some(position) if block.executed[position] != *answered.executed => {
+            Some(result) if result != answered.executed => {
                 format!("the answer to {id:?} is not the result on the chain")
             }
             Some(_) => return,

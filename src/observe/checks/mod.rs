@@ -50,6 +50,7 @@ mod promise;
 mod reads;
 mod replay;
 mod sharing;
+mod submitted;
 mod unplaced;
 mod verdict;
 mod violation;
@@ -406,13 +407,11 @@ impl Checks {
             height,
             executed,
         };
-        // Of several chains, the one that has the transaction there.
-        let has = |strand: &&mut Strand| strand.chain.has(height, transaction);
         let several = self.strands.len() > 1;
         if !several {
             self.strands[0].chain.answer(&answered, &mut self.findings);
-        } else if let Some(strand) = self.strands.iter_mut().find(has) {
-            strand.chain.answer(&answered, &mut self.findings);
+        } else if let Some(chain) = unplaced::chain_of(&mut self.strands, &answered) {
+            chain.answer(&answered, &mut self.findings);
         } else {
             self.unplaced.push(Unplaced::of(&answered));
         }
@@ -504,13 +503,15 @@ impl Observer for Checks {
                 self.reads.ask(transaction);
                 self.progress.submit(now, transaction.id);
             }
+            Event::Doubled { transaction } => {
+                let strands = self.strands.iter_mut();
+                strands.for_each(|s| s.chain.submitted.double(transaction));
+            }
             Event::Endorsed {
                 transaction, of, ..
             } => {
-                let strands = &mut self.strands;
-                strands
-                    .iter_mut()
-                    .for_each(|s| s.chain.endorse(transaction, *of));
+                let strands = self.strands.iter_mut();
+                strands.for_each(|s| s.chain.endorse(transaction, *of));
             }
             Event::Answered {
                 transaction,

@@ -2,7 +2,7 @@
 //! that is merely slow may be the first to decide. Which chain is meant turns out later.
 
 use super::Strand;
-use super::chain::Answered;
+use super::chain::{Answered, Chain};
 use super::violation::{Findings, Property, Violation};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
@@ -34,16 +34,15 @@ impl Unplaced {
     /// that long or it was told before `due`, when everything had been decided everywhere.
     pub fn settle(&self, strands: &mut [Strand], due: Option<Time>, out: &mut Findings) {
         let (id, height) = (self.transaction, self.height);
-        let has = |strand: &&mut Strand| strand.chain.has(height, id);
-        if let Some(strand) = strands.iter_mut().find(has) {
-            let answered = Answered {
-                now: self.time,
-                client: self.client,
-                transaction: id,
-                height,
-                executed: &self.executed,
-            };
-            strand.chain.answer(&answered, out);
+        let answered = Answered {
+            now: self.time,
+            client: self.client,
+            transaction: id,
+            height,
+            executed: &self.executed,
+        };
+        if let Some(chain) = chain_of(strands, &answered) {
+            chain.answer(&answered, out);
             return;
         }
         let all = strands.iter().all(|strand| strand.chain.top() >= height);
@@ -57,4 +56,18 @@ impl Unplaced {
             });
         }
     }
+}
+
+/// Of several chains, the one that an answer is about: the one that has the transaction there. If a
+/// client has given one name to two things, more than one may; then one that gives this answer.
+pub(super) fn chain_of<'s>(
+    strands: &'s mut [Strand],
+    answered: &Answered<'_>,
+) -> Option<&'s mut Chain> {
+    let (height, id) = (answered.height, answered.transaction);
+    let mut has = (0..strands.len()).filter(|at| strands[*at].chain.has(height, id));
+    let first = has.clone().next()?;
+    let says = |at: &usize| strands[*at].chain.result(height, id) == Some(answered.executed);
+    let place = has.find(says).unwrap_or(first);
+    Some(&mut strands[place].chain)
 }

@@ -295,7 +295,8 @@ impl Observer for Metrics {
                 }
             }
             Event::Crashed => self.leadership.loses(now, node),
-            Event::Installed { .. }
+            Event::Doubled { .. }
+            | Event::Installed { .. }
             | Event::Restarted { .. }
             | Event::Sent { .. }
             | Event::Delivered { .. }

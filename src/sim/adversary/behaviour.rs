@@ -3,6 +3,7 @@
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
 use crate::base::units::Ratio;
+use crate::chain::Height;
 
 /// How a dishonest replica departs from its protocol.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,6 +80,22 @@ pub enum Targets {
     Nodes(Vec<NodeId>),
 }
 
+/// Heights from one to before another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heights {
+    /// The first.
+    pub from: Height,
+    /// The first that is none of them, if there is one.
+    pub until: Option<Height>,
+}
+
+impl Heights {
+    /// Whether a height is one of them.
+    pub fn contains(self, height: Height) -> bool {
+        self.from <= height && self.until.is_none_or(|until| height < until)
+    }
+}
+
 /// To which messages a behaviour applies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scope {
@@ -90,6 +107,8 @@ pub struct Scope {
     pub probability: Ratio,
     /// Only while the node leads.
     pub leading: bool,
+    /// Only while the node's own chain ends at one of these.
+    pub heights: Option<Heights>,
 }
 
 impl Default for Scope {
@@ -99,6 +118,7 @@ impl Default for Scope {
             targets: Targets::Usual,
             probability: Ratio::ONE,
             leading: false,
+            heights: None,
         }
     }
 }

@@ -15,8 +15,9 @@ use crate::base::node::{Committee, NodeId};
 use crate::base::random::Random;
 use crate::base::time::{Span, Time, Window};
 use crate::base::units::Ratio;
+use crate::chain::Height;
 use crate::protocol::{To, Wire};
-pub use behaviour::{Act, Behaviour, Scope, Targets};
+pub use behaviour::{Act, Behaviour, Heights, Scope, Targets};
 use memory::Memory;
 
 /// When a dishonest node acts, and as what.
@@ -26,6 +27,8 @@ pub struct Moment {
     pub now: Time,
     /// Whether the node leads.
     pub leads: bool,
+    /// How far the node's own chain reaches.
+    pub height: Height,
 }
 
 /// One behaviour with those it means.
@@ -38,7 +41,12 @@ struct Part {
 
 impl Part {
     fn is_active(&self, moment: Moment) -> bool {
-        self.act.during.contains(moment.now) && (moment.leads || !self.act.scope.leading)
+        let scope = &self.act.scope;
+        self.act.during.contains(moment.now)
+            && (moment.leads || !scope.leading)
+            && scope
+                .heights
+                .is_none_or(|heights| heights.contains(moment.height))
     }
 
     /// Whether it names messages of a kind.

@@ -51,6 +51,7 @@ fn at(millis: u64, leads: bool) -> Moment {
     Moment {
         now: Time::ZERO + Span::from_millis(millis),
         leads,
+        height: 7,
     }
 }
 
@@ -243,6 +244,20 @@ fn targets_chance_and_the_lead_narrow_every_behaviour() {
     };
     assert_eq!(silent(false), 0);
     assert!((200..300).contains(&silent(true)));
+
+    let speaks = |heights: [u64; 2]| {
+        let [from, until] = heights;
+        let until = Some(until);
+        let heights = Some(Heights { from, until });
+        let scope = Scope {
+            heights,
+            ..Scope::default()
+        };
+        let mut silent = adversary(vec![always(Behaviour::Silent, scope)], &[0]);
+        spoken(&mut silent, at(0, false), "yes").len() > 1
+    };
+    assert!(!speaks([7, 8]), "it is at height 7");
+    assert!(speaks([8, 9]) && speaks([6, 7]));
 }
 
 #[test]

@@ -20,10 +20,11 @@ pub(super) struct Copy<P> {
 }
 
 impl<P: Protocol> ReplicaHost<P> {
-    /// Now, and whether this node leads: what decides whether it lies.
+    /// Now, whether this node leads, and how far its chain reaches: what decides whether it lies.
     pub(super) fn moment(&self, now: Time) -> Moment {
         let leads = self.adversary.is_some() && self.protocol.status().leads;
-        Moment { now, leads }
+        let height = self.ledger.height();
+        Moment { now, leads, height }
     }
 
     /// Whether a dishonest node does not hear a message of another one. What it hears it may say

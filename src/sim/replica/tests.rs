@@ -7,6 +7,7 @@ use crate::base::crypto::Crypto;
 use crate::base::distribution::{Distribution, Law};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time, Window};
+use crate::base::units::Ratio;
 use crate::contract::Rules;
 use crate::contract::author::AuthorSettings;
 use crate::contract::population::Population;
@@ -160,6 +161,7 @@ fn seen_of(every: u64, trouble: impl FnOnce(&mut Plan)) -> Seen {
             replies: 1,
             retry: Span::from_secs(1),
             gateways: vec![NodeId(0)],
+            two_faced: Ratio::ZERO,
             author: AuthorSettings::default(),
             contact: Channel::regular(Span::from_millis(10), Span::from_millis(4)),
         },
