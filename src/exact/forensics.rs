@@ -32,6 +32,8 @@ fn lied_to(nodes: usize, protocol: &str, liars: Range<usize>, act: &str) -> Stri
 }
 
 const TANGAROA: &str = include_str!("../../scenarios/known/iraft-tangaroa-fork.yaml");
+const CAPTURED: &str = include_str!("../../scenarios/known/krbft-two-captured-leaders.yaml");
+const VOICES: &str = include_str!("../../scenarios/known/krbft-two-leaders-with-voices.yaml");
 const PBFT: &str = "{ pbft: { view_timeout: 50ms } }";
 
 /// How many runs of twelve fork, and how many votes of the second phase were kept back. In all,
@@ -115,6 +117,17 @@ fn whoever_lies_in_tangaroa_is_proven_guilty() {
     assert_eq!(guilty, [3, 6], "{proofs:?}");
 }
 
+/// Two leaders of four that nobody in their groups has to agree with vote for two things; where
+/// groups lend their voices there is no fork, and they are convicted all the same.
+#[test]
+fn whoever_speaks_with_two_tongues_for_a_group_is_proven_guilty() {
+    for (text, forks) in [(CAPTURED, true), (VOICES, false)] {
+        let (forked, proofs) = investigated(text, 1);
+        let guilty: Vec<usize> = culprits(&proofs).iter().map(|node| node.index()).collect();
+        assert_eq!((forked, guilty), (forks, vec![1, 6]), "{proofs:?}");
+    }
+}
+
 /// Rough weather and liars within the bound: no honest node ever signs what would convict it.
 #[test]
 fn whoever_is_honest_is_never_proven_guilty() {
@@ -126,10 +139,14 @@ fn whoever_is_honest_is_never_proven_guilty() {
         ("iraft", "equivocate"),
         ("{ iraft: { profile: sync } }", "double-talk"),
         ("{ iraft: { profile: paper } }", "garble"),
+        ("krbft", "equivocate"),
+        ("{ krbft: { group_certified_votes: false } }", "double-talk"),
+        ("{ krbft: { profile: paper } }", "equivocate"),
     ] {
         let mut convicted = 0;
+        let nodes = if protocol.contains("krbft") { 12 } else { 4 };
         for seed in 0..10 {
-            let text = format!("{}\n{weather}", lied_to(4, protocol, 0..1, act));
+            let text = format!("{}\n{weather}", lied_to(nodes, protocol, 0..1, act));
             let (_, proofs) = investigated(&text, seed);
             let guilty = culprits(&proofs);
             assert!(

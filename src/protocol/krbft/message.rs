@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::evidence::Exposure;
 use super::memory::{Memory, Support};
+use super::oaths;
 use super::supervise::Finding;
 use crate::base::crypto::{
     Body, Certificate, DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signed, Signer, Voice,
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
+use crate::protocol::oath::{Notary, Registrar};
 use crate::protocol::{Holding, Listener, Statement, To, Wire, iraft, pbft};
 
 /// A leader's word that the committee has decided a batch.
@@ -280,6 +282,10 @@ impl Wire for Message {
             })),
             _ => {}
         }
+    }
+
+    fn oaths(&self, notary: &Notary<'_>, swear: Registrar<'_>) {
+        oaths::read(self.opened().1, notary, swear);
     }
 
     fn kind(&self) -> &'static str {

@@ -136,6 +136,7 @@ mod evidence;
 pub mod grouping;
 mod memory;
 mod message;
+mod oaths;
 mod patience;
 mod regroup;
 mod spread;
