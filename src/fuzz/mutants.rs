@@ -281,6 +281,7 @@ const KNOWN: [(&str, &[&str], &str); 11] = [
             "no-digest-check",
             "no-fairness",
             "silent-while-awaiting",
+            "deaf-to-later-views",
         ],
         "a story notices it",
     ),

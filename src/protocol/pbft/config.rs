@@ -80,4 +80,6 @@ pub enum Mutant {
     ReExecute,
     /// A replica does not ask again for a view while the leader has time to open it.
     SilentWhileAwaiting,
+    /// A replica that many have left behind in an earlier view does not ask for theirs.
+    DeafToLaterViews,
 }

@@ -25,6 +25,11 @@ impl Early {
         true
     }
 
+    /// From how many members something waits.
+    pub fn senders(&self) -> usize {
+        self.held.iter().filter(|held| **held > 0).count()
+    }
+
     /// Forgets messages of views before this one: it will not enter them.
     pub fn forget_before(&mut self, view: u64) {
         let held = &mut self.held;

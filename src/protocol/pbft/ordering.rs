@@ -157,7 +157,7 @@ impl Pbft {
     ) {
         let body = vote.body();
         if Some(body.view) != self.volatile.active {
-            self.keep_early(from, body.view, message);
+            self.keep_early(from, body.view, message, cx);
             return;
         }
         if vote.by() != self.leader(body.view)
@@ -236,7 +236,7 @@ impl Pbft {
     ) -> bool {
         let body = vote.body();
         if Some(body.view) != self.volatile.active {
-            self.keep_early(from, body.view, message);
+            self.keep_early(from, body.view, message, cx);
             return false;
         }
         let enough = body.phase == Phase::Prepare
@@ -261,7 +261,7 @@ impl Pbft {
     ) -> bool {
         let body = vote.body();
         if Some(body.view) != self.volatile.active {
-            self.keep_early(from, body.view, message);
+            self.keep_early(from, body.view, message, cx);
             return false;
         }
         let enough = body.phase == Phase::Commit

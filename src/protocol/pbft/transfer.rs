@@ -10,16 +10,23 @@ use crate::chain::Height;
 use super::log::Stage;
 use super::message::{Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, Vote};
 use super::ordering::extend_chain;
-use super::{Cx, Pbft, Timer};
+use super::{Cx, Mutant, Pbft, Timer};
 
 /// Blocks that are sent at once even if there are checkpoints between them: whoever got them one by
 /// one might never catch up.
 const AT_ONCE: u64 = 16;
 
 impl Pbft {
-    /// Keeps a message of a view not entered yet.
+    /// Keeps a message of a view not entered yet. If so many speak in one that an honest one does,
+    /// its NEW-VIEW may have been lost.
     #[cold]
-    pub(super) fn keep_early(&mut self, from: NodeId, view: u64, message: &Message) {
+    pub(super) fn keep_early(
+        &mut self,
+        from: NodeId,
+        view: u64,
+        message: &Message,
+        cx: &mut Cx<'_>,
+    ) {
         let entered = self.durable.change.is_none();
         if view < self.durable.view || (view == self.durable.view && entered) {
             return;
@@ -28,7 +35,16 @@ impl Pbft {
             // Three messages for each place between the watermarks.
             let quota = u32::try_from(3 * self.config.window).unwrap_or(u32::MAX);
             self.volatile.early.keep(position, view, message, quota);
+            if self.is_overtaken() {
+                self.expect_catching_up(cx);
+            }
         }
+    }
+
+    /// Whether members are in later views, so many that one of them is honest.
+    fn is_overtaken(&self) -> bool {
+        let enough = self.setup.committee.one_honest();
+        self.volatile.early.senders() >= enough && !self.mutant(Mutant::DeafToLaterViews)
     }
 
     /// A member speaks of places above our high watermark: if enough do, we are behind.
@@ -113,6 +129,7 @@ impl Pbft {
     pub(super) fn is_behind(&self) -> bool {
         self.volatile.target.is_some()
             || self.volatile.ahead.len() >= self.setup.committee.one_honest()
+            || self.is_overtaken()
     }
 
     /// Batches known by their digest only.

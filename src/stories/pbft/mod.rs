@@ -69,22 +69,33 @@ fn checkpoints_lost() {
     check::<Pbft>(near(), 4, "pbft/checkpoints-lost.txt");
 }
 
+/// How far n1 and n3 come in a story without a guard.
+fn heights_without(guard: Mutant, name: &str) -> [u64; 2] {
+    let config = Config {
+        mutant: Some(guard),
+        ..near()
+    };
+    let mut stage: Stage<Pbft> = Stage::new(config, 4, AT_ONCE);
+    let path = format!("{}/src/stories/pbft/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let story = std::fs::read_to_string(path).expect("the story is there");
+    play(&mut stage, &story);
+    [1, 3].map(|node| stage.ledger(NodeId(node)).height())
+}
+
 #[test]
 fn lost_request() {
     let stage = check::<Pbft>(near(), 4, "pbft/lost-request.txt");
     assert_eq!(stage.ledger(NodeId(1)).height(), 1);
-    let silent = Config {
-        mutant: Some(Mutant::SilentWhileAwaiting),
-        ..near()
-    };
-    let mut stage: Stage<Pbft> = Stage::new(silent, 4, AT_ONCE);
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/src/stories/pbft/lost-request.txt"
-    );
-    let story = std::fs::read_to_string(path).expect("the story is there");
-    play(&mut stage, &story);
-    assert_eq!(stage.ledger(NodeId(1)).height(), 0);
+    let silent = heights_without(Mutant::SilentWhileAwaiting, "lost-request");
+    assert_eq!(silent, [0, 0]);
+}
+
+#[test]
+fn lost_new_view() {
+    let stage = check::<Pbft>(near(), 4, "pbft/lost-new-view.txt");
+    assert_eq!(stage.ledger(NodeId(3)).height(), 2);
+    let deaf = heights_without(Mutant::DeafToLaterViews, "lost-new-view");
+    assert_eq!(deaf, [2, 0]);
 }
 
 #[test]
