@@ -82,7 +82,7 @@
 //! - A ticket is the decided grant itself, and not a separate statement of f + 1 nodes.
 //! - Headers prove inclusion by listing the digests of their transactions.
 //! - A record node takes any record of the chain that it is handed: with `min_copies` everybody may
-//!   have to keep it. So whoever has the bodies and lies can have them kept where they do not belong.
+//!   have to keep it. So a liar that has the bodies can have them kept where they do not belong.
 //! - The index forgets no network: what is relayed where a patient is no longer nobody keeps.
 //! - No proof covers what the contract refused. Headers name it by the word of their sender: who
 //!   entered a record that was refused does not count it among its records, and keeps the body
