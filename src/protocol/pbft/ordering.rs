@@ -463,6 +463,7 @@ impl Pbft {
         }
         let block = cx.decide(height, batch);
         self.volatile.executed = height;
+        self.volatile.next = self.volatile.next.max(height + 1);
         self.volatile.chain = extend_chain(&self.volatile.chain, &batch.digest());
         self.volatile.unsynced.push(height);
         if self.volatile.mempool.has_unsettled() {
@@ -493,7 +494,7 @@ impl Pbft {
     pub(super) fn progressed(&mut self, cx: &mut Cx<'_>) {
         self.volatile.level.clear();
         self.volatile.asked = 0;
-        self.volatile.next = self.volatile.next.max(self.volatile.executed + 1);
+        self.check_target(cx);
         cx.set_timer(Timer::Status, self.config.view_timeout * 2);
         self.propose(cx);
         self.mind_the_oldest(cx);

@@ -323,7 +323,6 @@ impl Pbft {
         }
         if self.volatile.executed > before {
             self.volatile.asked = 0;
-            self.check_target(cx);
             if blocks.height > self.volatile.executed {
                 self.fetch_from(from, cx);
             }

@@ -416,6 +416,8 @@ impl Pbft {
         self.durable.change = None;
         self.durable.new_view = Some(proof.clone());
         self.durable.floor = from.top();
+        // Before anything can make this replica propose, as a stable checkpoint does.
+        self.volatile.next = self.durable.floor.max(self.volatile.executed) + 1;
         self.volatile.dirty = true;
         self.volatile.active = Some(body.view);
         self.volatile.accepted = 0;
@@ -433,8 +435,6 @@ impl Pbft {
         for proposal in &body.proposals {
             self.accept_again(proposal, cx);
         }
-        let settled = self.durable.floor.max(self.volatile.executed);
-        self.volatile.next = settled + 1;
         self.watch(true, cx);
         self.ask_for_batches(body, cx);
         for (position, message) in self.volatile.early.take(body.view) {
