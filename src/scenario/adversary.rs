@@ -35,7 +35,7 @@ pub struct Adversary {
 }
 
 /// The keys of what is about messages to others, without those of its own.
-const TOLD: &[&str] = &[
+const TOLD: [&str; 8] = [
     "kinds",
     "targets",
     "probability",
@@ -45,76 +45,37 @@ const TOLD: &[&str] = &[
     "during",
     "collude",
 ];
-/// The same of what has a measure.
-const BY: &[&str] = &[
-    "by",
-    "kinds",
-    "targets",
-    "probability",
-    "leading",
-    "heights",
-    "nodes",
-    "during",
-    "collude",
-];
+/// The same of what concerns every kind of message.
+const OF_ANY_KIND: &[&str] = TOLD.split_at(1).1;
 /// The keys of what is about the node itself.
-const OWN: &[&str] = &[
-    "probability",
-    "leading",
-    "heights",
-    "nodes",
-    "during",
-    "collude",
-];
+const OWN: &[&str] = TOLD.split_at(2).1;
+/// The keys of what has a measure.
+const BY: &[&str] = &told("by");
 /// The keys of what concerns the disk.
 const DISK: &[&str] = &["nodes", "during", "collude"];
+
+/// The keys of what is about messages, with one of its own.
+const fn told(own: &'static str) -> [&'static str; 9] {
+    let [a, b, c, d, e, f, g, h] = TOLD;
+    [own, a, b, c, d, e, f, g, h]
+}
+
 /// The keys of each behaviour, in the order of [`Behaviour::NAMES`].
 pub const KEYS: [&[&str]; 19] = [
-    &[
-        "targets",
-        "probability",
-        "leading",
-        "heights",
-        "heights",
-        "nodes",
-        "during",
-        "collude",
-    ],
-    TOLD,
-    TOLD,
+    OF_ANY_KIND,
+    &TOLD,
+    &TOLD,
     BY,
     OWN,
     OWN,
     OWN,
-    TOLD,
-    TOLD,
-    TOLD,
-    &[
-        "after",
-        "kinds",
-        "targets",
-        "probability",
-        "leading",
-        "heights",
-        "heights",
-        "nodes",
-        "during",
-        "collude",
-    ],
-    &[
-        "copies",
-        "kinds",
-        "targets",
-        "probability",
-        "leading",
-        "heights",
-        "heights",
-        "nodes",
-        "during",
-        "collude",
-    ],
-    TOLD,
-    TOLD,
+    &TOLD,
+    &TOLD,
+    &TOLD,
+    &told("after"),
+    &told("copies"),
+    &TOLD,
+    &TOLD,
     BY,
     DISK,
     DISK,
@@ -272,18 +233,7 @@ fn scope<'t>(
 /// Reads `[from, until]`, or `[from]` for all that follow.
 fn heights<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Heights> {
     let what = "heights `[from, until]`, like `[100, 200]`";
-    let ends = match &node.value {
-        Value::List(ends) if matches!(ends.len(), 1 | 2) => ends.len(),
-        Value::List(_) | Value::Null | Value::Scalar { .. } | Value::Map(_) => {
-            reader.expected(node, what);
-            return None;
-        }
-    };
-    let read = reader.list(node, what, |r, n| r.count(n, 0, u64::MAX))?;
-    if read.len() < ends {
-        return None;
-    }
-    let (from, until) = (read[0], read.get(1).copied());
+    let (from, until) = reader.ends(node, what, |r, n| r.count(n, 0, u64::MAX))?;
     if until.is_some_and(|until| until <= from) {
         let rule = "the second height is not above the first";
         reader.refuse_with(rule, "write the lower height first");

@@ -414,9 +414,13 @@ impl<'t> Reader<'t> {
         Some(items.iter().enumerate().filter_map(read).collect())
     }
 
-    /// `[from, until]`, or `[from]` for a window that never closes.
-    pub fn window(&mut self, node: &'t Node) -> Option<Window> {
-        let what = "a window `[from, until]`, like `[20s, 40s]`";
+    /// `[from, until]`, or `[from]` for what has no end.
+    pub fn ends<T>(
+        &mut self,
+        node: &'t Node,
+        what: &str,
+        read: impl FnMut(&mut Self, &'t Node) -> Option<T>,
+    ) -> Option<(T, Option<T>)> {
         let ends = match &node.value {
             Value::List(ends) if matches!(ends.len(), 1 | 2) => ends.len(),
             Value::List(_) | Value::Null | Value::Scalar { .. } | Value::Map(_) => {
@@ -424,24 +428,26 @@ impl<'t> Reader<'t> {
                 return None;
             }
         };
-        let read: Vec<Span> = self.list(node, what, Self::quantity)?;
-        if read.len() < ends {
-            return None;
-        }
-        let window = Window {
-            from: Time::ZERO + read[0],
-            until: read.get(1).map(|span| Time::ZERO + *span),
-        };
-        if window.until.is_some_and(|until| until <= window.from) {
+        let read = self.list(node, what, read)?;
+        let whole = read.len() == ends;
+        let mut read = read.into_iter().filter(|_| whole);
+        Some((read.next()?, read.next()))
+    }
+
+    /// `[from, until]`, or `[from]` for a window that never closes.
+    pub fn window(&mut self, node: &'t Node) -> Option<Window> {
+        let what = "a window `[from, until]`, like `[20s, 40s]`";
+        let (from, until): (Span, Option<Span>) = self.ends(node, what, Self::quantity)?;
+        if let Some(until) = until.filter(|until| *until <= from) {
             self.refuse_with(
-                format!(
-                    "the window [{}, {}] ends before it begins",
-                    read[0], read[1]
-                ),
+                format!("the window [{from}, {until}] ends before it begins"),
                 "write the earlier time first",
             );
             return None;
         }
-        Some(window)
+        Some(Window {
+            from: Time::ZERO + from,
+            until: until.map(|until| Time::ZERO + until),
+        })
     }
 }

@@ -268,8 +268,7 @@ impl ClientHost {
                 self.ask(now, faces, attempt, &to, desk);
             }
             Retry::Next => {
-                let at = gateways.iter().position(|&node| node == self.target);
-                self.target = gateways[(at.unwrap_or(0) + 1) % gateways.len()];
+                self.target = self.next_gateway(gateways);
                 let to = [self.target];
                 self.ask(now, faces, attempt, &to, desk);
             }
@@ -278,6 +277,12 @@ impl ClientHost {
                 self.ask(now, faces, attempt, &to, desk);
             }
         }
+    }
+
+    /// The one after the gateway that this host asks first.
+    fn next_gateway(&self, gateways: &[NodeId]) -> NodeId {
+        let at = gateways.iter().position(|&node| node == self.target);
+        gateways[(at.unwrap_or(0) + 1) % gateways.len()]
     }
 
     /// Sends a request; if there are two of one name, each to one half of those who are asked, and
@@ -365,12 +370,13 @@ impl ClientHost {
         self.watch(deadline, number);
         match desk.world.execution {
             Execution::OrderExecute => {
-                let gateways = &desk.world.workload.gateways;
-                let at = gateways.iter().position(|&node| node == self.target);
-                let next = gateways[(at.unwrap_or(0) + 1) % gateways.len()];
-                let asked = 1 + usize::from(other.is_some());
-                let to = &[self.target, next][..asked];
-                self.ask(now, (transaction, other), 0, to, desk);
+                let target = self.target;
+                if other.is_none() {
+                    self.request(now, transaction, 0, &[target], desk);
+                } else {
+                    let to = [target, self.next_gateway(&desk.world.workload.gateways)];
+                    self.ask(now, (transaction, other), 0, &to, desk);
+                }
             }
             Execution::Validate { .. } => self.propose(now, number, desk),
         }

@@ -37,7 +37,7 @@ mod stage;
 
 pub use chaos::{Chaos, Weather};
 pub use conspiracy::Conspiracy;
-pub use script::{check, check_with, play, tell};
+pub use script::{check, check_with, perform, play, tell};
 pub use stage::{AT_ONCE, Stage};
 
 /// How many schedules are played where convictions are counted: the usual number, or what is asked

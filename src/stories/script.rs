@@ -24,10 +24,20 @@ pub fn check_with<P: Protocol>(
 
 /// Plays the story in `src/stories/<path>` on a stage that was prepared.
 pub fn tell<P: Protocol>(stage: &mut Stage<P>, path: &str) {
-    let path = format!("{}/src/stories/{path}", env!("CARGO_MANIFEST_DIR"));
+    let told = perform(stage, path);
+    expect_test::expect_file![place(path)].assert_eq(&told);
+}
+
+/// Plays the story in `src/stories/<path>` whatever comes of it, and returns it with the answers of
+/// this stage.
+pub fn perform<P: Protocol>(stage: &mut Stage<P>, path: &str) -> String {
+    let path = place(path);
     let story = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let told = play(stage, &story);
-    expect_test::expect_file![path].assert_eq(&told);
+    play(stage, &story)
+}
+
+fn place(path: &str) -> String {
+    format!("{}/src/stories/{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Plays a story and returns it with the answers of this stage in place of its own.

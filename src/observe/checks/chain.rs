@@ -158,14 +158,9 @@ impl Chain {
         }
     }
 
-    /// A client sent a transaction.
-    pub fn submit(&mut self, transaction: &Transaction) {
-        self.submitted.submit(transaction);
-    }
-
     /// A client sent what it had endorsed, in the place of what it wants.
     pub fn endorse(&mut self, transaction: &Transaction, of: TransactionId) {
-        self.submit(transaction);
+        self.submitted.submit(transaction);
         self.endorsed.insert(transaction.id, of);
     }
 

@@ -495,7 +495,7 @@ impl Observer for Checks {
         match event {
             Event::Submitted { transaction } => {
                 for strand in &mut self.strands {
-                    strand.chain.submit(transaction);
+                    strand.chain.submitted.submit(transaction);
                     if let Some(replay) = &mut strand.replay {
                         replay.asked(transaction);
                     }

@@ -43,6 +43,7 @@ impl Layers {
             self.take(&blocks, cx);
         }
     }
+
     /// Whether a record node has anything on disk. Its first headers may be the last to come.
     fn has_begun(&self) -> bool {
         let store = &self.durable.store;

@@ -5,7 +5,7 @@ mod nested;
 use std::collections::BTreeMap;
 
 use super::stage::{Post, Which};
-use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, accountability_runs, check, play};
+use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, accountability_runs, check, perform};
 use crate::base::node::NodeId;
 use crate::protocol::iraft::{Config, Iraft, Monitors, Mutant, Profile, Quorum};
 
@@ -347,13 +347,8 @@ fn conspirators_need_more_than_an_old_proof_to_fork_those_who_wait() {
 
 /// What becomes of a story with replicas of this configuration.
 fn performed(config: Config, n: usize, name: &str) -> Stage<Iraft> {
-    let path = format!(
-        "{}/src/stories/iraft/{name}.txt",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let story = std::fs::read_to_string(path).unwrap();
     let mut stage: Stage<Iraft> = Stage::new(config, n, AT_ONCE);
-    play(&mut stage, &story);
+    perform(&mut stage, &format!("iraft/{name}.txt"));
     stage
 }
 

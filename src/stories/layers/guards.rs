@@ -17,7 +17,7 @@ use crate::protocol::layers::parts::{
 };
 use crate::protocol::layers::{Auth, Config, Layers, Message, Mutant, Topology};
 use crate::protocol::pbft::{Phase, Vote};
-use crate::stories::{AT_ONCE, Stage, play};
+use crate::stories::{AT_ONCE, Stage, perform, play};
 
 /// A record of the patient is decided by everybody.
 const DECIDED: &str = "quiet\ndeliver * leader\nsubmit n5\nsettle\n";
@@ -417,18 +417,13 @@ fn index_forgets_before_it_is_acknowledged(config: Config) -> bool {
     !stage.take_sent().contains_key("inject")
 }
 
-/// Whether something happens that a guard prevents.
 /// A record node has a record of the second block and not the first header when it crashes.
 fn forgets_what_it_has_without_the_first_header(config: Config) -> bool {
     let mut stage = after(both(config), &[]);
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/src/stories/layers/found-beyond-a-gap.txt"
-    );
-    let story = std::fs::read_to_string(path).expect("the story is there");
-    !play(&mut stage, &story).contains("still keeps")
+    !perform(&mut stage, "layers/found-beyond-a-gap.txt").contains("still keeps")
 }
 
+/// Whether something happens that a guard prevents.
 type Case = fn(Config) -> bool;
 
 const CASES: [(Mutant, Case); 26] = [

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::stage::Volume;
-use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, check, play};
+use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, check, perform, play};
 use crate::base::node::NodeId;
 use crate::protocol::pbft::{Config, Mutant, Pbft};
 
@@ -76,9 +76,7 @@ fn heights_without(guard: Mutant, name: &str) -> [u64; 2] {
         ..near()
     };
     let mut stage: Stage<Pbft> = Stage::new(config, 4, AT_ONCE);
-    let path = format!("{}/src/stories/pbft/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-    let story = std::fs::read_to_string(path).expect("the story is there");
-    play(&mut stage, &story);
+    perform(&mut stage, &format!("pbft/{name}.txt"));
     [1, 3].map(|node| stage.ledger(NodeId(node)).height())
 }
 
@@ -96,6 +94,11 @@ fn lost_new_view() {
     assert_eq!(stage.ledger(NodeId(3)).height(), 2);
     let deaf = heights_without(Mutant::DeafToLaterViews, "lost-new-view");
     assert_eq!(deaf, [2, 0]);
+}
+
+#[test]
+fn one_proposal() {
+    check::<Pbft>(near(), 4, "pbft/one-proposal.txt");
 }
 
 #[test]
