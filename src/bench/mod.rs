@@ -54,6 +54,7 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
             replies: 1,
             retry: Span::from_secs(1_000),
             gateways: vec![NodeId(0)],
+            until: Time::MAX,
             two_faced: Ratio::ZERO,
             author: AuthorSettings::default(),
             contact: Channel::regular(Span::from_secs(1), Span::from_millis(40)),

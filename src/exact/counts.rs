@@ -88,3 +88,16 @@ fn an_entry_of_raft_costs_exactly_two_for_each_follower() {
         assert!(beats <= followers * 41, "{nodes} nodes: {beats}");
     }
 }
+
+#[test]
+fn clients_that_stop_asking_still_wait_for_what_they_asked() {
+    for (load, most) in [("rate: 10/s, even: true", 10), ("clients: 3", u64::MAX)] {
+        let load = format!("workload: {{ {load}, until: 1s, patients: 8, doctors: 2 }}");
+        let lines = [ONE_BY_ONE, FREE, &constant("1ms"), &load];
+        let scenario = scenario(&yaml(4, "pbft", "2s", &lines), 3);
+        let summary = outcome(&scenario, ONE_THREAD, None).summary;
+        assert!(summary.submitted >= 10 && summary.submitted <= most);
+        // Three clients that went on would be waiting for something at any time.
+        assert_eq!((summary.pending, summary.committed), (0, summary.submitted));
+    }
+}

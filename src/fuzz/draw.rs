@@ -80,6 +80,15 @@ pub fn draw(
         scenario.workload.two_faced = Ratio::from_parts_per_billion(100_000_000);
         scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
     }
+    // And a load that ends, after which nobody is told what it lacks by what comes next.
+    if dice.rarely("a load that ends", 3) {
+        let last = end.since(Time::ZERO).nanos() / 1_000_000;
+        scenario.workload.until = Some(dice.millis(200, last));
+    }
+    if dice.rarely("kinds said seldom", 4) {
+        trouble::pick_seldom(&mut dice, &mut scenario);
+    }
+    scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
     let features = dice.features;
     Ok(Case { scenario, features })
 }

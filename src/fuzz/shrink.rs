@@ -234,7 +234,7 @@ fn remove(scenario: &mut Scenario, gone: NodeId) {
 /// A millisecond on every way, one site, machines that cost nothing but their disks' time, plain
 /// calls, no endorsements.
 fn simpler(scenario: &Scenario) -> Edits {
-    let edits: [fn(&mut Scenario); 15] = [
+    let edits: [fn(&mut Scenario); 16] = [
         |s| {
             let network = &mut s.network;
             network.links.clear();
@@ -251,6 +251,7 @@ fn simpler(scenario: &Scenario) -> Edits {
         |s| s.workload.mix = Mix::of(&[(Wish::Submit, 1)]),
         |s| s.workload.invalid = Ratio::ZERO,
         |s| s.workload.two_faced = Ratio::ZERO,
+        |s| s.workload.until = None,
         |s| s.workload.gateways = Gateways::Honest,
         |s| s.machine.sync = Span::ZERO,
         |s| s.machine.cores = 1,

@@ -323,6 +323,73 @@ fn kinds(dice: &mut Dice, protocol: &str) -> Vec<String> {
     kinds
 }
 
+/// Kinds of messages of a protocol of which there are few: what is asked for and shown, and what is
+/// said when something has changed.
+fn said_seldom(protocol: &str) -> Vec<&'static str> {
+    let pbft = ["status", "fetch", "checkpoint", "view-change", "new-view"];
+    let iraft = ["complaint", "fetch", "proven", "commit-notice", "pre-vote"];
+    let krbft = [
+        "council-update",
+        "group-block",
+        "group-ack",
+        "group-commit",
+        "group-fetch",
+        "group-blocks",
+        "voice",
+        "voice-share",
+        "finding",
+        "exposure",
+        "hand-over",
+        "hand-over-reply",
+        "batch-fetch",
+        "batches",
+    ];
+    let mbft = [
+        "commit-request",
+        "echo",
+        "fetch-mini-blocks",
+        "fetch-large-blocks",
+        "large-blocks",
+        "missed-mini-block",
+    ];
+    let layers = [
+        "leader",
+        "request-forward",
+        "relay-ic",
+        "index-request",
+        "remind",
+        "mig-request",
+        "mig-done",
+        "compare",
+        "due",
+        "record-fetch",
+        "record",
+        "mig-refuse",
+        "erase",
+    ];
+    match protocol {
+        "pbft" => pbft.to_vec(),
+        "iraft" => iraft.to_vec(),
+        "krbft" => [&krbft[..], &pbft, &iraft].concat(),
+        "mbft" => [&mbft[..], &pbft].concat(),
+        "layers" => [&layers[..], &pbft, &iraft].concat(),
+        _ => vec!["pre-vote", "pre-vote-reply", "heartbeat", "heartbeat-reply"],
+    }
+}
+
+/// Has those who bend messages of a kind bend some of a kind that is said seldom. What layers hand
+/// over is not said again to others, see [`spare_deliveries`].
+pub fn pick_seldom(dice: &mut Dice, scenario: &mut Scenario) {
+    let protocol = &*scenario.protocol.name;
+    let kinds = said_seldom(protocol);
+    for adversary in &mut scenario.adversaries {
+        let replays = matches!(adversary.behaviour, Behaviour::Replay { .. });
+        if !adversary.scope.kinds.is_empty() && !(replays && protocol == "layers") {
+            adversary.scope.kinds = vec![dice.one_of(&kinds).to_owned()];
+        }
+    }
+}
+
 /// Nodes that stop and return with what they wrote: all of them at times, the same one again and
 /// again, or whoever leads.
 fn crashes(dice: &mut Dice, scenario: &mut Scenario, bad: &[NodeId], end: Time) {

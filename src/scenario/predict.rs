@@ -12,14 +12,16 @@ const TRANSACTIONS_MAX: u128 = 100_000_000;
 /// Notes a limit that the run would exceed.
 pub fn predict(reader: &mut Reader<'_>, scenario: &Scenario, byzantine: bool) {
     let duration = u128::from(scenario.duration.nanos());
+    let asking = scenario.workload.until.unwrap_or(scenario.duration);
+    let asking = u128::from(asking.nanos());
     let (nodes, batch) = (scenario.nodes as u128, scenario.batch.max as u128);
     let transactions = match &scenario.workload.load {
-        Load::Open { rate, .. } => u128::from(rate.per_kilosecond()) * duration / 1_000_000_000_000,
+        Load::Open { rate, .. } => u128::from(rate.per_kilosecond()) * asking / 1_000_000_000_000,
         // A client asks again at most once in a round trip and the time it thinks, and a node
         // does not answer faster than it executes.
         Load::Closed { clients, think } => {
             let pause = think.saturating_add(round_trip(scenario)).nanos().max(1);
-            let asked = u128::from(*clients) * duration / u128::from(pause);
+            let asked = u128::from(*clients) * asking / u128::from(pause);
             let work = scenario.machine.execute.max(Span::from_micros(1)).nanos();
             asked.min(duration * u128::from(scenario.machine.cores) / u128::from(work))
         }

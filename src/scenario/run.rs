@@ -223,6 +223,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
                 Load::Open { rate, even } => Arrivals::Open { rate, even },
                 Load::Closed { clients, think } => Arrivals::Closed { clients, think },
             },
+            until: workload.until.map_or(Time::MAX, |until| Time::ZERO + until),
             replies: replies(workload.replies, scenario.nodes),
             retry: workload.retry,
             gateways,

@@ -154,6 +154,9 @@ pub struct Workload {
     /// How many requests there are.
     #[serde(flatten)]
     pub load: Load,
+    /// When clients stop making new requests; what they have asked for they still wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Span>,
     /// Of which kinds.
     pub mix: Mix,
     /// Patients, each with a record.

@@ -139,6 +139,7 @@ pub fn scenario<'t>(
         draws: trouble.draws,
     };
     scenario.draw();
+    ending(reader, &scenario);
     fitting(reader, &scenario, known);
     expect::within_model(reader, &mut scenario, byzantine);
     predict::predict(reader, &scenario, byzantine);
@@ -151,6 +152,24 @@ fn measured(reader: &mut Reader<'_>, warmup: Span, duration: Option<Span>) {
         let rule = format!("{warmup} is not shorter than the duration: nothing is left to measure");
         reader.refuse_at(&[Step::Key("warmup".into())], rule, None);
     }
+}
+
+/// Clients ask for something after the warm-up, and stop before the end or not at all.
+fn ending(reader: &mut Reader<'_>, scenario: &Scenario) {
+    let (warmup, duration) = (scenario.warmup, scenario.duration);
+    let (rule, help) = match scenario.workload.until {
+        Some(until) if until <= warmup => (
+            format!("nothing is asked for after the warm-up of {warmup}, and nothing measured"),
+            "write a later time, or a shorter `warmup`",
+        ),
+        Some(until) if until > duration => (
+            format!("is after the end of the run, which lasts {duration}"),
+            "leave it out if clients never stop",
+        ),
+        Some(_) | None => return,
+    };
+    let path = ["workload", "until"].map(|key| Step::Key(key.into()));
+    reader.refuse_at(&path, rule, Some(help.into()));
 }
 
 /// What is said in one place must fit to what is said in another.

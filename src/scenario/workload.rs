@@ -15,6 +15,7 @@ pub const KEYS: &[&str] = &[
     "even",
     "clients",
     "think",
+    "until",
     "mix",
     "patients",
     "doctors",
@@ -83,6 +84,7 @@ pub fn workload<'t>(reader: &mut Reader<'t>, node: &'t Node, byzantine: bool) ->
         gateways: reader.or(fields, "gateways", Gateways::Honest, |r, n| {
             r.choice(n, &gateways)
         }),
+        until: reader.field(fields, "until", Reader::positive),
         load: load?,
     })
 }

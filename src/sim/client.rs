@@ -201,6 +201,9 @@ impl ClientHost {
         self.counters.events += 1;
         if self.due.front() == Some(&now) {
             self.due.pop_front();
+            if now >= desk.world.workload.until {
+                return;
+            }
             if let Some(interval) = &self.interval {
                 self.due.push_back(now + interval.at(self.random.bits()));
             }

@@ -51,6 +51,8 @@ pub use trouble::{Clock, CrashPoint, Disk, Liar, Outage, Point, Slow};
 pub struct Workload {
     /// When they submit.
     pub arrivals: Arrivals,
+    /// When they submit nothing new any more.
+    pub until: Time,
     /// Equal replies from so many nodes make an answer.
     pub replies: usize,
     /// How long they wait for an answer before they ask again.

@@ -296,6 +296,7 @@ fn plan(seed: u64) -> Plan {
             replies: 1,
             retry: Span::from_millis(9),
             gateways: (0..nodes).map(NodeId::at).collect(),
+            until: Time::MAX,
             two_faced: Ratio::ZERO,
             author: AuthorSettings::default(),
             contact: Channel::regular(Span::from_millis(10), Span::from_millis(4)),

@@ -161,6 +161,7 @@ fn seen_of(every: u64, trouble: impl FnOnce(&mut Plan)) -> Seen {
             replies: 1,
             retry: Span::from_secs(1),
             gateways: vec![NodeId(0)],
+            until: Time::MAX,
             two_faced: Ratio::ZERO,
             author: AuthorSettings::default(),
             contact: Channel::regular(Span::from_millis(10), Span::from_millis(4)),
