@@ -105,10 +105,7 @@ impl Iraft {
         cx: &mut Cx<'_>,
     ) {
         let Some(share) = &reply.share else {
-            self.hint(from, reply.term);
-            if let Some(warrant) = &reply.warrant {
-                self.on_warrant(from, reply.term, Some(warrant), cx);
-            }
+            self.on_warrant(from, reply.term, reply.warrant.as_ref(), cx);
             return;
         };
         if share.by() == from && share.verify(cx.keyring()) {
@@ -277,7 +274,7 @@ impl Iraft {
 
     pub(super) fn on_vote_reply(&mut self, from: NodeId, reply: &VoteReply, cx: &mut Cx<'_>) {
         let Some((ballot, standing)) = &reply.grant else {
-            self.hint(from, reply.term);
+            self.on_warrant(from, reply.term, None, cx);
             return;
         };
         let genuine = ballot.by() == from
@@ -436,7 +433,7 @@ impl Iraft {
     }
 
     /// Notes a term that a member speaks of without proof.
-    pub(super) fn hint(&mut self, from: NodeId, term: u64) {
+    fn hint(&mut self, from: NodeId, term: u64) {
         let position = self.position(from);
         let known = &mut self.volatile.hints[position];
         *known = (*known).max(term).min(TERM_MAX);

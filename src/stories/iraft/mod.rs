@@ -85,6 +85,15 @@ fn a_term_that_one_alone_has_entered_keeps_nobody_from_the_next() {
 }
 
 #[test]
+fn a_term_that_nobody_proves_is_entered_by_whoever_hears_of_it() {
+    let config = Config {
+        dead_proof: false,
+        ..hardened()
+    };
+    assert_eq!(tell(config, 4, "term-without-proof"), None);
+}
+
+#[test]
 fn proofs_that_were_lost_are_shown_again() {
     let config = Config {
         monitors: Monitors::None,
