@@ -395,7 +395,13 @@ impl Iraft {
             self.volatile.word = self.volatile.word.max(commit.index);
         }
         if holds {
-            self.volatile.verified = self.volatile.verified.max(commit.index);
+            // Where everybody waits for himself, more than the entry is needed: that this replica
+            // has voted on it, which it forgets in a crash. The leader is to send it once more.
+            let enough = match self.config.profile {
+                Profile::Sync => commit.index.min(self.volatile.commit),
+                Profile::Paper | Profile::Hardened => commit.index,
+            };
+            self.volatile.verified = self.volatile.verified.max(enough);
         }
         self.sync(cx);
         let stale = obeys == Err(Answer::Stale);

@@ -57,6 +57,15 @@ fn a_leader_shows_its_quorum_to_followers_who_are_none() {
 }
 
 #[test]
+fn whoever_returns_without_having_waited_votes_again() {
+    let config = Config {
+        election_proof: false,
+        ..sync()
+    };
+    assert_eq!(tell(config, 3, "sync-wait-of-a-crash"), None);
+}
+
+#[test]
 fn a_proof_decides_nothing_but_what_it_is_about() {
     // n0 alone had decided what it forgot.
     assert!(tell(sync(), 3, "sync-stale-proof").is_some());
