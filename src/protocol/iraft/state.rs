@@ -119,6 +119,8 @@ pub(super) struct Volatile {
     pub room_grew: bool,
     /// When something was last decided, or a leader began.
     pub progressed: Time,
+    /// Whether the parent waits for a decision.
+    pub awaited: bool,
     /// Whether the progress timer runs.
     pub impatient: bool,
     /// Who complains of this term's leader, by position.

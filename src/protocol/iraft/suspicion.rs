@@ -16,6 +16,13 @@ impl Iraft {
         self.finish(cx);
     }
 
+    /// Whether the parent waits for a decision: while it does, the leader is to bring one about.
+    /// The parent proposes by itself, so that no requests wait here that would say as much.
+    pub fn await_decision(&mut self, awaited: bool, cx: &mut Cx<'_>) {
+        self.volatile.awaited = awaited;
+        self.finish(cx);
+    }
+
     /// The parent has seen a member lie: until the next start this replica neither follows it nor
     /// votes for it. It stays a member, for the group has no proof to exclude it by.
     pub fn bar(&mut self, member: NodeId, cx: &mut Cx<'_>) {
@@ -65,11 +72,16 @@ impl Iraft {
         }
     }
 
+    /// Whether something waits for somebody else.
+    fn waits(&self) -> bool {
+        let something = self.volatile.mempool.has_unsettled() || self.volatile.awaited;
+        something && !self.leads()
+    }
+
     /// Starts the progress timer if something waits for somebody else.
     pub(super) fn be_impatient(&mut self, cx: &mut Cx<'_>) {
         let patience = self.config.progress_timeout;
-        let waits = self.volatile.mempool.has_unsettled() && !self.leads();
-        if waits && !self.volatile.impatient && patience > Span::ZERO {
+        if self.waits() && !self.volatile.impatient && patience > Span::ZERO {
             self.volatile.impatient = true;
             // What came just now has not waited yet.
             self.volatile.progressed = cx.now();
@@ -79,7 +91,7 @@ impl Iraft {
 
     pub(super) fn on_progress_timeout(&mut self, cx: &mut Cx<'_>) {
         self.volatile.impatient = false;
-        if !self.volatile.mempool.has_unsettled() || self.leads() {
+        if !self.waits() {
             return;
         }
         let due = self.volatile.progressed + self.config.progress_timeout;

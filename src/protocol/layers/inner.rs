@@ -257,11 +257,12 @@ impl Inner {
         taken.then_some(blocks)
     }
 
-    /// Says whether something waits to be decided: a silent leader is replaced then.
+    /// Says whether something waits to be decided: a leader that does nothing is replaced then.
     pub fn await_decision(&mut self, awaited: bool, cx: &mut Cx<'_>) -> Vec<Arc<Block>> {
         match self {
-            // Their leaders are missed as soon as they are silent.
-            Self::Raft(_) | Self::Iraft(_) => Vec::new(),
+            // A leader that only crashes is missed as soon as it is silent.
+            Self::Raft(_) => Vec::new(),
+            Self::Iraft(m) => in_iraft(cx, |cx| m.await_decision(awaited, cx)),
             Self::Pbft(m) => in_pbft(m, cx, |m, cx| m.await_decision(awaited, cx)),
         }
     }

@@ -3,6 +3,7 @@
 //! whom grants are made works at n6.
 
 mod guards;
+mod iraft;
 
 use super::check;
 use crate::protocol::layers::{Auth, Config, Layers, Mutant};
