@@ -76,14 +76,18 @@ impl Iraft {
             return;
         }
         self.learn(&proven.proof.evidence, cx);
-        if !self.is_decided(proven, cx) || !self.give_way_to(&proven.entries) {
+        if !self.is_decided(proven, cx) {
             return;
         }
         let certificate = Arc::new(proven.proof.certificate.clone());
         let term = certificate.body().term;
         if term > self.durable.term {
-            // A quorum has voted in it.
+            // A quorum has voted in it. What this replica has held to in an earlier term does not
+            // bind it any more, and its word to an earlier leader is not broken.
             self.follow(term, None, cx);
+        }
+        if !self.give_way_to(&proven.entries) {
+            return;
         }
         for entry in &proven.entries {
             if entry.header.body().index > self.durable.log.last_index() {

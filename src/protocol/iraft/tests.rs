@@ -278,6 +278,24 @@ fn told(identify: bool) -> (Node, Message, Message) {
     (node, one, other)
 }
 
+/// The entry of an append as certified in the first round.
+fn prepared(node: &Node, append: &Message) -> Message {
+    let Message::Append(append) = append else {
+        panic!("it is an append");
+    };
+    let header = append.entries[0].header.clone();
+    let Mark { term, index, chain } = header.body().mark();
+    let ack = Ack {
+        stage: Stage::Prepare,
+        term,
+        index,
+        chain,
+    };
+    let certificate = Arc::new(node.certificate(&ack, &[0, 2, 3]));
+    let claim = node.signers[0].sign(Claim { certificate });
+    Message::Prepared(Box::new(Prepared { claim, header }))
+}
+
 #[test]
 fn whoever_was_told_two_stories_votes_for_one_and_holds_to_what_is_certified() {
     let (mut judge, _, other) = told(true);
@@ -298,21 +316,8 @@ fn whoever_was_told_two_stories_votes_for_one_and_holds_to_what_is_certified() {
         );
         assert!(voted(&effects, Stage::Prepare).is_empty(), "not by it");
     }
-    let Message::Append(append) = &other else {
-        panic!("it is an append");
-    };
-    let header = append.entries[0].header.clone();
-    let mark = header.body().mark();
-    let ack = Ack {
-        stage: Stage::Prepare,
-        term: 1,
-        index: 1,
-        chain: mark.chain,
-    };
-    let certificate = Arc::new(node.certificate(&ack, &[0, 2, 3]));
-    let claim = node.signers[0].sign(Claim { certificate });
-    let prepared = Box::new(Prepared { claim, header });
-    let effects = node.deliver(0, &Message::Prepared(prepared));
+    let certified = prepared(&node, &other);
+    let effects = node.deliver(0, &certified);
     assert_eq!(
         voted(&effects, Stage::Commit),
         [1],
@@ -382,6 +387,21 @@ fn decided_entries_are_taken_from_anybody_with_their_proof_and_not_without() {
     assert_eq!(answers(&effects), [Answer::Matched(1)]);
     let voted = voted(&effects, Stage::Prepare);
     assert!(voted.is_empty(), "it has voted for the other story");
+}
+
+#[test]
+fn what_is_held_to_gives_way_to_what_is_decided_in_a_later_term() {
+    let (mut node, one, _) = told(true);
+    let certified = prepared(&node, &one);
+    let effects = node.deliver(0, &certified);
+    assert_eq!(voted(&effects, Stage::Commit), [1]);
+    // The same leader is elected again, shows another entry to the others, and goes on in the
+    // first term with this replica.
+    let later = node.append(2, content(vec![transaction(2)]), None);
+    let proven = proven(&node, &later, Stage::Commit, &[0, 2, 3]);
+    let effects = node.deliver(2, &Message::Proven(Box::new(proven)));
+    assert_eq!(decided(&effects), 1);
+    assert_eq!(node.replica.status().view, 2);
 }
 
 #[test]
