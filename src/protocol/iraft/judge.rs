@@ -26,7 +26,7 @@ pub(super) struct Watch {
 
 /// Decided places that are still watched: a contradiction may come late.
 const WATCHED: u64 = 64;
-/// Places beyond what is decided that are watched at most: nobody fills a memory with votes.
+/// Places beyond those held that are watched at most: nobody fills a memory with votes.
 const AHEAD_MAX: u64 = 4096;
 
 impl Watch {
@@ -117,10 +117,16 @@ impl Iraft {
         if let Some(other) = contradiction {
             self.accuse(Evidence::Equivocation(other, header.clone()), cx);
         }
-        if present && index <= self.volatile.commit + AHEAD_MAX {
+        if present && index <= self.watched_to() {
             let headers = &mut self.volatile.watch.headers;
             headers.entry(index).or_insert_with(|| header.clone());
         }
+    }
+
+    /// The last place that is watched. After a crash a nested replica holds more than it knows to
+    /// be decided, and that is decided by what follows on it.
+    fn watched_to(&self) -> u64 {
+        self.durable.log.last_index() + AHEAD_MAX
     }
 
     fn conflict(&self, a: &Header, b: &Header) -> bool {
@@ -136,8 +142,8 @@ impl Iraft {
         let Ack {
             stage, term, index, ..
         } = *ack.body();
-        let commit = self.volatile.commit;
-        let known = (commit.saturating_sub(WATCHED)..=commit + AHEAD_MAX).contains(&index);
+        let first = self.volatile.commit.saturating_sub(WATCHED);
+        let known = (first..=self.watched_to()).contains(&index);
         if term != self.durable.term || !known || !self.is_member(ack.by()) {
             return false;
         }

@@ -168,6 +168,23 @@ fn a_group_decides_the_batches_of_its_parent() {
 }
 
 #[test]
+fn a_leader_decides_again_a_log_longer_than_what_is_watched() {
+    let mut stage: Stage<Parent> = Stage::new(paper(), 2, AT_ONCE);
+    stage.fire_named(NodeId(0), "OuterTimer(Election");
+    stage.settle(&[]);
+    for _ in 0..4100 {
+        stage.submit(NodeId(0));
+        stage.settle(&[]);
+    }
+    assert_eq!(stage.ledger(NodeId(0)).height(), 4101);
+    stage.crash(NodeId(0));
+    stage.restart(NodeId(0), false);
+    stage.fire_named(NodeId(0), "OuterTimer(Election");
+    stage.settle(&[]);
+    assert_eq!(stage.ledger(NodeId(0)).height(), 4102);
+}
+
+#[test]
 fn a_nested_group_survives_rough_weather() {
     for seed in 0..60 {
         Chaos::rough(4, seed).survive::<Parent>(hardened());
