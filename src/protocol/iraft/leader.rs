@@ -267,7 +267,7 @@ impl Iraft {
             }
             Answer::Unproven => {
                 peer.knows = false;
-                peer.go_back(peer.matched + 1);
+                peer.repeat();
             }
             Answer::Stale | Answer::Refused => {}
         }
@@ -368,7 +368,7 @@ impl Iraft {
         let peer = &mut leader.peers[position];
         peer.knows = !reply.unproven;
         if reply.unproven {
-            peer.go_back(peer.matched + 1);
+            peer.repeat();
         }
         let (round, promised) = peer.promised;
         if reply.round == round && reply.matched < promised {
@@ -379,7 +379,7 @@ impl Iraft {
             peer.suspect = None;
             if peer.matched < end {
                 // Sent before this heartbeat and still not there: lost.
-                peer.go_back(peer.matched + 1);
+                peer.repeat();
             }
         }
         self.repeat_proofs(from, reply, cx);

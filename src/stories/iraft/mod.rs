@@ -208,6 +208,15 @@ fn lazy_vote() {
 }
 
 #[test]
+fn a_first_append_that_was_lost_is_sent_again() {
+    let config = Config {
+        append_max: 1,
+        ..hardened()
+    };
+    assert_eq!(tell(config, 4, "lost-probe"), None);
+}
+
+#[test]
 fn laggard_is_sent_a_snapshot() {
     let config = Config {
         compact_after: 2,
