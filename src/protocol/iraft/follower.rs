@@ -102,6 +102,8 @@ impl Iraft {
         self.volatile.audience = None;
         self.volatile.word = 0;
         self.volatile.looked = 0;
+        self.volatile.passed_over = None;
+        self.volatile.told_again.clear();
     }
 
     pub(super) fn on_append(&mut self, from: NodeId, append: &Append, cx: &mut Cx<'_>) {
@@ -261,7 +263,11 @@ impl Iraft {
             self.cut(header.index);
         }
         self.log_entry(entry.clone(), cx);
-        self.volatile.mempool.note_proposed(&entry.content.batch);
+        if header.term == self.durable.term {
+            self.note_served(&entry.content.batch, cx);
+        } else {
+            self.volatile.mempool.note_proposed(&entry.content.batch);
+        }
         if let Some(evidence) = &entry.content.exclude {
             self.learn(std::slice::from_ref(evidence), cx);
         }

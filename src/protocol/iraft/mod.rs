@@ -65,12 +65,13 @@
 //! that carries the proof, once the leader has decided an entry of its own term, and as long as
 //! enough members remain. Quorums change at the index where that entry is decided.
 //!
-//! Suspicions (silence, requests that wait for a living leader for `progress_timeout`, calls for
-//! elections without evidence, failed audits) convict nobody. Complaints of f + 1 members (in
-//! majorities: ⌊(n−1)/2⌋ + 1) end a leader's term. Whoever has given the leader up while the others
-//! are content follows him again; but in `sync`, where it shows them all these complaints instead,
-//! so that they give him up too. After `strikes` suspicions a member is last in this replica's
-//! order of candidates.
+//! Suspicions (silence, requests that wait for a living leader for `progress_timeout`, requests
+//! that wait as long while it serves later ones of the same member, also when it was told again,
+//! calls for elections without evidence, failed audits) convict nobody. Complaints of f + 1 members
+//! (in majorities: ⌊(n−1)/2⌋ + 1) end a leader's term. Whoever has given the leader up while the
+//! others are content follows him again; but in `sync`, where it shows them all these complaints
+//! instead, so that they give him up too. After `strikes` suspicions a member is last in this
+//! replica's order of candidates.
 //!
 //! With `reputation` it orders candidates by what it thinks of them: each begins with 10, wins 1
 //! for each block decided under it, up to 20, and loses 5 for each suspicion, silence included.
@@ -126,9 +127,10 @@
 //! every honest member before the next election: a leader that shows an entry to one member only,
 //! with f liars who vote for it, can still have it forgotten. In both a leader that serves a quorum
 //! may keep the others behind for good. In `hardened` a leader that is slow, but not as slow as the
-//! complaints allow, stays. Without `dead_proof` or `election_proof` a term is believed to have
-//! begun if one member says so, as in RAFT: a liar who always speaks of later terms leaves no
-//! leader time to decide anything. All profiles presume that keys are known.
+//! complaints allow, stays, and so does one that leaves out a client whose requests reach no
+//! members with others to compare them with. Without `dead_proof` or `election_proof` a term is
+//! believed to have begun if one member says so, as in RAFT: a liar who always speaks of later
+//! terms leaves no leader time to decide anything. All profiles presume that keys are known.
 //!
 //! # Messages
 //!

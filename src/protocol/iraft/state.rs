@@ -1,6 +1,6 @@
 //! What a replica remembers: on disk, and until it crashes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::audit::Audit;
@@ -14,6 +14,7 @@ use super::trust::Trust;
 use crate::base::crypto::{Certificate, Signed};
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::{Span, Time};
+use crate::chain::TransactionId;
 use crate::protocol::mempool::Mempool;
 use crate::protocol::tally::Tally;
 
@@ -119,6 +120,10 @@ pub(super) struct Volatile {
     pub room_grew: bool,
     /// When something was last decided, or a leader began.
     pub progressed: Time,
+    /// What this leader passes over that has waited longest here, and since when.
+    pub passed_over: Option<(TransactionId, Time)>,
+    /// What this leader was told again because it passed it over.
+    pub told_again: BTreeSet<TransactionId>,
     /// Whether the parent waits for a decision.
     pub awaited: bool,
     /// Whether the progress timer runs.

@@ -7,6 +7,7 @@ use super::{Cx, Iraft, Mutant, Timer};
 use crate::base::crypto::Signed;
 use crate::base::node::NodeId;
 use crate::base::time::Span;
+use crate::chain::Batch;
 use crate::protocol::{Offence, Report};
 
 impl Iraft {
@@ -98,6 +99,7 @@ impl Iraft {
         self.volatile.impatient = true;
         if cx.now() < due {
             cx.set_timer(Timer::Progress, due - cx.now());
+            self.mind_the_first(cx);
             return;
         }
         cx.set_timer(Timer::Progress, self.config.progress_timeout);
@@ -106,6 +108,47 @@ impl Iraft {
         if self.volatile.leader.is_some() {
             self.fetch(cx);
         }
+    }
+
+    /// Notes what the leader of this term proposes. A leader does so in the order in which it is
+    /// told, which is that in which requests wait here, however many others it was told of
+    /// meanwhile: if one leaves this queue that is not the first, the first is passed over.
+    pub(super) fn note_served(&mut self, batch: &Batch, cx: &Cx<'_>) {
+        let mempool = &mut self.volatile.mempool;
+        let first = mempool.first().map(|first| first.id);
+        let waiting = mempool.len();
+        mempool.note_proposed(batch);
+        let stays = mempool.first().map(|first| first.id) == first;
+        let known = self.volatile.passed_over.map(|(id, _)| id);
+        if stays && mempool.len() < waiting && known != first {
+            self.volatile.passed_over = first.map(|id| (id, cx.now()));
+        }
+    }
+
+    /// Others are served while what has waited longest here is passed over. Perhaps the leader has
+    /// not heard of it: it is told again, after which it knows what else waits here already, and
+    /// complained of if later requests come first even so.
+    fn mind_the_first(&mut self, cx: &mut Cx<'_>) {
+        let first = self.volatile.mempool.first().cloned();
+        let (Some(first), Some(leader)) = (first, self.volatile.leader) else {
+            return;
+        };
+        let passed = self.volatile.passed_over.filter(|(id, _)| *id == first.id);
+        if passed.is_none_or(|(_, since)| cx.now() < since + self.config.progress_timeout) {
+            return;
+        }
+        self.volatile.passed_over = None;
+        let mempool = &mut self.volatile.mempool;
+        self.volatile.told_again.retain(|id| mempool.knows(*id));
+        if !self.volatile.told_again.insert(first.id) {
+            cx.report(Report::Reached("a follower is passed over again and again"));
+            self.complain(false, cx);
+            return;
+        }
+        // Its place in the leader's queue may be the last, and so it is here.
+        mempool.settle(&Batch::new(vec![first.clone()]));
+        mempool.insert(first.clone());
+        cx.send(leader, Message::Forward(vec![first]));
     }
 
     /// Tells everybody that the leader lives and does nothing, or nothing that is right.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::stage::{Post, Which};
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, accountability_runs, check, perform};
 use crate::base::node::NodeId;
-use crate::protocol::iraft::{Config, Iraft, Monitors, Mutant, Profile, Quorum};
+use crate::protocol::iraft::{Config, Iraft, Monitors, Mutant, Profile, Quorum, Timer};
 
 fn of(profile: Profile) -> Config {
     Config {
@@ -444,6 +444,53 @@ fn no_honest_replica_is_ever_convicted() {
     let convictions = accountability(0..runs);
     println!("{convictions} convictions in {runs} runs, all of liars");
     assert!(convictions > 1000, "{convictions}");
+}
+
+/// Serves for about so many heartbeat intervals what n1 and n2 are asked, and n0 hears.
+fn serve(stage: &mut Stage<Iraft>, intervals: usize) {
+    for _ in 0..intervals {
+        stage.fire_named(NodeId(0), "Heartbeat");
+        stage.settle(&[]);
+        for node in [1, 2].map(NodeId) {
+            stage.submit(node);
+            stage.settle(&[]);
+        }
+    }
+}
+
+/// n1 and n2 wait for a call that n0 has not heard, and hears when it is told again or not even
+/// then. Whom they follow after two progress time-outs in which later calls are served.
+fn after_passing_over(hears: bool) -> Option<NodeId> {
+    let mut stage: Stage<Iraft> = Stage::new(hardened(), 4, AT_ONCE);
+    let forwards = Which {
+        from: None,
+        to: Some(NodeId(0)),
+        kind: Some("forward".into()),
+    };
+    stage.fire_named(NodeId(0), "Election");
+    stage.settle(&[]);
+    stage.submit(NodeId(1));
+    stage.retry(NodeId(2), 0);
+    stage.post(Post::Drop, &forwards);
+    for again in [true, false] {
+        serve(&mut stage, 30);
+        assert_eq!(stage.status_of(NodeId(1)).leader, Some(NodeId(0)));
+        for node in [1, 2].map(NodeId) {
+            stage.fire_once(node, Timer::Progress);
+        }
+        if again && !hears {
+            stage.post(Post::Drop, &forwards);
+        }
+        stage.settle(&[]);
+    }
+    assert_eq!(stage.unexecuted(NodeId(1)).is_empty(), hears);
+    stage.status_of(NodeId(1)).leader
+}
+
+#[test]
+fn a_leader_that_passes_somebody_over_is_told_again_and_then_given_up() {
+    assert_eq!(after_passing_over(true), Some(NodeId(0)));
+    assert_eq!(after_passing_over(false), None);
 }
 
 /// Has n0 lead twice and stall, until the others give it up; then it stands again. Who leads?
