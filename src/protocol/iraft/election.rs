@@ -391,15 +391,18 @@ impl Iraft {
         if self.config.reputation {
             return self.turn_by_trust(term, mark, candidate);
         }
+        let strikes = self.volatile.strikes[self.position(candidate)];
+        let last = strikes >= self.config.strikes && candidate != self.setup.me;
+        let [_, patience] = self.config.election_timeout;
+        // The others draw a time-out before they stand, which a liar does not wait for.
+        let patience = patience * u64::from(last);
         if self.config.rank_slot == Span::ZERO {
-            return Span::ZERO;
+            return patience;
         }
         let members = self.members();
         let place = rank(term, &mark.chain, &members, candidate);
-        let strikes = self.volatile.strikes[self.position(candidate)];
-        let last = strikes >= self.config.strikes && candidate != self.setup.me;
         let behind = if last { members.len() as u64 } else { 0 };
-        self.config.rank_slot * (place + behind)
+        self.config.rank_slot * (place + behind) + patience
     }
 
     /// The same by what this replica thinks of the members. What the others think of itself it

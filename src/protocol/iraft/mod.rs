@@ -71,7 +71,8 @@
 //! (in majorities: ⌊(n−1)/2⌋ + 1) end a leader's term. Whoever has given the leader up while the
 //! others are content follows him again; but in `sync`, where it shows them all these complaints
 //! instead, so that they give him up too. After `strikes` suspicions a member is last in this
-//! replica's order of candidates.
+//! replica's order of candidates, and stands only when nobody else has for the longest election
+//! time-out.
 //!
 //! With `reputation` it orders candidates by what it thinks of them: each begins with 10, wins 1
 //! for each block decided under it, up to 20, and loses 5 for each suspicion, silence included.

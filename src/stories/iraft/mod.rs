@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::stage::{Post, Which};
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, accountability_runs, check, perform};
 use crate::base::node::NodeId;
+use crate::base::time::Span;
 use crate::protocol::iraft::{Config, Iraft, Monitors, Mutant, Profile, Quorum, Timer};
 
 fn of(profile: Profile) -> Config {
@@ -493,8 +494,8 @@ fn a_leader_that_passes_somebody_over_is_told_again_and_then_given_up() {
     assert_eq!(after_passing_over(false), None);
 }
 
-/// Has n0 lead twice and stall, until the others give it up; then it stands again. Who leads?
-fn after_two_stalls(config: Config) -> Option<NodeId> {
+/// Has n0 lead twice and stall, until the others give it up; then it stands again.
+fn after_two_stalls(config: Config) -> Stage<Iraft> {
     let mut stage: Stage<Iraft> = Stage::new(config, 4, AT_ONCE);
     let forwards = Which {
         from: None,
@@ -515,17 +516,33 @@ fn after_two_stalls(config: Config) -> Option<NodeId> {
     }
     stage.fire_named(NodeId(0), "Election");
     stage.settle(&[]);
-    stage.status_of(NodeId(1)).leader
+    stage
 }
 
 #[test]
-fn a_leader_that_stalls_again_and_again_loses_its_reputation() {
-    assert_eq!(after_two_stalls(hardened()), Some(NodeId(0)));
-    let config = Config {
+fn a_leader_that_stalls_again_and_again_comes_after_all_others() {
+    let leader = |config| after_two_stalls(config).status_of(NodeId(1)).leader;
+    assert_eq!(leader(hardened()), Some(NodeId(0)));
+    let reputation = Config {
         reputation: true,
         ..hardened()
     };
-    assert_eq!(after_two_stalls(config), None);
+    assert_eq!(leader(reputation), None);
+    for rank_slot in [Span::ZERO, Span::from_millis(10)] {
+        let strikes = Config {
+            strikes: 2,
+            rank_slot,
+            ..hardened()
+        };
+        let mut stage = after_two_stalls(strikes);
+        assert_eq!(stage.status_of(NodeId(1)).leader, None, "{rank_slot}");
+        // If nobody else stands in all that time, it leads after all.
+        for _ in 0..2 {
+            stage.fire_named(NodeId(0), "Election");
+            stage.settle(&[]);
+        }
+        assert_eq!(stage.status_of(NodeId(1)).leader, Some(NodeId(0)));
+    }
 }
 
 #[test]
