@@ -173,10 +173,20 @@ impl Layers {
             return;
         }
         let body = item.body;
+        let transaction = item.transaction.0.clone();
+        let decided = cx.includes(transaction.id);
         let desk = self.desk();
+        let entry = desk.table.record(&rid);
+        let entered = entry.is_some_and(|entry| entry.transaction.digest == transaction.digest);
+        if !entered && (decided || entry.is_some()) {
+            // The contract here has refused it, or will: nobody here ever keeps it.
+            desk.injected.remove(&rid);
+            cx.send(from, Message::Ack(vec![rid]));
+            return;
+        }
         desk.injected.insert(rid, from);
         let known = desk.bodies.insert(rid, body).is_some();
-        if desk.table.record(&rid).is_some() {
+        if entered {
             // It may never have arrived, if another one led then.
             if !known {
                 self.deliver_again(&rid, cx);
@@ -184,7 +194,6 @@ impl Layers {
             self.confirm_unkept(&rid, cx);
             return;
         }
-        let transaction = item.transaction.0.clone();
         self.enqueue(transaction, Some(item.place.0), cx);
     }
 

@@ -2,6 +2,7 @@
 //! record nodes n5 to n7. The patient is registered at n5 and n6, or at n5 alone; the doctor to
 //! whom grants are made works at n6.
 
+mod between;
 mod guards;
 mod iraft;
 

@@ -1,0 +1,175 @@
+//! What happens between two networks: of each the numbers of four consensus nodes come first, then
+//! those of two index nodes and of two record nodes. Every patient is registered in both, at one
+//! record node each.
+
+use crate::base::crypto::Hasher;
+use crate::base::node::NodeId;
+use crate::base::time::Time;
+use crate::chain::{Height, Transaction, TransactionId};
+use crate::contract::access::{GrantTerms, Grantee, Purpose, Scope};
+use crate::contract::call::{Act, Terms};
+use crate::contract::identity::Party;
+use crate::contract::message::{Content, RecordId};
+use crate::contract::{Population, SignedCall};
+use crate::protocol::layers::{Config, Layers, Message, Net, Timer, Topology};
+use crate::stories::{AT_ONCE, Stage, play};
+
+/// Those who agree hear one another.
+const AGREE: &str = "deliver * pre-prepare\ndeliver * prepare\ndeliver * commit\n";
+
+/// A record is entered, and decided where it is.
+const ENTER: &str = "deliver * add-request\ndeliver * presence\ndeliver * payload\n";
+
+/// Two networks, and a patient.
+struct Pair {
+    stage: Stage<Layers>,
+    topology: Topology,
+    people: Population,
+    patient: u32,
+    /// Where the patient's records are entered, and the other network.
+    home: Net,
+    away: Net,
+}
+
+fn two() -> Config {
+    Config {
+        remote: 1_000,
+        hospitals: 1,
+        ..Config::default()
+    }
+}
+
+impl Pair {
+    fn new(config: Config) -> Self {
+        Self::about(config, |_| true)
+    }
+
+    /// Two networks and the first patient of whom something is true.
+    fn about(config: Config, suits: impl Fn(&Self) -> bool) -> Self {
+        let people = Population::new(1, 1, 256);
+        let topology = Topology::new(&config, 16);
+        let stage = Stage::new(config, 16, AT_ONCE);
+        let mut pair = Self {
+            stage,
+            topology,
+            people,
+            patient: 0,
+            home: 0,
+            away: 1,
+        };
+        let suits = |pair: &mut Self, patient| {
+            pair.patient = patient;
+            pair.home = pair.topology.home(&pair.people.patient(patient).id.0);
+            pair.away = 1 - pair.home;
+            suits(pair)
+        };
+        let found = (1..256).any(|patient| suits(&mut pair, patient));
+        assert!(found, "there is such a patient");
+        pair.play("quiet\ndeliver * leader\n");
+        pair
+    }
+
+    fn play(&mut self, story: &str) -> String {
+        play(&mut self.stage, story)
+    }
+
+    fn content(&self, number: u64) -> Content {
+        self.people.content(0, self.patient, number)
+    }
+
+    /// A client asks for a record where it is entered.
+    fn enter(&mut self, content: Content) {
+        let record = self.people.submission(content, 0, self.patient);
+        let at = self.holder(self.home);
+        self.stage.request(at, |_| record);
+    }
+
+    /// The patient's first record is decided at home, and its way ends there.
+    fn withheld(&mut self) -> RecordId {
+        let content = self.content(0);
+        let rid = content.rid;
+        self.enter(content);
+        self.play(&[ENTER, AGREE, "drop * relay\nsettle\n"].concat());
+        rid
+    }
+
+    /// The patient registers where the doctor works.
+    fn grant(&mut self, nonce: u64) {
+        let patient = self.people.patient(self.patient);
+        let terms = Terms {
+            chain: 1,
+            by: Party::Patient(patient.id),
+            act: Act::Grant(GrantTerms {
+                grantee: Grantee::Doctor(self.people.doctor(0).id),
+                scope: Scope::All,
+                purpose: Purpose::Care,
+                from: 0,
+                until: 1_000,
+                max_uses: None,
+                delegable: false,
+            }),
+            nonce,
+            valid_until: u64::MAX,
+        };
+        let grant = SignedCall::order(terms, &patient.keys);
+        let at = self.guest();
+        self.stage.request(at, |_| grant);
+    }
+
+    fn member(&self, net: Net, number: usize) -> NodeId {
+        self.topology.edge(net).consensus.members()[number]
+    }
+
+    fn index(&self, net: Net, rid: &RecordId) -> NodeId {
+        self.topology.relay(net, &rid.0, 0)
+    }
+
+    /// Where the patient is registered in a network from the beginning.
+    fn holder(&self, net: Net) -> NodeId {
+        self.topology.row(&self.people.patient(self.patient).id.0, net)[0]
+    }
+
+    /// Where the doctor works.
+    fn guest(&self) -> NodeId {
+        self.topology.serves(&self.people.doctor(0).id.0)
+    }
+
+    fn fire(&mut self, node: NodeId, timer: &str) {
+        self.play(&format!("fire {node} {timer}\nsettle\n"));
+    }
+
+    fn due(&self, node: NodeId, timer: Timer) -> Option<Time> {
+        let timers = self.stage.timers(node);
+        let found = timers.iter().find(|(set, _)| *set == timer);
+        found.map(|(_, due)| *due)
+    }
+
+    fn height(&self, net: Net) -> Height {
+        self.stage.ledger(self.member(net, 0)).height()
+    }
+
+    /// Whether messages of a kind have been sent since the last time.
+    fn sent(&mut self, kind: &str) -> bool {
+        self.stage.take_sent().contains_key(kind)
+    }
+}
+
+#[test]
+fn what_the_other_network_refuses_is_brought_once() {
+    let mut pair = Pair::new(two());
+    let old = pair.withheld();
+    let amended = Content {
+        supersedes: Some(old),
+        ..pair.content(1)
+    };
+    let rid = amended.rid;
+    pair.enter(amended);
+    pair.play("settle\n");
+    assert_eq!(pair.height(pair.home), 2);
+    assert_eq!(pair.height(pair.away), 1, "it is refused in a block");
+    let index = pair.index(pair.away, &rid);
+    pair.fire(index, "Relay");
+    assert!(pair.sent("inject"));
+    pair.fire(index, "Relay");
+    assert!(!pair.sent("inject"));
+}
