@@ -103,7 +103,12 @@ impl Layers {
             cx.report(Report::Shared(Box::new(Fact::Overflow { rid })));
         }
         self.relay(rid, 0, cx);
-        cx.set_timer(Timer::Relay, self.config.relay_timeout + approval);
+        // Setting it anew for each record would put off what is late for as long as more come.
+        let desk = self.desk();
+        if !desk.relaying {
+            desk.relaying = true;
+            cx.set_timer(Timer::Relay, self.config.relay_timeout + approval);
+        }
     }
 
     fn relay(&mut self, rid: RecordId, attempt: u32, cx: &mut Cx<'_>) {
@@ -145,6 +150,7 @@ impl Layers {
         let (patience, now) = (self.config.relay_timeout, cx.now());
         let leads = self.leads();
         let desk = self.desk();
+        desk.relaying = leads && !desk.relays.is_empty();
         if !leads {
             desk.relays.clear();
             return;
@@ -155,7 +161,7 @@ impl Layers {
                 late.push((*rid, waiting.tries));
             }
         }
-        let waits = !desk.relays.is_empty();
+        let waits = desk.relaying;
         for (rid, attempt) in late {
             self.relay(rid, attempt, cx);
         }

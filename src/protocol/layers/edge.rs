@@ -78,6 +78,7 @@ pub struct Desk {
     ripe: bool,
     batching: bool,
     pub(super) acking: bool,
+    pub(super) relaying: bool,
     awaited: bool,
     /// Who claimed a patient without being listed.
     accused: BTreeSet<NodeId>,
@@ -106,6 +107,7 @@ impl Desk {
             ripe: false,
             batching: false,
             acking: false,
+            relaying: false,
             awaited: false,
             accused: BTreeSet::new(),
             trusted: BTreeSet::new(),

@@ -173,3 +173,17 @@ fn what_the_other_network_refuses_is_brought_once() {
     pair.fire(index, "Relay");
     assert!(!pair.sent("inject"));
 }
+
+#[test]
+fn what_is_relayed_later_does_not_put_off_what_is_late() {
+    let mut pair = Pair::new(two());
+    pair.withheld();
+    let leader = pair.member(pair.home, 0);
+    let first = pair.due(leader, Timer::Relay);
+    assert!(first.is_some());
+    pair.play(&format!("fire {leader} Presence\n"));
+    pair.enter(pair.content(1));
+    pair.play(&[ENTER, AGREE, "drop * relay\nsettle\n"].concat());
+    assert_eq!(pair.height(pair.home), 2);
+    assert_eq!(pair.due(leader, Timer::Relay), first);
+}
