@@ -449,7 +449,14 @@ impl Layers {
         };
         let mut fresh = false;
         for (rid, height, nodes) in records {
-            if self.durable.store.records.contains_key(rid) {
+            if let Some(item) = self.durable.store.records.get(rid) {
+                // What came by another network's chain counts since this one has decided it too.
+                let own = self.durable.headers.get(&(self.net, *height));
+                let here = own.is_some_and(|own| own.position(&item.transaction.0).is_some());
+                if here && self.durable.store.counted.insert(*rid) {
+                    self.durable.store.sum.add(rid);
+                    cx.persist();
+                }
                 continue;
             }
             if let Some(item) = self.durable.store.refused.remove(&(*rid, *height)) {

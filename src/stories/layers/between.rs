@@ -187,3 +187,28 @@ fn what_is_relayed_later_does_not_put_off_what_is_late() {
     assert_eq!(pair.height(pair.home), 2);
     assert_eq!(pair.due(leader, Timer::Relay), first);
 }
+
+#[test]
+fn what_has_another_networks_place_counts_once_the_own_network_has_decided_it() {
+    let far = |pair: &Pair| {
+        let guest = pair.guest();
+        pair.topology.net_of(guest) == pair.away && guest != pair.holder(pair.away)
+    };
+    let mut pair = Pair::about(two(), far);
+    pair.withheld();
+    // Who entered the record learns that it is decided.
+    pair.fire(pair.holder(pair.home), "Compare");
+    pair.grant(1);
+    pair.play("settle\n");
+    let (leader, guest) = (pair.member(pair.home, 0), pair.guest());
+    assert_eq!(pair.height(pair.away), 2, "the earlier records have come");
+    pair.play(&format!("fire {leader} Relay\n"));
+    pair.play("deliver * relay\ndeliver * relay-ic\ndeliver * index-request\n");
+    pair.play(&[AGREE, "deliver * inject\n", AGREE].concat());
+    pair.play(&format!("drop *->{guest} deliver\nsettle\n"));
+    assert_eq!(pair.height(pair.away), 3);
+    pair.fire(guest, "Compare");
+    assert!(pair.sent("due"), "a header is lacking");
+    pair.fire(guest, "Compare");
+    assert!(!pair.sent("due"));
+}
