@@ -191,10 +191,10 @@ impl Layers {
             return;
         }
         desk.injected.insert(rid, from);
-        let known = desk.bodies.insert(rid, body).is_some();
+        desk.bodies.insert(rid, body);
         if entered {
-            // It may never have arrived, if another one led then.
-            if !known {
+            // It may never have arrived, if another one led then, or this one could not prove it.
+            if !desk.owes(&rid) {
                 self.deliver_again(&rid, cx);
             }
             self.confirm_unkept(&rid, cx);
@@ -203,12 +203,16 @@ impl Layers {
         self.enqueue(transaction, Some(item.place.0), cx);
     }
 
-    /// A record of another network that nobody is to keep here is confirmed at once; others are
-    /// when somebody has them.
+    /// A record of another network that nobody is to keep here, or that somebody has acknowledged
+    /// already, is confirmed at once; others are when somebody has them.
     pub(super) fn confirm_unkept(&mut self, rid: &RecordId, cx: &mut Cx<'_>) {
         let desk = self.desk();
-        let entry = desk.table.record(rid);
-        if entry.is_some_and(|entry| entry.nodes.is_empty()) {
+        let lacks = |node: &NodeId| desk.unacked.contains_key(&(*rid, *node));
+        let safe = desk.table.record(rid).is_some_and(|entry| {
+            let one = desk.owes(rid) && !entry.nodes.iter().all(lacks);
+            entry.nodes.is_empty() || one
+        });
+        if safe {
             if let Some(by) = desk.injected.remove(rid) {
                 cx.send(by, Message::Ack(vec![*rid]));
             }

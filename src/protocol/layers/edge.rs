@@ -124,13 +124,16 @@ impl Desk {
             self.bodies.remove(rid);
             return;
         }
-        let mut due = self
-            .unacked
-            .range((*rid, NodeId(0))..=(*rid, NodeId(u16::MAX)));
-        let needed = due.next().is_some() || self.relays.iter().any(|(waits, _)| waits == rid);
+        let needed = self.owes(rid) || self.relays.iter().any(|(waits, _)| waits == rid);
         if !needed {
             self.bodies.remove(rid);
         }
+    }
+
+    /// Whether a record was delivered to somebody who has not acknowledged it.
+    pub(super) fn owes(&self, rid: &RecordId) -> bool {
+        let all = (*rid, NodeId(0))..=(*rid, NodeId(u16::MAX));
+        self.unacked.range(all).next().is_some()
     }
 
     /// Whether anything waits to be decided.

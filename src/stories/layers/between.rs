@@ -212,3 +212,45 @@ fn what_has_another_networks_place_counts_once_the_own_network_has_decided_it() 
     pair.fire(guest, "Compare");
     assert!(!pair.sent("due"));
 }
+
+#[test]
+fn who_learns_of_a_block_late_delivers_what_it_is_brought() {
+    let mut config = two();
+    config.pbft.checkpoint_interval = 1;
+    let mut pair = Pair::new(config);
+    let content = pair.content(0);
+    let index = pair.index(pair.away, &content.rid);
+    pair.enter(content);
+    pair.play(&[ENTER, AGREE].concat());
+    pair.play("deliver * relay\ndeliver * relay-ic\ndeliver * index-request\n");
+    pair.play(&[AGREE, "deliver * inject\n"].concat());
+    let [old, new, third, fourth] = [0, 1, 2, 3].map(|number| pair.member(pair.away, number));
+    let missed = "drop NEW pre-prepare\ndeliver * pre-prepare\ndrop NEW prepare\n\
+        deliver * prepare\ndrop NEW commit\ndeliver * commit\ndrop OLD->* deliver\n\
+        drop OLD->* header\nsettle\nfire NEW Group(Pbft(CatchUp))\nsettle\n";
+    let named = |story: &str| {
+        let story = story.replace("NEW", &new.to_string());
+        story.replace("OLD", &old.to_string())
+    };
+    pair.play(&named(missed));
+    assert_eq!(pair.stage.ledger(new).height(), 1, "it has caught up");
+    // The leader is replaced for the sake of a request of which it does not hear.
+    let id = TransactionId::new(NodeId(16), 99);
+    let other = Transaction::new(id, SignedCall::sample(99));
+    for member in [new, third, fourth] {
+        let from = pair.holder(pair.away);
+        let request = Message::AddRequest(other.clone());
+        pair.stage.inject(from, member, request);
+    }
+    pair.play("settle\n");
+    for member in [new, third, fourth] {
+        pair.play(&format!("fire {member} Group(Pbft(View))\n"));
+    }
+    pair.play("settle\n");
+    assert_eq!(pair.stage.status_of(new).leader, Some(new));
+    pair.stage.take_sent();
+    for _ in 0..4 {
+        pair.fire(index, "Relay");
+    }
+    assert!(pair.sent("deliver"));
+}
