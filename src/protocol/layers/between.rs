@@ -89,7 +89,7 @@ impl Layers {
         };
         let foreign = entry.from.is_some() && !again;
         let remote = !desk.table.elsewhere(&entry.content().pid.0).is_empty();
-        let has_body = desk.bodies.contains_key(&rid);
+        let has_body = desk.body(&rid).is_some();
         let known = desk.relays.iter().any(|(waiting, _)| *waiting == rid);
         if foreign || !remote || !has_body || known {
             return;
@@ -98,7 +98,7 @@ impl Layers {
         if desk.relays.len() > room
             && let Some((rid, _)) = desk.relays.pop_front()
         {
-            desk.bodies.remove(&rid);
+            desk.drop_bodies(&rid);
             cx.report(Report::Reached("relay-queue-full"));
             cx.report(Report::Shared(Box::new(Fact::Overflow { rid })));
         }
@@ -128,8 +128,8 @@ impl Layers {
     pub(super) fn parcel(&mut self, rid: &RecordId, to: Net, cx: &mut Cx<'_>) -> Option<Parcel> {
         let net = self.net;
         let desk = self.desk();
-        let (entry, body) = (desk.table.record(rid)?, desk.bodies.get(rid)?);
-        let (transaction, height, body) = (entry.transaction.clone(), entry.height, *body);
+        let (entry, body) = (desk.table.record(rid)?, desk.body(rid)?);
+        let (transaction, height) = (entry.transaction.clone(), entry.height);
         let nets = desk.table.elsewhere(&entry.content().pid.0);
         let Some(header) = self.header_at(height, cx) else {
             self.ask_for_header(height, cx);
@@ -186,12 +186,17 @@ impl Layers {
         let entered = entry.is_some_and(|entry| entry.transaction.digest == transaction.digest);
         if !entered && (decided || entry.is_some()) {
             // The contract here has refused it, or will: nobody here ever keeps it.
+            if let Some(content) = content(&transaction).filter(|_| entry.is_none()) {
+                desk.bodies.remove(&(rid, content.payload_hash));
+            }
             desk.injected.remove(&rid);
             cx.send(from, Message::Ack(vec![rid]));
             return;
         }
         desk.injected.insert(rid, from);
-        desk.bodies.insert(rid, body);
+        if let Some(content) = content(&transaction) {
+            desk.bodies.insert((rid, content.payload_hash), body);
+        }
         if entered {
             // It may never have arrived, if another one led then, or this one could not prove it.
             if !desk.owes(&rid) {

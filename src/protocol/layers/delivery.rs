@@ -115,7 +115,7 @@ impl Layers {
         let entry = desk.table.record(rid)?;
         Some(Item {
             transaction: TransactionRef(entry.transaction.clone()),
-            body: *desk.bodies.get(rid)?,
+            body: desk.body(rid)?,
             place: (net, entry.height),
             header: None,
         })

@@ -60,8 +60,9 @@ pub struct Desk {
     notes: Vec<Note>,
     /// What is proposed and not decided.
     proposed: BTreeSet<TransactionId>,
-    /// Bodies that others still need from here.
-    pub bodies: BTreeMap<RecordId, Body>,
+    /// Bodies that others still need from here, by the names of the records and the digests that
+    /// they should have: others may call themselves like a record, and are refused.
+    pub bodies: BTreeMap<(RecordId, Digest), Body>,
     /// The last header that each record node was sent.
     pub(super) through: BTreeMap<NodeId, Height>,
     pub(super) unacked: BTreeMap<(RecordId, NodeId), Unacked>,
@@ -121,13 +122,30 @@ impl Desk {
     /// Forgets the body of a record that nobody needs from here any more.
     pub(super) fn forget_body(&mut self, rid: &RecordId) {
         if self.table.lacks(Mutant::ForgetUnacked) {
-            self.bodies.remove(rid);
+            self.drop_bodies(rid);
             return;
         }
         let needed = self.owes(rid) || self.relays.iter().any(|(waits, _)| waits == rid);
         if !needed {
-            self.bodies.remove(rid);
+            self.drop_bodies(rid);
         }
+    }
+
+    /// Forgets the bodies of all that has this name.
+    pub(super) fn drop_bodies(&mut self, rid: &RecordId) {
+        let next = |desk: &Self| {
+            let mut from = desk.bodies.range((*rid, Digest::ZERO)..);
+            from.next().map(|(key, _)| *key)
+        };
+        while let Some(key) = next(self).filter(|(named, _)| named == rid) {
+            self.bodies.remove(&key);
+        }
+    }
+
+    /// The body of a record that is decided, if it is here.
+    pub(super) fn body(&self, rid: &RecordId) -> Option<Body> {
+        let hash = self.table.record(rid)?.content().payload_hash;
+        self.bodies.get(&(*rid, hash)).copied()
     }
 
     /// Whether a record was delivered to somebody who has not acknowledged it.
@@ -272,7 +290,8 @@ impl Layers {
         ask.queued = true;
         let transaction = ask.transaction.clone();
         if let (Meaning::Record(content), Some(body)) = (Meaning::of(&transaction), ask.body) {
-            desk.bodies.insert(content.rid, body);
+            desk.bodies
+                .insert((content.rid, content.payload_hash), body);
         }
         self.enqueue(transaction.clone(), None, cx);
     }

@@ -73,7 +73,7 @@ impl Layers {
             desk.lacking.insert((rid, net));
         }
         let nodes = &entry.nodes;
-        if desk.bodies.contains_key(&rid) {
+        if desk.body(&rid).is_some() {
             self.send_again(rid, cx);
         } else if !nodes.is_empty() {
             let holder = nodes[turn(cx) as usize % nodes.len()];
@@ -88,8 +88,9 @@ impl Layers {
         let Some(entry) = desk.table.record(&rid) else {
             return;
         };
-        if entry.content().payload_hash == item.body.digest {
-            desk.bodies.insert(rid, item.body);
+        let hash = entry.content().payload_hash;
+        if hash == item.body.digest {
+            desk.bodies.insert((rid, hash), item.body);
             self.send_again(rid, cx);
         }
     }

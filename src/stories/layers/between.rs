@@ -254,3 +254,19 @@ fn who_learns_of_a_block_late_delivers_what_it_is_brought() {
     }
     assert!(pair.sent("deliver"));
 }
+
+#[test]
+fn what_calls_itself_like_a_record_under_way_does_not_stop_it() {
+    let mut pair = Pair::new(two());
+    pair.withheld();
+    let namesake = Content {
+        payload_hash: Hasher::new("another").finish(),
+        nonce: 1,
+        ..pair.content(0)
+    };
+    pair.enter(namesake);
+    pair.play(&[ENTER, AGREE, "settle\n"].concat());
+    assert_eq!(pair.height(pair.home), 2, "it is refused in a block");
+    pair.fire(pair.member(pair.home, 0), "Relay");
+    assert!(pair.sent("inject"));
+}
