@@ -408,8 +408,10 @@ impl Layers {
     /// block by a checkpoint. Whoever needs it asks again.
     pub(super) fn ask_for_header(&mut self, height: Height, cx: &mut Cx<'_>) {
         let turn = cx.now().nanos() / self.config.ack_timeout.nanos().max(1);
-        let to = self.topology.edge(self.net).consensus.leader(turn);
-        if to != cx.me() {
+        let members = &self.topology.edge(self.net).consensus;
+        // What is repeated as often as a turn comes round would always be this node's own turn.
+        let turns = [turn, turn + 1].map(|turn| members.leader(turn));
+        if let Some(to) = turns.into_iter().find(|to| *to != cx.me()) {
             let (through, sum) = (height.saturating_sub(1), Sum::default());
             cx.send(to, Message::Compare { through, sum });
         }
