@@ -129,6 +129,7 @@ mod inner;
 mod message;
 mod migrate;
 mod patience;
+mod post;
 mod record;
 mod recover;
 mod request;
@@ -427,108 +428,6 @@ impl Layers {
                 Role::Index => self.at_index(from, message, cx),
                 Role::Record => self.at_record(from, message, cx),
             },
-        }
-    }
-
-    /// A message for a consensus node. What only the leader does the others leave to it, and say
-    /// who it is.
-    fn at_consensus(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
-        match message {
-            Message::Compare { through, sum } => {
-                self.on_compare(from, (*through, *sum), cx);
-                return;
-            }
-            Message::Fetch { rid, tried } => {
-                self.on_fetch_from_edge(from, (rid, *tried), cx);
-                return;
-            }
-            Message::Due { headers, .. } => {
-                self.on_headers_at_edge(headers, cx);
-                return;
-            }
-            _ => {}
-        }
-        if !self.leads() {
-            self.name_leader(from, cx);
-            // Records of other networks are not waited for here: whoever leads needs their bodies.
-            if let Message::Register(auth) = message {
-                self.enqueue(auth.clone(), None, cx);
-            }
-            return;
-        }
-        match message {
-            Message::Presence {
-                id,
-                present,
-                remote,
-            } => self.on_presence(from, *id, (*present, remote), cx),
-            Message::Payload { id, body } => self.on_payload(*id, *body, cx),
-            Message::Ack(rids) => self.on_ack_to_edge(from, rids, cx),
-            Message::Inject(parcel) => self.on_inject(from, parcel, cx),
-            Message::Remind { rid, between } => self.on_remind(*rid, *between, cx),
-            Message::Register(auth) => match cx.height_of(auth.id) {
-                Some(height) => self.tell_headers(from, height, cx),
-                None => self.enqueue(auth.clone(), None, cx),
-            },
-            Message::MigRequest {
-                auth,
-                tried,
-                attempt,
-                known,
-            } => self.on_mig_request(from, auth, (tried, *attempt, *known), cx),
-            Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
-            Message::MigDone {
-                auth,
-                have,
-                tried,
-                lost,
-            } => self.on_mig_done(from, auth, (have, tried, lost.as_deref()), cx),
-            Message::Fetched(item) => self.on_fetched_at_edge(item, cx),
-            _ => {}
-        }
-    }
-
-    /// A message for an index node.
-    fn at_index(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
-        match message {
-            Message::Leader(leader) => self.hear_leader(*leader),
-            Message::Relay(parcel) => self.on_relay(from, parcel, cx),
-            Message::RelayIc(parcel) => self.on_relay_ic(from, parcel, cx),
-            Message::Ack(rids) => self.on_ack_to_index(from, rids),
-            Message::Line(line) => self.on_line(*line, cx),
-            Message::Remind { rid, between } => self.pass_reminder(from, *rid, *between, cx),
-            Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
-            Message::MigChunk(chunk) => self.on_mig_chunk(chunk, cx),
-            _ => {}
-        }
-    }
-
-    /// A message for a record node.
-    fn at_record(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
-        match message {
-            Message::Leader(leader) => self.on_leader(from, *leader, cx),
-            Message::Header(headers) => {
-                self.hear_leader(from);
-                self.on_headers(headers, cx);
-            }
-            Message::Deliver { headers, items } => self.on_deliver(from, (headers, items), cx),
-            Message::Due {
-                headers,
-                records,
-                grants,
-            } => {
-                self.on_due(from, headers, records, cx);
-                self.on_granted(grants, cx);
-            }
-            Message::Fetch { rid, .. } => self.on_fetch_from_store(from, rid, cx),
-            Message::Fetched(item) => {
-                self.accept(item, cx);
-            }
-            Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
-            Message::MigChunk(chunk) => self.on_mig_chunk(chunk, cx),
-            Message::MigRefuse(id) => self.on_refuse(from, *id),
-            Message::Erase(end) => self.on_end(end, cx),
-            _ => {}
         }
     }
 

@@ -126,7 +126,8 @@ impl Pair {
 
     /// Where the patient is registered in a network from the beginning.
     fn holder(&self, net: Net) -> NodeId {
-        self.topology.row(&self.people.patient(self.patient).id.0, net)[0]
+        self.topology
+            .row(&self.people.patient(self.patient).id.0, net)[0]
     }
 
     /// Where the doctor works.
