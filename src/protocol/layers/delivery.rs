@@ -165,6 +165,32 @@ impl Layers {
         }
     }
 
+    /// Tells a record node that what it asks for has a name that is taken; says whether it has.
+    pub(super) fn tell_taken(
+        &mut self,
+        node: NodeId,
+        asked: &Arc<Transaction>,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let height = cx.height_of(asked.id);
+        let block = height.and_then(|height| cx.ledger().block(height));
+        let mut named = block.iter().flat_map(|block| block.batch.transactions());
+        let named = named.find(|other| other.id == asked.id);
+        let Some(by) = named.filter(|by| by.digest != asked.digest).cloned() else {
+            return false;
+        };
+        let height = height.expect("what has the name stands in a block");
+        match self.header_at(height, cx) {
+            Some(header) if self.topology.edge(self.net).records.contains(node) => {
+                let by = TransactionRef(by);
+                cx.send(node, Message::Taken { by, header });
+            }
+            Some(_) => {}
+            None => self.ask_for_header(height, cx),
+        }
+        true
+    }
+
     /// Records have arrived at a record node, or at the index.
     pub(super) fn on_ack_to_edge(&mut self, from: NodeId, rids: &[RecordId], cx: &mut Cx<'_>) {
         let index = self.topology.edge(self.net).index.contains(&from);

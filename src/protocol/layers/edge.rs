@@ -169,7 +169,9 @@ impl Layers {
         cx: &mut Cx<'_>,
     ) {
         if let Some(height) = cx.height_of(transaction.id) {
-            self.tell_headers(from, height, cx);
+            if !self.tell_taken(from, transaction, cx) {
+                self.tell_headers(from, height, cx);
+            }
             return;
         }
         if self.desk().asks.contains_key(&transaction.id) {

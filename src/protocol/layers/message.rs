@@ -245,6 +245,13 @@ pub enum Message {
     Fetched(Box<Item>),
     /// The registration by this grant is over, or there never was one.
     MigRefuse(TransactionId),
+    /// What the receiver asks for comes to nothing: something else has its name.
+    Taken {
+        /// What was decided by that name.
+        by: TransactionRef,
+        /// The header of the block that holds it.
+        header: Arc<Header>,
+    },
     /// A patient's authorisation has ended: the receiver is to forget the records.
     Erase(Box<End>),
 }
@@ -306,6 +313,7 @@ impl Wire for Message {
             Self::Fetch { .. } => "record-fetch",
             Self::Fetched(_) => "record",
             Self::MigRefuse(_) => "mig-refuse",
+            Self::Taken { .. } => "name-taken",
             Self::Erase(_) => "erase",
         }
     }
@@ -330,6 +338,7 @@ impl Wire for Message {
             Self::Remind { between, .. } => DIGEST_BYTES + between.map_or(0, |_| 4),
             Self::Fetch { .. } => DIGEST_BYTES + 4,
             Self::Erase(end) => end.by.0.size() + end.header.size(),
+            Self::Taken { by, header } => by.0.size() + header.size(),
             Self::MigRequest {
                 auth, tried, known, ..
             } => 4 + auth.size() + node_list(tried) + sum_size(known.as_ref()),
@@ -380,6 +389,7 @@ impl Wire for Message {
             }
             Self::MigForward(ticket) => ticket.header.proof.signatures(),
             Self::Erase(end) => end.header.proof.signatures(),
+            Self::Taken { header, .. } => header.proof.signatures(),
             Self::MigChunk(chunk) => chunk.items.iter().map(Item::signatures).sum(),
             Self::Fetched(item) => item.signatures(),
             Self::AddRequest(_) | Self::Presence { .. } | Self::Ack(_) | Self::Register(_) => 1,
@@ -460,6 +470,7 @@ impl Wire for Message {
             | Self::Due { .. }
             | Self::Fetch { .. }
             | Self::MigRefuse(_)
+            | Self::Taken { .. }
             | Self::Erase(_) => return None,
         })
     }

@@ -114,7 +114,7 @@
 //! A grant to whom has the patient already: a `mig-request` and a `mig-refuse`. `request-forward`
 //! comes when a client asks elsewhere, `index-request` when an index node does not lead, `leader`
 //! when the leader changes, or a consensus node that does not lead is told, or asked again, what
-//! the leader sees to.
+//! the leader sees to; `name-taken` if clients give one name to two calls.
 
 mod approve;
 mod between;

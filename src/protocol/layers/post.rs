@@ -25,7 +25,9 @@ impl Layers {
         if !self.leads() {
             self.name_leader(from, cx);
             // Records of other networks are not waited for here: whoever leads needs their bodies.
-            if let Message::Register(auth) = message {
+            if let Message::Register(auth) = message
+                && !self.tell_taken(from, auth, cx)
+            {
                 self.enqueue(auth.clone(), None, cx);
             }
             return;
@@ -41,6 +43,7 @@ impl Layers {
             Message::Inject(parcel) => self.on_inject(from, parcel, cx),
             Message::Remind { rid, between } => self.on_remind(*rid, *between, cx),
             Message::Register(auth) => match cx.height_of(auth.id) {
+                Some(_) if self.tell_taken(from, auth, cx) => {}
                 Some(height) => self.tell_headers(from, height, cx),
                 None => self.enqueue(auth.clone(), None, cx),
             },
@@ -101,6 +104,7 @@ impl Layers {
             Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
             Message::MigChunk(chunk) => self.on_mig_chunk(chunk, cx),
             Message::MigRefuse(id) => self.on_refuse(from, *id),
+            Message::Taken { by, header } => self.on_taken(&by.0, header, cx),
             Message::Erase(end) => self.on_end(end, cx),
             _ => {}
         }

@@ -30,7 +30,8 @@ pub struct Store {
     pub sum: Sum,
     /// What is counted in the sum.
     counted: BTreeSet<RecordId>,
-    /// What was entered here and, as a header says, the contract refused, and where that was.
+    /// What was entered here and, as a header says, the contract refused, or another one has the
+    /// name of, and where that was.
     refused: BTreeMap<(RecordId, Height), Item>,
     /// Requests of its own that are not decided yet, with the bodies.
     pub open: BTreeMap<TransactionId, (Arc<Transaction>, Body)>,
@@ -50,6 +51,21 @@ impl Store {
         let wanted = self.registrations.values();
         let wanted = wanted.filter(|wanted| !wanted.decided);
         wanted.map(|wanted| wanted.auth.clone()).collect()
+    }
+
+    /// Keeps aside what was entered here and, as far as is known, is no record.
+    pub(super) fn set_aside(&mut self, item: Item) {
+        self.refused.insert((item_rid(&item), item.place.1), item);
+    }
+
+    /// Takes back what was set aside if a header shows that it was decided.
+    fn take_back(&mut self, rid: &RecordId, header: &Header) -> Option<Item> {
+        let mut named = self.refused.range((*rid, 0)..=(*rid, Height::MAX));
+        let (key, _) = named.find(|(_, item)| header.position(&item.transaction.0).is_some())?;
+        let key = *key;
+        let item = self.refused.remove(&key)?;
+        let place = (header.net, header.height);
+        Some(Item { place, ..item })
     }
 
     /// Whether a call is among those that the contract refused.
@@ -225,9 +241,8 @@ impl Layers {
             if header.refuses(position) && !self.mutant(Mutant::RefusedKept) {
                 // It is no record, and must not stand in the way of one that has its name. But
                 // this may be the only copy, and nobody has proven that it was refused.
-                let place = (item_rid(&item), header.height);
                 if !self.mutant(Mutant::RefusedForgotten) {
-                    self.durable.store.refused.insert(place, item);
+                    self.durable.store.set_aside(item);
                 }
                 cx.persist();
             } else {
@@ -459,7 +474,8 @@ impl Layers {
                 }
                 continue;
             }
-            if let Some(item) = self.durable.store.refused.remove(&(*rid, *height)) {
+            let own = self.durable.headers.get(&(self.net, *height));
+            if let Some(item) = own.and_then(|own| self.durable.store.take_back(rid, own)) {
                 self.keep(item, true, cx); // Whoever said that it was refused was wrong.
                 continue;
             }

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use super::message::Body;
+use super::header::Header;
+use super::message::{Body, Item, TransactionRef};
 use super::patience::Waiting;
 use super::table::Meaning;
 use super::topology::Role;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::node::NodeId;
 use crate::chain::{Transaction, TransactionId};
+use crate::protocol::Report;
 
 impl Layers {
     /// A patient's record is entered here.
@@ -137,6 +139,40 @@ impl Layers {
             cx.broadcast(&consensus, Message::Register(auth));
         }
         self.on_aside_overdue(cx);
+    }
+
+    /// Something else was decided by the name of what was asked for here, which comes to nothing.
+    /// It may still be decided without its name: this may be the only copy then.
+    pub(super) fn on_taken(&mut self, by: &Transaction, header: &Header, cx: &mut Cx<'_>) {
+        let proven = header.net == self.net
+            && header.position(by).is_some()
+            && header.verify(&self.topology, &self.config, cx.keyring());
+        if !proven {
+            cx.report(Report::Reached("bad-header"));
+            return;
+        }
+        let store = &mut self.durable.store;
+        let other = |transaction: &Transaction| transaction.digest != by.digest;
+        if let Some(wanted) = store.registrations.get(&by.id)
+            && other(&wanted.auth)
+            && !wanted.decided
+        {
+            store.registrations.remove(&by.id);
+            cx.persist();
+        }
+        if store.open.get(&by.id).is_some_and(|(open, _)| other(open))
+            && let Some((transaction, body)) = store.open.remove(&by.id)
+        {
+            let place = (header.net, header.height);
+            let item = Item {
+                transaction: TransactionRef(transaction),
+                body,
+                place,
+                header: None,
+            };
+            store.set_aside(item);
+            cx.persist();
+        }
     }
 
     /// Somebody leads the network from now on: it needs the bodies of what is open.

@@ -20,7 +20,7 @@ use crate::protocol::pbft::{Phase, Vote};
 use crate::stories::{AT_ONCE, Stage, perform, play};
 
 /// A record of the patient is decided by everybody.
-const DECIDED: &str = "quiet\ndeliver * leader\nsubmit n5\nsettle\n";
+pub(super) const DECIDED: &str = "quiet\ndeliver * leader\nsubmit n5\nsettle\n";
 
 /// The same, and nobody has been told.
 const UNTOLD: &str = "quiet\ndeliver * leader\nsubmit n5\ndeliver * add-request\n\
@@ -28,16 +28,16 @@ const UNTOLD: &str = "quiet\ndeliver * leader\nsubmit n5\ndeliver * add-request\
     deliver * commit\n";
 
 /// The patient registers at n6, and the leader is asked for the earlier records.
-const GRANTED: &str = "grant n6\ndeliver * register\ndeliver * pre-prepare\ndeliver * prepare\n\
+pub(super) const GRANTED: &str = "grant n6\ndeliver * register\ndeliver * pre-prepare\ndeliver * prepare\n\
     deliver * commit\ndeliver * header\n";
 
 /// Who has the record first, who gets it by a grant, and who has no right to it.
-const HOLDER: NodeId = NodeId(5);
-const RECEIVER: NodeId = NodeId(6);
+pub(super) const HOLDER: NodeId = NodeId(5);
+pub(super) const RECEIVER: NodeId = NodeId(6);
 const STRANGER: NodeId = NodeId(7);
 
 /// A network of four consensus nodes, an index node and three hospitals, after a story.
-fn after(config: Config, stories: &[&str]) -> Stage<Layers> {
+pub(super) fn after(config: Config, stories: &[&str]) -> Stage<Layers> {
     let mut stage = Stage::new(config, 8, AT_ONCE);
     play(&mut stage, &stories.concat());
     stage.take_sent();
@@ -45,7 +45,7 @@ fn after(config: Config, stories: &[&str]) -> Stage<Layers> {
 }
 
 /// Both hospitals have the patient.
-fn both(config: Config) -> Config {
+pub(super) fn both(config: Config) -> Config {
     Config {
         hospitals: 2,
         ..config
@@ -58,7 +58,7 @@ fn told(stage: &mut Stage<Layers>, story: &str) -> String {
 }
 
 /// Whether messages of a kind are sent until all is quiet.
-fn sends(stage: &mut Stage<Layers>, kind: &str) -> bool {
+pub(super) fn sends(stage: &mut Stage<Layers>, kind: &str) -> bool {
     stage.take_sent();
     stage.settle(&[]);
     stage.take_sent().contains_key(kind)
@@ -88,7 +88,7 @@ fn proven(stage: &Stage<Layers>, height: Height) -> Arc<Header> {
 }
 
 /// The call in a block that n0 has.
-fn call_in(stage: &Stage<Layers>, height: Height) -> Arc<Transaction> {
+pub(super) fn call_in(stage: &Stage<Layers>, height: Height) -> Arc<Transaction> {
     let block = stage
         .ledger(NodeId(0))
         .block(height)
@@ -96,7 +96,7 @@ fn call_in(stage: &Stage<Layers>, height: Height) -> Arc<Transaction> {
     block.batch.transactions()[0].clone()
 }
 
-fn content(record: &Transaction) -> &Content {
+pub(super) fn content(record: &Transaction) -> &Content {
     match record.call.call() {
         Call::Submit(draft) => draft.content(),
         _ => panic!("it enters a record"),
@@ -232,7 +232,7 @@ fn takes_anybody_for_the_leader(config: Config) -> bool {
 }
 
 /// The patient has taken the grant back, and n6 has not been told.
-const REVOKED: &str = "revoke n0 c#1\ndeliver * pre-prepare\ndeliver * prepare\n\
+pub(super) const REVOKED: &str = "revoke n0 c#1\ndeliver * pre-prepare\ndeliver * prepare\n\
     deliver * commit\n";
 
 fn forgets_without_a_proof(config: Config) -> bool {

@@ -3,6 +3,7 @@
 //! whom grants are made works at n6.
 
 mod between;
+mod ends;
 mod guards;
 mod iraft;
 

@@ -1,0 +1,64 @@
+//! How rights end that were given, and requests of which nothing comes.
+
+use super::guards::{DECIDED, GRANTED, HOLDER, RECEIVER, REVOKED};
+use super::guards::{after, call_in, content, sends};
+use super::single;
+use crate::base::node::NodeId;
+use crate::chain::{Transaction, TransactionId};
+use crate::contract::access::{GrantTerms, Grantee, Purpose, Scope};
+use crate::contract::call::{Act, Terms};
+use crate::contract::identity::Party;
+use crate::contract::{Population, SignedCall};
+use crate::protocol::layers::{Layers, Message};
+use crate::stories::{Stage, play};
+
+/// Whether the receiver of a grant still has the patient's first record.
+fn has_record(stage: &mut Stage<Layers>) -> bool {
+    stage.settle(&[]);
+    let rid = content(&call_in(stage, 1)).rid;
+    stage.inject(HOLDER, RECEIVER, Message::Fetch { rid, tried: 0 });
+    sends(stage, "record")
+}
+
+/// Whether messages of a kind are sent in a story.
+fn brings(stage: &mut Stage<Layers>, story: &str, kind: &str) -> bool {
+    stage.take_sent();
+    play(stage, story);
+    stage.settle(&[]);
+    stage.take_sent().contains_key(kind)
+}
+
+/// A record node is asked for something that has the name of what was decided; whether it asks for
+/// it again when nothing has come of it.
+fn asks_again(call: SignedCall, kind: &str) -> bool {
+    let mut stage = after(single(), &[DECIDED]);
+    let double = Transaction::new(call_in(&stage, 1).id, call);
+    stage.inject(NodeId(4), RECEIVER, Message::Forward(double));
+    assert!(sends(&mut stage, kind));
+    brings(&mut stage, "fire n6 Request\n", kind)
+}
+
+#[test]
+fn what_has_a_name_that_is_taken_is_asked_for_no_longer() {
+    assert!(!asks_again(SignedCall::sample(9), "add-request"));
+    let people = Population::new(1, 1, 2);
+    let patient = people.patient(1);
+    let everything = GrantTerms {
+        grantee: Grantee::Doctor(people.doctor(0).id),
+        scope: Scope::All,
+        purpose: Purpose::Care,
+        from: 0,
+        until: 1_000,
+        max_uses: None,
+        delegable: false,
+    };
+    let terms = Terms {
+        chain: 1,
+        by: Party::Patient(patient.id),
+        act: Act::Grant(everything),
+        nonce: 9,
+        valid_until: u64::MAX,
+    };
+    let grant = SignedCall::order(terms, &patient.keys);
+    assert!(!asks_again(grant, "register"));
+}
