@@ -11,7 +11,7 @@ use super::header::Header;
 use super::message::{End, Item, TransactionRef};
 use super::patience::Waiting;
 use super::recover::VAIN_MAX;
-use super::table::{Change, Sum};
+use super::table::{Change, Ended, Sum};
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
@@ -288,18 +288,14 @@ impl Layers {
     }
 
     /// Tells a record node that a patient's authorisation has ended.
-    pub(super) fn tell_end(
-        &mut self,
-        node: NodeId,
-        (height, by): (Height, &Arc<Transaction>),
-        cx: &mut Cx<'_>,
-    ) {
-        let Some(header) = self.header_at(height, cx) else {
-            self.ask_for_header(height, cx);
+    pub(super) fn tell_end(&mut self, node: NodeId, ended: &Ended, cx: &mut Cx<'_>) {
+        let Some(header) = self.header_at(ended.height, cx) else {
+            self.ask_for_header(ended.height, cx);
             return;
         };
-        let by = TransactionRef(by.clone());
-        cx.send(node, Message::Erase(Box::new(End { by, header })));
+        let by = TransactionRef(ended.by.clone());
+        let grant = TransactionRef(ended.grant.clone());
+        cx.send(node, Message::Erase(Box::new(End { by, grant, header })));
     }
 
     /// A record node says what it has; it is told what it lacks.
@@ -333,7 +329,10 @@ impl Layers {
             self.settle(from, cx);
         }
         let desk = self.desk();
-        let grants: Vec<_> = desk.table.pending(from).to_vec();
+        let grants = match settled {
+            true => desk.table.pending(from).to_vec(),
+            false => desk.table.granted(from), // It may have lost its disk, and know of none.
+        };
         if !(headers.is_empty() && records.is_empty() && grants.is_empty()) {
             let due = Message::Due {
                 headers,
@@ -342,8 +341,8 @@ impl Layers {
             };
             cx.send(from, due);
         }
-        for (height, by) in &ended {
-            self.tell_end(from, (*height, by), cx);
+        for end in &ended {
+            self.tell_end(from, end, cx);
         }
     }
 

@@ -528,9 +528,9 @@ impl Layers {
                     self.desk().forget_body(rid);
                     self.confirm_unkept(rid, cx);
                 }
-                Change::Closed { user, node, by } => {
+                Change::Closed { user, node, ended } => {
                     self.recall(user, *node);
-                    self.tell_end(*node, (block.height, by), cx);
+                    self.tell_end(*node, ended, cx);
                 }
                 Change::Registered { .. } | Change::Moved { .. } => {}
             }

@@ -111,6 +111,8 @@ pub struct Ticket {
 pub struct End {
     /// The revocation.
     pub by: TransactionRef,
+    /// The grant that it names: the receiver may not know it any more.
+    pub grant: TransactionRef,
     /// The header of the block that holds it.
     pub header: Arc<Header>,
 }
@@ -231,7 +233,8 @@ pub enum Message {
         headers: Vec<Arc<Header>>,
         /// Records, with where the chain has them and who else has them.
         records: Vec<(RecordId, Height, Vec<NodeId>)>,
-        /// Grants by which patients wait there for their records, and where the chain has them.
+        /// Grants by which patients wait there for their records, and where the chain has them; or
+        /// all that count there, if what the receiver has is not what it should have.
         grants: Vec<(Height, TransactionRef)>,
     },
     /// The sender wants the body of a record.
@@ -337,7 +340,7 @@ impl Wire for Message {
             Self::Line(_) => 6 + DIGEST_BYTES,
             Self::Remind { between, .. } => DIGEST_BYTES + between.map_or(0, |_| 4),
             Self::Fetch { .. } => DIGEST_BYTES + 4,
-            Self::Erase(end) => end.by.0.size() + end.header.size(),
+            Self::Erase(end) => end.by.0.size() + end.grant.0.size() + end.header.size(),
             Self::Taken { by, header } => by.0.size() + header.size(),
             Self::MigRequest {
                 auth, tried, known, ..

@@ -57,7 +57,6 @@ impl Wanted {
             tried: Vec::new(),
             have: BTreeSet::new(),
             due: None,
-            revived: false,
             rounds: 0,
             asked: None,
             heard: BTreeSet::new(),
@@ -192,11 +191,8 @@ impl Layers {
     pub(super) fn begin_migration(&mut self, auth: &Arc<Transaction>, cx: &mut Cx<'_>) {
         if let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) {
             wanted.decided = true;
-            if let Some((grant, user)) = grant_of(auth) {
-                self.durable.store.grants.insert(grant, user);
-                wanted.revived = self.durable.store.ended.remove(&user);
-            }
             cx.persist();
+            self.hold(auth, cx);
             self.ask_for_records(auth, cx);
         }
     }
@@ -242,8 +238,8 @@ impl Layers {
         self.watch_migrations(cx);
     }
 
-    /// A consensus node says by which grants patients wait here for their records: others may have
-    /// seen to the registration.
+    /// A consensus node says by which grants patients are registered here: others may have seen to
+    /// the registration, or a crash has taken what was known of it.
     pub(super) fn on_granted(&mut self, grants: &[(Height, TransactionRef)], cx: &mut Cx<'_>) {
         for (height, TransactionRef(auth)) in grants {
             let header = self.durable.headers.get(&(self.net, *height));
@@ -251,11 +247,43 @@ impl Layers {
             let registrations = &mut self.durable.store.registrations;
             let begun = registrations.get(&auth.id).is_some_and(|w| w.decided);
             let here = parties(auth).is_some_and(|(_, at)| self.topology.serves(&at) == cx.me());
-            if decided && here && !begun {
+            if !(decided && here) || begun {
+                continue;
+            }
+            if self.has_moved(auth, *height) {
+                self.hold(auth, cx);
+            } else {
+                let registrations = &mut self.durable.store.registrations;
                 registrations
                     .entry(auth.id)
                     .or_insert_with(|| Wanted::new(auth));
                 self.begin_migration(auth, cx);
+            }
+        }
+    }
+
+    /// Whether all earlier records have come by a grant that was decided at a height.
+    fn has_moved(&self, auth: &Transaction, height: Height) -> bool {
+        let Some((_, of)) = grant_of(auth) else {
+            return false;
+        };
+        let headers = &self.durable.headers;
+        let later = headers.range((self.net, height)..=(self.net, Height::MAX));
+        let notes = later.filter_map(|(_, header)| header.notes.as_ref());
+        let mut notes = notes.flat_map(|notes| &notes.0);
+        notes.any(|note| match note {
+            Note::Moved { user, node, .. } => *user == of && *node == self.setup.me,
+            Note::Foreign { .. } | Note::Remote { .. } => false,
+        })
+    }
+
+    /// A grant counts here, and its patient's records are taken.
+    fn hold(&mut self, auth: &Transaction, cx: &mut Cx<'_>) {
+        if let Some((grant, user)) = grant_of(auth) {
+            let store = &mut self.durable.store;
+            let fresh = store.grants.insert(grant, user).is_none();
+            if store.ended.remove(&user) || fresh {
+                cx.persist();
             }
         }
     }

@@ -26,7 +26,8 @@
 //!   that the block was decided. Who entered the record has it, and is sent the header with the
 //!   next one. ACK; without it DELIVER again after `ack_timeout`, `ack_retries` times.
 //! - Every `compare_every` a record node tells a consensus node, each in turn, the last header and
-//!   the sum of the records it has. If they differ: DUE, and FETCH from those who have them.
+//!   the sum of the records it has and the ends of rights it knows. If they differ: DUE, FETCH from
+//!   those who have the records, and all ends once more.
 //! - What a client asks of a record node that has not seen to it after `relay_timeout` another one
 //!   enters where the patient is registered, and registrations a consensus node.
 //!

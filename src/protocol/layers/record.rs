@@ -41,6 +41,8 @@ pub struct Store {
     pub grants: BTreeMap<Digest, Digest>,
     /// Patients whose last grant has ended.
     pub ended: BTreeSet<Digest>,
+    /// Grants of which it is known that they have ended, and whose they were: they count in the sum.
+    ends: BTreeMap<Digest, Digest>,
     /// The last header without a gap.
     pub through: Height,
 }
@@ -88,8 +90,6 @@ pub struct Wanted {
     pub due: Option<BTreeSet<RecordId>>,
     /// What has come of them.
     pub have: BTreeSet<RecordId>,
-    /// Whether the patient's last grant had ended before.
-    pub revived: bool,
     /// Times that the records were asked for, and when last.
     pub rounds: u32,
     pub asked: Option<Time>,
@@ -276,35 +276,53 @@ impl Layers {
         let Meaning::Revocation { auth } = Meaning::of(&end.by.0) else {
             return;
         };
+        let me = self.setup.me;
+        let user = match Meaning::of(&end.grant.0) {
+            Meaning::Registration {
+                auth: named,
+                user,
+                party,
+                ..
+            } if named == auth && self.topology.serves(&party) == me => Some(user),
+            _ => None,
+        };
         let proven = end.header.net == self.net
             && end.header.position(&end.by.0).is_some()
             && end
                 .header
                 .verify(&self.topology, &self.config, cx.keyring());
-        if !proven && !self.mutant(Mutant::NoEndProof) {
+        let Some(user) = user.filter(|_| proven || self.mutant(Mutant::NoEndProof)) else {
             cx.report(Report::Reached("bad-end"));
             return;
-        }
-        let store = &mut self.durable.store;
-        let Some(user) = store.grants.remove(&auth) else {
-            return; // Another right's, or forgotten already.
         };
+        let store = &mut self.durable.store;
+        store.grants.remove(&auth);
         let rests = |wanted: &Wanted| grant_of(&wanted.auth) == Some((auth, user));
         store.registrations.retain(|_, wanted| !rests(wanted));
+        if store.ends.insert(auth, user).is_none() {
+            store.sum.add_end(&auth);
+        }
         cx.persist();
-        let began = self.topology.row(&user, self.net).contains(&cx.me());
+        self.forget_patient(&user);
+    }
+
+    /// Forgets a patient's records, unless there is another right to them.
+    fn forget_patient(&mut self, user: &Digest) {
+        let began = self.topology.row(user, self.net).contains(&self.setup.me);
         let store = &mut self.durable.store;
-        if began || store.grants.values().any(|of| *of == user) {
+        if began || store.grants.values().any(|of| of == user) {
             return;
         }
-        store.ended.insert(user);
+        store.ended.insert(*user);
         store
             .records
-            .retain(|_, item| !is_of(&item.transaction.0, &user));
+            .retain(|_, item| !is_of(&item.transaction.0, user));
         let kept = &store.records;
         store.counted.retain(|rid| kept.contains_key(rid));
         store.sum = Sum::default();
         store.counted.iter().for_each(|rid| store.sum.add(rid));
+        let ends = store.ends.keys();
+        ends.for_each(|grant| store.sum.add_end(grant));
     }
 
     /// A registration is over, or never was.
@@ -318,8 +336,9 @@ impl Layers {
             && let Some((auth, user)) = grant_of(&wanted.auth)
         {
             store.grants.remove(&auth);
-            if wanted.revived {
-                store.ended.insert(user);
+            // The end of the right may have come while this grant seemed to be another one.
+            if store.ends.values().any(|of| *of == user) {
+                self.forget_patient(&user);
             }
         }
     }

@@ -173,6 +173,27 @@ impl Entry {
     }
 }
 
+/// The end of a registration.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Where in the chain.
+    pub height: Height,
+    /// The revocation.
+    pub by: Arc<Transaction>,
+    /// The grant that it has ended.
+    pub grant: Arc<Transaction>,
+}
+
+impl Ended {
+    /// The name of the grant.
+    fn auth(&self) -> Option<Digest> {
+        match Meaning::of(&self.grant) {
+            Meaning::Registration { auth, .. } => Some(auth),
+            Meaning::Record(_) | Meaning::Revocation { .. } | Meaning::Nothing => None,
+        }
+    }
+}
+
 /// What a block changed.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -194,7 +215,7 @@ pub enum Change {
         /// The node.
         node: NodeId,
         /// What ended it.
-        by: Arc<Transaction>,
+        ended: Ended,
     },
     /// A migration is over.
     Moved {
@@ -212,7 +233,7 @@ pub enum Change {
 /// Everything that a node of the network is to keep, in few numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sum {
-    /// How many records.
+    /// How many records, and ends of registrations.
     pub count: u64,
     /// A sum of their names, in which order does not count.
     pub names: u64,
@@ -221,8 +242,13 @@ pub struct Sum {
 impl Sum {
     /// One record more.
     pub fn add(&mut self, rid: &RecordId) {
+        self.add_end(&rid.0);
+    }
+
+    /// One end more, of a registration by this grant: so one that was lost is told again.
+    pub fn add_end(&mut self, grant: &Digest) {
         self.count += 1;
-        self.names = self.names.wrapping_add(mix(8, rid.0.prefix()));
+        self.names = self.names.wrapping_add(mix(8, grant.prefix()));
     }
 }
 
@@ -239,7 +265,7 @@ pub struct Table {
     /// Other networks of patients, and since when that is known here.
     remote: BTreeMap<Digest, BTreeMap<Net, Height>>,
     lost: BTreeSet<(NodeId, RecordId)>,
-    ended: BTreeMap<NodeId, Vec<(Height, Arc<Transaction>)>>,
+    ended: BTreeMap<NodeId, Vec<Ended>>,
     pending: BTreeMap<NodeId, Vec<(Height, TransactionRef)>>,
     /// The height up to which it follows the chain.
     pub height: Height,
@@ -340,8 +366,16 @@ impl Table {
         self.pending.get(&node).map_or(&[], Vec::as_slice)
     }
 
+    /// Grants by which patients are registered at a node, and where the chain has them.
+    pub fn granted(&self, node: NodeId) -> Vec<(Height, TransactionRef)> {
+        let theirs = self.rows.values().filter_map(|row| row.get(&node));
+        let open = theirs.filter(|registration| registration.stage != Stage::Closed);
+        let by = open.filter_map(|r| Some((r.since, TransactionRef(r.auth.clone()?))));
+        by.collect()
+    }
+
     /// What has ended registrations at a node, and where in the chain.
-    pub fn ended(&self, node: NodeId) -> &[(Height, Arc<Transaction>)] {
+    pub fn ended(&self, node: NodeId) -> &[Ended] {
         self.ended.get(&node).map_or(&[], Vec::as_slice)
     }
 
@@ -479,24 +513,29 @@ impl Table {
             let (node, registration) = row.iter_mut().find(|(_, r)| rests(r))?;
             registration.stage = Stage::Closed;
             let since = registration.since;
-            Some((*user, *node, since))
+            Some((*user, *node, since, registration.auth.clone()?))
         });
-        let (user, node, since) = found?;
+        let (user, node, since, grant) = found?;
+        let height = self.height;
+        let by = by.clone();
+        let end = Ended { height, by, grant };
         self.stop_waiting(node, &user, since);
+        let ended = self.ended.entry(node).or_default();
+        ended.push(end.clone());
         self.root = mix(self.root, !user.prefix());
         let (sum, rids) = self.due.entry(node).or_default();
         let records = &mut self.records;
         rids.retain(|rid| records[rid].content().pid.0 != user);
         *sum = Sum::default();
         rids.iter().for_each(|rid| sum.add(rid));
+        let ended = ended.iter().filter_map(Ended::auth);
+        ended.for_each(|auth| sum.add_end(&auth));
         for rid in self.of.get(&user).into_iter().flatten() {
             let entry = records.get_mut(rid).expect("it is entered");
             entry.nodes.retain(|holder| *holder != node);
         }
-        let ended = self.ended.entry(node).or_default();
-        ended.push((self.height, by.clone()));
-        let by = by.clone();
-        Some(Change::Closed { user, node, by })
+        let ended = end;
+        Some(Change::Closed { user, node, ended })
     }
 
     /// A registration waits for nothing any more.

@@ -6,8 +6,8 @@ use crate::base::crypto::Hasher;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::{Height, Transaction, TransactionId};
-use crate::contract::access::{GrantTerms, Grantee, Purpose, Scope};
-use crate::contract::call::{Act, Terms};
+use crate::contract::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
+use crate::contract::call::{Act, Call, Terms};
 use crate::contract::identity::Party;
 use crate::contract::message::{Content, RecordId};
 use crate::contract::{Population, SignedCall};
@@ -37,6 +37,12 @@ fn two() -> Config {
         hospitals: 1,
         ..Config::default()
     }
+}
+
+/// A patient whose doctor works in the other network, at another record node than the patient's.
+fn far(pair: &Pair) -> bool {
+    let guest = pair.guest();
+    pair.topology.net_of(guest) == pair.away && guest != pair.holder(pair.away)
 }
 
 impl Pair {
@@ -93,27 +99,51 @@ impl Pair {
         rid
     }
 
-    /// The patient registers where the doctor works.
-    fn grant(&mut self, nonce: u64) {
+    fn order(&self, act: Act, nonce: u64) -> SignedCall {
         let patient = self.people.patient(self.patient);
         let terms = Terms {
             chain: 1,
             by: Party::Patient(patient.id),
-            act: Act::Grant(GrantTerms {
-                grantee: Grantee::Doctor(self.people.doctor(0).id),
-                scope: Scope::All,
-                purpose: Purpose::Care,
-                from: 0,
-                until: 1_000,
-                max_uses: None,
-                delegable: false,
-            }),
+            act,
             nonce,
             valid_until: u64::MAX,
         };
-        let grant = SignedCall::order(terms, &patient.keys);
+        SignedCall::order(terms, &patient.keys)
+    }
+
+    /// What the patient lets the doctor do.
+    fn granted(&self, nonce: u64) -> SignedCall {
+        let everything = GrantTerms {
+            grantee: Grantee::Doctor(self.people.doctor(0).id),
+            scope: Scope::All,
+            purpose: Purpose::Care,
+            from: 0,
+            until: 1_000,
+            max_uses: None,
+            delegable: false,
+        };
+        self.order(Act::Grant(everything), nonce)
+    }
+
+    /// The patient registers where the doctor works.
+    fn grant(&mut self, nonce: u64) {
+        let grant = self.granted(nonce);
         let at = self.guest();
         self.stage.request(at, |_| grant);
+    }
+
+    /// The patient takes a grant back, in the network that has decided it.
+    fn revoke(&mut self, nonce: u64) {
+        let grant = self.granted(nonce);
+        let Call::Order(order) = grant.call() else {
+            panic!("a grant is an order")
+        };
+        let revoke = self.order(Act::Revoke(GrantId(order.message())), nonce + 100);
+        let id = TransactionId::new(NodeId(16), nonce + 100);
+        let leader = self.member(self.away, 0);
+        let request = Message::Forward(Transaction::new(id, revoke));
+        self.stage.inject(self.guest(), leader, request);
+        self.play("deliver * request-forward\n");
     }
 
     fn member(&self, net: Net, number: usize) -> NodeId {
@@ -191,10 +221,6 @@ fn what_is_relayed_later_does_not_put_off_what_is_late() {
 
 #[test]
 fn what_has_another_networks_place_counts_once_the_own_network_has_decided_it() {
-    let far = |pair: &Pair| {
-        let guest = pair.guest();
-        pair.topology.net_of(guest) == pair.away && guest != pair.holder(pair.away)
-    };
     let mut pair = Pair::about(two(), far);
     pair.withheld();
     // Who entered the record learns that it is decided.
@@ -270,4 +296,43 @@ fn what_calls_itself_like_a_record_under_way_does_not_stop_it() {
     assert_eq!(pair.height(pair.home), 2, "it is refused in a block");
     pair.fire(pair.member(pair.home, 0), "Relay");
     assert!(pair.sent("inject"));
+}
+
+#[test]
+fn an_end_that_is_lost_is_told_again_though_nothing_of_the_own_network_is_there() {
+    let mut pair = Pair::about(two(), far);
+    pair.withheld();
+    pair.fire(pair.holder(pair.home), "Compare");
+    pair.grant(1);
+    pair.play("settle\n");
+    let guest = pair.guest();
+    pair.revoke(1);
+    pair.play(&[AGREE, "drop * erase\nsettle\n"].concat());
+    assert_eq!(pair.height(pair.away), 3, "the grant is taken back");
+    pair.stage.take_sent();
+    pair.fire(guest, "Compare");
+    assert!(pair.sent("erase"));
+    pair.fire(guest, "Compare");
+    assert!(!pair.sent("erase"));
+    let (rid, from) = (pair.content(0).rid, pair.holder(pair.away));
+    let fetch = Message::Fetch { rid, tried: 0 };
+    pair.stage.inject(from, guest, fetch);
+    pair.play("settle\n");
+    assert!(!pair.sent("record"));
+}
+
+/// A record is decided, and whoever leads then is gone before anybody else hears of it.
+fn left_behind() -> (Pair, NodeId) {
+    let mut pair = Pair::new(two());
+    let content = pair.content(0);
+    let index = pair.index(pair.home, &content.rid);
+    pair.enter(content);
+    pair.play(&[ENTER, AGREE, "drop * relay\n"].concat());
+    let leader = pair.member(pair.home, 0);
+    pair.play(&format!("crash {leader}\nsettle\n"));
+    for _ in 0..2 {
+        pair.fire(pair.holder(pair.home), "Compare");
+    }
+    pair.stage.take_sent();
+    (pair, index)
 }

@@ -39,6 +39,40 @@ fn asks_again(call: SignedCall, kind: &str) -> bool {
 }
 
 #[test]
+fn a_refusal_that_comes_before_the_end_does_not_replace_it() {
+    let moves = "deliver * mig-request\ndeliver * mig-forward\ndeliver * mig-chunk\n";
+    let mut stage = after(single(), &[DECIDED, GRANTED, moves, REVOKED]);
+    play(&mut stage, "deliver * mig-done\ndeliver * mig-refuse\n");
+    assert!(!has_record(&mut stage));
+}
+
+#[test]
+fn a_right_ends_where_a_disk_was_lost() {
+    let lost = "crash n6\nrestart n6 amnesia\nfire n6 Compare\nsettle\n";
+    let story = [DECIDED, "grant n6\nsettle\n", lost].concat();
+    let mut stage = after(single(), &[&story]);
+    assert!(has_record(&mut stage), "it has come again");
+    play(&mut stage, REVOKED);
+    assert!(!has_record(&mut stage));
+}
+
+/// A right has ended and there is a new one when the disk is lost: the old end does not stand in
+/// the way.
+#[test]
+fn an_old_end_does_not_outlive_a_new_right() {
+    let again = "grant n6\nsettle\nrevoke n0 c#1\nsettle\ngrant n6\nsettle\n";
+    let lost = "crash n6\nrestart n6 amnesia\nfire n6 Compare\n";
+    let mut stage = after(single(), &[DECIDED, again, lost]);
+    play(&mut stage, "deliver * compare\ndeliver * erase\nsettle\n");
+    play(
+        &mut stage,
+        "fire n6 Compare\nsettle\nfire n6 Compare\nsettle\n",
+    );
+    assert!(has_record(&mut stage));
+    assert!(!brings(&mut stage, "fire n6 Compare\n", "due"));
+}
+
+#[test]
 fn what_has_a_name_that_is_taken_is_asked_for_no_longer() {
     assert!(!asks_again(SignedCall::sample(9), "add-request"));
     let people = Population::new(1, 1, 2);

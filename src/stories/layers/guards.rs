@@ -241,6 +241,7 @@ fn forgets_without_a_proof(config: Config) -> bool {
     let rid = content(&call_in(&stage, 1)).rid;
     let end = Box::new(End {
         by: TransactionRef(call_in(&stage, 4)),
+        grant: TransactionRef(call_in(&stage, 2)),
         header: proven(&stage, 2),
     });
     stage.inject(STRANGER, RECEIVER, Message::Erase(end));
