@@ -313,6 +313,8 @@ impl Layers {
         if began || store.grants.values().any(|of| of == user) {
             return;
         }
+        // Nobody may send them now. What else is missed will be named again.
+        self.volatile.clerk.missing.clear();
         store.ended.insert(*user);
         store
             .records

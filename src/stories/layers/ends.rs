@@ -73,6 +73,16 @@ fn an_old_end_does_not_outlive_a_new_right() {
 }
 
 #[test]
+fn what_was_missed_is_not_asked_for_when_the_right_has_ended() {
+    let late = "submit n5\ndeliver * add-request\ndeliver * presence\ndeliver * payload\n\
+        deliver * pre-prepare\ndeliver * prepare\ndeliver * commit\ndrop n0->n6 deliver\n\
+        fire n6 Compare\ndeliver * compare\ndeliver * due\ndrop * record-fetch\n";
+    let story = [DECIDED, "grant n6\nsettle\n", late, REVOKED, "settle\n"].concat();
+    let mut stage = after(single(), &[&story]);
+    assert!(!brings(&mut stage, "fire n6 Missing\n", "record-fetch"));
+}
+
+#[test]
 fn what_has_a_name_that_is_taken_is_asked_for_no_longer() {
     assert!(!asks_again(SignedCall::sample(9), "add-request"));
     let people = Population::new(1, 1, 2);
