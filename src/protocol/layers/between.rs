@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config::Mutant;
 use super::edge::item_rid;
 use super::fact::Fact;
-use super::index::{Inter, Line, Lines};
+use super::index::{Inter, Line};
 use super::message::{Item, Parcel, Ticket, TransactionRef};
 use super::patience::Waiting;
 use super::table::Meaning;
@@ -15,8 +15,7 @@ use super::topology::Net;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
-use crate::base::time::Span;
-use crate::chain::{Batch, Block, Transaction};
+use crate::chain::Transaction;
 use crate::contract::message::{Content, RecordId};
 use crate::protocol::Report;
 
@@ -24,13 +23,21 @@ use crate::protocol::Report;
 #[derive(Clone, Debug, Default)]
 pub struct Depot {
     /// Requests heard in the edge network, whose records other networks should have.
-    heard: BTreeMap<RecordId, Waiting>,
+    pub(super) heard: BTreeMap<RecordId, Heard>,
     /// On the way to another network.
     leaving: BTreeMap<(RecordId, Net), (Parcel, Waiting)>,
     /// For this network, until it has decided them.
-    arriving: BTreeMap<RecordId, (Parcel, Waiting)>,
+    pub(super) arriving: BTreeMap<RecordId, (Parcel, Waiting)>,
     /// Entries that are to be ordered.
-    lines: BTreeMap<Line, Waiting>,
+    pub(super) lines: BTreeMap<Line, Waiting>,
+}
+
+/// A request whose record should come.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub(super) waiting: Waiting,
+    /// Who has said that there is nothing to send.
+    pub(super) denied: BTreeSet<NodeId>,
 }
 
 /// What an index node remembers until it crashes.
@@ -38,13 +45,13 @@ pub struct Depot {
 pub struct Counter {
     /// What follows from the index chain.
     pub inter: Inter,
-    proposed: BTreeSet<Line>,
+    pub(super) proposed: BTreeSet<Line>,
     /// Tickets of patients whose network the index has not yet.
-    held: Vec<Ticket>,
-    waiting: bool,
-    ripe: bool,
-    batching: bool,
-    awaited: bool,
+    pub(super) held: Vec<Ticket>,
+    pub(super) waiting: bool,
+    pub(super) ripe: bool,
+    pub(super) batching: bool,
+    pub(super) awaited: bool,
 }
 
 impl Counter {
@@ -62,8 +69,8 @@ impl Counter {
     }
 }
 
-/// Times that a request is missed before it is taken for refused.
-const MISSED_MAX: u32 = 5;
+/// Times that a request is missed, at least, before it is taken for refused.
+pub(super) const MISSED_MAX: u32 = 5;
 
 /// Tickets that wait for the index, at most.
 const HELD_MAX: usize = 1_000;
@@ -152,7 +159,9 @@ impl Layers {
         let desk = self.desk();
         desk.relaying = leads && !desk.relays.is_empty();
         if !leads {
-            desk.relays.clear();
+            // It has sent once what the index missed, and leaves the rest to the leader.
+            let relays = std::mem::take(&mut desk.relays);
+            relays.iter().for_each(|(rid, _)| desk.forget_body(rid));
             return;
         }
         let mut late = Vec::new();
@@ -244,8 +253,12 @@ impl Layers {
         let (user, rid) = (content.pid.0, content.rid);
         let remote = self.elsewhere(&user);
         let heard = &mut self.durable.depot.heard;
-        let waiting = Waiting::new(cx.now() + self.config.approval());
-        if !remote.is_empty() && heard.insert(rid, waiting).is_none() {
+        let news = Heard {
+            waiting: Waiting::new(cx.now() + self.config.approval()),
+            denied: BTreeSet::new(),
+        };
+        if !remote.is_empty() && heard.insert(rid, news).is_none() {
+            cx.persist();
             self.wait_for_relays(cx);
         }
         let homes = self.topology.homes(&user);
@@ -271,7 +284,7 @@ impl Layers {
         row.into_iter().filter(|net| *net != self.net).collect()
     }
 
-    fn wait_for_relays(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn wait_for_relays(&mut self, cx: &mut Cx<'_>) {
         let after = self.config.relay_timeout;
         let counter = self.counter();
         if !counter.waiting {
@@ -374,7 +387,7 @@ impl Layers {
         self.wait_for_relays(cx);
     }
 
-    fn inject(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
+    pub(super) fn inject(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
         if let Some((parcel, waiting)) = self.durable.depot.arriving.get_mut(&rid) {
             // What waited for the index was not sent before.
             *waiting = Waiting::new(cx.now());
@@ -398,30 +411,6 @@ impl Layers {
         }
     }
 
-    /// Has an entry ordered: by oneself, or by whoever leads the index.
-    pub(super) fn order(&mut self, line: Line, cx: &mut Cx<'_>) {
-        if self.counter().inter.has(&line) {
-            return;
-        }
-        let waiting = Waiting::new(cx.now());
-        self.durable.depot.lines.entry(line).or_insert(waiting);
-        let status = self.group_status();
-        match status.leader {
-            Some(leader) if leader != cx.me() => cx.send(leader, Message::Line(line)),
-            Some(_) | None => {}
-        }
-        self.wait_for_relays(cx);
-    }
-
-    /// Somebody wants an entry ordered.
-    pub(super) fn on_line(&mut self, line: Line, cx: &mut Cx<'_>) {
-        if !self.counter().inter.has(&line) {
-            let waiting = Waiting::new(cx.now());
-            self.durable.depot.lines.entry(line).or_insert(waiting);
-            self.wait_for_relays(cx);
-        }
-    }
-
     /// What is still on its way is sent again.
     pub(super) fn on_relay_overdue(&mut self, cx: &mut Cx<'_>) {
         if self.desk.is_some() {
@@ -430,14 +419,8 @@ impl Layers {
         }
         self.counter().waiting = false;
         let (patience, now) = (self.config.relay_timeout, cx.now());
+        self.remind_of_heard(cx);
         let depot = &mut self.durable.depot;
-        let mut remind = Vec::new();
-        depot.heard.retain(|rid, waiting| {
-            if waiting.is_late(patience, now) {
-                remind.push(*rid);
-            }
-            waiting.tries < MISSED_MAX
-        });
         let mut again = Vec::new();
         for ((rid, to), (parcel, waiting)) in &mut depot.leaving {
             if waiting.is_late(patience, now) {
@@ -452,10 +435,6 @@ impl Layers {
         let lines = depot.lines.iter_mut();
         let lines = lines.filter_map(|(line, w)| w.is_late(patience, now).then_some(*line));
         let lines: Vec<Line> = lines.collect();
-        for rid in remind {
-            let between = None;
-            self.tell_leader(Message::Remind { rid, between }, cx);
-        }
         for (node, parcel) in again {
             cx.send(node, Message::RelayIc(Box::new(parcel)));
         }
@@ -475,87 +454,6 @@ impl Layers {
         let rest = depot.heard.is_empty() && depot.leaving.is_empty();
         if !(rest && depot.lines.is_empty() && depot.arriving.is_empty()) {
             self.wait_for_relays(cx);
-        }
-    }
-
-    /// Proposes entries, if this node leads the index network.
-    pub(super) fn cut_lines(&mut self, cx: &mut Cx<'_>) {
-        let rule = self.setup.batch;
-        let leads = self.group_status().leads;
-        let depot = &self.durable.depot;
-        let counter = self.counter.as_mut().expect("it takes part in the index");
-        if !leads {
-            counter.proposed.clear();
-        }
-        let fresh = depot.lines.keys().filter(|l| !counter.proposed.contains(l));
-        let lines: Vec<Line> = fresh.take(rule.max).copied().collect();
-        let ripe = counter.ripe || rule.wait == Span::ZERO || lines.len() >= rule.max;
-        let waits = !depot.lines.is_empty();
-        if leads && !lines.is_empty() && ripe {
-            let batch = Batch::with_annex(Vec::new(), Arc::new(Lines(lines.clone())));
-            let group = self.durable.group.as_mut().expect("it takes part");
-            if let Some(blocks) = group.propose(&batch, cx) {
-                let counter = self.counter();
-                counter.ripe = false;
-                counter.proposed.extend(lines);
-                self.take(&blocks, cx);
-            }
-        } else if leads && !lines.is_empty() && !counter.batching {
-            counter.batching = true;
-            cx.set_timer(Timer::Batch, rule.wait);
-        }
-        let counter = self.counter();
-        if counter.awaited != waits {
-            counter.awaited = waits;
-            let group = self.durable.group.as_mut().expect("it takes part");
-            let blocks = group.await_decision(waits, cx);
-            self.take(&blocks, cx);
-        }
-    }
-
-    pub(super) fn on_lines_ripe(&mut self) {
-        let counter = self.counter();
-        counter.batching = false;
-        counter.ripe = true;
-    }
-
-    /// Follows decisions of the index network.
-    pub(super) fn take_lines(&mut self, blocks: &[Arc<Block>], cx: &mut Cx<'_>) {
-        for block in blocks {
-            let fresh = self.counter().inter.apply(block);
-            for line in block
-                .batch
-                .annex::<Lines>()
-                .map_or(&[][..], |lines| &lines.0)
-            {
-                self.durable.depot.lines.remove(line);
-                self.counter().proposed.remove(line);
-            }
-            let root = self.counter().inter.root;
-            let chain = self.topology.edges();
-            let table = Fact::Table {
-                chain,
-                height: block.height,
-                root,
-            };
-            cx.report(Report::Shared(Box::new(table)));
-            for line in fresh {
-                match line {
-                    Line::Add { user, net } => {
-                        cx.report(Report::Shared(Box::new(Fact::Known { user, net })));
-                        let held = std::mem::take(&mut self.counter().held);
-                        for ticket in held {
-                            self.forward_ticket(&ticket, cx);
-                        }
-                    }
-                    Line::Relay { rid, to, .. } => {
-                        self.durable.depot.heard.remove(&rid);
-                        if to == self.net {
-                            self.inject(rid, cx);
-                        }
-                    }
-                }
-            }
         }
     }
 

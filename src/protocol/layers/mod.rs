@@ -40,7 +40,8 @@
 //!   the proof against the consensus nodes of the first network and has its own network decide the
 //!   record. What came from elsewhere is never relayed. INJECT is acknowledged once a record node
 //!   of the network has the record, or nobody there is to keep it.
-//! - Index nodes hear every ADD-REQUEST and REMIND of a record that does not come.
+//! - Index nodes hear every ADD-REQUEST and REMIND one consensus node after the other of a record
+//!   that does not come, until it does or so many have answered with REMIND that there is none.
 //! - What was relayed and nobody in the network has any more comes once more: a consensus node that
 //!   is asked in vain has an index node REMIND one of the first network, and that one its leader.
 //!
@@ -127,12 +128,15 @@ mod fact;
 mod header;
 mod index;
 mod inner;
+mod lines;
 mod message;
 mod migrate;
 mod patience;
 mod post;
+mod proof;
 mod record;
 mod recover;
+mod register;
 mod request;
 mod table;
 mod topology;

@@ -7,20 +7,8 @@ impl Layers {
     /// A message for a consensus node. What only the leader does the others leave to it, and say
     /// who it is.
     pub(super) fn at_consensus(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {
-        match message {
-            Message::Compare { through, sum } => {
-                self.on_compare(from, (*through, *sum), cx);
-                return;
-            }
-            Message::Fetch { rid, tried } => {
-                self.on_fetch_from_edge(from, (rid, *tried), cx);
-                return;
-            }
-            Message::Due { headers, .. } => {
-                self.on_headers_at_edge(headers, cx);
-                return;
-            }
-            _ => {}
+        if self.at_any(from, message, cx) {
+            return;
         }
         if !self.leads() {
             self.name_leader(from, cx);
@@ -41,7 +29,6 @@ impl Layers {
             Message::Payload { id, body } => self.on_payload(*id, *body, cx),
             Message::Ack(rids) => self.on_ack_to_edge(from, rids, cx),
             Message::Inject(parcel) => self.on_inject(from, parcel, cx),
-            Message::Remind { rid, between } => self.on_remind(*rid, *between, cx),
             Message::Register(auth) => match cx.height_of(auth.id) {
                 Some(_) if self.tell_taken(from, auth, cx) => {}
                 Some(height) => self.tell_headers(from, height, cx),
@@ -60,9 +47,24 @@ impl Layers {
                 tried,
                 lost,
             } => self.on_mig_done(from, auth, (have, tried, lost.as_deref()), cx),
-            Message::Fetched(item) => self.on_fetched_at_edge(item, cx),
             _ => {}
         }
+    }
+
+    /// What any consensus node sees to, whether or not it leads; says whether this is such.
+    fn at_any(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) -> bool {
+        match message {
+            Message::Compare { through, sum } => self.on_compare(from, (*through, *sum), cx),
+            Message::Fetch { rid, tried } => self.on_fetch_from_edge(from, (rid, *tried), cx),
+            Message::Due { headers, .. } => self.on_headers_at_edge(headers, cx),
+            Message::Remind { rid, between } => self.on_remind(from, (*rid, *between), cx),
+            Message::Fetched(item) => self.on_fetched_at_edge(item, cx),
+            Message::Ack(rids) if self.topology.edge(self.net).index.contains(&from) => {
+                self.on_ack_to_edge(from, rids, cx);
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// A message for an index node.

@@ -41,7 +41,7 @@ pub struct Store {
     pub grants: BTreeMap<Digest, Digest>,
     /// Patients whose last grant has ended.
     pub ended: BTreeSet<Digest>,
-    /// Grants of which it is known that they have ended, and whose they were: they count in the sum.
+    /// Grants of which it is known that they have ended, and whose: they count in the sum.
     ends: BTreeMap<Digest, Digest>,
     /// The last header without a gap.
     pub through: Height,

@@ -1,9 +1,11 @@
 //! Records that have to be sent once more: those of which the index has heard and that do not come,
 //! and those that another network was sent and has lost, perhaps with the only node that had them.
 
+use super::between::MISSED_MAX;
 use super::config::Mutant;
 use super::edge::item_rid;
 use super::message::Item;
+use super::table::Entry;
 use super::topology::{Net, Role};
 use super::{Cx, Layers, Message};
 use crate::base::node::NodeId;
@@ -38,6 +40,7 @@ impl Layers {
         cx: &mut Cx<'_>,
     ) {
         let Some((origin, lacking)) = between else {
+            self.hear_denial(from, rid);
             return;
         };
         let here = self.topology.edge(self.net).consensus.contains(from);
@@ -51,28 +54,34 @@ impl Layers {
         }
     }
 
-    /// The index misses a record, or another network does. Whoever leads now may have no body of
-    /// it.
+    /// The index misses a record, or another network does. Whoever is asked may have no body of
+    /// it, and may not lead. If there is nothing to send, it says so by the same words.
     pub(super) fn on_remind(
         &mut self,
-        rid: RecordId,
-        between: Option<(Net, Net)>,
+        from: NodeId,
+        (rid, between): (RecordId, Option<(Net, Net)>),
         cx: &mut Cx<'_>,
     ) {
-        let desk = self.desk();
-        let Some(entry) = desk.table.record(&rid) else {
-            return;
-        };
-        if entry.from.is_some() {
+        if !self.topology.edge(self.net).index.contains(&from) {
             return;
         }
+        let desk = self.desk();
+        let elsewhere = |entry: &Entry| desk.table.elsewhere(&entry.content().pid.0);
+        let entry = desk.table.record(&rid);
+        let sent = |entry: &&Entry| entry.from.is_none() && !elsewhere(entry).is_empty();
+        let Some(entry) = entry.filter(sent) else {
+            if between.is_none() {
+                cx.send(from, Message::Remind { rid, between });
+            }
+            return;
+        };
+        let nodes = entry.nodes.clone();
         if let Some((_, net)) = between {
-            if !desk.table.elsewhere(&entry.content().pid.0).contains(&net) {
+            if !elsewhere(entry).contains(&net) {
                 return;
             }
             desk.lacking.insert((rid, net));
         }
-        let nodes = &entry.nodes;
         if desk.body(&rid).is_some() {
             self.send_again(rid, cx);
         } else if !nodes.is_empty() {
@@ -112,5 +121,39 @@ impl Layers {
             }
         }
         self.desk().forget_body(&rid);
+    }
+
+    /// What was heard of and does not come is asked for: of whoever leads, and then of one
+    /// consensus node after the other, because the leader may be down, or has sent it in vain.
+    /// So many have to say that there is nothing to send that one of them is honest.
+    pub(super) fn remind_of_heard(&mut self, cx: &mut Cx<'_>) {
+        let (patience, now) = (self.config.relay_timeout, cx.now());
+        let consensus = self.topology.edge(self.net).consensus.clone();
+        let mut remind = Vec::new();
+        self.durable.depot.heard.retain(|rid, heard| {
+            if heard.waiting.is_late(patience, now) {
+                remind.push((*rid, heard.waiting.tries));
+            }
+            heard.waiting.tries < MISSED_MAX || heard.denied.len() < consensus.one_honest()
+        });
+        for (rid, tries) in remind {
+            let between = None;
+            let message = Message::Remind { rid, between };
+            if tries == 1 {
+                self.tell_leader(message, cx);
+            } else {
+                cx.send(consensus.leader(u64::from(tries)), message);
+            }
+        }
+    }
+
+    /// A consensus node has nothing to send of what this node has heard of.
+    pub(super) fn hear_denial(&mut self, from: NodeId, rid: RecordId) {
+        let consensus = self.topology.edge(self.net).consensus.contains(from);
+        if let Some(heard) = self.durable.depot.heard.get_mut(&rid)
+            && consensus
+        {
+            heard.denied.insert(from);
+        }
     }
 }

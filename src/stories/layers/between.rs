@@ -336,3 +336,45 @@ fn left_behind() -> (Pair, NodeId) {
     pair.stage.take_sent();
     (pair, index)
 }
+
+#[test]
+fn a_record_leaves_though_whoever_led_is_gone() {
+    let (mut pair, index) = left_behind();
+    for _ in 0..4 {
+        pair.fire(index, "Relay");
+    }
+    assert!(pair.sent("inject"));
+    pair.fire(index, "Relay");
+    pair.fire(index, "Relay");
+    assert!(!pair.sent("remind"), "it is no longer waited for");
+}
+
+#[test]
+fn who_hears_nobody_goes_on_waiting() {
+    let (mut pair, index) = left_behind();
+    for _ in 0..12 {
+        pair.play(&format!("fire {index} Relay\ndrop * remind\nsettle\n"));
+    }
+    pair.stage.take_sent();
+    pair.fire(index, "Relay");
+    assert!(pair.sent("remind"));
+}
+
+#[test]
+fn what_is_refused_is_waited_for_no_longer() {
+    let mut pair = Pair::new(two());
+    let unfounded = Content {
+        supersedes: Some(pair.content(7).rid),
+        ..pair.content(0)
+    };
+    let index = pair.index(pair.home, &unfounded.rid);
+    pair.enter(unfounded);
+    pair.play("settle\n");
+    assert_eq!(pair.height(pair.home), 1, "it is refused in a block");
+    for _ in 0..6 {
+        pair.fire(index, "Relay");
+    }
+    assert!(pair.sent("remind"));
+    pair.fire(index, "Relay");
+    assert!(!pair.sent("remind"));
+}

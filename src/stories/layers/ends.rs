@@ -4,7 +4,7 @@ use super::guards::{DECIDED, GRANTED, HOLDER, RECEIVER, REVOKED};
 use super::guards::{after, call_in, content, sends};
 use super::single;
 use crate::base::node::NodeId;
-use crate::chain::{Transaction, TransactionId};
+use crate::chain::Transaction;
 use crate::contract::access::{GrantTerms, Grantee, Purpose, Scope};
 use crate::contract::call::{Act, Terms};
 use crate::contract::identity::Party;

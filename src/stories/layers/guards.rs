@@ -28,8 +28,8 @@ const UNTOLD: &str = "quiet\ndeliver * leader\nsubmit n5\ndeliver * add-request\
     deliver * commit\n";
 
 /// The patient registers at n6, and the leader is asked for the earlier records.
-pub(super) const GRANTED: &str = "grant n6\ndeliver * register\ndeliver * pre-prepare\ndeliver * prepare\n\
-    deliver * commit\ndeliver * header\n";
+pub(super) const GRANTED: &str = "grant n6\ndeliver * register\ndeliver * pre-prepare\n\
+    deliver * prepare\ndeliver * commit\ndeliver * header\n";
 
 /// Who has the record first, who gets it by a grant, and who has no right to it.
 pub(super) const HOLDER: NodeId = NodeId(5);
