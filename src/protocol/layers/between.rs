@@ -27,9 +27,18 @@ pub struct Depot {
     /// On the way to another network.
     leaving: BTreeMap<(RecordId, Net), (Parcel, Waiting)>,
     /// For this network, until it has decided them.
-    pub(super) arriving: BTreeMap<RecordId, (Parcel, Waiting)>,
+    pub(super) arriving: BTreeMap<RecordId, Arriving>,
     /// Entries that are to be ordered.
     pub(super) lines: BTreeMap<Line, Waiting>,
+}
+
+/// A record from another network.
+#[derive(Clone, Debug)]
+pub struct Arriving {
+    parcel: Parcel,
+    waiting: Waiting,
+    /// Who keeps it until this network has it.
+    senders: BTreeSet<NodeId>,
 }
 
 /// A request whose record should come.
@@ -336,7 +345,7 @@ impl Layers {
                 nets: Vec::new(),
             };
             let leaving = &mut self.durable.depot.leaving;
-            let waiting = Waiting::new(cx.now());
+            let waiting = Waiting::new(cx.now() + self.config.approval());
             leaving.insert((rid, to), (parcel.clone(), waiting));
             let node = self.topology.relay(to, &rid.0, 0);
             cx.send(node, Message::RelayIc(Box::new(parcel)));
@@ -356,10 +365,10 @@ impl Layers {
             return;
         }
         let rid = item_rid(&parcel.item);
-        if self.durable.depot.arriving.contains_key(&rid) {
+        if let Some(arriving) = self.durable.depot.arriving.get_mut(&rid) {
             // On disk, and seen to: if copies cost as much as what is new, an index node that is
             // behind is sent more of them, and never catches up.
-            cx.send(from, Message::Ack(vec![rid]));
+            arriving.senders.insert(from);
             return;
         }
         let user = content(&parcel.item.transaction.0).map(|content| content.pid.0);
@@ -375,10 +384,13 @@ impl Layers {
             to: self.net,
         };
         let ordered = self.counter().inter.has(&line);
-        let arrived = (parcel.clone(), Waiting::new(cx.now()));
-        self.durable.depot.arriving.insert(rid, arrived);
+        let arriving = Arriving {
+            parcel: parcel.clone(),
+            waiting: Waiting::new(cx.now()),
+            senders: BTreeSet::from([from]),
+        };
+        self.durable.depot.arriving.insert(rid, arriving);
         cx.persist();
-        cx.send(from, Message::Ack(vec![rid]));
         if ordered {
             self.inject(rid, cx);
         } else {
@@ -388,10 +400,10 @@ impl Layers {
     }
 
     pub(super) fn inject(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
-        if let Some((parcel, waiting)) = self.durable.depot.arriving.get_mut(&rid) {
+        if let Some(arriving) = self.durable.depot.arriving.get_mut(&rid) {
             // What waited for the index was not sent before.
-            *waiting = Waiting::new(cx.now());
-            let parcel = parcel.clone();
+            arriving.waiting = Waiting::new(cx.now());
+            let parcel = arriving.parcel.clone();
             if self.config.lacks(Mutant::DropUnconfirmed) {
                 self.durable.depot.arriving.remove(&rid);
             }
@@ -399,12 +411,16 @@ impl Layers {
         }
     }
 
-    /// A record has arrived where it was sent.
-    pub(super) fn on_ack_to_index(&mut self, from: NodeId, rids: &[RecordId]) {
+    /// A record has arrived where it was sent. Only then do those who sent it here hear of it: what
+    /// is on this node's disk alone may be lost.
+    pub(super) fn on_ack_to_index(&mut self, from: NodeId, rids: &[RecordId], cx: &mut Cx<'_>) {
         let net = self.topology.net_of(from);
         for rid in rids {
             if net == self.net {
-                self.durable.depot.arriving.remove(rid);
+                let arrived = self.durable.depot.arriving.remove(rid);
+                for sender in arrived.into_iter().flat_map(|arrived| arrived.senders) {
+                    cx.send(sender, Message::Ack(vec![*rid]));
+                }
             } else {
                 self.durable.depot.leaving.remove(&(*rid, net));
             }
@@ -423,14 +439,14 @@ impl Layers {
         let depot = &mut self.durable.depot;
         let mut again = Vec::new();
         for ((rid, to), (parcel, waiting)) in &mut depot.leaving {
-            if waiting.is_late(patience, now) {
+            if waiting.is_later_each_time(patience, now) {
                 let node = self.topology.relay(*to, &rid.0, waiting.tries);
                 again.push((node, parcel.clone()));
             }
         }
         let arriving = depot.arriving.iter_mut();
         let arriving =
-            arriving.filter_map(|(rid, (_, w))| w.is_late(patience, now).then_some(*rid));
+            arriving.filter_map(|(rid, a)| a.waiting.is_late(patience, now).then_some(*rid));
         let arriving: Vec<RecordId> = arriving.collect();
         let lines = depot.lines.iter_mut();
         let lines = lines.filter_map(|(line, w)| w.is_late(patience, now).then_some(*line));
@@ -445,8 +461,8 @@ impl Layers {
         let consensus = self.topology.edge(self.net).consensus.clone();
         for rid in arriving {
             // So for what waits in the edge network.
-            if let Some((parcel, _)) = self.durable.depot.arriving.get(&rid) {
-                let parcel = Box::new(parcel.clone());
+            if let Some(arriving) = self.durable.depot.arriving.get(&rid) {
+                let parcel = Box::new(arriving.parcel.clone());
                 cx.broadcast(&consensus, Message::Inject(parcel));
             }
         }

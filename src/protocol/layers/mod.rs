@@ -39,7 +39,7 @@
 //!   ordered: each record goes to each network once. Then INJECT to the leader there, which checks
 //!   the proof against the consensus nodes of the first network and has its own network decide the
 //!   record. What came from elsewhere is never relayed. INJECT is acknowledged once a record node
-//!   of the network has the record, or nobody there is to keep it.
+//!   of the network has the record, or nobody there is to keep it, and RELAY-IC only then.
 //! - Index nodes hear every ADD-REQUEST and REMIND one consensus node after the other of a record
 //!   that does not come, until it does or so many have answered with REMIND that there is none.
 //! - What was relayed and nobody in the network has any more comes once more: a consensus node that

@@ -20,6 +20,12 @@ impl Waiting {
         }
     }
 
+    /// Whether it has waited so long, or twice as long as the last time, up to four times: what
+    /// takes several steps elsewhere may take long there.
+    pub fn is_later_each_time(&mut self, patience: Span, now: Time) -> bool {
+        self.is_late(patience * (1 << self.tries.min(2)), now)
+    }
+
     /// Whether it has waited so long; then it waits anew.
     pub fn is_late(&mut self, patience: Span, now: Time) -> bool {
         let late = self.since + patience <= now;

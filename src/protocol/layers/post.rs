@@ -73,7 +73,7 @@ impl Layers {
             Message::Leader(leader) => self.hear_leader(*leader),
             Message::Relay(parcel) => self.on_relay(from, parcel, cx),
             Message::RelayIc(parcel) => self.on_relay_ic(from, parcel, cx),
-            Message::Ack(rids) => self.on_ack_to_index(from, rids),
+            Message::Ack(rids) => self.on_ack_to_index(from, rids, cx),
             Message::Line(line) => self.on_line(*line, cx),
             Message::Remind { rid, between } => self.pass_reminder(from, *rid, *between, cx),
             Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),

@@ -378,3 +378,22 @@ fn what_is_refused_is_waited_for_no_longer() {
     pair.fire(index, "Relay");
     assert!(!pair.sent("remind"));
 }
+
+#[test]
+fn a_record_arrives_though_the_index_node_that_had_it_loses_its_disk() {
+    let mut pair = Pair::new(two());
+    let content = pair.content(0);
+    let (from, to) = (
+        pair.index(pair.home, &content.rid),
+        pair.index(pair.away, &content.rid),
+    );
+    pair.enter(content);
+    pair.play(&[ENTER, AGREE, "deliver * relay\ndeliver * relay-ic\n"].concat());
+    pair.play("drop * index-request\nsettle\n");
+    pair.play(&format!("crash {to}\nrestart {to} amnesia\nsettle\n"));
+    pair.fire(from, "Relay");
+    assert_eq!(pair.height(pair.away), 1);
+    pair.stage.take_sent();
+    pair.fire(from, "Relay");
+    assert!(!pair.sent("relay-ic"), "it is acknowledged");
+}
