@@ -490,7 +490,8 @@ impl Layers {
             return;
         }
         if home != self.net {
-            self.tell_leader(Message::MigForward(Box::new(ticket.clone())), cx);
+            let message = Message::MigForward(Box::new(ticket.clone()));
+            self.tell_leader_again(message, ticket.attempt, cx);
             return;
         }
         let others = self.elsewhere(&user);

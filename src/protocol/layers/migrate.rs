@@ -175,7 +175,7 @@ impl Layers {
         wanted.rounds += 1;
         wanted.asked = Some(cx.now());
         let message = wanted.next(attempt, rounds);
-        self.tell_leader(message, cx);
+        self.tell_leader_again(message, attempt, cx);
         self.watch_migrations(cx);
     }
 

@@ -43,7 +43,8 @@
 //! - Index nodes hear every ADD-REQUEST and REMIND one consensus node after the other of a record
 //!   that does not come, until it does or so many have answered with REMIND that there is none.
 //! - What was relayed and nobody in the network has any more comes once more: a consensus node that
-//!   is asked in vain has an index node REMIND one of the first network, and that one its leader.
+//!   is asked in vain has an index node REMIND one of the first network, and that one a consensus
+//!   node.
 //!
 //! With `auth: per-transfer` what brings records to another record node or network leaves when its
 //! patient approves of it, after `approval`; with `reuse` the grant is enough.

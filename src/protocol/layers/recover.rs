@@ -31,7 +31,7 @@ impl Layers {
     }
 
     /// An index node hears that a network lacks what came from another one: if it is of the first,
-    /// it tells the second, and if it is of that, whoever leads there.
+    /// it tells the second, and if it is of that, a consensus node there.
     pub(super) fn pass_reminder(
         &mut self,
         from: NodeId,
@@ -50,7 +50,8 @@ impl Layers {
             let node = self.topology.relay(origin, &rid.0, turn(cx));
             cx.send(node, reminder);
         } else if origin == self.net && abroad && self.topology.net_of(from) == lacking {
-            self.tell_leader(reminder, cx);
+            let consensus = &self.topology.edge(self.net).consensus;
+            cx.send(consensus.leader(u64::from(turn(cx))), reminder);
         }
     }
 

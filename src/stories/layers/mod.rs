@@ -6,6 +6,7 @@ mod between;
 mod ends;
 mod guards;
 mod iraft;
+mod leaders;
 
 use super::check;
 use crate::protocol::layers::{Auth, Config, Layers, Mutant};
