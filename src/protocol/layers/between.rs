@@ -226,6 +226,16 @@ impl Layers {
         self.enqueue(transaction, Some(item.place.0), cx);
     }
 
+    /// A record comes from another network to a node that does not lead.
+    pub(super) fn miss_injected(&mut self, parcel: &Parcel, cx: &mut Cx<'_>) {
+        let (rid, id) = (item_rid(&parcel.item), parcel.item.transaction.0.id);
+        let entered = self.desk().table.record(&rid).is_some();
+        if !entered && !cx.includes(id) && self.is_sound(&parcel.item, cx) {
+            let view = self.group_status().view;
+            self.desk().want(rid, id, view);
+        }
+    }
+
     /// A record of another network that nobody is to keep here, or that somebody has acknowledged
     /// already, is confirmed at once; others are when somebody has them.
     pub(super) fn confirm_unkept(&mut self, rid: &RecordId, cx: &mut Cx<'_>) {

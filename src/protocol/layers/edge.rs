@@ -44,7 +44,7 @@ struct Early {
     body: Option<Body>,
 }
 
-/// Requests of which something came early, at most.
+/// Requests of which something came early, and records that are to be decided, at most.
 const EARLY_MAX: usize = 1_000;
 
 /// What a consensus node remembers until it crashes.
@@ -71,6 +71,9 @@ pub struct Desk {
     pub lacking: BTreeSet<(RecordId, Net)>,
     /// Who brought a record from another network.
     pub injected: BTreeMap<RecordId, NodeId>,
+    /// What comes from other networks and has to be decided, the view in which this node that does
+    /// not lead has heard of it, and how often. The body is for whoever leads.
+    wanted: BTreeMap<RecordId, (TransactionId, u64, u32)>,
     /// Tickets of other networks, until this one knows that its patients are there too.
     pub held: Vec<Ticket>,
     /// Whether the others know that this node leads.
@@ -102,6 +105,7 @@ impl Desk {
             relays: VecDeque::new(),
             lacking: BTreeSet::new(),
             injected: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             held: Vec::new(),
             announced: None,
             ripe: false,
@@ -153,9 +157,23 @@ impl Desk {
         self.unacked.range(all).next().is_some()
     }
 
-    /// Whether anything waits to be decided.
-    fn waits(&self) -> bool {
-        !self.asks.is_empty() || !self.queue.is_empty() || !self.proposed.is_empty()
+    /// Whether anything waits to be decided. What comes from another network is waited for when it
+    /// has come again, and no longer than the view lasts: the next leader has to be brought it.
+    fn waits(&self, view: u64) -> bool {
+        let mut wanted = self.wanted.values();
+        let late = wanted.any(|(_, heard_in, times)| *heard_in == view && *times > 1);
+        late || !self.asks.is_empty() || !self.queue.is_empty() || !self.proposed.is_empty()
+    }
+
+    /// A record of another network, which whoever leads is to have decided.
+    pub(super) fn want(&mut self, rid: RecordId, id: TransactionId, view: u64) {
+        if self.wanted.len() < EARLY_MAX || self.wanted.contains_key(&rid) {
+            let (_, heard_in, times) = self.wanted.entry(rid).or_insert((id, view, 0));
+            if *heard_in != view {
+                (*heard_in, *times) = (view, 0);
+            }
+            *times += 1;
+        }
     }
 }
 
@@ -345,14 +363,14 @@ impl Layers {
             desk.proposed.extend(taken.iter().map(|(t, _)| t.id));
             self.take(&blocks, cx);
         }
-        let leads = self.leads();
+        let (leads, view) = (self.leads(), self.group_status().view);
         let desk = self.desk();
         let waits = !desk.queue.is_empty() || !desk.notes.is_empty();
         if leads && waits && !desk.ripe && !desk.batching {
             desk.batching = true;
             cx.set_timer(Timer::Batch, rule.wait);
         }
-        let waits = desk.waits();
+        let waits = desk.waits(view);
         if desk.awaited != waits {
             desk.awaited = waits;
             let group = self.durable.group.as_mut().expect("it takes part");
@@ -392,6 +410,9 @@ impl Layers {
         }
         desk.queue
             .retain(|(queued, _)| !decided.contains(&queued.id));
+        let table = &desk.table;
+        desk.wanted
+            .retain(|rid, (id, ..)| !decided.contains(id) && table.record(rid).is_none());
     }
 
     /// Tells observers.

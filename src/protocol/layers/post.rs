@@ -12,7 +12,11 @@ impl Layers {
         }
         if !self.leads() {
             self.name_leader(from, cx);
-            // Records of other networks are not waited for here: whoever leads needs their bodies.
+            // What an index node brings again, whoever leads has seen to for long, unless it is
+            // down.
+            if let Message::Inject(parcel) = message {
+                self.miss_injected(parcel, cx);
+            }
             if let Message::Register(auth) = message
                 && !self.tell_taken(from, auth, cx)
             {

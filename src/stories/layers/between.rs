@@ -397,3 +397,24 @@ fn a_record_arrives_though_the_index_node_that_had_it_loses_its_disk() {
     pair.fire(from, "Relay");
     assert!(!pair.sent("relay-ic"), "it is acknowledged");
 }
+
+#[test]
+fn a_leader_that_is_down_is_missed_by_what_the_index_brings() {
+    let mut pair = Pair::new(two());
+    let content = pair.content(0);
+    let index = pair.index(pair.away, &content.rid);
+    let members = [0, 1, 2, 3].map(|number| pair.member(pair.away, number));
+    pair.play(&format!("crash {}\n", members[0]));
+    pair.enter(content);
+    pair.play("settle\n");
+    pair.fire(index, "Relay");
+    pair.fire(index, "Relay");
+    for _ in 0..2 {
+        for member in &members[1..] {
+            pair.play(&format!("fire {member} Group(Pbft(View))\n"));
+        }
+        pair.play("settle\n");
+    }
+    pair.fire(index, "Relay");
+    assert_eq!(pair.stage.ledger(members[1]).height(), 1);
+}
