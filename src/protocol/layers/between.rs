@@ -15,7 +15,7 @@ use super::topology::Net;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
-use crate::chain::Transaction;
+use crate::chain::{Height, Transaction};
 use crate::contract::message::{Content, RecordId};
 use crate::protocol::Report;
 
@@ -54,7 +54,10 @@ pub struct Heard {
 pub struct Counter {
     /// What follows from the index chain.
     pub inter: Inter,
-    pub(super) proposed: BTreeSet<Line>,
+    /// What is proposed and not decided, and at which place if it may be passed over.
+    pub(super) proposed: BTreeMap<Line, Option<Height>>,
+    /// The view in which it is proposed.
+    pub(super) proposed_in: u64,
     /// Tickets of patients whose network the index has not yet.
     pub(super) held: Vec<Ticket>,
     pub(super) waiting: bool,
@@ -68,7 +71,8 @@ impl Counter {
     pub fn new(inter: Inter) -> Self {
         Self {
             inter,
-            proposed: BTreeSet::new(),
+            proposed: BTreeMap::new(),
+            proposed_in: 0,
             held: Vec::new(),
             waiting: false,
             ripe: false,

@@ -57,8 +57,8 @@ pub struct Desk {
     /// What is ready to be decided, and from which network it comes.
     queue: VecDeque<(Arc<Transaction>, Option<Net>)>,
     notes: Vec<Note>,
-    /// What is proposed and not decided.
-    proposed: BTreeSet<TransactionId>,
+    /// What is proposed and not decided, and at which place if it may be passed over.
+    proposed: BTreeMap<TransactionId, Option<Height>>,
     /// Bodies that others still need from here, by the names of the records and the digests that
     /// they should have: others may call themselves like a record, and are refused.
     pub bodies: BTreeMap<(RecordId, Digest), Body>,
@@ -98,7 +98,7 @@ impl Desk {
             early: BTreeMap::new(),
             queue: VecDeque::new(),
             notes: Vec::new(),
-            proposed: BTreeSet::new(),
+            proposed: BTreeMap::new(),
             bodies: BTreeMap::new(),
             through: BTreeMap::new(),
             unacked: BTreeMap::new(),
@@ -119,7 +119,7 @@ impl Desk {
     }
 
     fn knows(&self, id: TransactionId) -> bool {
-        self.proposed.contains(&id) || self.queue.iter().any(|(t, _)| t.id == id)
+        self.proposed.contains_key(&id) || self.queue.iter().any(|(t, _)| t.id == id)
     }
 
     /// Forgets the body of a record that nobody needs from here any more.
@@ -356,11 +356,13 @@ impl Layers {
             let Some(blocks) = group.propose(&batch, cx) else {
                 break;
             };
+            let place = group.place_of(&batch);
             let desk = self.desk();
             desk.queue.drain(..count);
             desk.notes.clear();
             desk.ripe = false;
-            desk.proposed.extend(taken.iter().map(|(t, _)| t.id));
+            let proposed = taken.iter().map(|(t, _)| (t.id, place));
+            desk.proposed.extend(proposed);
             self.take(&blocks, cx);
         }
         let (leads, view) = (self.leads(), self.group_status().view);
@@ -410,6 +412,11 @@ impl Layers {
         }
         desk.queue
             .retain(|(queued, _)| !decided.contains(&queued.id));
+        // Something else stands where this was proposed: everything is asked for again.
+        let mut places = desk.proposed.values().flatten();
+        if places.any(|place| *place <= block.height) {
+            desk.announced = None;
+        }
         let table = &desk.table;
         desk.wanted
             .retain(|rid, (id, ..)| !decided.contains(id) && table.record(rid).is_none());

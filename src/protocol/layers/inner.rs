@@ -128,6 +128,9 @@ impl Body for Word {
     }
 }
 
+/// Places that a leader may have proposals at, at most.
+const PLACES_MAX: Height = 1_000;
+
 /// What shows those outside that a network has decided a batch.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Proof {
@@ -255,6 +258,18 @@ impl Inner {
             Self::Pbft(m) => in_pbft(m, cx, |m, cx| taken = m.propose_batch(batch, cx)),
         };
         taken.then_some(blocks)
+    }
+
+    /// The place of a batch that this member has proposed and not decided, where a proposal can be
+    /// passed over though its proposer leads on: it has forgotten that there is something at its
+    /// place.
+    pub fn place_of(&self, batch: &Batch) -> Option<Height> {
+        let Self::Pbft(m) = self else {
+            return None;
+        };
+        let (digest, next) = (batch.digest(), m.member.decided() + 1);
+        let mut places = next..next + PLACES_MAX;
+        places.find(|place| m.member.kept(*place, &digest).is_some())
     }
 
     /// Says whether something waits to be decided: a leader that does nothing is replaced then.

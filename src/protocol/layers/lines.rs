@@ -7,8 +7,8 @@ use super::index::{Line, Lines};
 use super::patience::Waiting;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::time::Span;
-use crate::chain::{Batch, Block};
-use crate::protocol::Report;
+use crate::chain::{Batch, Block, Height};
+use crate::protocol::{Report, Status};
 
 impl Layers {
     /// Has an entry ordered: by oneself, or by whoever leads the index.
@@ -38,13 +38,15 @@ impl Layers {
     /// Proposes entries, if this node leads the index network.
     pub(super) fn cut_lines(&mut self, cx: &mut Cx<'_>) {
         let rule = self.setup.batch;
-        let leads = self.group_status().leads;
+        let Status { view, leads, .. } = self.group_status();
         let depot = &self.durable.depot;
         let counter = self.counter.as_mut().expect("it takes part in the index");
-        if !leads {
+        if !leads || counter.proposed_in != view {
             counter.proposed.clear();
+            counter.proposed_in = view;
         }
-        let fresh = depot.lines.keys().filter(|l| !counter.proposed.contains(l));
+        let proposed = &counter.proposed;
+        let fresh = depot.lines.keys().filter(|l| !proposed.contains_key(l));
         let lines: Vec<Line> = fresh.take(rule.max).copied().collect();
         let ripe = counter.ripe || rule.wait == Span::ZERO || lines.len() >= rule.max;
         let waits = !depot.lines.is_empty();
@@ -52,9 +54,11 @@ impl Layers {
             let batch = Batch::with_annex(Vec::new(), Arc::new(Lines(lines.clone())));
             let group = self.durable.group.as_mut().expect("it takes part");
             if let Some(blocks) = group.propose(&batch, cx) {
+                let place = group.place_of(&batch);
                 let counter = self.counter();
                 counter.ripe = false;
-                counter.proposed.extend(lines);
+                let proposed = lines.into_iter().map(|line| (line, place));
+                counter.proposed.extend(proposed);
                 self.take(&blocks, cx);
             }
         } else if leads && !lines.is_empty() && !counter.batching {
@@ -88,6 +92,10 @@ impl Layers {
                 self.durable.depot.lines.remove(line);
                 self.counter().proposed.remove(line);
             }
+            // Something else stands where these were proposed.
+            let passed_over = |place: &Option<Height>| place.is_some_and(|p| p <= block.height);
+            let proposed = &mut self.counter().proposed;
+            proposed.retain(|_, place| !passed_over(place));
             let root = self.counter().inter.root;
             let chain = self.topology.edges();
             let table = Fact::Table {

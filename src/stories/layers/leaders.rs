@@ -1,7 +1,7 @@
 //! Leaders that are gone, have forgotten, or are not heard of.
 
-use super::guards::{DECIDED, GRANTED, after, call_in};
-use super::single;
+use super::guards::{DECIDED, GRANTED, after};
+use super::{forgetful, single};
 use crate::base::node::NodeId;
 use crate::chain::{Transaction, TransactionId};
 use crate::contract::SignedCall;
@@ -34,4 +34,25 @@ fn who_has_missed_the_word_of_the_leader_hears_of_it() {
         play(&mut stage, "fire n6 Migrate\nsettle\n");
     }
     assert!(stage.take_sent().contains_key("mig-forward"));
+}
+
+/// What is proposed at places that are taken is proposed again: the leader has lost its disk, and
+/// leads on where it began.
+#[test]
+fn a_leader_that_has_forgotten_its_chain_proposes_again_what_it_has_proposed() {
+    let more = "submit n5\nsettle\nsubmit n5\nsettle\n";
+    let mut stage = after(
+        forgetful(),
+        &[DECIDED, more, "crash n0\nrestart n0 amnesia\n"],
+    );
+    let asked = "deliver * leader\nsubmit n5\nsettle\nfire n0 Presence\nsettle\n";
+    play(&mut stage, asked);
+    let learns = "fire n1 Group(Pbft(Status))\nfire n0 Group(Pbft(CatchUp))\nsettle\n";
+    for _ in 0..3 {
+        play(&mut stage, &[learns, "fire n0 Presence\nsettle\n"].concat());
+    }
+    let last = stage.ledger(NodeId(1)).height();
+    let block = stage.ledger(NodeId(1)).block(last).expect("it is decided");
+    let asked = TransactionId::new(NodeId(8), 3);
+    assert_eq!(block.batch.transactions()[0].id, asked);
 }
