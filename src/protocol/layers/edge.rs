@@ -525,8 +525,11 @@ impl Layers {
             return;
         }
         desk.announced = Some(status.view);
-        // What another leader proposed may be lost; what was heard is asked again.
+        // What another leader proposed may be lost; what was heard is asked again. What was noted
+        // in an earlier view may be over, and whoever waits for it asks again.
         desk.proposed.clear();
+        desk.notes.clear();
+        desk.held.clear();
         let ids: Vec<TransactionId> = desk.asks.keys().copied().collect();
         for ask in desk.asks.values_mut() {
             ask.queued = false;

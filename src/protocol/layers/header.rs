@@ -26,6 +26,8 @@ pub enum Note {
         user: Digest,
         /// The record node.
         node: NodeId,
+        /// Where in the chain the patient has registered there: there may be a later time.
+        since: Height,
         /// The records that nobody has any more.
         lost: Vec<RecordId>,
     },
@@ -45,9 +47,14 @@ impl Note {
                 .number(0)
                 .number(u64::from(*position))
                 .number(u64::from(*from)),
-            Self::Moved { user, node, lost } => {
+            Self::Moved {
+                user,
+                node,
+                since,
+                lost,
+            } => {
                 let hasher = hasher.number(1).digest(user).number(u64::from(node.0));
-                let hasher = hasher.number(lost.len() as u64);
+                let hasher = hasher.number(*since).number(lost.len() as u64);
                 lost.iter()
                     .fold(hasher, |hasher, rid| hasher.digest(&rid.0))
             }
@@ -58,7 +65,7 @@ impl Note {
     fn size(&self) -> u32 {
         match self {
             Self::Foreign { .. } => 8,
-            Self::Moved { lost, .. } => 8 + DIGEST_BYTES * (1 + lost.len() as u32),
+            Self::Moved { lost, .. } => 16 + DIGEST_BYTES * (1 + lost.len() as u32),
             Self::Remote { .. } => 4 + DIGEST_BYTES,
         }
     }

@@ -491,8 +491,12 @@ impl Layers {
             .collect();
         let Some(lost) = lost else {
             if lacks.is_empty() {
-                let (node, lost) = (from, Vec::new());
-                self.note(Note::Moved { user, node, lost });
+                self.note(Note::Moved {
+                    user,
+                    node: from,
+                    since,
+                    lost: Vec::new(),
+                });
             } else {
                 self.on_mig_request(from, auth, (tried, 0, None), cx);
             }
@@ -505,6 +509,7 @@ impl Layers {
         self.note(Note::Moved {
             user,
             node: from,
+            since,
             lost,
         });
     }

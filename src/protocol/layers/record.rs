@@ -9,7 +9,7 @@ use super::config::{Auth, Mutant};
 use super::edge::item_rid;
 use super::fact::Fact;
 use super::header::{Header, Note};
-use super::message::{Body, End, Item, TransactionRef};
+use super::message::{Body, Item, TransactionRef};
 use super::table::{Meaning, Sum};
 use super::topology::{Net, Role};
 use super::{Cx, Layers, Message, Timer};
@@ -29,7 +29,7 @@ pub struct Store {
     /// The sum of those that its own network has decided or that came by migration inside it.
     pub sum: Sum,
     /// What is counted in the sum.
-    counted: BTreeSet<RecordId>,
+    pub(super) counted: BTreeSet<RecordId>,
     /// What was entered here and, as a header says, the contract refused, or another one has the
     /// name of, and where that was.
     refused: BTreeMap<(RecordId, Height), Item>,
@@ -42,7 +42,7 @@ pub struct Store {
     /// Patients whose last grant has ended.
     pub ended: BTreeSet<Digest>,
     /// Grants of which it is known that they have ended, and whose: they count in the sum.
-    ends: BTreeMap<Digest, Digest>,
+    pub(super) ends: BTreeMap<Digest, Digest>,
     /// The last header without a gap.
     pub through: Height,
 }
@@ -100,7 +100,7 @@ pub struct Wanted {
 
 /// A record that is missed.
 #[derive(Clone, Debug)]
-struct Missed {
+pub struct Missed {
     /// Who has it.
     holders: Vec<NodeId>,
     /// How often it was asked for.
@@ -116,7 +116,7 @@ pub struct Clerk {
     /// Which consensus node is asked to compare next.
     turn: usize,
     /// Records that are missed.
-    missing: BTreeMap<RecordId, Missed>,
+    pub(super) missing: BTreeMap<RecordId, Missed>,
     /// Whether a gap was asked about.
     asked: bool,
     pub(super) requesting: bool,
@@ -135,7 +135,7 @@ pub(super) fn grant_of(transaction: &Transaction) -> Option<(Digest, Digest)> {
 }
 
 /// Whether a record or a registration is a patient's.
-fn is_of(transaction: &Transaction, user: &Digest) -> bool {
+pub(super) fn is_of(transaction: &Transaction, user: &Digest) -> bool {
     match Meaning::of(transaction) {
         Meaning::Record(content) => content.pid.0 == *user,
         Meaning::Registration { user: of, .. } => of == *user,
@@ -273,86 +273,20 @@ impl Layers {
         self.conclude(header, cx);
         let me = cx.me();
         for note in header.notes.iter().flat_map(|notes| &notes.0) {
-            if let Note::Moved { user, node, .. } = note
+            if let Note::Moved {
+                user, node, since, ..
+            } = note
                 && *node == me
             {
+                // What is decided later than the grant that is meant is another registration.
+                let headers = &self.durable.headers;
+                let by_then = |auth: &Transaction| {
+                    let mut headers = headers.range((self.net, 0)..=(self.net, *since));
+                    headers.any(|(_, header)| header.position(auth).is_some())
+                };
+                let over = |w: &Wanted| w.decided && is_of(&w.auth, user) && by_then(&w.auth);
                 let registrations = &mut self.durable.store.registrations;
-                registrations.retain(|_, w| !w.decided || !is_of(&w.auth, user));
-            }
-        }
-    }
-
-    /// A patient does not want this node to have the records any more: those that came by that
-    /// right are forgotten, and none is taken until there is a right again.
-    pub(super) fn on_end(&mut self, end: &End, cx: &mut Cx<'_>) {
-        let Meaning::Revocation { auth } = Meaning::of(&end.by.0) else {
-            return;
-        };
-        let me = self.setup.me;
-        let user = match Meaning::of(&end.grant.0) {
-            Meaning::Registration {
-                auth: named,
-                user,
-                party,
-                ..
-            } if named == auth && self.topology.serves(&party) == me => Some(user),
-            _ => None,
-        };
-        let proven = end.header.net == self.net
-            && end.header.position(&end.by.0).is_some()
-            && end
-                .header
-                .verify(&self.topology, &self.config, cx.keyring());
-        let Some(user) = user.filter(|_| proven || self.mutant(Mutant::NoEndProof)) else {
-            cx.report(Report::Reached("bad-end"));
-            return;
-        };
-        let store = &mut self.durable.store;
-        store.grants.remove(&auth);
-        let rests = |wanted: &Wanted| grant_of(&wanted.auth) == Some((auth, user));
-        store.registrations.retain(|_, wanted| !rests(wanted));
-        if store.ends.insert(auth, user).is_none() {
-            store.sum.add_end(&auth);
-        }
-        cx.persist();
-        self.forget_patient(&user);
-    }
-
-    /// Forgets a patient's records, unless there is another right to them.
-    fn forget_patient(&mut self, user: &Digest) {
-        let began = self.topology.row(user, self.net).contains(&self.setup.me);
-        let store = &mut self.durable.store;
-        if began || store.grants.values().any(|of| of == user) {
-            return;
-        }
-        // Nobody may send them now. What else is missed will be named again.
-        self.volatile.clerk.missing.clear();
-        store.ended.insert(*user);
-        store
-            .records
-            .retain(|_, item| !is_of(&item.transaction.0, user));
-        let kept = &store.records;
-        store.counted.retain(|rid| kept.contains_key(rid));
-        store.sum = Sum::default();
-        store.counted.iter().for_each(|rid| store.sum.add(rid));
-        let ends = store.ends.keys();
-        ends.for_each(|grant| store.sum.add_end(grant));
-    }
-
-    /// A registration is over, or never was.
-    pub(super) fn on_refuse(&mut self, from: NodeId, id: TransactionId) {
-        let consensus = self.topology.edge(self.net).consensus.contains(from);
-        if !consensus && !self.mutant(Mutant::AnyoneRefuses) {
-            return;
-        }
-        let store = &mut self.durable.store;
-        if let Some(wanted) = store.registrations.remove(&id)
-            && let Some((auth, user)) = grant_of(&wanted.auth)
-        {
-            store.grants.remove(&auth);
-            // The end of the right may have come while this grant seemed to be another one.
-            if store.ends.values().any(|of| *of == user) {
-                self.forget_patient(&user);
+                registrations.retain(|_, wanted| !over(wanted));
             }
         }
     }

@@ -1,14 +1,19 @@
-//! Registrations at a record node: by which grants patients are to be registered there, and by which
-//! they are.
+//! Registrations at a record node: by which grants patients are to be registered there, by which
+//! they are, and how that ends.
 
 use std::sync::Arc;
 
+use super::config::Mutant;
 use super::header::Note;
-use super::message::TransactionRef;
+use super::message::{End, TransactionRef};
 use super::migrate::parties;
-use super::record::{Wanted, grant_of};
+use super::record::{Wanted, grant_of, is_of};
+use super::table::{Meaning, Sum};
 use super::{Cx, Layers, Message};
-use crate::chain::{Height, Transaction};
+use crate::base::crypto::Digest;
+use crate::base::node::NodeId;
+use crate::chain::{Height, Transaction, TransactionId};
+use crate::protocol::Report;
 
 impl Layers {
     /// A patient registers here.
@@ -76,7 +81,9 @@ impl Layers {
         let notes = later.filter_map(|(_, header)| header.notes.as_ref());
         let mut notes = notes.flat_map(|notes| &notes.0);
         notes.any(|note| match note {
-            Note::Moved { user, node, .. } => *user == of && *node == self.setup.me,
+            Note::Moved {
+                user, node, since, ..
+            } => *user == of && (*node, *since) == (self.setup.me, height),
             Note::Foreign { .. } | Note::Remote { .. } => false,
         })
     }
@@ -88,6 +95,81 @@ impl Layers {
             let fresh = store.grants.insert(grant, user).is_none();
             if store.ended.remove(&user) || fresh {
                 cx.persist();
+            }
+        }
+    }
+
+    /// A patient does not want this node to have the records any more: those that came by that
+    /// right are forgotten, and none is taken until there is a right again.
+    pub(super) fn on_end(&mut self, end: &End, cx: &mut Cx<'_>) {
+        let Meaning::Revocation { auth } = Meaning::of(&end.by.0) else {
+            return;
+        };
+        let me = self.setup.me;
+        let user = match Meaning::of(&end.grant.0) {
+            Meaning::Registration {
+                auth: named,
+                user,
+                party,
+                ..
+            } if named == auth && self.topology.serves(&party) == me => Some(user),
+            _ => None,
+        };
+        let proven = end.header.net == self.net
+            && end.header.position(&end.by.0).is_some()
+            && end
+                .header
+                .verify(&self.topology, &self.config, cx.keyring());
+        let Some(user) = user.filter(|_| proven || self.mutant(Mutant::NoEndProof)) else {
+            cx.report(Report::Reached("bad-end"));
+            return;
+        };
+        let store = &mut self.durable.store;
+        store.grants.remove(&auth);
+        let rests = |wanted: &Wanted| grant_of(&wanted.auth) == Some((auth, user));
+        store.registrations.retain(|_, wanted| !rests(wanted));
+        if store.ends.insert(auth, user).is_none() {
+            store.sum.add_end(&auth);
+        }
+        cx.persist();
+        self.forget_patient(&user);
+    }
+
+    /// Forgets a patient's records, unless there is another right to them.
+    fn forget_patient(&mut self, user: &Digest) {
+        let began = self.topology.row(user, self.net).contains(&self.setup.me);
+        let store = &mut self.durable.store;
+        if began || store.grants.values().any(|of| of == user) {
+            return;
+        }
+        // Nobody may send them now. What else is missed will be named again.
+        self.volatile.clerk.missing.clear();
+        store.ended.insert(*user);
+        store
+            .records
+            .retain(|_, item| !is_of(&item.transaction.0, user));
+        let kept = &store.records;
+        store.counted.retain(|rid| kept.contains_key(rid));
+        store.sum = Sum::default();
+        store.counted.iter().for_each(|rid| store.sum.add(rid));
+        let ends = store.ends.keys();
+        ends.for_each(|grant| store.sum.add_end(grant));
+    }
+
+    /// A registration is over, or never was.
+    pub(super) fn on_refuse(&mut self, from: NodeId, id: TransactionId) {
+        let consensus = self.topology.edge(self.net).consensus.contains(from);
+        if !consensus && !self.mutant(Mutant::AnyoneRefuses) {
+            return;
+        }
+        let store = &mut self.durable.store;
+        if let Some(wanted) = store.registrations.remove(&id)
+            && let Some((auth, user)) = grant_of(&wanted.auth)
+        {
+            store.grants.remove(&auth);
+            // The end of the right may have come while this grant seemed to be another one.
+            if store.ends.values().any(|of| *of == user) {
+                self.forget_patient(&user);
             }
         }
     }

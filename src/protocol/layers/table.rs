@@ -423,9 +423,12 @@ impl Table {
         for note in &notes.0 {
             match note {
                 Note::Foreign { .. } => {}
-                Note::Moved { user, node, lost } => {
-                    changes.extend(self.moved(*user, *node, lost));
-                }
+                Note::Moved {
+                    user,
+                    node,
+                    since,
+                    lost,
+                } => changes.extend(self.moved(*user, (*node, *since), lost)),
                 Note::Remote { user, net } => {
                     let nets = self.remote.entry(*user).or_default();
                     nets.entry(*net).or_insert(self.height);
@@ -550,14 +553,19 @@ impl Table {
         });
     }
 
-    fn moved(&mut self, user: Digest, node: NodeId, lost: &[RecordId]) -> Option<Change> {
+    fn moved(
+        &mut self,
+        user: Digest,
+        (node, since): (NodeId, Height),
+        lost: &[RecordId],
+    ) -> Option<Change> {
         let entitled = self.entitled(&user, node);
         let registration = self.rows.get_mut(&user)?.get_mut(&node)?;
-        if registration.stage != Stage::Pending && !self.config.lacks(Mutant::MovedAgain) {
+        let waits = registration.stage == Stage::Pending && registration.since == since;
+        if !waits && !self.config.lacks(Mutant::MovedAgain) {
             return None;
         }
         registration.stage = Stage::Active;
-        let since = registration.since;
         self.stop_waiting(node, &user, since);
         self.root = mix(self.root, u64::from(node.0) ^ 1);
         for rid in lost {

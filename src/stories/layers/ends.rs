@@ -106,3 +106,14 @@ fn what_has_a_name_that_is_taken_is_asked_for_no_longer() {
     let grant = SignedCall::order(terms, &patient.keys);
     assert!(!asks_again(grant, "register"));
 }
+
+/// The end of a migration by a grant that is taken back, and another grant, are decided one after
+/// the other before anybody hears of the first.
+#[test]
+fn the_end_of_a_migration_is_not_that_of_a_later_one() {
+    let moves = "deliver * mig-request\ndeliver * mig-forward\ndeliver * mig-chunk\n";
+    let again = "revoke n0 c#1\ngrant n6\ndeliver * register\ndeliver * mig-done\n";
+    let mut stage = after(single(), &[DECIDED, GRANTED, moves, again]);
+    assert!(brings(&mut stage, "settle\n", "mig-chunk"));
+    assert!(has_record(&mut stage));
+}
