@@ -59,6 +59,7 @@ impl Wanted {
             due: None,
             rounds: 0,
             asked: None,
+            heard_after: 0,
             heard: BTreeSet::new(),
             sources: 1,
         }
@@ -78,7 +79,7 @@ impl Wanted {
 
     /// Whether every network has said what it has, and all of it is here.
     fn is_complete(&self) -> bool {
-        let all = self.heard.len() >= self.sources || self.rounds > ROUNDS_MIN;
+        let all = self.heard.len() >= self.sources || self.rounds > self.heard_after + ROUNDS_MIN;
         all && self.is_whole()
     }
 
@@ -96,7 +97,10 @@ impl Wanted {
     /// rounds, or that more should come.
     fn next(&self, attempt: u32, rounds: u32) -> Message {
         let (auth, tried) = (self.auth.clone(), self.tried.clone());
-        let lost = if attempt < rounds { None } else { self.lacks() };
+        let lost = match attempt < self.heard_after + rounds {
+            true => None,
+            false => self.lacks(),
+        };
         if lost.is_some() || self.is_complete() {
             let have = self.have.iter().copied().collect();
             Message::MigDone {
@@ -440,7 +444,9 @@ impl Layers {
         };
         wanted.have.extend(have);
         if chunk.last {
-            wanted.heard.insert(from);
+            if wanted.heard.insert(from) {
+                wanted.heard_after = wanted.rounds;
+            }
             wanted.sources = wanted.sources.max(chunk.sources);
             wanted.due.get_or_insert_default().extend(&chunk.due);
         }

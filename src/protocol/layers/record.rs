@@ -93,6 +93,9 @@ pub struct Wanted {
     /// Times that the records were asked for, and when last.
     pub rounds: u32,
     pub asked: Option<Time>,
+    /// How many times that was when another network was last heard: before, nobody may have been
+    /// able to hear this node, and patience begins anew.
+    pub heard_after: u32,
     /// The networks that have said what they have, and how many there are to ask.
     pub heard: BTreeSet<Net>,
     pub sources: usize,

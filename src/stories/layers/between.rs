@@ -418,3 +418,25 @@ fn a_leader_that_is_down_is_missed_by_what_the_index_brings() {
     pair.fire(index, "Relay");
     assert_eq!(pair.stage.ledger(members[1]).height(), 1);
 }
+
+#[test]
+fn a_migration_is_patient_from_when_somebody_hears_it() {
+    let mut pair = Pair::about(two(), far);
+    let rid = pair.withheld();
+    pair.fire(pair.holder(pair.home), "Compare");
+    pair.grant(1);
+    pair.play(&["deliver * register\n", AGREE, "deliver * header\n"].concat());
+    let (guest, from) = (pair.guest(), pair.holder(pair.away));
+    for _ in 0..10 {
+        let unheard = format!("drop {guest}->* mig-request\nfire {guest} Migrate\n");
+        pair.play(&unheard);
+    }
+    for _ in 0..3 {
+        pair.fire(guest, "Migrate");
+    }
+    let fetch = Message::Fetch { rid, tried: 0 };
+    pair.stage.take_sent();
+    pair.stage.inject(from, guest, fetch);
+    pair.play("settle\n");
+    assert!(pair.sent("record"));
+}
