@@ -292,6 +292,16 @@ impl Config {
         false
     }
 
+    /// Whether the word of a member of an edge network shows what the network has decided: where
+    /// nobody lies.
+    pub(super) fn believes_words(&self) -> bool {
+        match self.edge_protocol {
+            Agreement::Raft => true,
+            Agreement::Iraft => self.iraft.profile == iraft::Profile::Paper,
+            Agreement::Pbft => false,
+        }
+    }
+
     /// How the nodes are divided.
     pub(super) fn topology(&self, n: usize) -> Topology {
         Topology::new(self, n)

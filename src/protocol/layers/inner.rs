@@ -154,12 +154,7 @@ impl Proof {
         let proven = match self {
             Self::Word(word) => {
                 let member = committee.contains(word.by());
-                let crash_only = match config.edge_protocol {
-                    Agreement::Raft => true,
-                    Agreement::Iraft => config.iraft.profile == iraft::Profile::Paper,
-                    Agreement::Pbft => false,
-                };
-                let enough = crash_only || config.lacks(Mutant::WordIsProof);
+                let enough = config.believes_words() || config.lacks(Mutant::WordIsProof);
                 let genuine = member && enough && word.verify(keyring);
                 genuine.then(|| (word.body().height, word.body().digest))
             }
@@ -282,13 +277,14 @@ impl Inner {
         }
     }
 
-    /// What shows that a batch was decided; nothing if this member cannot show it now.
-    pub fn proof_of(&self, word: Word, cx: &mut Cx<'_>) -> Option<Proof> {
+    /// What shows that a batch was decided; nothing if this member cannot show it now. Its word is
+    /// enough only where words are believed.
+    pub fn proof_of(&self, word: Word, believed: bool, cx: &mut Cx<'_>) -> Option<Proof> {
         match self {
             Self::Raft(_) => Some(Proof::Word(cx.sign(word))),
             Self::Iraft(m) => match m.proof_of(word.height) {
                 Some(decided) => Some(Proof::Iraft(Arc::new(decided))),
-                None => Some(Proof::Word(cx.sign(word))),
+                None => believed.then(|| Proof::Word(cx.sign(word))),
             },
             Self::Pbft(m) => Some(Proof::Pbft(Arc::new(m.proof_of(word.height)?))),
         }
@@ -346,4 +342,49 @@ fn in_pbft(
     let blocks = cx.nest_executing(message, timer, pass, |cx| run(member, cx));
     proving.proofs = proving.member.take_proofs();
     blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::crypto::{Crypto, Signer};
+    use crate::base::random::{Random, Stream};
+    use crate::base::time::Time;
+    use crate::chain::ledger::{Executor, Ledger};
+    use crate::contract::State;
+    use crate::protocol::Surroundings;
+
+    /// Whether a member of the improved RAFT shows anything of what it cannot prove.
+    fn vouches(profile: iraft::Profile) -> bool {
+        let mut config = Config {
+            edge_protocol: Agreement::Iraft,
+            ..Config::default()
+        };
+        config.iraft.profile = profile;
+        let (signers, keyring) = Signer::mint(4, Crypto::Modelled, 1);
+        let me = NodeId(0);
+        let member = Inner::new(config.edge_protocol, &config, &Committee::first(4), me);
+        let around = Surroundings {
+            signer: &signers[0],
+            keyring: &keyring,
+            random: &mut Random::new(1, Stream::Test),
+            ledger: &mut Ledger::new(),
+            executor: &mut Executor::new(State::default()),
+            careless: false,
+        };
+        let mut effects = Vec::new();
+        let mut cx = Cx::new(me, Time::ZERO, around, &mut effects);
+        let word = Word {
+            height: 1,
+            digest: Digest::ZERO,
+        };
+        let believed = config.believes_words();
+        member.proof_of(word, believed, &mut cx).is_some()
+    }
+
+    #[test]
+    fn a_word_is_given_only_where_it_is_believed() {
+        assert!(vouches(iraft::Profile::Paper));
+        assert!(!vouches(iraft::Profile::Hardened));
+    }
 }

@@ -28,8 +28,10 @@ impl Layers {
             height,
             digest: block.batch.digest(),
         };
+        let believed = self.config.believes_words();
         let group = self.durable.group.as_mut()?;
-        let header = Header::of(self.net, &block, group.proof_of(word, cx)?);
+        let proof = group.proof_of(word, believed, cx)?;
+        let header = Header::of(self.net, &block, proof);
         let key = (self.net, height);
         self.durable.headers.insert(key, header.clone());
         Some(header)
