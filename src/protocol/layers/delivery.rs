@@ -20,7 +20,7 @@ use crate::contract::message::RecordId;
 use crate::protocol::Report;
 
 /// Headers in one answer at most.
-const HEADERS_MAX: Height = 256;
+pub(super) const HEADERS_MAX: Height = 256;
 
 impl Layers {
     /// Sends every record node the header, and the records that are for it.

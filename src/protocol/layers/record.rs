@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::config::{Auth, Mutant};
+use super::delivery::HEADERS_MAX;
 use super::edge::item_rid;
 use super::fact::Fact;
 use super::header::{Header, Note};
@@ -426,7 +427,11 @@ impl Layers {
         cx: &mut Cx<'_>,
     ) {
         self.volatile.clerk.asked = false;
+        let before = self.durable.store.through;
         self.on_headers(headers, cx);
+        if headers.len() as Height >= HEADERS_MAX && self.durable.store.through > before {
+            self.compare(cx); // There are more, and the next block may be long in coming.
+        }
         // With an approval it may be on its way, and wait for its patient.
         let on_its_way = match self.config.auth {
             Auth::Reuse => Span::ZERO,

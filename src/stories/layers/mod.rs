@@ -8,7 +8,7 @@ mod guards;
 mod iraft;
 mod leaders;
 
-use super::check;
+use super::{AT_ONCE, Stage, check, play};
 use crate::protocol::layers::{Auth, Config, Layers, Mutant};
 
 /// One network, without a patient elsewhere.
@@ -148,4 +148,18 @@ fn leader_missed() {
 #[test]
 fn to_and_fro() {
     tell(alone(), "to-and-fro");
+}
+
+/// A hospital without its disk has more headers to learn than one answer holds.
+#[test]
+fn who_has_lost_its_disk_asks_until_it_has_everything() {
+    let mut stage: Stage<Layers> = Stage::new(alone(), 8, AT_ONCE);
+    play(&mut stage, "silent\ndeliver * leader\n");
+    for _ in 0..300 {
+        play(&mut stage, "submit-read n0\nsettle\n");
+    }
+    play(&mut stage, "crash n7\nrestart n7 amnesia\n");
+    stage.take_sent();
+    play(&mut stage, "fire n7 Compare\nsettle\n");
+    assert_eq!(stage.take_sent().get("compare"), Some(&2));
 }
