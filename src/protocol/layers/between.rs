@@ -495,6 +495,7 @@ impl Layers {
         let early = self.mutant(Mutant::TicketBeforeIndex);
         if !self.counter().inter.has(&line) && !early {
             let held = &mut self.counter().held;
+            held.retain(|other| other.auth != ticket.auth); // Its last attempt is enough.
             if held.len() < HELD_MAX {
                 held.push(ticket.clone());
             }

@@ -440,3 +440,27 @@ fn a_migration_is_patient_from_when_somebody_hears_it() {
     pair.play("settle\n");
     assert!(pair.sent("record"));
 }
+
+#[test]
+fn a_ticket_that_waits_for_the_index_leaves_once() {
+    let config = Config {
+        remote: 0,
+        index: 1,
+        ..two()
+    };
+    let abroad = |pair: &Pair| pair.topology.net_of(pair.guest()) == pair.away;
+    let mut pair = Pair::about(config, abroad);
+    pair.grant(0);
+    pair.play(&["deliver * register\n", AGREE, "deliver * header\n"].concat());
+    let asked = "deliver * mig-request\ndeliver * mig-forward\n";
+    let again = format!("fire {} Migrate\n", pair.guest());
+    pair.play(&[asked, &again, asked, &again, asked].concat());
+    pair.stage.take_sent();
+    pair.play("settle\n");
+    let sent = pair.stage.take_sent();
+    assert_eq!(
+        sent.get("mig-forward"),
+        Some(&3),
+        "through an index node and a leader"
+    );
+}
