@@ -174,6 +174,8 @@ pub struct Decided {
 pub struct Fetch {
     /// The height it has reached: it wants what follows.
     pub above: Height,
+    /// The last stable checkpoint it can prove; it wants the proof of a later one.
+    pub low: Height,
     /// The view it is in; it wants the proof of a later one.
     pub view: u64,
     /// Batches it knows by their digest only.
@@ -189,7 +191,7 @@ pub struct Blocks {
     pub above: Height,
     /// Decided batches in order.
     pub blocks: Vec<Decided>,
-    /// A proof of all blocks up to its height.
+    /// A proof of all blocks up to its height; those above have their own.
     pub checkpoint: Option<Certificate<Checkpoint>>,
     /// The proof of the sender's view.
     pub new_view: Option<Arc<Signed<NewView>>>,
@@ -412,7 +414,7 @@ impl Wire for Message {
             Self::NewView(view) => new_view_size(view.body()),
             Self::Forward(transactions) => transactions.iter().map(|t| t.size()).sum(),
             Self::Status { .. } => 17,
-            Self::Fetch(fetch) => 16 + count(fetch.batches.len()) * (8 + DIGEST_BYTES),
+            Self::Fetch(fetch) => 24 + count(fetch.batches.len()) * (8 + DIGEST_BYTES),
             Self::Blocks(blocks) => blocks.size(),
         };
         // Whoever speaks for a group shows more signatures than the one that is counted in.

@@ -42,8 +42,9 @@
 //! A replica that learns it is behind (by a status or a checkpoint beyond its own height, by votes
 //! of f+1 members above its window or in later views, or by half a timeout without progress)
 //! fetches from one member after the other. Up to a checkpoint, blocks are believed if the hash
-//! over all batches ends in the certified one; above it, if each comes with `q` COMMITs. The proof
-//! of a view is its NEW-VIEW.
+//! over all batches ends in the certified one; above it, if each comes with `q` COMMITs. Whoever
+//! cannot prove a checkpoint that it has executed is shown the proof. The proof of a view is its
+//! NEW-VIEW.
 //!
 //! Durable: the view and whether it was left, and above the stable checkpoint what was accepted
 //! and what was proven. A replica that returns resumes there, signs nothing that contradicts it,

@@ -112,6 +112,7 @@ impl Pbft {
     pub(super) fn fetch_from(&mut self, member: NodeId, cx: &mut Cx<'_>) {
         let fetch = Fetch {
             above: self.volatile.executed,
+            low: self.durable.records.low(),
             view: self.known_view(),
             batches: self.missing(),
         };
@@ -249,6 +250,13 @@ impl Pbft {
     pub(super) fn on_fetch(&mut self, from: NodeId, fetch: &Fetch, cx: &mut Cx<'_>) {
         self.note_level(from, fetch.above);
         let mut answer = self.blocks_above(fetch.above, cx);
+        if answer.checkpoint.is_none() {
+            // Whoever has missed all votes for it takes nothing above its own high watermark.
+            let stable = self.durable.stable.last();
+            let unknown = fetch.low.saturating_add(1)..=fetch.above;
+            let stable = stable.filter(|proof| unknown.contains(&proof.body().height));
+            answer.checkpoint = stable.cloned();
+        }
         let newer = |proof: &Arc<Signed<NewView>>| proof.body().view > fetch.view;
         answer.new_view = self.durable.new_view.clone().filter(newer);
         let wanted = fetch.batches.iter().take(self.config.window as usize);
@@ -262,8 +270,10 @@ impl Pbft {
                 Some((*height, kept.or(executed)?))
             })
             .collect();
-        let empty =
-            answer.blocks.is_empty() && answer.new_view.is_none() && answer.batches.is_empty();
+        let empty = answer.blocks.is_empty()
+            && answer.checkpoint.is_none()
+            && answer.new_view.is_none()
+            && answer.batches.is_empty();
         if !empty {
             cx.send(from, Message::Blocks(Box::new(answer)));
         }
@@ -313,10 +323,10 @@ impl Pbft {
                 self.durable.records.at(*height).keep(batch);
             }
         }
-        match &blocks.checkpoint {
-            Some(checkpoint) => self.adopt_checkpoint(checkpoint, blocks, cx),
-            None => self.adopt_committed(blocks, cx),
+        if let Some(checkpoint) = &blocks.checkpoint {
+            self.adopt_checkpoint(checkpoint, blocks, cx);
         }
+        self.adopt_committed(blocks, cx);
         self.advance(cx);
         if let Some(view) = &blocks.new_view {
             self.on_new_view(view, cx);
@@ -329,7 +339,8 @@ impl Pbft {
         }
     }
 
-    /// Executes up to a proven checkpoint, if the batches are those it stands for.
+    /// Executes up to a proven checkpoint, if the batches are those it stands for. Whoever has come
+    /// this far has its low watermark raised.
     fn adopt_checkpoint(
         &mut self,
         proof: &Certificate<Checkpoint>,
@@ -350,9 +361,8 @@ impl Pbft {
         let chain = fresh.iter().fold(self.volatile.chain, |chain, block| {
             extend_chain(&chain, &block.batch.digest())
         });
-        if fresh.is_empty()
-            || fresh.len() as u64 != count
-            || chain != checkpoint.chain
+        if fresh.len() as u64 != count
+            || (count > 0 && chain != checkpoint.chain)
             || !self.views.own(checkpoint)
             || !checkpoint
                 .height
@@ -361,11 +371,13 @@ impl Pbft {
         {
             return;
         }
-        for block in fresh {
+        for block in &fresh {
             self.execute(&block.batch, cx);
         }
         self.on_stable(proof.clone(), cx);
-        self.progressed(cx);
+        if !fresh.is_empty() {
+            self.progressed(cx);
+        }
     }
 
     /// Whoever proposed one batch here and committed another in the same view has lied.

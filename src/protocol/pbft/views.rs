@@ -79,16 +79,17 @@ impl Pbft {
     /// decided what this replica could not.
     fn repeat(&mut self, cx: &mut Cx<'_>) {
         let top = self.durable.records.low() + self.config.window;
-        if self.volatile.executed >= top {
+        let full = self.volatile.executed >= top;
+        if full {
             // Nothing more is proposed before a checkpoint is stable, and all that were announced
-            // may have been lost.
+            // may have been lost. If they were lost only here, the others can prove one.
             for mark in self.volatile.marks.clone() {
                 self.announce(mark, cx);
             }
         }
         let waiting = self.volatile.mempool.oldest(self.setup.batch.max);
         self.forward(waiting, cx);
-        if self.volatile.accepted > self.volatile.executed || self.others_commit() {
+        if full || self.volatile.accepted > self.volatile.executed || self.others_commit() {
             self.ask(cx);
         }
     }

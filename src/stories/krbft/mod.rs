@@ -1,6 +1,7 @@
 //! The stories of K-RBFT, and K-RBFT in rough weather among liars.
 
 mod guilt;
+mod heirs;
 mod regroup;
 
 use super::stage::{Post, Which};

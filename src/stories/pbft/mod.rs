@@ -69,6 +69,12 @@ fn checkpoints_lost() {
     check::<Pbft>(near(), 4, "pbft/checkpoints-lost.txt");
 }
 
+#[test]
+fn watermark_lost() {
+    let stage = check::<Pbft>(near(), 4, "pbft/watermark-lost.txt");
+    assert_eq!(stage.status_of(NodeId(0)).view, 0);
+}
+
 /// How far n1 and n3 come in a story without a guard.
 fn heights_without(guard: Mutant, name: &str) -> [u64; 2] {
     let config = Config {
