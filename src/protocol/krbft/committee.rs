@@ -89,6 +89,14 @@ impl Krbft {
         self.say_what_counts(cx);
     }
 
+    /// Others have decided what this leader has not: its seat asks them.
+    pub(super) fn inquire(&mut self, cx: &mut Cx<'_>) {
+        if self.volatile.taking.is_none() && !self.is_short(cx) {
+            cx.report(Report::Reached("a leader is behind the others"));
+            self.nest_committee(pbft::Pbft::ask, cx);
+        }
+    }
+
     pub(super) fn keep_request(&mut self, transaction: Arc<Transaction>) {
         if self.volatile.requests.len() < super::REQUESTS_MAX {
             self.volatile.requests.push(transaction);

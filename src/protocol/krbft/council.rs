@@ -235,19 +235,27 @@ impl Krbft {
             || elected == Some((term, from))
     }
 
-    /// A leader says how far it has come: whoever is still behind that when the next one speaks
-    /// has missed something.
+    /// A leader says how far it has come: whoever is still behind that when it speaks again has
+    /// missed something. The others' seats believe that a seat knows what its last holder knew, so
+    /// a new holder that has missed it is told nowhere else.
     fn note_lag(&mut self, from: NodeId, update: &CouncilUpdate, cx: &mut Cx<'_>) {
+        let seated = self.volatile.seated.is_some();
         let own = self.group.status().leader;
         let concerns = update.group == self.mine || (own.is_none() && self.config.carries());
-        if !concerns || self.volatile.seated.is_some() {
+        if !concerns && !seated {
             return;
         }
-        self.volatile.view = self.volatile.view.max(update.view);
+        if !seated {
+            self.volatile.view = self.volatile.view.max(update.view);
+        }
         let height = cx.ledger().height();
-        let missed = self.volatile.heard > height;
-        self.volatile.heard = self.volatile.heard.max(update.height);
-        if missed && update.height > height {
+        let told = self.volatile.heard.insert(from, update.height);
+        if update.height <= height || told.is_none_or(|told| told <= height) {
+            return;
+        }
+        if seated {
+            self.inquire(cx);
+        } else {
             self.fetch(from, cx);
         }
     }

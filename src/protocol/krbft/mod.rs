@@ -20,7 +20,8 @@
 //!   writes it to disk and answers GROUP-ACK. Upon `⌊m/2⌋ + 1` copies, the own one among them: the
 //!   leader sends GROUP-COMMIT, upon which members execute.
 //! - A member that is behind what its leader has told twice in a row asks for the blocks;
-//!   with certificates anybody may answer.
+//!   with certificates anybody may answer. A leader that is behind what another one has told
+//!   twice in a row asks the committee.
 //! - Members whose clients wait for `progress_timeout` of the group give their leader up.
 //!
 //! With `group_certified_votes` a seat says nothing before `q₁ = ⌈(m+f₁+1)/2⌉` members,
@@ -256,8 +257,8 @@ struct Volatile {
     progressed: Time,
     /// How often in a row this member has given its leader up.
     given_up: u32,
-    /// The highest height that a leader has told of.
-    heard: Height,
+    /// How far each leader has said last that it is.
+    heard: BTreeMap<NodeId, Height>,
     /// Whether somebody was asked for blocks.
     fetching: bool,
     /// Whom to ask next.

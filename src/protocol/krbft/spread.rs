@@ -244,7 +244,9 @@ impl Krbft {
     pub(super) fn on_fetch_timeout(&mut self, cx: &mut Cx<'_>) {
         self.volatile.fetching = false;
         let overtaken = std::mem::take(&mut self.volatile.overtaken) || self.is_short(cx);
-        let behind = self.volatile.heard > Self::height(cx) && self.volatile.seated.is_none();
+        let height = Self::height(cx);
+        let ahead = self.volatile.heard.values().any(|told| *told > height);
+        let behind = ahead && self.volatile.seated.is_none();
         if (behind || overtaken) && self.config.carries() {
             let all = self.setup.committee.members();
             let others: Vec<NodeId> = all.iter().copied().filter(|n| *n != cx.me()).collect();

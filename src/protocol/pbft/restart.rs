@@ -56,6 +56,7 @@ impl Pbft {
             && stable.body().height > executed
         {
             self.volatile.target = Some(stable.clone());
+            self.expect_catching_up(cx);
         }
         if let Some(change) = self.durable.change.clone() {
             self.volatile.active = None;

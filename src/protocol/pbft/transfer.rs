@@ -89,7 +89,7 @@ impl Pbft {
     }
 
     /// Asks members in turn, twice as many each time in vain.
-    pub(super) fn ask(&mut self, cx: &mut Cx<'_>) {
+    pub fn ask(&mut self, cx: &mut Cx<'_>) {
         let n = self.setup.committee.n();
         self.volatile.asked = (self.volatile.asked * 2).clamp(1, n);
         for _ in 0..self.volatile.asked {

@@ -1,7 +1,8 @@
 //! Leaders that take the seat of another one, and what they have missed.
 
 use super::super::Stage;
-use super::{certified_blocks, paper, settled};
+use super::super::stage::Post;
+use super::{certified_blocks, hardened, paper, settle_without, settled};
 use crate::base::node::NodeId;
 use crate::protocol::krbft::{Config, Krbft};
 
@@ -38,4 +39,66 @@ fn who_leads_first_when_the_watermark_is_far_above_learns_of_it() {
             assert_eq!(stage.ledger(NodeId(node)).height(), 11, "n{node}");
         }
     }
+}
+
+/// Delivers everything but these messages, which are lost: who sends what to whom.
+pub(super) fn settle_but(stage: &mut Stage<Krbft>, lost: impl Fn(u16, u16, &str) -> bool) {
+    while stage.pending() > 0 {
+        let (from, to, kind) = stage.letter_at(0);
+        let post = [Post::Deliver, Post::Drop][usize::from(lost(from.0, to.0, kind))];
+        stage.post_at(post, 0);
+    }
+}
+
+/// Leaders repeat that they lead, and how far they are; everything arrives.
+fn refresh(stage: &mut Stage<Krbft>, leaders: &[u16]) {
+    for leader in leaders {
+        stage.fire_named(NodeId(*leader), "Council");
+        stage.settle(&[]);
+    }
+}
+
+#[test]
+fn a_new_holder_asks_for_what_its_seat_is_known_to_have() {
+    for config in [paper(), certified_blocks(), hardened()] {
+        let mut stage = settled(config, 4, 4);
+        decide(&mut stage, 1);
+        // The last thing that n5 misses before it leads.
+        stage.submit(NodeId(0));
+        settle_but(&mut stage, |_, to, kind| to == 5 && kind == "group-block");
+        stage.crash(NodeId(4));
+        stage.fire_named(NodeId(5), "Group(Election");
+        settle_without(&mut stage, "status");
+        assert_eq!(stage.ledger(NodeId(5)).height(), 1);
+        refresh(&mut stage, &[0, 8, 12]);
+        assert_eq!(stage.ledger(NodeId(5)).height(), 1, "it may be on its way");
+        refresh(&mut stage, &[0]);
+        for node in [5, 6, 7] {
+            assert_eq!(stage.ledger(NodeId(node)).height(), 2, "n{node}");
+        }
+    }
+}
+
+#[test]
+fn a_new_holder_that_is_shown_a_checkpoint_by_its_group_fetches_up_to_it() {
+    let mut stage = settled(near(hardened()), 4, 4);
+    let missed = |_, to, kind: &str| to == 5 && kind == "group-block";
+    decide(&mut stage, 3);
+    stage.submit(NodeId(0));
+    settle_but(&mut stage, missed);
+    // Members vote for a checkpoint once they have executed it.
+    for leader in [0, 4, 8, 12] {
+        stage.fire_named(NodeId(leader), "Voice");
+        settle_but(&mut stage, missed);
+    }
+    // They are shown that it is stable when they are asked for something more.
+    stage.submit(NodeId(0));
+    settle_but(&mut stage, missed);
+    stage.crash(NodeId(4));
+    stage.fire_named(NodeId(5), "Group(Election");
+    settle_without(&mut stage, "status");
+    assert_eq!(stage.ledger(NodeId(5)).height(), 3);
+    stage.fire_named(NodeId(5), "Committee(CatchUp");
+    stage.settle(&[]);
+    assert!(stage.ledger(NodeId(5)).height() >= 4);
 }
