@@ -104,8 +104,7 @@ impl Krbft {
 
     fn take_seat(&mut self, term: u64, cx: &mut Cx<'_>) {
         let again = self.volatile.seated.replace(term).is_some();
-        let first = self.durable.epoch == 0 && cx.ledger().height() == 0;
-        let fresh = first && !self.durable.council.was_held(self.mine);
+        let fresh = self.is_first_holder(term, cx);
         let node = cx.me();
         self.durable
             .council
@@ -130,6 +129,13 @@ impl Krbft {
             self.volatile.taking = Some(BTreeMap::new());
             self.ask_for_memories(cx);
         }
+    }
+
+    /// Whether nobody can have led the group before: to have heard of nobody proves nothing.
+    fn is_first_holder(&self, term: u64, cx: &Cx<'_>) -> bool {
+        self.durable.epoch == 0
+            && cx.ledger().height() == 0
+            && term == self.config.terms(0).start + 1
     }
 
     pub(super) fn leave_seat(&mut self, cx: &mut Cx<'_>) {

@@ -1,7 +1,7 @@
 //! Leaders that take the seat of another one, and what they have missed.
 
-use super::super::Stage;
 use super::super::stage::Post;
+use super::super::{AT_ONCE, Stage};
 use super::{certified_blocks, hardened, paper, settle_without, settled};
 use crate::base::node::NodeId;
 use crate::protocol::krbft::{Config, Krbft};
@@ -101,4 +101,23 @@ fn a_new_holder_that_is_shown_a_checkpoint_by_its_group_fetches_up_to_it() {
     stage.fire_named(NodeId(5), "Committee(CatchUp");
     stage.settle(&[]);
     assert!(stage.ledger(NodeId(5)).height() >= 4);
+}
+
+#[test]
+fn a_holder_that_has_heard_of_no_other_asks_all_the_same() {
+    for config in [certified_blocks(), hardened()] {
+        let mut stage: Stage<Krbft> = Stage::new(config, 16, AT_ONCE);
+        for leader in [0, 8, 12, 4] {
+            stage.fire_named(NodeId(leader), "Group(Election");
+            settle_but(&mut stage, |from, to, kind| {
+                (from, to, kind) == (4, 5, "council-update")
+            });
+        }
+        stage.submit(NodeId(0));
+        settle_but(&mut stage, |_, to, kind| to == 5 && kind == "group-block");
+        stage.crash(NodeId(4));
+        stage.fire_named(NodeId(5), "Group(Election");
+        stage.settle(&[]);
+        assert_eq!(stage.ledger(NodeId(5)).height(), 1);
+    }
 }
