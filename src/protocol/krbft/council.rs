@@ -20,6 +20,15 @@ pub(super) struct Holder {
     pub term: u64,
 }
 
+/// What a leader has said last.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    /// How far it is.
+    pub height: Height,
+    /// Whether somebody was asked in vain since: one who lies about it keeps nobody busy.
+    pub vain: bool,
+}
+
 /// The seats and their holders, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Council {
@@ -246,17 +255,26 @@ impl Krbft {
     /// a new holder that has missed it is told nowhere else.
     fn note_lag(&mut self, from: NodeId, update: &CouncilUpdate, cx: &mut Cx<'_>) {
         let seated = self.volatile.seated.is_some();
-        let own = self.group.status().leader;
-        let concerns = update.group == self.mine || (own.is_none() && self.config.carries());
-        if !concerns && !seated {
+        let own = update.group == self.mine;
+        // Blocks are believed only of the own leader unless they prove themselves: if they do, a
+        // leader that keeps its members in the dark keeps nothing from them.
+        let proves = self.config.carries();
+        if !(own || proves || seated) {
             return;
         }
-        if !seated {
+        let believed = own || (proves && self.group.status().leader.is_none());
+        if believed && !seated {
             self.volatile.view = self.volatile.view.max(update.view);
         }
         let height = cx.ledger().height();
-        let told = self.volatile.heard.insert(from, update.height);
-        if update.height <= height || told.is_none_or(|told| told <= height) {
+        let told = self.volatile.heard.insert(
+            from,
+            Heard {
+                height: update.height,
+                vain: false,
+            },
+        );
+        if update.height <= height || told.is_none_or(|told| told.height <= height) {
             return;
         }
         if seated {

@@ -19,9 +19,9 @@
 //!   its members. Upon one from its leader, with `q₂` commits if `carry_commit_cert`: a member
 //!   writes it to disk and answers GROUP-ACK. Upon `⌊m/2⌋ + 1` copies, the own one among them: the
 //!   leader sends GROUP-COMMIT, upon which members execute.
-//! - A member that is behind what its leader has told twice in a row asks for the blocks;
-//!   with certificates anybody may answer. A leader that is behind what another one has told
-//!   twice in a row asks the committee.
+//! - A member that is behind what its leader has told twice in a row asks for the blocks. With
+//!   certificates any leader's word does, and anybody may answer. A leader that is behind what
+//!   another one has told twice in a row asks the committee.
 //! - Members whose clients wait for `progress_timeout` of the group give their leader up.
 //!
 //! With `group_certified_votes` a seat says nothing before `q₁ = ⌈(m+f₁+1)/2⌉` members,
@@ -163,7 +163,7 @@ use crate::base::crypto::{Certificate, Digest, Seats};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
 use crate::chain::{Height, Transaction};
-use council::Council;
+use council::{Council, Heard};
 use grouping::{Delays, Grouping};
 use iraft::Iraft;
 use pbft::Pbft;
@@ -258,7 +258,7 @@ struct Volatile {
     /// How often in a row this member has given its leader up.
     given_up: u32,
     /// How far each leader has said last that it is.
-    heard: BTreeMap<NodeId, Height>,
+    heard: BTreeMap<NodeId, Heard>,
     /// Whether somebody was asked for blocks.
     fetching: bool,
     /// Whom to ask next.

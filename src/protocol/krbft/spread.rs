@@ -244,15 +244,21 @@ impl Krbft {
     pub(super) fn on_fetch_timeout(&mut self, cx: &mut Cx<'_>) {
         self.volatile.fetching = false;
         let overtaken = std::mem::take(&mut self.volatile.overtaken) || self.is_short(cx);
-        let height = Self::height(cx);
-        let ahead = self.volatile.heard.values().any(|told| *told > height);
-        let behind = ahead && self.volatile.seated.is_none();
+        let behind = self.volatile.seated.is_none() && self.was_told_in_vain(cx);
         if (behind || overtaken) && self.config.carries() {
             let all = self.setup.committee.members();
             let others: Vec<NodeId> = all.iter().copied().filter(|n| *n != cx.me()).collect();
             self.volatile.turn += 1;
             self.fetch(others[self.volatile.turn % others.len()], cx);
         }
+    }
+
+    /// Whether a leader has said, since this was last asked, that it is further than this replica.
+    fn was_told_in_vain(&mut self, cx: &Cx<'_>) -> bool {
+        let height = Self::height(cx);
+        let mut heard = self.volatile.heard.values_mut();
+        let ahead = heard.find(|heard| heard.height > height && !heard.vain);
+        ahead.map(|heard| heard.vain = true).is_some()
     }
 
     /// Somebody has missed something.

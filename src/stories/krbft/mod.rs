@@ -1,5 +1,6 @@
 //! The stories of K-RBFT, and K-RBFT in rough weather among liars.
 
+mod dark;
 mod guilt;
 mod heirs;
 mod regroup;
