@@ -393,11 +393,15 @@ pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legac
         let here = memory.prepares.keys().filter(|(_, said)| *said == view);
         here.map(|(place, _)| *place).max()
     };
+    let wanted = honest(memories.iter().map(|memory| memory.left).collect());
+    let requests = memories.iter().filter_map(|memory| memory.change);
+    let requests = requests.filter(|(view, _)| *view == wanted);
     Legacy {
         new_view,
         stable: stable.max_by_key(|stable| stable.body().height).cloned(),
         proofs: proofs.into_values().collect(),
-        wanted: honest(memories.iter().map(|memory| memory.left).collect()),
+        wanted,
+        requests: requests.map(|(_, request)| request).collect(),
         top: honest(memories.iter().map(|m| top(m).unwrap_or(0)).collect()),
     }
 }

@@ -37,8 +37,9 @@
 //!
 //! The signatures go with the statement and stand for the seat in every certificate. A new leader
 //! first asks its members what they remember (HAND-OVER), unless its term is the first there is;
-//! `q₁` of them know everything that ever counted, and it goes on from there. A lying leader of a
-//! group with at most `f₁` liars can be silent, and nothing else.
+//! `q₁` of them know everything that ever counted, and it goes on from there. If they have lent
+//! their voices to another request for the view that it asks for itself, it asks for the one after.
+//! A lying leader of a group with at most `f₁` liars can be silent, and nothing else.
 //!
 //! A leader that has lacked a batch for `council_refresh` asks one group after the other for it.
 //!

@@ -121,6 +121,8 @@ pub struct Legacy {
     pub proofs: Vec<Certificate<Vote>>,
     /// The highest view that it has asked for.
     pub wanted: u64,
+    /// What it has asked for it with, as far as that is known.
+    pub requests: Vec<Digest>,
     /// The highest place for which it has voted in that view.
     pub top: Height,
 }
@@ -210,7 +212,12 @@ impl Pbft {
         if self.durable.view == known.map_or(self.views.first, |proof| proof.body().view) {
             self.volatile.next = self.volatile.next.max(legacy.top + 1);
         }
-        if legacy.wanted > self.durable.view {
+        // Whoever has stood by another request for that view stands by none of this replica's.
+        let own = self.durable.change.as_ref();
+        let own = own.map(|change| (change.body().view, change.body().digest()));
+        let rival = |other: &Digest| own.is_some_and(|own| own != (legacy.wanted, *other));
+        let excluded = legacy.wanted == self.durable.view && legacy.requests.iter().any(rival);
+        if legacy.wanted > self.durable.view || excluded {
             self.leave(legacy.wanted + 1, cx);
         }
         self.finish(cx);

@@ -121,3 +121,52 @@ fn a_holder_that_has_heard_of_no_other_asks_all_the_same() {
         assert_eq!(stage.ledger(NodeId(5)).height(), 1);
     }
 }
+
+/// Has the view timers of some leaders run out, again and again.
+fn lose_patience(stage: &mut Stage<Krbft>, leaders: &[u16]) {
+    for leader in leaders.repeat(3) {
+        stage.fire_named(NodeId(leader), "Committee(View");
+        stage.settle(&[]);
+    }
+}
+
+#[test]
+fn two_holders_that_have_asked_for_one_view_differently_agree_on_the_next() {
+    let mut stage = settled(hardened(), 4, 3);
+    // n3 alone hears of what the primary proposes. Two of the primary's group are lost for good.
+    stage.submit(NodeId(0));
+    settle_but(&mut stage, |_, to, kind| to != 3 && kind == "pre-prepare");
+    stage.crash(NodeId(0));
+    stage.crash(NodeId(1));
+    // It asks for the next view, which no other member hears of.
+    for _ in 0..2 {
+        stage.fire_named(NodeId(3), "Committee(View");
+        settle_but(&mut stage, |from, _, _| from == 3);
+    }
+    stage.crash(NodeId(3));
+    stage.restart(NodeId(3), false);
+    // The next holder goes on from what n5 remembers, which is lost for good then.
+    stage.fire_named(NodeId(4), "Group(Election");
+    settle_but(&mut stage, |from, _, kind| {
+        from == 3 && kind == "hand-over-reply"
+    });
+    stage.crash(NodeId(5));
+    for leader in [4, 6, 9] {
+        stage.submit(NodeId(leader));
+    }
+    lose_patience(&mut stage, &[4, 6, 9]);
+    let opened = stage.take_sent().get("new-view").copied();
+    assert_eq!(opened, None, "two of three ask for view 1");
+    // The first holder has the seat again.
+    stage.crash(NodeId(4));
+    stage.restart(NodeId(4), false);
+    stage.fire_named(NodeId(3), "Group(Election");
+    stage.settle(&[]);
+    lose_patience(&mut stage, &[3, 6, 9]);
+    for number in stage.unexecuted(NodeId(6)) {
+        stage.retry(NodeId(6), number);
+    }
+    stage.settle(&[]);
+    assert_eq!(stage.unexecuted(NodeId(6)), [0; 0]);
+    assert_eq!(stage.violation(), None);
+}
