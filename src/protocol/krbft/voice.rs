@@ -10,7 +10,7 @@ use super::message::Message;
 use super::{Cx, Krbft, Timer};
 use crate::base::crypto::{Digest, Keyring, Signed, Voice};
 use crate::base::node::{Committee, NodeId};
-use crate::protocol::{Effect, Input, Report, To, pbft};
+use crate::protocol::{Effect, Input, Protocol, Report, To, pbft};
 
 /// Something a leader wants to say.
 #[derive(Clone, Debug)]
@@ -47,8 +47,14 @@ impl Krbft {
             }
             return;
         }
-        if let pbft::Message::ViewChange { change, .. } = &message {
-            self.withdraw(change.body().view);
+        if matches!(message, pbft::Message::ViewChange { .. }) {
+            self.withdraw();
+        }
+        let statements = statements(&message);
+        let mut asked = self.volatile.drafts.values();
+        if asked.any(|draft| draft.statements == statements) {
+            // Members that have not answered are asked for the same again in due time.
+            return;
         }
         let support = self.support(&message, false);
         let message = Arc::new(message);
@@ -56,7 +62,6 @@ impl Krbft {
             cx.report(Report::Reached("a member holds its tongue"));
             return;
         }
-        let statements = statements(&message);
         let number = self.volatile.drafted;
         self.volatile.drafted += 1;
         let ask = self.bound(Message::Voice {
@@ -84,11 +89,25 @@ impl Krbft {
         self.complete(number);
     }
 
-    /// The seat asks for a view: what it was about to say in earlier ones is left unsaid, though
-    /// voices for it may still come. A replica that is alone says nothing in a view it leaves.
-    fn withdraw(&mut self, view: u64) {
-        let stands =
-            |message: &pbft::Message| message.votes().iter().all(|v| v.body().view >= view);
+    /// What the seat was about to say in views that it has left, of views that it has entered and
+    /// of what is settled is left unsaid, though voices for it may still come. A replica that is
+    /// alone says nothing in a view it leaves.
+    fn withdraw(&mut self) {
+        let Some(committee) = &self.committee else {
+            return;
+        };
+        let view = committee.status().view;
+        let enters = committee.active_view().is_none();
+        let low = committee.stable().map_or(0, |stable| stable.body().height);
+        let stands = |message: &pbft::Message| match message {
+            pbft::Message::ViewChange { change, .. } => enters && change.body().view >= view,
+            pbft::Message::NewView(new) => new.body().view >= view,
+            pbft::Message::Checkpoint(checkpoint) => checkpoint.body().height > low,
+            other => {
+                let mut votes = other.votes().iter().map(Signed::body);
+                votes.all(|vote| vote.view >= view && vote.height > low)
+            }
+        };
         let drafts = &mut self.volatile.drafts;
         drafts.retain(|_, draft| stands(&draft.message));
         self.volatile.said.retain(|(_, message)| stands(message));
@@ -250,6 +269,7 @@ impl Krbft {
             self.ask_for_memories(cx);
             return;
         }
+        self.withdraw();
         let numbers: Vec<u64> = self.volatile.drafts.keys().copied().collect();
         for number in &numbers {
             let Some(draft) = self.volatile.drafts.get(number).cloned() else {

@@ -170,3 +170,42 @@ fn two_holders_that_have_asked_for_one_view_differently_agree_on_the_next() {
     assert_eq!(stage.unexecuted(NodeId(6)), [0; 0]);
     assert_eq!(stage.violation(), None);
 }
+
+#[test]
+fn what_can_no_longer_count_is_asked_for_no_more() {
+    let mut stage = settled(hardened(), 4, 4);
+    let leaders = [0, 4, 8, 12];
+    for leader in leaders {
+        stage.submit(NodeId(leader));
+    }
+    let deaf = |_, to, kind: &str| kind == "pre-prepare" || (to == 12 && kind == "voice-share");
+    settle_but(&mut stage, deaf);
+    for leader in leaders.repeat(2) {
+        stage.fire_named(NodeId(leader), "Committee(View");
+        settle_but(&mut stage, deaf);
+    }
+    assert_eq!(stage.status_of(NodeId(12)).view, 1);
+    assert_eq!(stage.status_of(NodeId(4)).leader, Some(NodeId(4)));
+    // Its group has not lent n12 the voices for its request; the view has begun without it.
+    stage.take_sent();
+    stage.fire_named(NodeId(12), "Voice");
+    assert_eq!(stage.take_sent().get("voice"), None);
+}
+
+#[test]
+fn a_request_that_nobody_has_answered_is_drafted_once() {
+    let mut stage = settled(hardened(), 4, 4);
+    stage.submit(NodeId(12));
+    let mute = |_, to, kind: &str| to == 0 || (to == 12 && kind == "voice-share");
+    for _ in 0..5 {
+        stage.fire_named(NodeId(12), "Committee(View");
+        settle_but(&mut stage, mute);
+    }
+    stage.take_sent();
+    stage.fire_named(NodeId(12), "Voice");
+    assert_eq!(
+        stage.take_sent().get("voice"),
+        Some(&3),
+        "one for each member"
+    );
+}
