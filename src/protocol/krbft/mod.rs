@@ -47,7 +47,9 @@
 //! all of them. Upon one leader against `f₂ + 1` others on one height: FINDING to everybody; its
 //! group elects another one. A supervisor that spoke is known, and replaced. Those others may all
 //! lie if more than `f₂` do, so a finding convicts nobody. Whoever was told something else by the
-//! same leader shows both words in an EXPOSURE to everybody, and that does.
+//! leader or by one of those others shows both words in an EXPOSURE to everybody, and that does.
+//! Where blocks carry certificates, a word without a true one is worth nothing, and there are no
+//! findings.
 //!
 //! Whoever sees two signed things that nobody says who is honest shows them to all in an EXPOSURE,
 //! which convicts by itself:

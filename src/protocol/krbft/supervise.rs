@@ -122,11 +122,14 @@ impl Krbft {
         if !watcher || !self.is_founded(finding, cx) {
             return;
         }
-        // A proof stands by itself: it is shown before anything is written.
-        let body = finding.false_word.body();
-        let words = self.volatile.watch.words.get(&body.height);
-        let known = words.and_then(|words| words.get(&body.group)).cloned();
-        self.hold_against(known, &finding.false_word, cx);
+        // A proof stands by itself: it is shown before anything is written. Those who agree may be
+        // the ones that lie.
+        for word in finding.true_words.iter().chain([&finding.false_word]) {
+            let body = word.body();
+            let words = self.volatile.watch.words.get(&body.height);
+            let known = words.and_then(|words| words.get(&body.group)).cloned();
+            self.hold_against(known, word, cx);
+        }
         if !self.durable.exposed.contains(&from) {
             cx.report(Report::Reached("a supervisor is exposed and replaced"));
             self.durable.exposed.push(from);
@@ -152,8 +155,12 @@ impl Krbft {
     }
 
     /// Whether so many leaders of other groups say another thing that an honest one is among them,
-    /// unless more of them lie than the committee bears.
+    /// unless more of them lie than the committee bears. Where it bears more liars than that,
+    /// certificates tell what is true, and no number of words without them does.
     fn is_founded(&self, finding: &Finding, cx: &Cx<'_>) -> bool {
+        if self.demands_proof() {
+            return false;
+        }
         let accused = finding.false_word.body();
         let mut groups = vec![accused.group];
         let of = |word: &Signed<Delivery>| {

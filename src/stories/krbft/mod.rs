@@ -4,6 +4,7 @@ mod dark;
 mod guilt;
 mod heirs;
 mod regroup;
+mod watched;
 
 use super::stage::{Post, Which};
 use super::{AT_ONCE, Chaos, Conspiracy, Stage, Weather, accountability_runs};
