@@ -97,10 +97,14 @@ impl Krbft {
         self.disown(culprit, exposure.offence(), cx);
     }
 
-    /// Somebody that was convicted leads all the same, perhaps because members of its group were
-    /// down when the proof was shown: they are shown it again.
+    /// Somebody convicted or found leads all the same, perhaps because members of its group
+    /// were down when the proof or the finding was shown: they are shown it again.
     pub(super) fn remind(&mut self, group: usize, leader: NodeId, cx: &mut Cx<'_>) {
-        let Some(exposure) = self.durable.convicted.get(&leader) else {
+        let convicted = self.durable.convicted.get(&leader);
+        let proof = convicted.map(|proof| Message::Exposure(Box::new(proof.clone())));
+        let found = self.durable.found.get(&leader);
+        let finding = found.map(|finding| Message::Finding(Box::new(finding.clone())));
+        let Some(told) = proof.or(finding) else {
             return;
         };
         let last = self.volatile.reminded.get(&leader);
@@ -112,8 +116,7 @@ impl Krbft {
         cx.report(Report::Reached(
             "a group is reminded that its leader has lied",
         ));
-        let told = self.bound(Message::Exposure(Box::new(exposure.clone())));
-        cx.broadcast(&self.seats.groups()[group], told);
+        cx.broadcast(&self.seats.groups()[group], self.bound(told));
     }
 
     /// Names a leader, and has its group choose another one. Nobody lets it lead again.

@@ -64,8 +64,8 @@
 //!   of their group at once what they are asked to vote for, and no lie has to come further.
 //!
 //! Whoever knows a finding or a proof against a member of its group neither follows it nor votes
-//! for it. If it leads all the same, for others were down when the proof was shown, they are shown
-//! it again, once in each `council_refresh`.
+//! for it. If it leads all the same, for others were down when either was shown, they are shown
+//! it again, once in each `council_refresh`; by whom does not matter.
 //!
 //! With `regroup_every_blocks: N` the groups are dealt anew after each `N` blocks, which are an
 //! *epoch*:
@@ -209,6 +209,8 @@ struct Durable {
     exposed: Vec<NodeId>,
     /// Whom this replica lets lead no more, on the word of a supervisor or by a proof.
     disowned: Vec<NodeId>,
+    /// What supervisors have found against them.
+    found: BTreeMap<NodeId, Finding>,
     /// Those of them that are proven to have lied, and the proofs.
     convicted: BTreeMap<NodeId, Exposure>,
     /// What this member has lent its voice to.

@@ -112,14 +112,15 @@ impl Krbft {
         self.on_finding(me, &finding, cx);
     }
 
-    /// A supervisor shows what it has found, and is known from now on.
+    /// A supervisor shows what it has found, and is known from now on; or somebody shows again what
+    /// one has found. The words stand for themselves, whoever shows them.
     pub(super) fn on_finding(&mut self, from: NodeId, finding: &Finding, cx: &mut Cx<'_>) {
         let culprit = finding.false_word.by();
         let watcher = self
             .supervisors()
             .iter()
             .any(|watcher| watcher.node == from);
-        if !watcher || !self.is_founded(finding, cx) {
+        if !self.is_founded(finding, cx) {
             return;
         }
         // A proof stands by itself: it is shown before anything is written. Those who agree may be
@@ -130,12 +131,14 @@ impl Krbft {
             let known = words.and_then(|words| words.get(&body.group)).cloned();
             self.hold_against(known, word, cx);
         }
-        if !self.durable.exposed.contains(&from) {
+        if watcher && !self.durable.exposed.contains(&from) {
             cx.report(Report::Reached("a supervisor is exposed and replaced"));
             self.durable.exposed.push(from);
             self.audience = self.find_audience();
             cx.persist();
         }
+        let known = self.durable.found.entry(culprit);
+        known.or_insert_with(|| finding.clone());
         let believed = self.config.broken(Mutant::OutvotedIsGuilty);
         let offence = [Offence::Outvoted, Offence::InvalidProposal][usize::from(believed)];
         self.disown(culprit, offence, cx);

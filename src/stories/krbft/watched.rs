@@ -1,6 +1,7 @@
 //! Leaders that agree on what they tell the supervisors alone, and findings that are lost.
 
 use super::super::Stage;
+use super::super::stage::Post;
 use super::heirs::settle_but;
 use super::{certified_blocks, hardened, paper, settled};
 use crate::base::crypto::{Crypto, Signer};
@@ -65,4 +66,30 @@ fn leaders_that_agree_against_the_truth_are_convicted_by_those_they_told_it() {
         let knows = |node| stage.convictions().contains(&(NodeId(node), NodeId(liar)));
         assert!((8..16).all(knows), "n{liar}");
     }
+}
+
+#[test]
+fn a_group_that_has_missed_a_finding_is_shown_it_again() {
+    let mut stage = settled(watched(paper()), 4, 4);
+    let found = |stage: &mut Stage<Krbft>, node: u16| {
+        let told = stage.take_output();
+        told.contains(&format!("n{node} accuses n4"))
+    };
+    stage.submit(NodeId(0));
+    while stage.pending() > 0 {
+        let (from, to, kind) = stage.letter_at(0);
+        // Those outside its group are told another block, and its members are not told of it.
+        if kind == "finding" && (4..8).contains(&to.0) {
+            stage.post_at(Post::Drop, 0);
+        } else if from == NodeId(4) && kind == "group-block" {
+            stage.post_at(Post::Lie, 0);
+            stage.post_at(Post::Deliver, stage.pending() - 1);
+        } else {
+            stage.post_at(Post::Deliver, 0);
+        }
+    }
+    assert!(found(&mut stage, 0));
+    stage.fire_named(NodeId(4), "Council");
+    stage.settle(&[]);
+    assert!(found(&mut stage, 6));
 }
