@@ -91,6 +91,10 @@
 //! | `carry_commit_cert` | `f₂`: the committee hears leaders only, and any liar may lead |
 //! | both | `(f₁+1)(f₂+1) − 1`: `f₂ + 1` groups with `f₁ + 1` liars each are needed |
 //!
+//! Harmful is what forks. To stand still, fewer suffice: a lying leader may have an honest member
+//! lend its voice to a request for a view so far away that no other comes to it, and from then on
+//! that member holds its tongue in every view before. A group in which enough do has no voice.
+//!
 //! Clients wait for one answer more than that. (Answers of `f₂ + 1` groups are not enough: one liar
 //! in each of them suffices to give them.)
 //!
