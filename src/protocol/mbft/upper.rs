@@ -160,11 +160,14 @@ impl Mbft {
             |report| Some(placed(report, base)),
             |cx| run(pbft, cx),
         );
+        // Where the last one is at a checkpoint that has become stable at once, the PBFT has
+        // forgotten the proof by now.
+        let mut proofs = upper.pbft.take_proofs().into_iter().peekable();
         for decision in decisions {
-            let Some(upper) = &self.durable.upper else {
+            if self.durable.upper.is_none() {
                 return;
-            };
-            let proof = upper.pbft.proof_of(decision.height).cloned();
+            }
+            let proof = proofs.next_if(|proof| proof.body().height == decision.height);
             let published = proof.map(|proof| Published {
                 batch: decision.batch.clone(),
                 proof: Arc::new(proof),

@@ -1,5 +1,7 @@
 //! The stories of MBFT, and MBFT in rough weather.
 
+mod overdue;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
