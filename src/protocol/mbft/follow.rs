@@ -245,6 +245,8 @@ impl Mbft {
         if self.keeps_heads() && !outside {
             return;
         }
+        let end = self.end_for(from, above.saturating_add(ANSWER_MAX as u64), cx);
+        let blocks = blocks.chain(end);
         let blocks: Vec<Published> = match self.is_sparse() && outside {
             true => blocks.map(|block| self.as_published(block)).collect(),
             false => blocks.collect(),
@@ -252,6 +254,17 @@ impl Mbft {
         if !blocks.is_empty() {
             cx.send(from, Message::Blocks(blocks));
         }
+    }
+
+    /// The last block of an epoch that is over, for a member of its upper group who comes to a
+    /// height before it with what it is sent besides: it has to know that the epoch is over,
+    /// because nobody speaks to its PBFT any more.
+    fn end_for(&self, from: NodeId, height: Height, cx: &Cx<'_>) -> Option<Published> {
+        let end = self.volatile.register.end_of(height, from)?;
+        Some(Published {
+            batch: cx.ledger().block(end)?.batch.clone(),
+            proof: self.durable.proofs.get(&end)?.clone(),
+        })
     }
 
     /// Somebody sends what this node lacks.
@@ -265,7 +278,11 @@ impl Mbft {
             if height != self.volatile.register.height + 1 {
                 continue;
             }
-            if self.durable.upper.is_some() && !self.is_outrun(blocks) {
+            if self.durable.upper.is_some() && self.is_outrun(blocks, cx) {
+                let epoch = self.volatile.register.roles.epoch;
+                (self.durable.upper, self.durable.outrun) = (None, Some(epoch));
+            }
+            if self.durable.upper.is_some() {
                 self.feed_upper(from, &blocks[at..], cx);
                 return;
             }
@@ -274,7 +291,7 @@ impl Mbft {
             }
             grown = true;
         }
-        if grown && blocks.len() == ANSWER_MAX {
+        if grown && blocks.len() >= ANSWER_MAX {
             let above = self.volatile.register.height;
             cx.send(from, Message::Fetch { above });
         }
@@ -297,19 +314,19 @@ impl Mbft {
         self.run_upper(Input::Deliver { from, message }, cx);
     }
 
-    /// Whether blocks of a later epoch exist: the PBFT of the present one has ended without this
-    /// node, which follows from outside from then on.
-    fn is_outrun(&mut self, blocks: &[Published]) -> bool {
-        let epoch = self.volatile.register.roles.epoch;
-        let last = blocks.iter().rev();
-        let mut epochs = last.filter_map(|b| large_of(&b.batch).map(|large| large.epoch));
-        let mut heights = blocks.iter().filter_map(|b| large_of(&b.batch));
-        let end = self.volatile.register.epoch_end();
-        let outrun = epochs.next().is_some_and(|last| last > epoch)
-            || heights.any(|large| Some(large.height) == end);
-        if outrun {
-            self.durable.upper = None;
-        }
-        outrun
+    /// Whether the last block of the present epoch is among these: its PBFT has ended without this
+    /// node, which follows from outside from then on. Only the certificate says so: whoever is not
+    /// outrun would leave the others alone with the epoch.
+    fn is_outrun(&self, blocks: &[Published], cx: &Cx<'_>) -> bool {
+        let register = &self.volatile.register;
+        let Some(end) = register.epoch_end() else {
+            return false;
+        };
+        let (reign, place) = (register.upper_at(end), end - register.epoch_base());
+        let mut last = blocks.iter().filter(|b| b.proof.body().height == place);
+        last.any(|block| {
+            let settled = reign.settles(&block.proof, cx.keyring());
+            settled == Some((end, signed_digest(&block.batch)))
+        })
     }
 }

@@ -28,7 +28,9 @@
 //! - Upon expiry of a group's timer: GROUP-VIEW-CHANGE to the members with what was accepted and
 //!   proven in the open slot; with `q` of them the next primary opens its view, and first orders
 //!   what is proven in the latest view, or else what f+1 have accepted.
-//! - Who hears of a block but not of the one before, or of nothing for long, asks.
+//! - Who hears of a block but not of the one before, or of nothing for long, asks. A member of the
+//!   upper group of an epoch that is over is sent its last block as well, and leaves the group when
+//!   it has verified that: nobody else is there.
 //! - *Audit*: of a share of mini-blocks, drawn by their digests, every member of the upper group
 //!   verifies the signatures again. Who has answered for one that does not hold is shown to the
 //!   chain, with the certificate: its signers lose all credit, and the slot is used up.
@@ -67,7 +69,8 @@
 //! accepts only the next slot of each group after the last one in the chain.
 //!
 //! Durable: the chain with its certificates, the PBFT of the upper group, and of a group's member
-//! its view, what it accepted and can prove in open slots, and what it keeps of its shard.
+//! its view, what it accepted and can prove in open slots, and what it keeps of its shard; and which
+//! epoch is over without it.
 //!
 //! # Source
 //!
@@ -220,6 +223,9 @@ struct Durable {
     shelf: Shelf,
     /// The state of a member of the upper group.
     upper: Option<Upper>,
+    /// The epoch that is proven to be over and to whose end this replica has not come. What it was
+    /// in its upper group is forgotten, and it takes no part in it again.
+    outrun: Option<u32>,
     /// The secret of an epoch's election.
     secret: Option<(u32, Digest)>,
     /// What the blocks of the last step have put an end to.

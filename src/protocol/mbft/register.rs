@@ -159,6 +159,14 @@ impl Register {
         begun.unwrap_or(&self.uppers[0])
     }
 
+    /// The last height of the epoch that the block after a height belongs to, if that epoch is over
+    /// and this node was in its upper group.
+    pub fn end_of(&self, height: Height, member: NodeId) -> Option<Height> {
+        let mut begun = self.uppers.windows(2);
+        let over = begun.find(|pair| (pair[0].base..pair[1].base).contains(&height))?;
+        over[0].members.contains(member).then(|| over[1].base)
+    }
+
     /// What observers are told of the roles of the present epoch.
     pub fn drawn(&self) -> Fact {
         let nodes = || (0..self.roles.n()).map(NodeId::at);

@@ -106,7 +106,7 @@ impl Mbft {
             return;
         }
         self.durable.past.keep_upper(self.durable.upper.take());
-        if roles.of(self.setup.me) != Role::Upper {
+        if roles.of(self.setup.me) != Role::Upper || self.durable.outrun >= Some(epoch) {
             self.volatile.table.early.clear();
             return;
         }

@@ -1,15 +1,36 @@
 //! Who has missed something in MBFT, and what the others owe to it.
 
+use std::sync::Arc;
+
+use super::super::stage::{Post, Which};
 use super::super::{AT_ONCE, Stage};
 use super::of;
+use crate::base::crypto::{Certificate, Digest};
 use crate::base::node::NodeId;
-use crate::protocol::mbft::{Config, Mbft};
+use crate::chain::Batch;
+use crate::protocol::mbft::{Config, Large, Mbft, Message, Published};
 use crate::protocol::pbft;
 
 type Scene = Stage<Mbft>;
 
+/// All messages of a kind to a node, or from one to another.
+fn which(from: Option<u16>, to: Option<u16>, kind: &str) -> Which {
+    Which {
+        from: from.map(NodeId),
+        to: to.map(NodeId),
+        kind: Some(kind.to_owned()),
+    }
+}
+
 fn height(stage: &Scene, node: u16) -> u64 {
     stage.ledger(NodeId(node)).height()
+}
+
+/// Whether a timer whose debug text starts so runs on a node.
+fn runs(stage: &Scene, node: u16, prefix: &str) -> bool {
+    let timers = stage.timers(NodeId(node));
+    let mut names = timers.iter().map(|(timer, _)| format!("{timer:?}"));
+    names.any(|name| name.starts_with(prefix))
 }
 
 /// Checkpoints as often as there can be.
@@ -38,4 +59,109 @@ fn a_block_at_a_checkpoint_is_published() {
             "{blocks}"
         );
     }
+}
+
+/// A network with short epochs, of which n3 has missed the end of the first: all others are beyond
+/// it, and n3 has come to this height.
+fn outrun(at: u64) -> Scene {
+    let config = Config {
+        cycle: 60,
+        election: 6,
+        upper: often(),
+        ..of(1)
+    };
+    let mut stage: Scene = Stage::new(config, 8, AT_ONCE);
+    while height(&stage, 0) < 62 {
+        if height(&stage, 0) == at && stage.is_up(NodeId(3)) {
+            stage.crash(NodeId(3));
+        }
+        stage.submit(NodeId(4));
+        stage.settle(&[]);
+        let reached = height(&stage, 0);
+        for node in (0..8).filter(|node| *node != 3) {
+            if height(&stage, node) < reached {
+                stage.fire_named(NodeId(node), "Quiet");
+                stage.settle(&[]);
+            }
+        }
+    }
+    assert_eq!((height(&stage, 0), height(&stage, 3)), (62, at));
+    stage
+}
+
+#[test]
+fn who_missed_the_end_of_an_epoch_by_much_catches_up() {
+    let mut stage = outrun(24);
+    stage.restart(NodeId(3), false);
+    for _ in 0..4 {
+        stage.settle(&[]);
+        stage.fire_named(NodeId(3), "Quiet");
+    }
+    stage.settle(&[]);
+    assert_eq!(height(&stage, 3), 62);
+    stage.submit(NodeId(4));
+    stage.settle(&[]);
+    stage.fire_named(NodeId(3), "Upper(CatchUp");
+    stage.settle(&[]);
+    assert_eq!(height(&stage, 3), 63, "it takes part again");
+    assert_eq!(stage.violation(), None);
+}
+
+#[test]
+fn who_returns_to_an_epoch_that_is_over_takes_no_part_in_it() {
+    let mut stage = outrun(24);
+    stage.restart(NodeId(3), false);
+    stage.post(Post::Drop, &which(Some(3), None, "status"));
+    stage.post(Post::Deliver, &which(Some(3), None, "fetch-large-blocks"));
+    stage.post(Post::Deliver, &which(None, Some(3), "large-blocks"));
+    assert_eq!(height(&stage, 3), 56, "in the election");
+    for _ in 0..2 {
+        assert!(!runs(&stage, 3, "Upper"), "{:?}", stage.timers(NodeId(3)));
+        assert!(!runs(&stage, 3, "Empty"));
+        stage.crash(NodeId(3));
+        stage.restart(NodeId(3), false);
+    }
+    stage.settle(&[]);
+    stage.fire_named(NodeId(3), "Quiet");
+    stage.settle(&[]);
+    assert_eq!(height(&stage, 3), 62);
+}
+
+/// A block which says that it is of a later epoch, with a proof that nobody has signed.
+fn boast(height: u64) -> Message {
+    let large = Large {
+        height,
+        epoch: 1,
+        previous: Digest::ZERO,
+        micros: 1,
+        minis: Vec::new(),
+        credit: Digest::ZERO,
+        system: Vec::new(),
+        last: None,
+        vouched: true,
+        doubtful: Vec::new(),
+    };
+    let batch = Batch::with_annex(Vec::new(), Arc::new(large));
+    let vote = pbft::Vote {
+        phase: pbft::Phase::Commit,
+        view: 0,
+        height,
+        digest: batch.digest(),
+    };
+    let proof = Arc::new(Certificate::open(vote));
+    Message::Blocks(vec![Published { batch, proof }])
+}
+
+#[test]
+fn word_of_a_later_epoch_without_proof_takes_nobody_out_of_the_upper_group() {
+    let mut stage: Scene = Stage::new(of(1), 8, AT_ONCE);
+    for member in 0..4 {
+        stage.inject(NodeId(7), NodeId(member), boast(1));
+        // The last block of the epoch.
+        stage.inject(NodeId(7), NodeId(member), boast(5_000));
+    }
+    stage.settle(&[]);
+    stage.submit(NodeId(4));
+    stage.settle(&[]);
+    assert!((0..8).all(|node| height(&stage, node) == 1));
 }
