@@ -284,6 +284,7 @@ impl Mbft {
             cx.cancel_timer(Timer::Bodies);
             self.hear_early_order(cx);
         }
+        self.watch_group(false, cx);
     }
 }
 

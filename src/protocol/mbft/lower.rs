@@ -12,7 +12,7 @@ use super::system::System;
 use super::{Cx, Mbft, Message, Mutant, Timer};
 use crate::base::crypto::{Certificate, Digest, Signed};
 use crate::base::node::{Committee, NodeId};
-use crate::base::time::Span;
+use crate::base::time::{Span, Time};
 use crate::chain::{Batch, TransactionId};
 use crate::protocol::mempool::Mempool;
 use crate::protocol::tally::{Counted, Tally};
@@ -97,6 +97,8 @@ pub(super) struct Desk {
     pub attempts: u32,
     /// Whether the timer runs that ends the member's patience.
     pub timed: bool,
+    /// Until when the primary of a view that a quorum wants has time to open it.
+    pub awaits_until: Option<Time>,
     /// Orders for a slot or a view that is not open here yet: the last one of each primary.
     pub early: BTreeMap<NodeId, (NodeId, Signed<Vote>, Arc<Mini>)>,
 }

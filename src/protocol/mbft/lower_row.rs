@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::head::large_of;
 use super::large::Certified;
 use super::lower::{Member, Stage};
 use super::mini::{Mini, Vote, is_certified};
@@ -184,6 +185,9 @@ impl Mbft {
         };
         let standing = &self.volatile.register.groups[usize::from(member.group)];
         let (slot, last) = (standing.slot, standing.last);
+        let grown = { large_of(batch).into_iter() }
+            .flat_map(|large| &large.minis)
+            .any(|mini| mini.group == member.group);
         let mut gone = member.row.cut_to(slot);
         if let Some((_, mini)) = member.accepted.take_if(|(_, mini)| mini.slot <= slot) {
             gone.push(mini);
@@ -192,9 +196,16 @@ impl Mbft {
             cx.cancel_timer(Timer::Fast);
         }
         member.proven.take_if(|(mini, _)| mini.slot <= slot);
-        if !gone.is_empty() {
+        if grown {
+            desk.attempts = 0;
+        }
+        if gone.is_empty() {
+            // A member that had no part in it may have waited all the same.
+            self.watch_group(grown, cx);
+        } else {
             self.settle_slots(&gone, last, cx);
         }
+        self.follow_group_view(cx);
         self.hear_early_order(cx);
     }
 
@@ -210,7 +221,6 @@ impl Mbft {
         if gone.last().is_some_and(|mini| mini.digest != last) {
             cx.report(Report::Reached("another-mini-block-was-included"));
         }
-        desk.attempts = 0;
         let accepted = member.accepted.iter().map(|(_, mini)| mini);
         let next = member.row.minis().chain(accepted).next();
         let void = next.is_some_and(|next| next.previous != last);
@@ -286,6 +296,7 @@ impl Mbft {
         let (view, changing) = (member.view, member.change.is_some());
         if changing {
             self.resume_group_change(cx);
+            self.follow_group_view(cx);
             return;
         }
         let primary = self.is_primary();
@@ -311,6 +322,7 @@ impl Mbft {
         }
         self.make_room();
         self.watch_group(true, cx);
+        self.follow_group_view(cx);
     }
 
     /// The primary has ordered this before it crashed.

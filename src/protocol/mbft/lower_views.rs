@@ -10,7 +10,7 @@ use super::mini::{Mini, Phase, is_certified};
 use super::{Cx, Mbft, Message, Timer};
 use crate::base::crypto::{Digest, Keyring, Signed};
 use crate::base::node::{Committee, NodeId, PositionSet};
-use crate::base::time::Span;
+use crate::base::time::{Span, Time};
 use crate::protocol::Report;
 
 /// Whether a request for a view is signed by a member, and everything in it is proven.
@@ -64,22 +64,47 @@ impl Mbft {
         self.config.group_timeout * (1 << self.volatile.desk.attempts.min(5))
     }
 
-    /// The group has made no progress in time.
+    /// The group has made no progress in time, or it is time to ask again for a view.
     pub(super) fn on_group_overdue(&mut self, cx: &mut Cx<'_>) {
         self.volatile.desk.timed = false;
         let Some(member) = &self.durable.member else {
             return;
         };
+        let over = |until: Time| cx.now() >= until;
         match member.change.clone() {
-            Some(change) if self.leavers(member.view) < self.group_quorum() => {
-                // The others may be content, or have missed the request. Who wants a higher view
-                // has given this one up, and does not ask for it again if the request was lost.
-                self.volatile.desk.timed = true;
-                cx.set_timer(Timer::Group, self.group_patience());
+            Some(change) if !self.volatile.desk.awaits_until.is_some_and(over) => {
+                // The others may be content, or have missed the request; or the new primary has
+                // opened its view, and this member has missed that.
+                self.wait_for_group_view(cx);
                 self.tell_group(Message::GroupChange(change), cx);
                 self.ask_for_blocks(cx);
             }
             Some(_) | None => self.leave_group_view(cx),
+        }
+    }
+
+    /// Waits until it is time to ask for a view again, or until its primary has had its time.
+    fn wait_for_group_view(&mut self, cx: &mut Cx<'_>) {
+        let desk = &mut self.volatile.desk;
+        desk.timed = true;
+        let left = desk.awaits_until.map(|until| until.since(cx.now()));
+        let patience = self.group_patience();
+        let half = Span::from_nanos(patience.nanos() / 2);
+        let pause = left.map_or(patience, |left| left.min(half));
+        cx.set_timer(Timer::Group, pause.min(self.config.group_timeout * 4));
+    }
+
+    /// Whether a quorum wants the view this member asks for: from then on the new primary has a
+    /// limited time. Who wants a higher view has given this one up, and does not ask for it again
+    /// if the request was lost.
+    fn await_group_view(&mut self, cx: &mut Cx<'_>) {
+        let Some(member) = self.durable.member.as_ref().filter(|m| m.change.is_some()) else {
+            return;
+        };
+        let enough = self.leavers(member.view) >= self.group_quorum();
+        if enough && self.volatile.desk.awaits_until.is_none() {
+            self.volatile.desk.awaits_until = Some(cx.now() + self.group_patience());
+            self.wait_for_group_view(cx);
         }
     }
 
@@ -88,6 +113,18 @@ impl Mbft {
         if let Some(member) = &self.durable.member {
             let next = member.view + 1;
             self.want_group_view(next, cx);
+        }
+    }
+
+    /// Asks for the view of which the chain proves that it was opened, if this member has missed
+    /// that: whoever is there shows it.
+    pub(super) fn follow_group_view(&mut self, cx: &mut Cx<'_>) {
+        let Some(member) = &self.durable.member else {
+            return;
+        };
+        let proven = self.volatile.register.groups[usize::from(member.group)].view;
+        if proven > member.view {
+            self.want_group_view(proven, cx);
         }
     }
 
@@ -112,8 +149,8 @@ impl Mbft {
         self.volatile.desk.stage = Stage::Free;
         self.volatile.desk.verified.clear();
         self.volatile.desk.attempts += 1;
-        self.volatile.desk.timed = true;
-        cx.set_timer(Timer::Group, self.group_patience());
+        self.volatile.desk.awaits_until = None;
+        self.wait_for_group_view(cx);
         self.tell_group(Message::GroupChange(change.clone()), cx);
         cx.report(Report::Reached("group-view-change"));
         self.note_change(&change, cx);
@@ -123,8 +160,7 @@ impl Mbft {
     pub(super) fn resume_group_change(&mut self, cx: &mut Cx<'_>) {
         let change = self.durable.member.as_ref().and_then(|m| m.change.clone());
         if let Some(change) = change {
-            self.volatile.desk.timed = true;
-            cx.set_timer(Timer::Group, self.group_patience());
+            self.wait_for_group_view(cx);
             self.tell_group(Message::GroupChange(change.clone()), cx);
             self.note_change(&change, cx);
         }
@@ -211,6 +247,7 @@ impl Mbft {
             self.want_group_view(*smallest, cx);
             return;
         }
+        self.await_group_view(cx);
         self.open_group_view(&group, cx);
     }
 

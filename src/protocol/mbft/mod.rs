@@ -28,6 +28,9 @@
 //! - Upon expiry of a group's timer: GROUP-VIEW-CHANGE to the members with what was accepted and
 //!   proven in the open slot; with `q` of them the next primary opens its view, and first orders
 //!   what is proven in the latest view, or else what f+1 have accepted.
+//!   Once `q` want a view its primary has a limited time, in which the request is repeated: who is
+//!   in the view shows that it is open. Who learns of a view from a certificate in the chain asks
+//!   for it likewise.
 //! - Who hears of a block but not of the one before, or of nothing for long, asks. A member of the
 //!   upper group of an epoch that is over is sent its last block as well, and leaves the group when
 //!   it has verified that: nobody else is there.

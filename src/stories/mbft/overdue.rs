@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::stage::{Post, Which};
 use super::super::{AT_ONCE, Stage};
-use super::of;
+use super::{of, sparse};
 use crate::base::crypto::{Certificate, Digest};
 use crate::base::node::NodeId;
 use crate::chain::Batch;
@@ -164,4 +164,97 @@ fn word_of_a_later_epoch_without_proof_takes_nobody_out_of_the_upper_group() {
     stage.submit(NodeId(4));
     stage.settle(&[]);
     assert!((0..8).all(|node| height(&stage, node) == 1));
+}
+
+/// n4, the primary of the group, is down, and all others of the group hold a request of n0.
+fn without_primary() -> Scene {
+    let mut stage: Scene = Stage::new(of(1), 8, AT_ONCE);
+    stage.crash(NodeId(4));
+    stage.submit(NodeId(0));
+    stage.fire_named(NodeId(0), "Forward");
+    stage.settle(&[]);
+    for member in [5, 6] {
+        stage.fire_named(NodeId(member), "Group");
+    }
+    stage
+}
+
+#[test]
+fn who_misses_that_a_view_of_the_group_was_opened_asks_before_it_leaves_it() {
+    let mut stage = without_primary();
+    for _ in 0..2 {
+        stage.post(Post::Deliver, &which(None, None, "group-view-change"));
+    }
+    stage.post(Post::Drop, &which(Some(5), Some(7), "group-new-view"));
+    stage.settle(&[]);
+    stage.fire_named(NodeId(7), "Group");
+    stage.settle(&[]);
+    stage.fire_named(NodeId(5), "Fast");
+    stage.settle(&[]);
+    for node in (0..8).filter(|node| *node != 4) {
+        assert_eq!(
+            height(&stage, node),
+            1,
+            "n{node}: three of four are a quorum"
+        );
+    }
+}
+
+#[test]
+fn who_has_missed_a_view_of_the_group_learns_of_it_from_the_chain() {
+    let mut stage = without_primary();
+    stage.settle(&[]);
+    stage.fire_named(NodeId(5), "Fast");
+    stage.settle(&[]);
+    assert_eq!((height(&stage, 0), height(&stage, 4)), (1, 0));
+    stage.restart(NodeId(4), false);
+    stage.settle(&[]);
+    stage.fire_named(NodeId(4), "Quiet");
+    stage.settle(&[]);
+    stage.take_sent();
+    stage.submit(NodeId(5));
+    stage.settle(&[]);
+    assert_eq!(height(&stage, 4), 2, "all four have answered at once");
+    // The same for who knows the block from its own disk.
+    stage.crash(NodeId(4));
+    stage.restart(NodeId(4), false);
+    stage.settle(&[]);
+    stage.submit(NodeId(5));
+    stage.settle(&[]);
+    assert_eq!(height(&stage, 4), 3);
+}
+
+#[test]
+fn who_waits_for_nothing_does_not_leave_the_view_of_its_group() {
+    let mut stage: Scene = Stage::new(of(1), 8, AT_ONCE);
+    stage.submit(NodeId(0));
+    stage.fire_named(NodeId(0), "Forward");
+    stage.post(Post::Deliver, &which(None, None, "forward"));
+    assert!(runs(&stage, 7, "Group"), "it has heard of the request");
+    stage.post(Post::Drop, &which(None, Some(7), "order-request"));
+    stage.settle(&[]);
+    stage.fire_named(NodeId(4), "Fast");
+    stage.settle(&[]);
+    assert!((0..8).all(|node| height(&stage, node) == 1));
+    for member in 4..8 {
+        assert!(!runs(&stage, member, "Group"), "n{member}");
+    }
+}
+
+#[test]
+fn who_has_fetched_what_it_waited_for_does_not_leave_the_view_of_its_group() {
+    let mut stage: Scene = Stage::new(sparse(1), 8, AT_ONCE);
+    stage.submit(NodeId(4));
+    // n7 hears of the request from a client who has asked twice, and not of the order.
+    stage.post(Post::Drop, &which(None, Some(7), "order-request"));
+    for _ in 0..2 {
+        stage.retry(NodeId(5), 0);
+    }
+    stage.settle(&[]);
+    assert!(runs(&stage, 7, "Group"), "it has heard of the request");
+    stage.fire_named(NodeId(4), "Fast");
+    stage.settle(&[]);
+    assert!((0..8).all(|node| height(&stage, node) == 1));
+    assert!(!runs(&stage, 7, "Bodies"), "it has the body");
+    assert!(!runs(&stage, 7, "Group"));
 }
