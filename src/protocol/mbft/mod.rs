@@ -152,6 +152,8 @@ pub mod risk;
 mod roles;
 mod shamir;
 mod system;
+#[cfg(test)]
+mod tests;
 mod upper;
 
 use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ use crate::base::node::{Committee, NodeId};
 use crate::base::random::happens;
 use crate::chain::{Batch, Height};
 use crate::protocol::pbft::{self, Heard, Pbft};
-use crate::protocol::{Input, Protocol, Report, Setup};
+use crate::protocol::{Effect, Guise, Input, Inside, Protocol, Report, Setup};
 
 /// The PBFT of one epoch, on a member of its upper group.
 #[derive(Clone, Debug)]
@@ -142,30 +142,22 @@ impl Mbft {
         let Some(upper) = &mut self.durable.upper else {
             return;
         };
-        let (epoch, base) = (upper.epoch, upper.base);
-        let carries = self.config.submit_to == SubmitTo::Speaker;
-        let table = &self.volatile.table;
-        let pbft = &mut upper.pbft;
-        let decisions = cx.nest_reporting(
-            |message| Message::Upper {
-                epoch,
-                carried: if carries {
-                    table.carried(&message)
-                } else {
-                    Vec::new()
-                },
-                message,
-            },
-            Timer::Upper,
-            |report| Some(placed(report, base)),
-            |cx| run(pbft, cx),
-        );
+        let place = (upper.epoch, upper.base);
+        let guise = Guise {
+            me: cx.me(),
+            signer: cx.around.signer,
+            keyring: cx.around.keyring,
+        };
+        let Inside { effects, decisions } = cx.nest_as(guise, |cx| run(&mut upper.pbft, cx));
         // Where the last one is at a checkpoint that has become stable at once, the PBFT has
         // forgotten the proof by now.
         let mut proofs = upper.pbft.take_proofs().into_iter().peekable();
+        // A checkpoint is of a chain that this node has on disk only once it is extended.
+        let (marks, others) = effects.into_iter().partition(is_checkpoint);
+        self.perform_upper(place, others, cx);
         for decision in decisions {
             if self.durable.upper.is_none() {
-                return;
+                break;
             }
             let proof = proofs.next_if(|proof| proof.body().height == decision.height);
             let published = proof.map(|proof| Published {
@@ -173,6 +165,38 @@ impl Mbft {
                 proof: Arc::new(proof),
             });
             self.extend(&decision.batch, published, cx);
+        }
+        self.perform_upper(place, marks, cx);
+    }
+
+    /// Does what the PBFT of an epoch wants done.
+    fn perform_upper(
+        &self,
+        (epoch, base): (u32, Height),
+        effects: Vec<Effect<pbft::Message, pbft::Timer>>,
+        cx: &mut Cx<'_>,
+    ) {
+        let carries = self.config.submit_to == SubmitTo::Speaker;
+        let table = &self.volatile.table;
+        for effect in effects {
+            let effect = match effect {
+                Effect::Send { to, message } => {
+                    let carried = carries.then(|| table.carried(&message));
+                    let message = Message::Upper {
+                        epoch,
+                        carried: carried.unwrap_or_default(),
+                        message,
+                    };
+                    Some(Effect::Send { to, message })
+                }
+                other => {
+                    let report = |report| Some(placed(report, base));
+                    other.without_message(Timer::Upper, report)
+                }
+            };
+            if let Some(effect) = effect {
+                cx.perform(effect);
+            }
         }
     }
 
@@ -507,6 +531,16 @@ impl Mbft {
             }
         }
     }
+}
+
+const fn is_checkpoint(effect: &Effect<pbft::Message, pbft::Timer>) -> bool {
+    matches!(
+        effect,
+        Effect::Send {
+            message: pbft::Message::Checkpoint(_),
+            ..
+        }
+    )
 }
 
 /// What the PBFT of an epoch reports, with heights of the whole chain.

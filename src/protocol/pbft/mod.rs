@@ -502,11 +502,18 @@ impl Pbft {
             cx.persist();
         }
         if std::mem::take(&mut self.volatile.dirty) {
-            for height in self.volatile.unsynced.drain(..) {
-                if let Some(record) = self.durable.records.get_mut(height) {
+            // A parent has the blocks of this step in its ledger later than this write.
+            let reached = cx.ledger().height().saturating_sub(self.base);
+            let records = &mut self.durable.records;
+            self.volatile.unsynced.retain(|height| {
+                if *height > reached {
+                    return true;
+                }
+                if let Some(record) = records.get_mut(*height) {
                     record.executed();
                 }
-            }
+                false
+            });
         }
     }
 
