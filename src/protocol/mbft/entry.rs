@@ -23,11 +23,22 @@ struct Waiting {
 /// The requests that this node answers for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
+    /// The first is due first: a new one may have to wait less than an old one that was told often.
     waiting: VecDeque<Waiting>,
     /// What was passed on and cannot be looked up in the chain, because it is kept without bodies.
     passed: BTreeSet<TransactionId>,
-    /// Whether the timer for the first of them runs.
-    timed: bool,
+    /// When the timer for the first of them fires, if it runs.
+    timed: Option<Time>,
+}
+
+impl Entry {
+    /// Puts a request among the others, in the order in which they are due.
+    fn put(&mut self, request: Waiting) {
+        let place = self
+            .waiting
+            .partition_point(|other| other.due <= request.due);
+        self.waiting.insert(place, request);
+    }
 }
 
 /// Requests that one node answers for at most; what comes beyond is told once.
@@ -53,7 +64,7 @@ impl Mbft {
         self.pass_on(transaction, cx);
         if self.volatile.entry.waiting.len() < WAITING_MAX {
             let due = cx.now() + self.config.forward_timeout;
-            self.volatile.entry.waiting.push_back(Waiting {
+            self.volatile.entry.put(Waiting {
                 transaction: transaction.clone(),
                 due,
                 told: 1,
@@ -129,7 +140,7 @@ impl Mbft {
 
     /// Some requests are overdue: every member of their groups is told, and waits for them too.
     pub(super) fn on_forward_due(&mut self, cx: &mut Cx<'_>) {
-        self.volatile.entry.timed = false;
+        self.volatile.entry.timed = None;
         let now = cx.now();
         let waiting = &mut self.volatile.entry.waiting;
         let overdue = waiting.iter().take_while(|waiting| waiting.due <= now);
@@ -145,9 +156,7 @@ impl Mbft {
             let pause = self.config.forward_timeout * (1 << waiting.told.min(5));
             waiting.told += 1;
             waiting.due = now + pause;
-            let later = &mut self.volatile.entry.waiting;
-            let place = later.partition_point(|other| other.due <= waiting.due);
-            later.insert(place, waiting);
+            self.volatile.entry.put(waiting);
         }
         self.watch_entry(cx);
     }
@@ -172,12 +181,12 @@ impl Mbft {
         }
         let entry = &mut self.volatile.entry;
         match entry.waiting.front() {
-            Some(first) if !entry.timed => {
-                entry.timed = true;
+            Some(first) if entry.timed.is_none_or(|due| first.due < due) => {
+                entry.timed = Some(first.due);
                 cx.set_timer(Timer::Forward, first.due.since(now));
             }
-            None if entry.timed => {
-                entry.timed = false;
+            None if entry.timed.is_some() => {
+                entry.timed = None;
                 cx.cancel_timer(Timer::Forward);
             }
             Some(_) | None => {}

@@ -7,8 +7,9 @@ use super::super::{AT_ONCE, Stage};
 use super::{of, sparse};
 use crate::base::crypto::{Certificate, Digest};
 use crate::base::node::NodeId;
+use crate::base::time::Span;
 use crate::chain::Batch;
-use crate::protocol::mbft::{Config, Large, Mbft, Message, Published};
+use crate::protocol::mbft::{Config, Large, Mbft, Message, Published, Timer};
 use crate::protocol::pbft;
 
 type Scene = Stage<Mbft>;
@@ -257,4 +258,23 @@ fn who_has_fetched_what_it_waited_for_does_not_leave_the_view_of_its_group() {
     assert!((0..8).all(|node| height(&stage, node) == 1));
     assert!(!runs(&stage, 7, "Bodies"), "it has the body");
     assert!(!runs(&stage, 7, "Group"));
+}
+
+#[test]
+fn a_new_request_does_not_wait_as_long_as_an_old_one_has_to() {
+    let mut stage: Scene = Stage::new(of(1), 8, AT_ONCE);
+    stage.crash(NodeId(4));
+    stage.submit(NodeId(0));
+    for _ in 0..3 {
+        stage.fire_named(NodeId(0), "Forward");
+    }
+    let due = |stage: &Scene| {
+        let timers = stage.timers(NodeId(0));
+        let found = timers.iter().find(|(timer, _)| *timer == Timer::Forward);
+        found.expect("requests wait").1
+    };
+    let old = due(&stage);
+    stage.submit(NodeId(0));
+    let fresh = due(&stage);
+    assert_eq!(old - fresh, Span::from_millis(300 * (8 - 1)));
 }
