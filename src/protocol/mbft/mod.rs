@@ -21,6 +21,8 @@
 //! - Upon MINI-BLOCK in the upper group: keep it if the certificate holds. The primary waits for
 //!   those of all groups, or for `gather`, and proposes a large block through [`Pbft`]: it names
 //!   the mini-blocks and repeats no bodies.
+//! - Upon blocks for as long as the view timer runs that leave out a mini-block which could be in
+//!   them: MINI-BLOCK to the primary. Upon the same once more: ask for the next view.
 //! - A member votes for a proposal if it has every mini-block named, each is the next of its group,
 //!   and the place, the time and the content are right. It asks the proposer for what it lacks.
 //! - Upon decision: execute; store; send the block with its `q` commits to a part of the nodes
@@ -137,6 +139,7 @@ mod duties;
 mod election;
 mod entry;
 mod evidence;
+mod fairness;
 mod follow;
 mod head;
 mod inspect;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::fairness::Neglected;
 use super::large::{Certified, Large, MiniRef};
 use super::mini::{Mini, Vote, is_certified};
 use super::register::views_of;
@@ -40,9 +41,10 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     /// Certified mini-blocks that may still be included.
-    minis: BTreeMap<Digest, Certified>,
+    pub minis: BTreeMap<Digest, Certified>,
     /// Those that are next in their groups: the first that came of each.
-    next: BTreeMap<u16, Digest>,
+    pub next: BTreeMap<u16, Digest>,
+    pub neglected: Neglected,
     /// Whether the primary has waited long enough for more, and whether it waits.
     gathered: bool,
     gathering: bool,
@@ -516,6 +518,7 @@ impl Mbft {
         self.note_next();
         self.wait_anew(cx);
         self.expect_block(cx);
+        self.mind_groups(cx);
     }
 
     /// Another member lacks mini-blocks.

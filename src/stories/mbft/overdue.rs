@@ -278,3 +278,49 @@ fn a_new_request_does_not_wait_as_long_as_an_old_one_has_to() {
     let fresh = due(&stage);
     assert_eq!(old - fresh, Span::from_millis(300 * (8 - 1)));
 }
+
+/// Delivers everything but the mini-blocks of the second group to n0.
+fn settle_with_deaf_primary(stage: &mut Scene) {
+    while stage.pending() > 0 {
+        let (from, to, kind) = stage.letter_at(0);
+        let unheard = to == NodeId(0) && kind == "mini-block" && from != NodeId(4);
+        let post = if unheard { Post::Drop } else { Post::Deliver };
+        stage.post_at(post, 0);
+    }
+}
+
+#[test]
+fn an_upper_primary_that_leaves_out_a_group_is_left() {
+    let config = Config {
+        miss_max: 0,
+        ..of(2)
+    };
+    let mut stage: Scene = Stage::new(config, 12, AT_ONCE);
+    // Patients of both groups.
+    let mut of_group = [Vec::new(), Vec::new()];
+    for patient in 1..40 {
+        stage.submit_of(NodeId(0), patient);
+        let (_, to, _) = stage.letter_at(0);
+        of_group[usize::from(to == NodeId(8))].push(patient);
+        stage.post_at(Post::Drop, 0);
+    }
+    stage.submit_of(NodeId(8), of_group[1][0]);
+    settle_with_deaf_primary(&mut stage);
+    for patient in &of_group[0][..6] {
+        stage.submit_of(NodeId(4), *patient);
+        settle_with_deaf_primary(&mut stage);
+        for member in 0..4 {
+            stage.fire_named(NodeId(member), "Gather");
+            settle_with_deaf_primary(&mut stage);
+        }
+        // Time goes on.
+        stage.fire_named(NodeId(11), "Quiet");
+        settle_with_deaf_primary(&mut stage);
+    }
+    assert!(
+        !stage.unexecuted(NodeId(1)).contains(&39),
+        "{}",
+        height(&stage, 1)
+    );
+    assert_eq!(stage.violation(), None);
+}
