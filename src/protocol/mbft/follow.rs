@@ -215,10 +215,10 @@ impl Mbft {
         self.volatile.follow.turn += 1;
         let own = cx.me().index();
         let somebody = NodeId::at((own + 1 + turn / 4) % roles.n());
-        let whom = match turn % 4 {
-            3 => somebody,
-            _ => upper[(own + 1 + turn) % upper.len()],
-        };
+        // The turns of others do not count, or some members would never have one.
+        let member = upper[(own + 1 + turn - turn / 4) % upper.len()];
+        let others = turn % 4 == 3 || member == cx.me();
+        let whom = if others { somebody } else { member };
         self.fetch_from(whom, cx);
     }
 

@@ -279,6 +279,25 @@ fn a_new_request_does_not_wait_as_long_as_an_old_one_has_to() {
     assert_eq!(old - fresh, Span::from_millis(300 * (8 - 1)));
 }
 
+#[test]
+fn every_member_of_the_upper_group_is_asked_for_blocks() {
+    for node in [4, 1] {
+        let mut stage: Scene = Stage::new(of(1), 8, AT_ONCE);
+        let mut asked = std::collections::BTreeSet::new();
+        for _ in 0..8 {
+            stage.fire_named(NodeId(node), "Quiet");
+            for place in 0..stage.pending() {
+                let (_, to, _) = stage.letter_at(place);
+                asked.insert(to);
+            }
+            stage.settle(&[]);
+        }
+        for member in (0..4).map(NodeId).filter(|member| *member != NodeId(node)) {
+            assert!(asked.contains(&member), "n{node} never asks {member}");
+        }
+    }
+}
+
 /// Delivers everything but the mini-blocks of the second group to n0.
 fn settle_with_deaf_primary(stage: &mut Scene) {
     while stage.pending() > 0 {
