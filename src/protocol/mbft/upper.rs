@@ -75,6 +75,31 @@ impl Table {
         let known = minis.filter_map(|mini| self.minis.get(&mini.mini).cloned());
         known.collect()
     }
+
+    /// The mini-blocks of a group, by slot.
+    fn of_group(&self, group: u16) -> Vec<(u64, Digest)> {
+        let minis = self.minis.values().map(|(mini, _)| mini);
+        let minis = minis.filter(|mini| mini.group == group);
+        let mut minis: Vec<_> = minis.map(|mini| (mini.slot, mini.digest)).collect();
+        minis.sort_unstable();
+        minis
+    }
+
+    /// Whether there is no room for a mini-block: earlier slots come first, because the later ones
+    /// wait for them.
+    fn is_full_for(&self, mini: &Mini) -> bool {
+        let kept = self.of_group(mini.group);
+        kept.len() >= MINIS_MAX && kept.last().is_some_and(|(last, _)| *last <= mini.slot)
+    }
+
+    /// Keeps a mini-block for which there is room.
+    fn keep(&mut self, certified: Certified) {
+        let kept = self.of_group(certified.0.group);
+        if let Some((_, last)) = kept.last().filter(|_| kept.len() >= MINIS_MAX) {
+            self.minis.remove(last);
+        }
+        self.minis.insert(certified.0.digest, certified);
+    }
 }
 
 /// What became of a proposal.
@@ -367,8 +392,7 @@ impl Mbft {
         let stands = register.groups.get(usize::from(mini.group));
         let current = mini.epoch == register.roles.epoch;
         let late = stands.is_none_or(|standing| mini.slot <= standing.slot) || !current;
-        let of_group = |(other, _): &&Certified| other.group == mini.group;
-        let full = self.volatile.table.minis.values().filter(of_group).count() >= MINIS_MAX;
+        let full = self.volatile.table.is_full_for(mini);
         let certified = is_certified(mini, proof, &register.roles, cx.keyring())
             || self.mutant(Mutant::NoMiniCertificate);
         if late || full || !certified {
@@ -384,7 +408,7 @@ impl Mbft {
         if !self.passes_audit(&certified, cx) {
             return;
         }
-        self.volatile.table.minis.insert(mini.digest, certified);
+        self.volatile.table.keep(certified);
         self.note_next();
         self.expect_block(cx);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::stage::{Post, Which};
 use super::super::{AT_ONCE, Stage};
-use super::{of, sparse};
+use super::{certified, of, sparse};
 use crate::base::crypto::{Certificate, Digest};
 use crate::base::node::NodeId;
 use crate::base::time::Span;
@@ -296,6 +296,19 @@ fn every_member_of_the_upper_group_is_asked_for_blocks() {
             assert!(asked.contains(&member), "n{node} never asks {member}");
         }
     }
+}
+
+#[test]
+fn a_mini_block_of_the_next_slot_finds_room_among_those_of_later_ones() {
+    let config = Config { window: 4, ..of(1) };
+    let mut stage: Scene = Stage::new(config, 8, AT_ONCE);
+    for member in 0..4 {
+        for slot in (1..=10).rev() {
+            stage.inject(NodeId(4), NodeId(member), certified(slot, slot));
+        }
+    }
+    stage.settle(&[]);
+    assert!((0..4).all(|node| height(&stage, node) == 1));
 }
 
 /// Delivers everything but the mini-blocks of the second group to n0.
