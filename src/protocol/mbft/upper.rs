@@ -14,6 +14,7 @@ use super::{Cx, Mbft, Message, Mutant, Published, SubmitTo, Timer, Verification}
 use crate::base::crypto::{Certificate, Digest, Hasher, Signed};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::happens;
+use crate::base::time::Time;
 use crate::chain::{Batch, Height};
 use crate::protocol::pbft::{self, Heard, Pbft};
 use crate::protocol::{Effect, Guise, Input, Inside, Protocol, Report, Setup};
@@ -33,8 +34,8 @@ struct Held {
     from: NodeId,
     vote: Signed<pbft::Vote>,
     batch: Batch,
-    /// Whether the missing mini-blocks were asked for.
-    asked: bool,
+    /// When the missing mini-blocks were asked for last.
+    asked: Option<Time>,
 }
 
 /// What a crash makes a member of the upper group forget.
@@ -255,7 +256,7 @@ impl Mbft {
                 from,
                 vote: vote.clone(),
                 batch: batch.clone(),
-                asked: false,
+                asked: None,
             };
             self.volatile.table.held.insert(from, held);
             return;
@@ -282,13 +283,12 @@ impl Mbft {
                     self.volatile.table.held.insert(from, held);
                 }
                 Judged::Lacks(missing) => {
-                    if !held.asked {
+                    let pause = self.config.publish_timeout;
+                    let mut held = held;
+                    if held.asked.is_none_or(|asked| cx.now() >= asked + pause) {
+                        held.asked = Some(cx.now());
                         cx.send(held.from, Message::FetchMinis(missing));
                     }
-                    let held = Held {
-                        asked: true,
-                        ..held
-                    };
                     self.volatile.table.held.insert(from, held);
                 }
                 Judged::Unsound(reason) => cx.report(Report::Reached(reason)),

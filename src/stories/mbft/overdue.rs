@@ -311,6 +311,26 @@ fn a_mini_block_of_the_next_slot_finds_room_among_those_of_later_ones() {
     assert!((0..4).all(|node| height(&stage, node) == 1));
 }
 
+#[test]
+fn who_lacks_a_mini_block_asks_again() {
+    let mut stage: Scene = Stage::new(of(1), 8, AT_ONCE);
+    stage.crash(NodeId(3));
+    stage.submit(NodeId(4));
+    for kind in ["order-request", "speculative-reply"] {
+        stage.post(Post::Deliver, &which(None, None, kind));
+    }
+    stage.post(Post::Drop, &which(None, Some(1), "mini-block"));
+    for kind in ["mini-block", "pre-prepare"] {
+        stage.post(Post::Deliver, &which(None, None, kind));
+    }
+    stage.post(Post::Drop, &which(Some(1), None, "fetch-mini-blocks"));
+    stage.settle(&[]);
+    assert_eq!(height(&stage, 0), 0, "two of four are no quorum");
+    stage.fire_named(NodeId(1), "Quiet");
+    stage.settle(&[]);
+    assert_eq!(height(&stage, 0), 1);
+}
+
 /// Delivers everything but the mini-blocks of the second group to n0.
 fn settle_with_deaf_primary(stage: &mut Scene) {
     while stage.pending() > 0 {
