@@ -161,11 +161,13 @@ impl Mbft {
             }
             self.extend(&waiting.batch, Some(waiting.clone()), cx);
         }
+        // Whoever has come into the upper group is sent no blocks from outside any more.
+        let outside = self.durable.upper.is_none();
         let height = self.volatile.register.height;
         self.volatile
             .follow
             .ahead
-            .retain(|ahead, _| *ahead > height);
+            .retain(|ahead, _| outside && *ahead > height);
         if self.volatile.follow.ahead.is_empty() && self.volatile.follow.gap {
             self.volatile.follow.gap = false;
             cx.cancel_timer(Timer::Gap);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::chaos::fire_first;
 use super::super::stage::{Post, Which};
 use super::super::{AT_ONCE, Stage};
 use super::{certified, of, sparse};
@@ -375,4 +376,38 @@ fn an_upper_primary_that_leaves_out_a_group_is_left() {
         height(&stage, 1)
     );
     assert_eq!(stage.violation(), None);
+}
+
+#[test]
+fn who_is_drawn_for_the_upper_group_waits_for_no_blocks_from_outside() {
+    let config = Config {
+        cycle: 9,
+        election: 6,
+        ..of(1)
+    };
+    let mut stage: Scene = Stage::new(config, 9, AT_ONCE);
+    while height(&stage, 8) < 11 {
+        let reached = height(&stage, 8);
+        if reached == 8 {
+            // A liar says that there is more.
+            for node in 4..9 {
+                let Message::Blocks(blocks) = boast(20) else {
+                    unreachable!("it boasts of a block")
+                };
+                stage.inject(NodeId(0), NodeId(node), Message::Large(blocks[0].clone()));
+            }
+        }
+        stage.submit(NodeId(8));
+        stage.settle(&[]);
+        while height(&stage, 8) == reached {
+            fire_first(&mut stage);
+            stage.settle(&[]);
+        }
+    }
+    let drawn = (4..9).filter(|node| runs(&stage, *node, "Upper(Status"));
+    let drawn: Vec<u16> = drawn.collect();
+    assert_ne!(drawn, [0; 0]);
+    for node in drawn {
+        assert!(!runs(&stage, node, "Gap"), "n{node}");
+    }
 }
