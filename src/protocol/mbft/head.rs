@@ -218,6 +218,10 @@ impl Mbft {
             }
         }
         self.durable.shelf.pending = known.pending;
+        // What is left was in blocks that the crash has undone, and which come again.
+        for mini in known.minis.into_values() {
+            self.keep_pending(&mini);
+        }
         self.ask_for_bodies(cx);
     }
 

@@ -1,6 +1,6 @@
 //! Tests of whole replicas that stop in the middle of a step, which a story cannot tell.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
 use crate::base::crypto::{Crypto, Keyring, Signer};
@@ -24,14 +24,23 @@ struct Eight {
     random: Random,
     /// Who sent what to whom.
     letters: VecDeque<(NodeId, To, Message)>,
-    /// Who stops before it executes a block.
-    fragile: BTreeSet<usize>,
+    /// Who stops before it executes the block at which height.
+    fragile: BTreeMap<usize, Height>,
     down: BTreeSet<usize>,
+    /// Whose large blocks are kept back, and those.
+    deaf: Option<usize>,
+    kept: Vec<(NodeId, Message)>,
+    /// How often somebody has asked for bodies.
+    fetched: usize,
 }
 
 impl Eight {
     /// With a checkpoint at every height.
     fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
         let (signers, keyring) = Signer::mint(NODES, Crypto::Modelled, 1);
         let config = Config {
             groups: Some(1),
@@ -41,7 +50,7 @@ impl Eight {
                 pipeline: 1,
                 ..pbft::Config::default()
             },
-            ..Config::default()
+            ..config
         };
         let setup = |me| Setup {
             committee: Committee::first(NODES),
@@ -61,8 +70,11 @@ impl Eight {
             executor: Executor::new(State::default()),
             random: Random::new(1, Stream::Test),
             letters: VecDeque::new(),
-            fragile: BTreeSet::new(),
+            fragile: BTreeMap::new(),
             down: BTreeSet::new(),
+            deaf: None,
+            kept: Vec::new(),
+            fetched: 0,
         };
         for node in 0..NODES {
             network.step(node, Input::Start);
@@ -84,21 +96,21 @@ impl Eight {
         let me = NodeId::at(node);
         let mut cx = Context::new(me, Time::ZERO, around, &mut effects);
         self.replicas[node].step(input, &mut cx);
-        let mut written = false;
+        let mut written = None;
         let mut executed = before.1.height();
         for effect in effects {
             match effect {
-                Effect::Execute(_) if self.fragile.contains(&node) => {
-                    // What it has written by now is on disk, and no block is.
-                    if !written {
-                        self.replicas[node] = before.0;
+                Effect::Execute(block) if self.fragile.get(&node) == Some(&block.height) => {
+                    // What it has written by now is on disk, and no later block is.
+                    match written {
+                        Some(height) => self.ledgers[node].truncate(height),
+                        None => (self.replicas[node], self.ledgers[node]) = before,
                     }
-                    self.ledgers[node] = before.1;
                     self.down.insert(node);
                     return;
                 }
                 Effect::Execute(block) => executed = block.height,
-                Effect::Persist => written = true,
+                Effect::Persist => written = Some(executed),
                 Effect::Send { to, message } => {
                     if let Message::Upper {
                         message: pbft::Message::Checkpoint(vote),
@@ -108,6 +120,7 @@ impl Eight {
                         let height = vote.body().height;
                         assert!(height <= executed, "n{node} has not executed {height}");
                     }
+                    self.fetched += usize::from(matches!(message, Message::FetchMinis(_)));
                     self.letters.push_back((me, to, message));
                 }
                 _ => {}
@@ -123,7 +136,9 @@ impl Eight {
                     To::One(one) => one.index() == node,
                     To::All(all) => all.contains(NodeId::at(node)) && node != from.index(),
                 };
-                if meant && !self.down.contains(&node) {
+                if meant && self.deaf == Some(node) && matches!(message, Message::Large(_)) {
+                    self.kept.push((from, message.clone()));
+                } else if meant && !self.down.contains(&node) {
                     let message = &message;
                     self.step(node, Input::Deliver { from, message });
                 }
@@ -148,7 +163,7 @@ fn a_block_survives_that_the_whole_upper_group_stops_before_it_executes_it() {
     let mut network = Eight::new();
     network.submit(0);
     assert_eq!(network.heights(), [1; NODES]);
-    network.fragile = (0..4).collect();
+    network.fragile = (0..4).map(|node| (node, 2)).collect();
     network.submit(1);
     assert_eq!(network.heights(), [1; NODES]);
     network.fragile.clear();
@@ -159,4 +174,34 @@ fn a_block_survives_that_the_whole_upper_group_stops_before_it_executes_it() {
     assert_eq!(network.heights(), [2; NODES]);
     network.submit(2);
     assert_eq!(network.heights(), [3; NODES]);
+}
+
+#[test]
+fn a_body_is_kept_though_a_crash_undoes_its_block() {
+    let mut network = Eight::with(Config {
+        publish: Publish::Sparse,
+        selection: Selection::Fixed,
+        window: 2,
+        ..Config::default()
+    });
+    // n5 hears of the second block before it hears of the first, and stops between the two.
+    (network.deaf, network.fragile) = (Some(5), BTreeMap::from([(5, 2)]));
+    network.submit(0);
+    network.submit(1);
+    network.deaf = None;
+    for (from, message) in std::mem::take(&mut network.kept).into_iter().rev() {
+        let message = &message;
+        network.step(5, Input::Deliver { from, message });
+    }
+    assert!(network.down.remove(&5));
+    assert_eq!(network.heights(), [2, 2, 2, 2, 2, 1, 2, 2]);
+    network.fragile.clear();
+    network.step(5, Input::Start);
+    network.fetched = 0;
+    while network.heights()[5] < 2 {
+        network.step(5, Input::Timeout(Timer::Quiet));
+        network.settle();
+    }
+    assert!(network.replicas[5].durable.shelf.is_whole());
+    assert_eq!(network.fetched, 0, "it had the body");
 }
