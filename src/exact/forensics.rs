@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use super::{ONE_THREAD, outcome, scenario, yaml};
 use crate::base::node::NodeId;
+use crate::base::time::{Span, Time};
+use crate::observe::accountability::Accountability;
 use crate::observe::forensics::{Forensics, Proof};
 
 /// What a run leaves to prove: whether it forked, and the proofs.
@@ -157,4 +159,37 @@ fn whoever_is_honest_is_never_proven_guilty() {
         }
         println!("{protocol} {act}: {convicted} of 10");
     }
+}
+
+/// In ten runs of rough weather with a liar: how often an honest node held two statements of his
+/// that contradict each other, and how often it did not name him as soon as that was on disk.
+fn proofs_held(nodes: usize, protocol: &str, act: &str) -> (usize, usize) {
+    let weather = "faults:\n  - loss: { rate: 20%, during: [0s, 2s] }\n  \
+                   - crash: { nodes: [2], during: [700ms, 1500ms] }";
+    let (mut proven, mut omitted) = (0, 0);
+    for seed in 0..10 {
+        let text = format!("{}\n{weather}", lied_to(nodes, protocol, 0..1, act));
+        let mut held = Accountability::default();
+        outcome(&scenario(&text, seed), ONE_THREAD, Some(&mut held));
+        proven += held.proven();
+        let end = Time::ZERO + Span::from_secs(4);
+        omitted += held.omissions(end, Span::from_millis(1)).len();
+    }
+    (proven, omitted)
+}
+
+/// What its authors say of the improved RAFT: whoever can prove that somebody lies says so.
+#[test]
+fn whoever_holds_a_proof_in_the_improved_raft_convicts_at_once() {
+    for nodes in [4, 7] {
+        for act in ["equivocate", "double-talk"] {
+            let (proven, omitted) = proofs_held(nodes, "iraft", act);
+            println!("{nodes} nodes, {act}: {proven} proofs held, {omitted} not used");
+            assert!(proven > 10, "{nodes} nodes, {act}: {proven}");
+            assert_eq!(omitted, 0, "{nodes} nodes, {act}, of {proven}");
+        }
+    }
+    let blind = "{ iraft: { mutant: never-convict } }";
+    let (proven, omitted) = proofs_held(4, blind, "double-talk");
+    assert!(omitted > 10, "{omitted} of {proven}");
 }

@@ -4,9 +4,11 @@
 //! - [`metrics`] counts and times: a row of the results.
 //! - [`checks`] judges: what must never happen, and what must happen in the end.
 //! - [`fingerprint`] folds a run into one digest, so that two runs can be compared.
+//! - [`accountability`] tells who could have been convicted and was not.
 //! - [`forensics`] asks after a fork who is guilty, and can prove it.
 //! - [`trace`] prints a run for people, [`diagram`] draws its end.
 
+pub mod accountability;
 mod by_transaction;
 pub mod checks;
 pub mod diagram;

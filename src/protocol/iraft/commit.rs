@@ -307,6 +307,7 @@ impl Iraft {
         let certificate = claim.body().certificate.clone();
         let least = super::evidence::least_quorum(self.setup.committee.n());
         if certificate.verify(&self.setup.committee, least, cx.keyring()) {
+            self.judge_certificate(&certificate, cx);
             return Some(certificate);
         }
         self.learn(&[Arc::new(Evidence::FalseClaim(claim.clone()))], cx);

@@ -164,6 +164,34 @@ impl Iraft {
         }
     }
 
+    /// Compares the votes that a certificate, which is verified, stands for with those that were
+    /// given here.
+    pub(super) fn judge_certificate(
+        &mut self,
+        certificate: &Arc<Certificate<Ack>>,
+        cx: &mut Cx<'_>,
+    ) {
+        let claimed = *certificate.body();
+        let tallies = self.volatile.watch.tallies(claimed.stage);
+        let Some(tally) = tallies.get(&claimed.index) else {
+            return;
+        };
+        let mut twice = Vec::new();
+        for position in certificate.positions().iter() {
+            let given = tally.given_by(position);
+            if let Some(given) = given.filter(|given| acks_conflict(given.body(), &claimed))
+                && let Some(&voter) = self.setup.committee.members().get(position)
+            {
+                let given = Witness::Part(Arc::new(given.clone()), voter);
+                let part = Witness::Part(certificate.clone(), voter);
+                twice.push(Evidence::DoubleAck(given, part));
+            }
+        }
+        for evidence in twice {
+            self.accuse(evidence, cx);
+        }
+    }
+
     /// Compares a vote for this replica with what its voter says of itself, with its promises, and
     /// with the votes for whoever was elected.
     pub(super) fn judge_ballot(
