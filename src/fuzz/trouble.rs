@@ -384,7 +384,8 @@ pub fn pick_seldom(dice: &mut Dice, scenario: &mut Scenario) {
     let kinds = said_seldom(protocol);
     for adversary in &mut scenario.adversaries {
         let replays = matches!(adversary.behaviour, Behaviour::Replay { .. });
-        if !adversary.scope.kinds.is_empty() && !(replays && protocol == "layers") {
+        let spared = replays && protocol == "layers";
+        if !adversary.scope.kinds.is_empty() && !spared {
             adversary.scope.kinds = vec![dice.one_of(&kinds).to_owned()];
         }
     }

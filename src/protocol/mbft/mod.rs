@@ -74,8 +74,8 @@
 //! accepts only the next slot of each group after the last one in the chain.
 //!
 //! Durable: the chain with its certificates, the PBFT of the upper group, and of a group's member
-//! its view, what it accepted and can prove in open slots, and what it keeps of its shard; and which
-//! epoch is over without it.
+//! its view, what it accepted and can prove in open slots, and what it keeps of its shard; and
+//! which epoch is over without it.
 //!
 //! # Source
 //!

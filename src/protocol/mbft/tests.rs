@@ -37,10 +37,10 @@ struct Eight {
 impl Eight {
     /// With a checkpoint at every height.
     fn new() -> Self {
-        Self::with(Config::default())
+        Self::with(&Config::default())
     }
 
-    fn with(config: Config) -> Self {
+    fn with(config: &Config) -> Self {
         let (signers, keyring) = Signer::mint(NODES, Crypto::Modelled, 1);
         let config = Config {
             groups: Some(1),
@@ -50,7 +50,7 @@ impl Eight {
                 pipeline: 1,
                 ..pbft::Config::default()
             },
-            ..config
+            ..config.clone()
         };
         let setup = |me| Setup {
             committee: Committee::first(NODES),
@@ -178,7 +178,7 @@ fn a_block_survives_that_the_whole_upper_group_stops_before_it_executes_it() {
 
 #[test]
 fn a_body_is_kept_though_a_crash_undoes_its_block() {
-    let mut network = Eight::with(Config {
+    let mut network = Eight::with(&Config {
         publish: Publish::Sparse,
         selection: Selection::Fixed,
         window: 2,
