@@ -116,7 +116,7 @@ impl<'a, M, T> Context<'a, M, T> {
     }
 
     /// The name of this node itself.
-    fn guise(&self) -> Guise<'a> {
+    pub fn guise(&self) -> Guise<'a> {
         Guise {
             me: self.me,
             signer: self.around.signer,
@@ -124,7 +124,9 @@ impl<'a, M, T> Context<'a, M, T> {
         }
     }
 
-    fn perform_inside<M2, T2>(
+    /// Does what a nested protocol wanted done: its messages and timers travel inside ours, and of
+    /// its reports goes on what `report` makes of them.
+    pub fn perform_inside<M2, T2>(
         &mut self,
         effects: Vec<Effect<M2, T2>>,
         message: impl Fn(M2) -> M,

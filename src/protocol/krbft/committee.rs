@@ -145,7 +145,8 @@ impl Krbft {
         let term = self.volatile.seated.unwrap_or(0);
         self.volatile.view = committee.status().view;
         // A checkpoint is of a chain that this replica has only once it executes what is decided.
-        let (marks, others): (Vec<_>, Vec<_>) = inside.effects.into_iter().partition(is_checkpoint);
+        let effects = inside.effects.into_iter();
+        let (marks, others): (Vec<_>, Vec<_>) = effects.partition(pbft::tells_checkpoint);
         for effect in others {
             match effect {
                 Effect::Send { to, message } => self.speak(to, message, cx),
@@ -194,14 +195,6 @@ impl Krbft {
             }
         }
     }
-}
-
-/// Whether the seat wants to tell of a checkpoint.
-const fn is_checkpoint(effect: &Effect<pbft::Message, pbft::Timer>) -> bool {
-    let Effect::Send { message, .. } = effect else {
-        return false;
-    };
-    matches!(message, pbft::Message::Checkpoint(_))
 }
 
 /// What observers are told of the committee by the leader of a group's term. Whoever holds a seat

@@ -185,9 +185,8 @@ impl Mbft {
         };
         let standing = &self.volatile.register.groups[usize::from(member.group)];
         let (slot, last) = (standing.slot, standing.last);
-        let grown = { large_of(batch).into_iter() }
-            .flat_map(|large| &large.minis)
-            .any(|mini| mini.group == member.group);
+        let mut minis = large_of(batch).into_iter().flat_map(|large| &large.minis);
+        let grown = minis.any(|mini| mini.group == member.group);
         let mut gone = member.row.cut_to(slot);
         if let Some((_, mini)) = member.accepted.take_if(|(_, mini)| mini.slot <= slot) {
             gone.push(mini);

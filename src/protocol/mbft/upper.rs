@@ -17,7 +17,7 @@ use crate::base::random::happens;
 use crate::base::time::Time;
 use crate::chain::{Batch, Height};
 use crate::protocol::pbft::{self, Heard, Pbft};
-use crate::protocol::{Effect, Guise, Input, Inside, Protocol, Report, Setup};
+use crate::protocol::{Effect, Input, Inside, Protocol, Report, Setup};
 
 /// The PBFT of one epoch, on a member of its upper group.
 #[derive(Clone, Debug)]
@@ -171,17 +171,13 @@ impl Mbft {
             return;
         };
         let place = (upper.epoch, upper.base);
-        let guise = Guise {
-            me: cx.me(),
-            signer: cx.around.signer,
-            keyring: cx.around.keyring,
-        };
-        let Inside { effects, decisions } = cx.nest_as(guise, |cx| run(&mut upper.pbft, cx));
+        let inside = cx.nest_as(cx.guise(), |cx| run(&mut upper.pbft, cx));
+        let Inside { effects, decisions } = inside;
         // Where the last one is at a checkpoint that has become stable at once, the PBFT has
         // forgotten the proof by now.
         let mut proofs = upper.pbft.take_proofs().into_iter().peekable();
         // A checkpoint is of a chain that this node has on disk only once it is extended.
-        let (marks, others) = effects.into_iter().partition(is_checkpoint);
+        let (marks, others) = effects.into_iter().partition(pbft::tells_checkpoint);
         self.perform_upper(place, others, cx);
         for decision in decisions {
             if self.durable.upper.is_none() {
@@ -206,26 +202,17 @@ impl Mbft {
     ) {
         let carries = self.config.submit_to == SubmitTo::Speaker;
         let table = &self.volatile.table;
-        for effect in effects {
-            let effect = match effect {
-                Effect::Send { to, message } => {
-                    let carried = carries.then(|| table.carried(&message));
-                    let message = Message::Upper {
-                        epoch,
-                        carried: carried.unwrap_or_default(),
-                        message,
-                    };
-                    Some(Effect::Send { to, message })
-                }
-                other => {
-                    let report = |report| Some(placed(report, base));
-                    other.without_message(Timer::Upper, report)
-                }
-            };
-            if let Some(effect) = effect {
-                cx.perform(effect);
+        let message = |message| {
+            let carried = carries.then(|| table.carried(&message));
+            Message::Upper {
+                epoch,
+                carried: carried.unwrap_or_default(),
+                message,
             }
-        }
+        };
+        cx.perform_inside(effects, message, Timer::Upper, |report| {
+            Some(placed(report, base))
+        });
     }
 
     /// A member of an upper group says something to another.
@@ -558,16 +545,6 @@ impl Mbft {
             }
         }
     }
-}
-
-const fn is_checkpoint(effect: &Effect<pbft::Message, pbft::Timer>) -> bool {
-    matches!(
-        effect,
-        Effect::Send {
-            message: pbft::Message::Checkpoint(_),
-            ..
-        }
-    )
 }
 
 /// What the PBFT of an epoch reports, with heights of the whole chain.

@@ -125,7 +125,7 @@ pub use message::{
     Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, VOTE_BYTES, ViewChange, Vote,
     opposite,
 };
-pub use nested::{Law, Legacy, Views, extend_chain, verify_decision};
+pub use nested::{Law, Legacy, Views, extend_chain, tells_checkpoint, verify_decision};
 
 /// What a replica waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

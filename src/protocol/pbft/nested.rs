@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::base::crypto::{Body, Certificate, Digest, Keyring, Signed};
 use crate::base::node::{Committee, PositionSet};
 use crate::chain::{Batch, Height};
-use crate::protocol::{Protocol, Setup};
+use crate::protocol::{Effect, Protocol, Setup};
 
 use super::justify::{Consequence, Rules, is_sound};
-use super::message::{Checkpoint, NewView, Phase, ViewChange, Vote};
-use super::{Config, Cx, Pbft};
+use super::message::{Checkpoint, Message, NewView, Phase, ViewChange, Vote};
+use super::{Config, Cx, Pbft, Timer};
 
 pub use super::ordering::extend_chain;
 
@@ -138,6 +138,15 @@ pub fn verify_decision(
     let proven =
         vote.phase == Phase::Commit && proof.verify(committee, committee.quorum(), keyring);
     proven.then_some((vote.height, vote.digest))
+}
+
+/// Whether a replica tells of a checkpoint: of a chain that its parent has only once it has taken
+/// what was decided.
+pub const fn tells_checkpoint(effect: &Effect<Message, Timer>) -> bool {
+    let Effect::Send { message, .. } = effect else {
+        return false;
+    };
+    matches!(message, Message::Checkpoint(_))
 }
 
 impl Pbft {
