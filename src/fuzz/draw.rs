@@ -66,19 +66,16 @@ pub fn draw(
         scenario.duration = end.since(Time::ZERO) + REST * 2;
         scenario.expect.safety = Some(Safety::Holds);
         scenario.expect.liveness = Liveness::Any;
-        scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
     }
     // Drawn last, so that without it a seed means what it meant before there were aliases.
     if scenario.nodes > 2 && dice.rarely("anonymous sharing", 4) {
         let mix = &mut scenario.workload.mix;
         *mix = mix.with(Wish::AnonymousShare, mix.total() as u32);
-        scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
     }
     // So are clients of two faces.
     let one_by_one = scenario.execution == Execution::OrderExecute;
     if one_by_one && dice.rarely("two-faced clients", 4) {
         scenario.workload.two_faced = Ratio::from_parts_per_billion(100_000_000);
-        scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
     }
     // And a load that ends, after which nobody is told what it lacks by what comes next.
     if dice.rarely("a load that ends", 3) {

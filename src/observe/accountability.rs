@@ -4,14 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use super::forensics::{Place, place};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
 use crate::protocol::Report;
 use crate::protocol::oath::Oath;
 use crate::sim::event::{Event, Observer};
-
-/// Something signed: by whom, of which kind, for which place of which view.
-type Place = (NodeId, &'static str, u64, u64);
 
 /// What honest nodes hold, and whom they have accused.
 #[derive(Clone, Debug, Default)]
@@ -72,8 +70,7 @@ impl Observer for Accountability {
             Event::Heard {
                 oath: Oath::Holds(it),
             } => {
-                let place = (it.by, it.kind, it.view, it.place);
-                let first = *self.held.entry((node, place)).or_insert(it.what);
+                let first = *self.held.entry((node, place(it))).or_insert(it.what);
                 if first != it.what {
                     self.since.entry((node, it.by)).or_insert(now);
                 }

@@ -68,8 +68,14 @@ impl fmt::Display for Proof {
     }
 }
 
-/// What is signed, without whose word it is about: of one kind, at one place of one view.
-type Place = (NodeId, &'static str, u64, u64);
+/// Whose word something is, of which kind, and for which place of which view: in each of these
+/// nobody who is honest says two things.
+pub(super) type Place = (NodeId, &'static str, u64, u64);
+
+/// Where something is said.
+pub(super) fn place(it: &Holding) -> Place {
+    (it.by, it.kind, it.view, it.place)
+}
 
 /// Collects what honest nodes can prove.
 #[derive(Clone, Debug, Default)]
@@ -145,8 +151,7 @@ impl Forensics {
         self.holders.insert(holder);
         match oath {
             Oath::Holds(it) => {
-                let place = (it.by, it.kind, it.view, it.place);
-                let said = self.said.entry(place).or_default();
+                let said = self.said.entry(place(it)).or_default();
                 if said.iter().all(|(what, _)| *what != it.what) {
                     said.push((it.what, holder));
                 }

@@ -6,7 +6,8 @@ use super::stage::Stage;
 use crate::base::node::NodeId;
 use crate::contract::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
 use crate::contract::call::{Act, Call, Terms};
-use crate::contract::identity::Party;
+use crate::contract::identity::{DoctorId, Party, PatientId};
+use crate::contract::population::Person;
 use crate::contract::search::Query;
 use crate::contract::{Population, Rules, SignedCall, State};
 use crate::protocol::Protocol;
@@ -31,12 +32,14 @@ impl<P: Protocol> Stage<P> {
 
     /// The one patient lets the doctor read everything.
     pub fn submit_grant(&mut self, node: NodeId) {
-        self.request(node, |number| by_patient(Act::Grant(everything()), number));
+        self.request(node, |number| {
+            by_patient(Act::Grant(everything(PEOPLE.doctor(0).id)), number)
+        });
     }
 
     /// The one patient takes the grant of that number back.
     pub fn submit_revocation(&mut self, node: NodeId, grant: u64) {
-        let call = by_patient(Act::Grant(everything()), grant);
+        let call = by_patient(Act::Grant(everything(PEOPLE.doctor(0).id)), grant);
         let Call::Order(order) = call.call() else {
             unreachable!("a grant is an order")
         };
@@ -59,10 +62,10 @@ impl<P: Protocol> Stage<P> {
     }
 }
 
-/// The doctor, everything, for long.
-fn everything() -> GrantTerms {
+/// A doctor, everything, for long.
+pub(super) fn everything(doctor: DoctorId) -> GrantTerms {
     GrantTerms {
-        grantee: Grantee::Doctor(PEOPLE.doctor(0).id),
+        grantee: Grantee::Doctor(doctor),
         scope: Scope::All,
         purpose: Purpose::Care,
         from: 0,
@@ -74,7 +77,11 @@ fn everything() -> GrantTerms {
 
 /// What the one patient orders.
 fn by_patient(act: Act, nonce: u64) -> SignedCall {
-    let patient = PEOPLE.patient(1);
+    ordered(PEOPLE.patient(1), act, nonce)
+}
+
+/// What a patient orders.
+pub(super) fn ordered(patient: &Person<PatientId>, act: Act, nonce: u64) -> SignedCall {
     let terms = Terms {
         chain: 1,
         by: Party::Patient(patient.id),

@@ -6,12 +6,12 @@ use crate::base::crypto::Hasher;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
 use crate::chain::{Height, Transaction, TransactionId};
-use crate::contract::access::{GrantId, GrantTerms, Grantee, Purpose, Scope};
-use crate::contract::call::{Act, Call, Terms};
-use crate::contract::identity::Party;
+use crate::contract::access::GrantId;
+use crate::contract::call::{Act, Call};
 use crate::contract::message::{Content, RecordId};
 use crate::contract::{Population, SignedCall};
 use crate::protocol::layers::{Config, Layers, Message, Net, Timer, Topology};
+use crate::stories::calls::{everything, ordered};
 use crate::stories::{AT_ONCE, Stage, play};
 
 /// Those who agree hear one another.
@@ -100,29 +100,13 @@ impl Pair {
     }
 
     fn order(&self, act: Act, nonce: u64) -> SignedCall {
-        let patient = self.people.patient(self.patient);
-        let terms = Terms {
-            chain: 1,
-            by: Party::Patient(patient.id),
-            act,
-            nonce,
-            valid_until: u64::MAX,
-        };
-        SignedCall::order(terms, &patient.keys)
+        ordered(self.people.patient(self.patient), act, nonce)
     }
 
     /// What the patient lets the doctor do.
     fn granted(&self, nonce: u64) -> SignedCall {
-        let everything = GrantTerms {
-            grantee: Grantee::Doctor(self.people.doctor(0).id),
-            scope: Scope::All,
-            purpose: Purpose::Care,
-            from: 0,
-            until: 1_000,
-            max_uses: None,
-            delegable: false,
-        };
-        self.order(Act::Grant(everything), nonce)
+        let doctor = self.people.doctor(0).id;
+        self.order(Act::Grant(everything(doctor)), nonce)
     }
 
     /// The patient registers where the doctor works.
