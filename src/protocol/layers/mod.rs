@@ -65,6 +65,10 @@
 //!   told what has come, and send records only if they have others.
 //! - Upon a bad record, or silence for `migration_timeout`: the next source. What nobody has sent
 //!   after many rounds is noted as lost. MIG-REFUSE ends what rests on no grant that counts.
+//! - What refers to a grant that the network of whoever asks does not know, such as its revocation,
+//!   a consensus node there passes on to those of all other networks, REQUEST-FORWARD. Where the
+//!   grant is known it is decided; the others pass it back. When so many have that none of their
+//!   networks decides anything without them, it is decided at home, and refused.
 //! - Upon a decided revocation: ERASE with its proof. The record node forgets what it had by that
 //!   grant, and takes nothing more; that it really forgets nobody can know.
 //!
@@ -92,6 +96,9 @@
 //!   aside in case the word was false. A ticket on a refused grant is stopped by the network that
 //!   has the registration.
 //! - The word of one consensus node is enough for MIG-REFUSE.
+//! - Every network has a contract of its own, which knows what its own chain has decided: a grant
+//!   of single records is refused where they were never relayed, and so is reading what came by
+//!   migration. The article does not say which network decides what.
 //! - Nobody signs a message of his own here; the channel names the sender, and what is shown to
 //!   others carries the proof of the network that decided it.
 //! - A call that names neither patient nor party of a network is ordered by one of them.
@@ -130,6 +137,7 @@ mod header;
 mod index;
 mod inner;
 mod lines;
+mod meaning;
 mod message;
 mod migrate;
 mod patience;
@@ -139,6 +147,7 @@ mod record;
 mod recover;
 mod register;
 mod request;
+mod seek;
 mod table;
 mod topology;
 
@@ -158,10 +167,11 @@ use edge::Desk;
 pub use fact::Fact;
 use header::Header;
 use inner::{Inner, InnerTimer};
+use meaning::Meaning;
 pub use message::Message;
 use patience::Waiting;
 use record::{Clerk, Store};
-use table::Meaning;
+use seek::Sought;
 pub use topology::{Net, Role, Topology};
 #[cfg(test)]
 pub mod parts;
@@ -215,6 +225,8 @@ struct Volatile {
     awaited: VecDeque<Awaited>,
     /// What clients have asked for that another node is to see to.
     aside: BTreeMap<TransactionId, (Arc<Transaction>, Waiting)>,
+    /// Calls that refer to grants which this network does not know, the latest last.
+    sought: VecDeque<Sought>,
 }
 
 /// One node.
@@ -372,7 +384,7 @@ impl Layers {
             Meaning::Record(content) => self.topology.origin(&content.pid.0, &content.rid.0),
             Meaning::Registration { party, .. } => self.topology.serves(&party),
             Meaning::Revocation { .. } | Meaning::Nothing => {
-                let subject = table::asker(transaction).unwrap_or(transaction.digest);
+                let subject = meaning::asker(transaction).unwrap_or(transaction.digest);
                 let consensus = &self.topology.edge(self.topology.home(&subject)).consensus;
                 if consensus.contains(cx.me()) {
                     cx.me()
@@ -398,18 +410,27 @@ impl Layers {
                 Role::Consensus,
                 Meaning::Registration { .. } | Meaning::Revocation { .. } | Meaning::Nothing,
             ) => {
-                // Two who take each other for the leader would pass it to and fro without end.
+                if self.lacks_grant(transaction, cx) {
+                    self.seek(from, transaction, cx);
+                    return;
+                }
                 let consensus = &self.topology.edge(self.net).consensus;
                 let passed = from != cx.me() && consensus.contains(from);
-                let leader = self.group_status().leader.filter(|l| *l != cx.me());
-                if let Some(leader) = leader.filter(|_| !passed) {
-                    cx.send(leader, Message::Forward(transaction.clone()));
-                }
-                // Whoever has passed it on waits for it, and misses a leader that does nothing.
-                self.enqueue(transaction.clone(), None, cx);
+                self.have_decided(passed, transaction, cx);
             }
             (Role::Consensus | Role::Index | Role::Record, _) => {}
         }
+    }
+
+    /// Has a call decided in this network, which another consensus node has passed on or not.
+    fn have_decided(&mut self, passed: bool, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+        // Two who take each other for the leader would pass it to and fro without end.
+        let leader = self.group_status().leader.filter(|l| *l != cx.me());
+        if let Some(leader) = leader.filter(|_| !passed) {
+            cx.send(leader, Message::Forward(transaction.clone()));
+        }
+        // Whoever has passed it on waits for it, and misses a leader that does nothing.
+        self.enqueue(transaction.clone(), None, cx);
     }
 
     fn on_message(&mut self, from: NodeId, message: &Message, cx: &mut Cx<'_>) {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::config::Mutant;
 use super::header::Note;
+use super::meaning::Meaning;
 use super::message::{End, TransactionRef};
 use super::migrate::parties;
 use super::record::{Wanted, grant_of, is_of};
-use super::table::{Meaning, Sum};
+use super::table::Sum;
 use super::{Cx, Layers, Message};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::header::Header;
+use super::meaning::Meaning;
 use super::message::{Body, Item, TransactionRef};
 use super::patience::Waiting;
-use super::table::Meaning;
 use super::topology::Role;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::node::NodeId;

@@ -6,86 +6,15 @@ use std::sync::Arc;
 
 use super::config::{Config, Mutant};
 use super::header::{Note, Notes};
+use super::meaning::{self, Meaning};
 use super::message::TransactionRef;
 use super::topology::{Net, Topology};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::random::mix;
 use crate::chain::{Block, Height, Transaction};
-use crate::contract::access::{GrantTerms, Grantee, Scope};
-use crate::contract::call::{Act, Call};
-use crate::contract::identity::Party;
+use crate::contract::access::Scope;
 use crate::contract::message::{Content, RecordId};
-
-/// What a transaction means to the sharing table.
-#[derive(Clone, Copy, Debug)]
-pub enum Meaning<'a> {
-    /// A record enters.
-    Record(&'a Content),
-    /// A patient lets those who work at a record node read: the registration there.
-    Registration {
-        /// The patient.
-        user: Digest,
-        /// Where the receiver works.
-        party: Digest,
-        /// The authorisation, which is the grant itself.
-        auth: Digest,
-        /// What it allows.
-        terms: &'a GrantTerms,
-    },
-    /// A patient takes an authorisation back.
-    Revocation {
-        /// The authorisation.
-        auth: Digest,
-    },
-    /// Nothing.
-    Nothing,
-}
-
-impl<'a> Meaning<'a> {
-    /// What a transaction means.
-    pub fn of(transaction: &'a Transaction) -> Self {
-        match transaction.call.call() {
-            Call::Submit(draft) | Call::Propose(draft) => Self::Record(draft.content()),
-            Call::Confirm { .. } => Self::Nothing,
-            Call::Order(order) => match &order.terms().act {
-                Act::Grant(terms) => {
-                    let party = match &terms.grantee {
-                        Grantee::Doctor(did) => did.0,
-                        Grantee::Hospital(hid) | Grantee::Specialty(_, hid) => hid.0,
-                        Grantee::Patient(_) => return Self::Nothing,
-                    };
-                    let Some(user) = transaction.call.call().subject() else {
-                        return Self::Nothing;
-                    };
-                    Self::Registration {
-                        user,
-                        party,
-                        auth: order.message(),
-                        terms,
-                    }
-                }
-                Act::Revoke(grant) => Self::Revocation { auth: grant.0 },
-                _ => Self::Nothing,
-            },
-        }
-    }
-}
-
-/// The patient whom a call names, or whoever asks, who alone has a network to be found by. Nothing
-/// for what concerns the register of identities.
-pub fn asker(transaction: &Transaction) -> Option<Digest> {
-    match transaction.call.call() {
-        Call::Order(order) => match order.terms().by {
-            Party::Authority(_) => None,
-            Party::Hospital(id) => Some(id.0),
-            Party::Doctor(id) => Some(id.0),
-            Party::Patient(id) => Some(id.0),
-            Party::Alias(id) => Some(id.0),
-        },
-        call => call.subject(),
-    }
-}
 
 /// How far a registration is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -259,6 +188,8 @@ pub struct Table {
     topology: Arc<Topology>,
     config: Config,
     rows: BTreeMap<Digest, BTreeMap<NodeId, Registration>>,
+    /// The grants that the contract here knows.
+    grants: BTreeSet<Digest>,
     records: BTreeMap<RecordId, Entry>,
     of: BTreeMap<Digest, Vec<RecordId>>,
     due: BTreeMap<NodeId, (Sum, Vec<RecordId>)>,
@@ -281,6 +212,7 @@ impl Table {
             topology: topology.clone(),
             config: config.clone(),
             rows: BTreeMap::new(),
+            grants: BTreeSet::new(),
             records: BTreeMap::new(),
             of: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -317,6 +249,11 @@ impl Table {
     pub fn lists(&self, user: &Digest, node: NodeId) -> bool {
         let row = self.row(user);
         row.get(&node).is_some_and(|r| r.stage != Stage::Closed)
+    }
+
+    /// Whether the network has decided a grant of this name.
+    pub fn knows_grant(&self, grant: &Digest) -> bool {
+        self.grants.contains(grant)
     }
 
     /// The other networks in which a patient is registered, as far as this one knows.
@@ -407,6 +344,7 @@ impl Table {
             if executed.refusal().is_some() {
                 continue;
             }
+            self.grants.extend(meaning::grants(transaction));
             match Meaning::of(transaction) {
                 Meaning::Record(content) => {
                     self.enter(transaction, content, notes.foreign(position));

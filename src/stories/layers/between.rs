@@ -116,18 +116,15 @@ impl Pair {
         self.stage.request(at, |_| grant);
     }
 
-    /// The patient takes a grant back, in the network that has decided it.
+    /// The patient takes a grant back where patients ask.
     fn revoke(&mut self, nonce: u64) {
         let grant = self.granted(nonce);
         let Call::Order(order) = grant.call() else {
             panic!("a grant is an order")
         };
         let revoke = self.order(Act::Revoke(GrantId(order.message())), nonce + 100);
-        let id = TransactionId::new(NodeId(16), nonce + 100);
-        let leader = self.member(self.away, 0);
-        let request = Message::Forward(Transaction::new(id, revoke));
-        self.stage.inject(self.guest(), leader, request);
-        self.play("deliver * request-forward\n");
+        let at = self.member(self.home, 0);
+        self.stage.request(at, |_| revoke);
     }
 
     fn member(&self, net: Net, number: usize) -> NodeId {
@@ -291,7 +288,12 @@ fn an_end_that_is_lost_is_told_again_though_nothing_of_the_own_network_is_there(
     pair.play("settle\n");
     let guest = pair.guest();
     pair.revoke(1);
-    pair.play(&[AGREE, "drop * erase\nsettle\n"].concat());
+    let decided = [
+        "deliver * request-forward\n",
+        AGREE,
+        "drop * erase\nsettle\n",
+    ];
+    pair.play(&decided.concat());
     assert_eq!(pair.height(pair.away), 3, "the grant is taken back");
     pair.stage.take_sent();
     pair.fire(guest, "Compare");
@@ -303,6 +305,32 @@ fn an_end_that_is_lost_is_told_again_though_nothing_of_the_own_network_is_there(
     pair.stage.inject(from, guest, fetch);
     pair.play("settle\n");
     assert!(!pair.sent("record"));
+}
+
+#[test]
+fn a_grant_is_taken_back_where_it_was_decided() {
+    let mut pair = Pair::about(two(), far);
+    pair.grant(1);
+    pair.play("settle\n");
+    let heights = |pair: &Pair| (pair.height(pair.home), pair.height(pair.away));
+    let (home, away) = heights(&pair);
+    pair.stage.take_sent();
+    pair.revoke(1);
+    pair.play("settle\n");
+    assert!(pair.sent("erase"));
+    assert_eq!(heights(&pair), (home, away + 1));
+    // Nobody knows this one: two of four may lag behind or lie, three do not.
+    pair.revoke(2);
+    let leader = pair.member(pair.home, 0);
+    let passed_back = |number| {
+        let from = pair.member(pair.away, number);
+        format!("deliver *->{from} request-forward\ndeliver {from}->{leader} request-forward\n")
+    };
+    let [first, second] = [0, 1].map(passed_back);
+    pair.play(&[&first, &second, AGREE].concat());
+    assert_eq!(heights(&pair), (home, away + 1));
+    pair.play("settle\n");
+    assert_eq!(heights(&pair), (home + 1, away + 1), "it is refused");
 }
 
 /// A record is decided, and whoever leads then is gone before anybody else hears of it.
