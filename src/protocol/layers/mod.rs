@@ -96,9 +96,9 @@
 //!   aside in case the word was false. A ticket on a refused grant is stopped by the network that
 //!   has the registration.
 //! - The word of one consensus node is enough for MIG-REFUSE.
-//! - Every network has a contract of its own, which knows what its own chain has decided: a grant
-//!   of single records is refused where they were never relayed, and so is reading what came by
-//!   migration. The article does not say which network decides what.
+//! - Every network has a contract of its own, which counts its own heights and knows what its own
+//!   chain has decided: a grant of single records is refused where they were never relayed, and so
+//!   is reading what came by migration. The article does not say which network decides what.
 //! - Nobody signs a message of his own here; the channel names the sender, and what is shown to
 //!   others carries the proof of the network that decided it.
 //! - A call that names neither patient nor party of a network is ordered by one of them.
@@ -386,7 +386,7 @@ impl Layers {
             Meaning::Revocation { .. } | Meaning::Nothing => {
                 let subject = meaning::asker(transaction).unwrap_or(transaction.digest);
                 let consensus = &self.topology.edge(self.topology.home(&subject)).consensus;
-                if consensus.contains(cx.me()) {
+                if consensus.contains(cx.me()) || self.knows_grant(transaction) {
                     cx.me()
                 } else {
                     consensus.leader(mix(9, cx.now().nanos()))

@@ -16,8 +16,8 @@ use crate::chain::{Transaction, TransactionId};
 #[derive(Clone, Debug)]
 pub struct Sought {
     id: TransactionId,
-    /// When the other networks were asked.
-    asked: Time,
+    /// When the other networks were asked last.
+    asked: Option<Time>,
     /// Who does not know the grant either.
     denied: BTreeSet<NodeId>,
     /// Whether another consensus node of this network has passed it on.
@@ -28,77 +28,89 @@ pub struct Sought {
 const SOUGHT_MAX: usize = 1_000;
 
 impl Layers {
-    /// Whether this network does not know the grant to which a call refers, and another one may.
-    pub(super) fn lacks_grant(&mut self, transaction: &Transaction, cx: &Cx<'_>) -> bool {
+    /// Whether a call refers to a grant that this node's network has decided.
+    pub(super) fn knows_grant(&self, transaction: &Transaction) -> bool {
+        let grant = meaning::cites(transaction);
+        let desk = self.desk.as_ref().zip(grant);
+        desk.is_some_and(|(desk, grant)| desk.table.knows_grant(&grant))
+    }
+
+    /// Whether a call refers to a grant that this network does not know, and another one may.
+    pub(super) fn lacks_grant(&self, transaction: &Transaction, cx: &Cx<'_>) -> bool {
         let several = self.topology.edges() > 1;
-        let grant = meaning::cites(transaction).filter(|_| several);
-        let open = !cx.includes(transaction.id);
-        open && grant.is_some_and(|grant| !self.desk().table.knows_grant(&grant))
+        let refers = several && meaning::cites(transaction).is_some();
+        refers && !self.knows_grant(transaction) && !cx.includes(transaction.id)
     }
 
     /// A call refers to a grant that this network does not know. The network of whoever asks passes
-    /// it on to the others, and has it refused when each of them has passed it back.
+    /// it on to the others; a consensus node of another network from which it comes does not know
+    /// the grant either, or it would not come.
     pub(super) fn seek(&mut self, from: NodeId, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
         let asker = meaning::asker(transaction).unwrap_or(transaction.digest);
         let home = self.topology.home(&asker) == self.net;
         let net = self.topology.net_of(from);
         let consensus = self.topology.edge(net).consensus.contains(from);
         match (home, consensus && net != self.net) {
-            (true, true) => self.on_grant_unknown(from, transaction, cx),
-            (true, false) => {
-                let passed = consensus && from != cx.me();
-                self.ask_for_grant(passed, transaction, cx);
+            (true, other) => {
+                let passed = consensus && net == self.net && from != cx.me();
+                let denied = other.then_some(from);
+                self.look_elsewhere(denied, passed, transaction, cx);
             }
             (false, true) => cx.send(from, Message::Forward(transaction.clone())),
             (false, false) => {}
         }
     }
 
-    /// Passes a call on to those who may know the grant. They have the call decided if they do.
-    fn ask_for_grant(&mut self, passed: bool, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+    /// Passes a call on to those who may know the grant, and have the call decided if they do. Once
+    /// so many do not that the others of their networks decide nothing without them, nobody does.
+    fn look_elsewhere(
+        &mut self,
+        denied: Option<NodeId>,
+        passed: bool,
+        transaction: &Arc<Transaction>,
+        cx: &mut Cx<'_>,
+    ) {
         let (now, patience) = (cx.now(), self.config.relay_timeout);
-        let sought = &mut self.volatile.sought;
-        let known = sought.iter().position(|sought| sought.id == transaction.id);
-        if known.is_some_and(|place| sought[place].asked + patience > now) {
-            return; // Every gateway passes on what a client asks again.
+        let mut sought = self.sought(transaction.id, passed);
+        sought.denied.extend(denied);
+        let nets = 0..self.topology.edges() as Net;
+        let others = nets.filter(|net| *net != self.net);
+        let others = others.map(|net| &self.topology.edge(net).consensus);
+        let open = |consensus: &Committee| {
+            let members = consensus.members().iter().copied();
+            let open = members.filter(|node| !sought.denied.contains(node));
+            let open: Vec<NodeId> = open.collect();
+            (open.len() + self.deciding(consensus) > consensus.n()).then_some(open)
+        };
+        let open: Vec<NodeId> = others.filter_map(open).flatten().collect();
+        let passed = sought.passed;
+        // Every gateway passes on what a client asks again.
+        let asks = sought.asked.is_none_or(|asked| asked + patience <= now);
+        if asks {
+            sought.asked = Some(now);
         }
-        if let Some(place) = known {
-            sought.remove(place);
-        } else if sought.len() >= SOUGHT_MAX {
-            sought.pop_front();
-        }
-        sought.push_back(Sought {
-            id: transaction.id,
-            asked: now,
-            denied: BTreeSet::new(),
-            passed,
-        });
-        for net in self.other_nets() {
-            let consensus = self.topology.edge(net).consensus.clone();
-            cx.broadcast(&consensus, Message::Forward(transaction.clone()));
+        self.volatile.sought.push_back(sought);
+        if open.is_empty() {
+            self.have_decided(passed, transaction, cx);
+        } else if asks {
+            cx.broadcast(&Committee::new(open), Message::Forward(transaction.clone()));
         }
     }
 
-    /// A consensus node of another network does not know a grant either. So many that the others
-    /// of their networks decide nothing without them: nobody knows it.
-    fn on_grant_unknown(&mut self, from: NodeId, transaction: &Arc<Transaction>, cx: &mut Cx<'_>) {
+    /// What is known of a call that is looked for, which is no longer among the others then.
+    fn sought(&mut self, id: TransactionId, passed: bool) -> Sought {
         let sought = &mut self.volatile.sought;
-        let Some(place) = sought.iter().position(|s| s.id == transaction.id) else {
-            return;
-        };
-        sought[place].denied.insert(from);
-        let sought = &self.volatile.sought[place];
-        let enough = |net: Net| {
-            let consensus = &self.topology.edge(net).consensus;
-            let denied = consensus.members().iter();
-            let denied = denied.filter(|node| sought.denied.contains(node)).count();
-            denied >= self.deciding(consensus)
-        };
-        if self.other_nets().into_iter().all(enough) {
-            let passed = sought.passed;
-            self.volatile.sought.remove(place);
-            self.have_decided(passed, transaction, cx);
+        let known = sought.iter().position(|sought| sought.id == id);
+        let known = known.and_then(|place| sought.remove(place));
+        if sought.len() >= SOUGHT_MAX {
+            sought.pop_front();
         }
+        known.unwrap_or(Sought {
+            id,
+            asked: None,
+            denied: BTreeSet::new(),
+            passed,
+        })
     }
 
     /// How many members of an edge network decide.
@@ -107,10 +119,5 @@ impl Layers {
             Agreement::Raft => consensus.majority(),
             Agreement::Iraft | Agreement::Pbft => consensus.quorum(),
         }
-    }
-
-    fn other_nets(&self) -> Vec<Net> {
-        let nets = 0..self.topology.edges() as Net;
-        nets.filter(|net| *net != self.net).collect()
     }
 }
