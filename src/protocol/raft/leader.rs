@@ -4,72 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::message::{Answer, Append, Entry, Heartbeat, HeartbeatReply, Position, Reply, Snapshot};
+use super::peer::Peer;
 use super::{Cx, Message, Mutant, Raft, Role, Timer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::Time;
 use crate::chain::ledger::Snapshot as Point;
 use crate::chain::{Batch, Transaction};
-
-/// What a leader knows of one follower.
-#[derive(Clone, Debug)]
-struct Peer {
-    /// The next entry to send.
-    next: u64,
-    /// The follower's log equals ours, on its disk, up to here.
-    matched: u64,
-    /// Whether the follower has yet to confirm where our logs agree: one append at a time.
-    probing: bool,
-    /// The entry before the last probe.
-    probe: u64,
-    /// The last index of each append on its way without an answer.
-    in_flight: VecDeque<u64>,
-    /// A heartbeat round after which the append that ends here has been answered, or is lost.
-    suspect: Option<(u64, u64)>,
-    /// The last heartbeat sent, and what had matched by then.
-    promised: (u64, u64),
-    /// When it was last heard.
-    heard: Time,
-    /// When anything was last sent to it.
-    sent: Time,
-    /// The latest heartbeat it has answered.
-    acked: u64,
-}
-
-impl Peer {
-    fn is_ready(&self, last: u64, pipeline: usize) -> bool {
-        let window = if self.probing { 1 } else { pipeline };
-        self.next <= last && self.in_flight.len() < window
-    }
-
-    /// Takes note of a verified match; whether it is news.
-    fn advance(&mut self, matched: u64) -> bool {
-        if matched >= self.probe {
-            self.probing = false;
-        }
-        while self.in_flight.front().is_some_and(|end| *end <= matched) {
-            self.in_flight.pop_front();
-        }
-        let news = matched > self.matched;
-        self.matched = self.matched.max(matched);
-        self.next = self.next.max(self.matched + 1);
-        news
-    }
-
-    /// Tries from this entry on, one append at a time.
-    fn go_back(&mut self, next: u64) {
-        self.next = next.max(self.matched + 1);
-        self.probing = true;
-        self.probe = self.next - 1;
-        self.in_flight.clear();
-        self.suspect = None;
-    }
-
-    /// The follower refuses what it confirmed: it has lost its disk. Trusting it less is safe.
-    fn trust_less(&mut self, hint: u64) {
-        self.matched = self.matched.min(hint - 1);
-        self.go_back(hint);
-    }
-}
 
 /// What a leader knows beyond a follower.
 #[derive(Clone, Debug)]
@@ -93,20 +33,8 @@ pub struct Leader {
 impl Leader {
     /// A leader at the beginning of its term.
     pub fn new(committee: &Committee, last: u64, now: Time) -> Self {
-        let peer = Peer {
-            next: last + 1,
-            matched: 0,
-            probing: true,
-            probe: last,
-            in_flight: VecDeque::new(),
-            suspect: None,
-            promised: (0, 0),
-            heard: now,
-            sent: now,
-            acked: 0,
-        };
         Self {
-            peers: vec![peer; committee.n()],
+            peers: vec![Peer::new(last, now); committee.n()],
             round: 0,
             reads: VecDeque::new(),
             asked: Time::ZERO,
@@ -572,23 +500,5 @@ mod tests {
         }
         assert_eq!(leader.majority_heard(0, 2, at(99)), at(30));
         assert_eq!(leader.majority_heard(0, 0, at(99)), at(99), "alone");
-    }
-
-    #[test]
-    fn a_window_opens_with_the_first_match_and_closes_with_a_conflict() {
-        let mut peer = leader(2, &[]).peers[1].clone();
-        assert!(peer.is_ready(1, 3));
-        (peer.next, peer.probe) = (2, 0);
-        peer.in_flight.push_back(1);
-        assert!(!peer.is_ready(5, 3), "one probe at a time");
-        assert!(peer.advance(1));
-        peer.in_flight.extend([2, 3]);
-        assert!(peer.is_ready(5, 3));
-        peer.in_flight.push_back(4);
-        assert!(!peer.is_ready(5, 3), "the window is full");
-        assert!(!peer.advance(1), "no news");
-        peer.go_back(0);
-        assert_eq!((peer.next, peer.probe), (2, 1), "never below what matched");
-        assert!(peer.is_ready(5, 3));
     }
 }

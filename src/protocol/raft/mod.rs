@@ -59,6 +59,7 @@ mod follower;
 mod leader;
 mod log;
 mod message;
+mod peer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,104 @@
+//! What a leader knows of one follower, and how fast it feeds it.
+
+use std::collections::VecDeque;
+
+use crate::base::time::Time;
+
+/// What a leader knows of one follower.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// The next entry to send.
+    pub next: u64,
+    /// The follower's log equals ours, on its disk, up to here.
+    pub matched: u64,
+    /// Whether the follower has yet to confirm where our logs agree: one append at a time.
+    pub probing: bool,
+    /// The entry before the last probe.
+    pub probe: u64,
+    /// The last index of each append on its way without an answer.
+    pub in_flight: VecDeque<u64>,
+    /// A heartbeat round after which the append that ends here has been answered, or is lost.
+    pub suspect: Option<(u64, u64)>,
+    /// The last heartbeat sent, and what had matched by then.
+    pub promised: (u64, u64),
+    /// When it was last heard.
+    pub heard: Time,
+    /// When anything was last sent to it.
+    pub sent: Time,
+    /// The latest heartbeat it has answered.
+    pub acked: u64,
+}
+
+impl Peer {
+    pub fn new(last: u64, now: Time) -> Self {
+        Self {
+            next: last + 1,
+            matched: 0,
+            probing: true,
+            probe: last,
+            in_flight: VecDeque::new(),
+            suspect: None,
+            promised: (0, 0),
+            heard: now,
+            sent: now,
+            acked: 0,
+        }
+    }
+
+    pub fn is_ready(&self, last: u64, pipeline: usize) -> bool {
+        let window = if self.probing { 1 } else { pipeline };
+        self.next <= last && self.in_flight.len() < window
+    }
+
+    /// Takes note of a verified match; whether it is news.
+    pub fn advance(&mut self, matched: u64) -> bool {
+        if matched >= self.probe {
+            self.probing = false;
+        }
+        while self.in_flight.front().is_some_and(|end| *end <= matched) {
+            self.in_flight.pop_front();
+        }
+        let news = matched > self.matched;
+        self.matched = self.matched.max(matched);
+        self.next = self.next.max(self.matched + 1);
+        news
+    }
+
+    /// Tries from this entry on, one append at a time.
+    pub fn go_back(&mut self, next: u64) {
+        self.next = next.max(self.matched + 1);
+        self.probing = true;
+        self.probe = self.next - 1;
+        self.in_flight.clear();
+        self.suspect = None;
+    }
+
+    /// The follower refuses what it confirmed: it has lost its disk. Trusting it less is safe.
+    pub fn trust_less(&mut self, hint: u64) {
+        self.matched = self.matched.min(hint - 1);
+        self.go_back(hint);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_opens_with_the_first_match_and_closes_with_a_conflict() {
+        let mut peer = Peer::new(0, Time::ZERO);
+        assert!(peer.is_ready(1, 3));
+        (peer.next, peer.probe) = (2, 0);
+        peer.in_flight.push_back(1);
+        assert!(!peer.is_ready(5, 3), "one probe at a time");
+        assert!(peer.advance(1));
+        peer.in_flight.extend([2, 3]);
+        assert!(peer.is_ready(5, 3));
+        peer.in_flight.push_back(4);
+        assert!(!peer.is_ready(5, 3), "the window is full");
+        assert!(!peer.advance(1), "no news");
+        peer.go_back(0);
+        assert_eq!((peer.next, peer.probe), (2, 1), "never below what matched");
+        assert!(peer.is_ready(5, 3));
+    }
+}
