@@ -404,7 +404,7 @@ impl Raft {
             peer.suspect = None;
             if peer.matched < end {
                 // Sent before this heartbeat and still not there: lost.
-                peer.go_back(peer.matched + 1);
+                peer.repeat();
             }
         }
         self.replicate(Some(position), cx);

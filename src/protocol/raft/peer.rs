@@ -73,6 +73,19 @@ impl Peer {
         self.suspect = None;
     }
 
+    /// Sends again what the follower has not answered. While it has yet to confirm where our logs
+    /// agree, that is the same probe: nothing says that it lacks what comes before. A snapshot that
+    /// was lost goes back further, since no append closes the gap before the place that it ends at.
+    pub fn repeat(&mut self) {
+        let probe = self.in_flight.front().is_some_and(|end| *end > self.probe);
+        let last = if self.probing && probe {
+            self.probe
+        } else {
+            self.matched
+        };
+        self.go_back(last + 1);
+    }
+
     /// The follower refuses what it confirmed: it has lost its disk. Trusting it less is safe.
     pub fn trust_less(&mut self, hint: u64) {
         self.matched = self.matched.min(hint - 1);
@@ -100,5 +113,19 @@ mod tests {
         peer.go_back(0);
         assert_eq!((peer.next, peer.probe), (2, 1), "never below what matched");
         assert!(peer.is_ready(5, 3));
+    }
+
+    #[test]
+    fn a_lost_probe_is_repeated_and_a_lost_snapshot_asked_for_anew() {
+        let mut peer = Peer::new(9, Time::ZERO);
+        (peer.next, peer.probe) = (11, 9);
+        peer.in_flight.push_back(10);
+        peer.repeat();
+        assert_eq!((peer.next, peer.probe), (10, 9), "the same append");
+        // A snapshot ends with the place that it confirms.
+        (peer.next, peer.probe) = (10, 9);
+        peer.in_flight.push_back(9);
+        peer.repeat();
+        assert_eq!((peer.next, peer.probe), (1, 0));
     }
 }

@@ -52,6 +52,15 @@ fn decides() {
 }
 
 #[test]
+fn a_first_append_that_was_lost_is_sent_again() {
+    let config = Config {
+        append_max: 1,
+        ..plain()
+    };
+    check::<Raft>(config, 3, "raft/lost-probe.txt");
+}
+
+#[test]
 fn decides_without_one() {
     check::<Raft>(plain(), 3, "raft/decides-without-one.txt");
 }
