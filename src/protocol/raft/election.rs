@@ -40,6 +40,7 @@ impl Raft {
     /// Enters the next term and asks everybody for a vote.
     fn stand(&mut self, cx: &mut Cx<'_>) {
         self.follow(self.durable.term + 1, cx);
+        self.rest(cx);
         self.durable.voted_for = Some(cx.me());
         self.ballot_changed();
         self.sync(cx);
@@ -81,11 +82,12 @@ impl Raft {
             || (self.broken(Mutant::UpToDateIndexOnly) && vote.last.index >= last.index);
         let granted = vote.term == self.durable.term && free && up_to_date;
         if granted {
+            self.volatile.rested = cx.now();
             if self.durable.voted_for != Some(from) {
                 self.durable.voted_for = Some(from);
                 self.ballot_changed();
+                self.rest(cx);
             }
-            self.volatile.rested = cx.now();
         }
         let reply = VoteReply {
             term: self.durable.term,

@@ -20,10 +20,14 @@ impl Raft {
         if term < self.durable.term || stays {
             return false;
         }
-        if term > self.durable.term || !matches!(self.volatile.role, Role::Follower) {
+        let enters = term > self.durable.term;
+        if enters || !matches!(self.volatile.role, Role::Follower) {
             self.follow(term, cx);
         }
         self.volatile.rested = cx.now();
+        if enters {
+            self.rest(cx);
+        }
         if self.volatile.leader != Some(from) {
             self.volatile.leader = Some(from);
             self.forget_leader();

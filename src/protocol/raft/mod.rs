@@ -16,7 +16,8 @@
 //! - Upon entries that follow on one's own log: remove what conflicts, append, write to disk,
 //!   answer, and decide what the leader says is committed. Upon others: answer with the first entry
 //!   of the conflicting term, where the leader tries next.
-//! - Upon a higher term: enter it as a follower. Upon a lower one: answer with one's own.
+//! - Upon a higher term: enter it as a follower, and wait no longer for its sake: only a vote given
+//!   and a leader heard put off standing. Upon a lower one: answer with one's own.
 //! - A leader that has not heard a majority within `T_max` steps down (check-quorum).
 //! - A follower that needs entries which were compacted is sent a snapshot.
 //! - With `reads: index`, upon a read: once an entry of the own term is committed and a majority
@@ -39,8 +40,9 @@
 //!   that holds an entry of that index and term holds the same log up to it (Log Matching).
 //! - An append that overtook another one of its term waits at the follower until the gap closes, at
 //!   most `pipeline` of them; the paper refuses it. Lost appends are found by heartbeats.
-//! - Time-outs are drawn when a replica starts, enters a term or stands, not at each heartbeat; the
-//!   timer is set anew only when it fires. The time-out's distribution is the same.
+//! - Time-outs are drawn when a replica starts, stands, votes or follows the leader of a new term,
+//!   not at each heartbeat; the timer is set anew only when it fires. The time-out's distribution
+//!   is the same.
 //! - A heartbeat goes to followers to which nothing was sent for one interval, not to all.
 //! - A leader proposes at most `uncommitted_max` batches ahead of what is committed; the paper sets
 //!   no limit, and a leader without one may be too busy with its backlog to send heartbeats.
@@ -389,7 +391,8 @@ impl Raft {
         });
     }
 
-    /// Enters a later term, or stays in this one, as a follower of nobody yet.
+    /// Enters a later term, or stays in this one, as a follower of nobody yet. A later term alone
+    /// is no reason to wait longer before standing: who cannot win would keep others waiting.
     fn follow(&mut self, term: u64, cx: &mut Cx<'_>) {
         assert!(term >= self.durable.term, "terms never decrease");
         let led = matches!(self.volatile.role, Role::Leader(_));
@@ -407,7 +410,7 @@ impl Raft {
             cx.cancel_timer(Timer::Heartbeat);
             self.stop_batching(cx);
         }
-        if led || entered {
+        if led {
             self.rest(cx);
         }
     }

@@ -2,7 +2,7 @@
 
 mod nested;
 
-use super::{AT_ONCE, Chaos, Stage, Weather, check, check_with, tell};
+use super::{AT_ONCE, Chaos, Stage, Weather, check, check_with, perform, tell};
 use crate::base::node::NodeId;
 use crate::base::time::Span;
 use crate::chain::{Batch, Transaction, TransactionId};
@@ -58,6 +58,26 @@ fn a_first_append_that_was_lost_is_sent_again() {
         ..plain()
     };
     check::<Raft>(config, 3, "raft/lost-probe.txt");
+}
+
+#[test]
+fn a_candidate_that_is_refused_makes_nobody_wait_longer() {
+    let mut stage: Stage<Raft> = Stage::new(one_by_one(None), 3, AT_ONCE);
+    perform(&mut stage, "raft/stale-candidate.txt");
+    let due = stage.timers(NodeId(1));
+    stage.fire_named(NodeId(2), "Election");
+    stage.settle(&[]);
+    let status = stage.status_of(NodeId(1));
+    assert_eq!(
+        (status.view, status.leader),
+        (2, None),
+        "it is in that term"
+    );
+    assert_eq!(
+        stage.timers(NodeId(1)),
+        due,
+        "and stands as early as before"
+    );
 }
 
 #[test]
