@@ -530,6 +530,8 @@ impl Observer for Checks {
             Event::Reported { report } => {
                 if self.honest(node) {
                     self.report(now, node, report);
+                } else if let Report::Shared(fact) = report {
+                    self.sharing.claim(fact);
                 }
             }
             Event::Stated { statement } => {

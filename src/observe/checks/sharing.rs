@@ -62,6 +62,8 @@ pub(super) struct Sharing {
     ended: BTreeMap<(NodeId, Digest, NodeId), Height>,
     kept: BTreeMap<(NodeId, RecordId), (Time, Digest, Digest, bool)>,
     lost: BTreeSet<(NodeId, RecordId)>,
+    /// Who is to keep a record by a decision of which a liar tells.
+    claimed: BTreeSet<(NodeId, RecordId)>,
     tables: BTreeMap<(usize, Height), (u64, NodeId)>,
 }
 
@@ -113,6 +115,14 @@ impl Sharing {
                 self.handed.entry((*user, *to)).or_insert((time, node));
             }
             Fact::Overflow { .. } | Fact::Asked { .. } | Fact::Drawn { .. } => {}
+        }
+    }
+
+    /// A liar tells that its network has decided a record. That excuses whoever keeps it, and
+    /// counts for nothing else: a run may end before anybody honest learns of the decision.
+    pub fn claim(&mut self, fact: &Fact) {
+        if let Fact::Listed { rid, nodes, .. } = fact {
+            self.claimed.extend(nodes.iter().map(|node| (*node, *rid)));
         }
     }
 
@@ -377,9 +387,11 @@ impl Sharing {
     }
 
     /// Whether a registration in a network is, or was, the right to a record that this network has
-    /// decided, or to one of another network.
+    /// decided, or to one of another network: that one may have come by a migration before it was
+    /// relayed, and the right may have ended in between.
     fn is_right(&self, rid: &RecordId, net: Net, registration: &Registration) -> bool {
-        let listing = self.listed.get(&(net, *rid));
+        let own = |listing: &&Listing| listing.from.is_none();
+        let listing = self.listed.get(&(net, *rid)).filter(own);
         let later = |closed| listing.is_some_and(|listing| listing.height > closed);
         !registration.closed.is_some_and(later)
     }
@@ -411,7 +423,8 @@ impl Sharing {
         }
         for ((node, rid), (time, user, body, entered)) in &self.kept {
             let mut rights = registered.get(&(*user, *node)).into_iter().flatten();
-            let mut theirs = *entered || rights.any(|(net, of)| self.is_right(rid, *net, of));
+            let entitled = *entered || self.claimed.contains(&(*node, *rid));
+            let mut theirs = entitled || rights.any(|(net, of)| self.is_right(rid, *net, of));
             let mut genuine = true;
             for listing in listings.get(rid).into_iter().flatten() {
                 theirs |= listing.nodes.contains(node);

@@ -60,8 +60,12 @@ fn found() -> Fact {
 }
 
 fn registered(height: u64, node: u16) -> Fact {
+    registered_in(0, height, node)
+}
+
+fn registered_in(net: Net, height: u64, node: u16) -> Fact {
     Fact::Registered {
-        net: 0,
+        net,
         height,
         user: digest(PATIENT),
         node: NodeId(node),
@@ -70,8 +74,12 @@ fn registered(height: u64, node: u16) -> Fact {
 }
 
 fn closed(height: u64, node: u16) -> Fact {
+    closed_in(0, height, node)
+}
+
+fn closed_in(net: Net, height: u64, node: u16) -> Fact {
     Fact::Closed {
-        net: 0,
+        net,
         height,
         user: digest(PATIENT),
         node: NodeId(node),
@@ -138,6 +146,67 @@ fn a_record_is_missed_where_it_was_relayed_to_and_not_where_it_came_from() {
     assert_eq!(wrong(&relayed(12), &[0, 5, 8, 12]), Vec::<String>::new());
     let lacks = "n12 lacks a record that network 1 decided at 1";
     assert_eq!(wrong(&relayed(5), &[0, 5, 8, 12]), [lacks]);
+}
+
+/// What somebody keeps that was sent there.
+fn sent() -> Fact {
+    let Fact::Kept {
+        user,
+        rid,
+        body,
+        bytes,
+        ..
+    } = kept()
+    else {
+        unreachable!("it is kept")
+    };
+    Fact::Kept {
+        user,
+        rid,
+        body,
+        bytes,
+        entered: false,
+    }
+}
+
+#[test]
+fn what_came_from_elsewhere_while_a_right_lasted_may_be_relayed_later() {
+    let strange = ["n6 keeps a record that is not for it"];
+    // Network 0 sends it to whoever has the patient in network 1, which decides it later.
+    let told = [
+        (0, listed(1, &[])),
+        (8, registered_in(1, 1, 6)),
+        (6, sent()),
+        (8, closed_in(1, 2, 6)),
+        (8, listed_in(1, 3, &[])),
+    ];
+    assert_eq!(wrong(&told, &[]), Vec::<String>::new());
+    // What the own network decides later never came before.
+    let told = [
+        (0, registered(1, 6)),
+        (0, closed(2, 6)),
+        (0, listed(3, &[])),
+        (6, sent()),
+    ];
+    assert_eq!(wrong(&told, &[]), strange);
+}
+
+#[test]
+fn what_a_liar_says_is_decided_excuses_whoever_keeps_it() {
+    let (mut sharing, mut findings) = (Sharing::default(), Findings::default());
+    sharing.learn((Time::ZERO, NodeId(6)), &sent(), &mut findings);
+    let mut innocent = sharing.clone();
+    innocent.claim(&listed(1, &[6]));
+    let mut total = |sharing: &Sharing| {
+        sharing.finish(
+            (Time::ZERO, &judge(0, 1_000), false),
+            &BTreeSet::new(),
+            &mut findings,
+        );
+        findings.total
+    };
+    assert_eq!(total(&innocent), 0);
+    assert_eq!(total(&sharing), 1);
 }
 
 #[test]
