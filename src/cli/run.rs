@@ -93,7 +93,10 @@ fn execute(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>
 
 /// Runs a scenario once more, to the same end, and keeps what honest nodes can prove of others.
 fn investigate(scenario: &Scenario, kernel: Kernel) -> Forensics {
-    let mut forensics = Forensics::default();
+    let protocol = &scenario.protocol;
+    let entry = catalog::protocol(&protocol.name);
+    let chains = entry.map(|entry| (entry.spec.chains)(&protocol.config, scenario.nodes));
+    let mut forensics = Forensics::along(chains.unwrap_or_default());
     execute(scenario, kernel, Some(&mut forensics));
     forensics
 }

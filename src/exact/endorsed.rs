@@ -219,7 +219,7 @@ fn a_liar_whose_word_is_enough_writes_what_is_not_so() {
 fn only_what_all_nodes_execute_is_endorsed() {
     let one_chain = |name: &str, config: serde_json::Value, nodes| {
         let entry = crate::catalog::protocol(name).expect("it is in the catalogue");
-        (entry.spec.one_chain)(&config, nodes)
+        entry.spec.one_chain(&config, nodes)
     };
     let json = |text: &str| serde_json::from_str(text).unwrap();
     for name in ["raft", "pbft", "iraft", "krbft", "mbft"] {

@@ -6,14 +6,25 @@ use std::ops::Range;
 use super::{ONE_THREAD, outcome, scenario, yaml};
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time};
+use crate::catalog;
 use crate::observe::accountability::Accountability;
+use crate::observe::checks::{Property, Violation};
 use crate::observe::forensics::{Forensics, Proof};
 
-/// What a run leaves to prove: whether it forked, and the proofs.
+/// What a run leaves to prove: whether it forked, and the proofs. Nodes of parts fork if those of
+/// one part decide different blocks.
 fn investigated(text: &str, seed: u64) -> (bool, Vec<Proof>) {
-    let mut forensics = Forensics::default();
-    outcome(&scenario(text, seed), ONE_THREAD, Some(&mut forensics));
-    (forensics.fork().is_some(), forensics.proofs())
+    let scenario = scenario(text, seed);
+    let protocol = &scenario.protocol;
+    let entry = catalog::protocol(&protocol.name).expect("it is known");
+    let chains = (entry.spec.chains)(&protocol.config, scenario.nodes);
+    let mut forensics = Forensics::along(chains);
+    let verdict = outcome(&scenario, ONE_THREAD, Some(&mut forensics)).verdict;
+    let forked = forensics.fork().is_some();
+    let apart = |v: &Violation| v.property == Property::Agreement;
+    let apart = verdict.violations.iter().any(apart);
+    assert!(apart || !forked, "{text}");
+    (forked, forensics.proofs())
 }
 
 fn culprits(proofs: &[Proof]) -> BTreeSet<NodeId> {
@@ -102,6 +113,23 @@ fn whenever_pbft_forks_across_views_more_than_f_are_proven_guilty() {
     }
 }
 
+/// The same of the upper group of MBFT, and of a network of the layers: both agree by PBFT.
+#[test]
+fn whenever_a_part_of_the_nodes_forks_more_than_f_of_them_are_proven_guilty() {
+    let layers = "{ layers: { edges: 2, consensus: 4, index: 1, hospitals: 1, \
+                  pbft: { view_timeout: 50ms } } }";
+    let mbft = "{ mbft: { upper_size: 4 } }";
+    for (nodes, protocol) in [(8, mbft), (14, layers)] {
+        let mut forks = 0;
+        for act in ["equivocate", "twins , targets: [2]", "twins , targets: [3]"] {
+            let text = lied_to(nodes, protocol, 0..2, act);
+            forks += forks_of_pbft(&text, 1, &(0..2)).0;
+        }
+        println!("{protocol}: {forks} forks");
+        assert!(forks > 5, "{protocol}: {forks} forks");
+    }
+}
+
 /// Who signs nothing can deny everything.
 #[test]
 fn whoever_lies_in_raft_is_never_proven_guilty() {
@@ -144,9 +172,19 @@ fn whoever_is_honest_is_never_proven_guilty() {
         ("krbft", "equivocate"),
         ("{ krbft: { group_certified_votes: false } }", "double-talk"),
         ("{ krbft: { profile: paper } }", "equivocate"),
+        ("mbft", "equivocate"),
+        ("mbft", "double-talk"),
+        (
+            "{ layers: { edges: 1, remote: 0, consensus: 4, index: 1, hospitals: 1 } }",
+            "equivocate",
+        ),
     ] {
         let mut convicted = 0;
-        let nodes = if protocol.contains("krbft") { 12 } else { 4 };
+        let nodes = match protocol {
+            of if of.contains("krbft") => 12,
+            of if of.contains("mbft") || of.contains("layers") => 8,
+            _ => 4,
+        };
         for seed in 0..10 {
             let text = format!("{}\n{weather}", lied_to(nodes, protocol, 0..1, act));
             let (_, proofs) = investigated(&text, seed);

@@ -77,6 +77,9 @@ pub(super) fn place(it: &Holding) -> Place {
     (it.by, it.kind, it.view, it.place)
 }
 
+/// A chain and a height in it.
+type Spot = (Option<usize>, Height);
+
 /// Collects what honest nodes can prove.
 #[derive(Clone, Debug, Default)]
 pub struct Forensics {
@@ -84,8 +87,10 @@ pub struct Forensics {
     said: BTreeMap<Place, Vec<(u64, NodeId)>>,
     /// What each node has asked for views with.
     recalled: BTreeMap<NodeId, Vec<(Arc<Recall>, NodeId)>>,
-    /// What honest nodes decided, and who was first.
-    decided: BTreeMap<Height, Vec<(Digest, NodeId)>>,
+    /// What honest nodes decided in each chain, and who was first.
+    decided: BTreeMap<Spot, Vec<(Digest, NodeId)>>,
+    /// Which chain each node keeps; of nodes that are not listed all keep the same.
+    chains: Vec<Option<usize>>,
     /// Who holds anything: of the dishonest nobody hears what they hold.
     holders: BTreeSet<NodeId>,
     /// Who has lost its disk, and may contradict what it promised.
@@ -97,6 +102,14 @@ pub struct Forensics {
 const COMMIT: &str = "commit";
 
 impl Forensics {
+    /// Nothing is known yet of nodes that keep these chains.
+    pub fn along(chains: Vec<Option<usize>>) -> Self {
+        Self {
+            chains,
+            ..Self::default()
+        }
+    }
+
     /// Whether a node keeps to the protocol: it has heard something before it decides anything.
     fn honest(&self, node: NodeId) -> bool {
         self.holders.contains(&node) && !self.forgetful.contains(&node)
@@ -104,7 +117,7 @@ impl Forensics {
 
     /// The first fork, if there was one.
     pub fn fork(&self) -> Option<Fork> {
-        let forked = self.decided.iter().find_map(|(height, blocks)| {
+        let forked = self.decided.iter().find_map(|((_, height), blocks)| {
             let [(_, first), (_, second), ..] = blocks.as_slice() else {
                 return None;
             };
@@ -191,7 +204,8 @@ impl Observer for Forensics {
         match event {
             Event::Heard { oath } => self.hear(node, oath),
             Event::Decided { block } if self.honest(node) => {
-                let blocks = self.decided.entry(block.height).or_default();
+                let chain = self.chains.get(node.index()).copied().flatten();
+                let blocks = self.decided.entry((chain, block.height)).or_default();
                 if blocks.iter().all(|(digest, _)| *digest != block.digest) {
                     blocks.push((block.digest, node));
                 }

@@ -226,8 +226,7 @@ pub trait Wire: Clone + Debug + Send + Sync + 'static {
     }
     /// What `me` states once and for all when it sends this.
     fn statements(&self, _me: NodeId, _to: &To, _say: Listener<'_>) {}
-    /// What this proves of whoever has signed it, or anything in it. Nothing where nobody signs, or
-    /// where not all nodes are one committee.
+    /// What this proves of whoever has signed it, or anything in it. Nothing where nobody signs.
     fn oaths(&self, _notary: &Notary<'_>, _swear: Registrar<'_>) {}
     /// The same message of so much later a view or term, signed by the liar. `None` where it
     /// names none.

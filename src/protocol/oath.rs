@@ -36,8 +36,8 @@ pub struct Recall {
 pub struct Notary<'a> {
     /// The keys of all nodes.
     pub keyring: &'a Keyring,
-    /// Those whose positions certificates name: all nodes.
-    pub committee: &'a Committee,
+    /// Those whose positions certificates name: all nodes. Nothing where it is not known who.
+    pub committee: Option<&'a Committee>,
 }
 
 impl Notary<'_> {
@@ -46,12 +46,23 @@ impl Notary<'_> {
         signed.verify(self.keyring).then(|| signed.by())
     }
 
+    /// For what a part of the nodes say to one another: who stands behind a certificate of theirs
+    /// nobody else can tell.
+    #[must_use]
+    pub fn among_some(&self) -> Self {
+        Self {
+            committee: None,
+            ..*self
+        }
+    }
+
     /// Who has signed what is certified; nobody if any of the signatures is none.
     pub fn signers<B: Body>(&self, certificate: &Certificate<B>) -> Vec<NodeId> {
-        if !certificate.verify(self.committee, 1, self.keyring) {
+        let verifies = |all: &&Committee| certificate.verify(all, 1, self.keyring);
+        let Some(committee) = self.committee.filter(verifies) else {
             return Vec::new();
-        }
-        let members = self.committee.members();
+        };
+        let members = committee.members();
         let positions = certificate.positions().iter();
         positions.map(|position| members[position]).collect()
     }

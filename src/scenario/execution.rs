@@ -28,7 +28,7 @@ pub fn field<'t>(reader: &mut Reader<'t>, fields: Fields<'t>, nodes: Option<usiz
 pub fn on_one_chain(reader: &mut Reader<'_>, scenario: &Scenario, known: &Known<'_>) {
     let name = &scenario.protocol.name;
     let mut specs = known.protocols.iter().filter(|spec| spec.name == *name);
-    let one = specs.all(|spec| (spec.one_chain)(&scenario.protocol.config, scenario.nodes));
+    let one = specs.all(|spec| spec.one_chain(&scenario.protocol.config, scenario.nodes));
     if scenario.execution != Execution::OrderExecute && !one {
         let rule = format!("needs one chain that all nodes execute, and {name} has several here");
         let help = "write `execution: order-execute`, or leave it out";

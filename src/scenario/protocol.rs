@@ -17,8 +17,9 @@ pub struct ProtocolSpec {
     /// Reads a configuration for so many nodes: the whole of it with every default, or what is
     /// wrong with it.
     pub check: fn(config: &Value, nodes: usize) -> Result<Value, Misfits>,
-    /// Whether with a configuration so many nodes keep one chain, all of them.
-    pub one_chain: fn(config: &Value, nodes: usize) -> bool,
+    /// Which chain each of so many nodes keeps with a configuration, if it keeps one; nothing if
+    /// the configuration cannot be read, which has been refused.
+    pub chains: fn(config: &Value, nodes: usize) -> Vec<Option<usize>>,
 }
 
 /// What is wrong with a configuration: key path (like `timeouts.view`, empty for the whole) and
@@ -32,18 +33,24 @@ impl ProtocolSpec {
             name: P::NAME,
             byzantine: matches!(P::FAULTS, FaultModel::Byzantine),
             check: check_config::<P>,
-            one_chain: has_one_chain::<P>,
+            chains: chains::<P>,
         }
+    }
+
+    /// Whether with a configuration so many nodes keep one chain, all of them.
+    pub fn one_chain(&self, config: &Value, nodes: usize) -> bool {
+        let chains = (self.chains)(config, nodes);
+        chains.len() == nodes && chains.iter().all(|chain| *chain == Some(0))
     }
 }
 
-/// Whether all nodes keep the same chain; a configuration that cannot be read has been refused.
-fn has_one_chain<P: Protocol>(config: &Value, nodes: usize) -> bool {
+fn chains<P: Protocol>(config: &Value, nodes: usize) -> Vec<Option<usize>> {
     let config = serde_json::from_value::<P::Config>(config.clone());
-    config.is_ok_and(|config| {
-        let mut all = (0..nodes).map(NodeId::at);
-        all.all(|node| P::chain_of(&config, nodes, node) == Some(0))
-    })
+    let chains = config.iter().flat_map(|config| {
+        let all = (0..nodes).map(NodeId::at);
+        all.map(|node| P::chain_of(config, nodes, node))
+    });
+    chains.collect()
 }
 
 /// Reads the configuration of a protocol and lets it check the result.

@@ -34,19 +34,19 @@ pub(crate) const PROTOCOLS: &[ProtocolSpec] = &[
         name: "raft",
         byzantine: false,
         check: toy_check,
-        one_chain: |_, _| true,
+        chains: |_, nodes| vec![Some(0); nodes],
     },
     ProtocolSpec {
         name: "pbft",
         byzantine: true,
         check: toy_check,
-        one_chain: |_, _| true,
+        chains: |_, nodes| vec![Some(0); nodes],
     },
     ProtocolSpec {
         name: "hotstuff",
         byzantine: true,
         check: toy_check,
-        one_chain: |_, _| false,
+        chains: |_, nodes| vec![None; nodes],
     },
 ];
 

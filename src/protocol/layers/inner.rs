@@ -9,6 +9,7 @@ use crate::base::node::{Committee, NodeId};
 use crate::chain::{Batch, Block, Height};
 use crate::protocol::iraft::{self, Iraft};
 use crate::protocol::mempool::BatchRule;
+use crate::protocol::oath::{Notary, Registrar};
 use crate::protocol::pbft::{self, Pbft};
 use crate::protocol::raft::{self, Raft};
 use crate::protocol::{Input, Listener, Protocol, Report, Setup, Status, To, Wire};
@@ -60,6 +61,15 @@ impl Wire for Inside {
             Self::Raft(message) => message.statements(me, to, say),
             Self::Iraft(message) => message.statements(me, to, say),
             Self::Pbft(message) => message.statements(me, to, say),
+        }
+    }
+
+    fn oaths(&self, notary: &Notary<'_>, swear: Registrar<'_>) {
+        let notary = &notary.among_some();
+        match self {
+            Self::Raft(message) => message.oaths(notary, swear),
+            Self::Iraft(message) => message.oaths(notary, swear),
+            Self::Pbft(message) => message.oaths(notary, swear),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::base::crypto::{DIGEST_BYTES, Digest, Hasher, SIGNATURE_BYTES, Signer}
 use crate::base::node::NodeId;
 use crate::chain::{Height, Transaction, TransactionId};
 use crate::contract::message::RecordId;
+use crate::protocol::oath::{Notary, Registrar};
 use crate::protocol::{Listener, To, Wire};
 
 /// The body of a record: ciphertext, of which only digest and size are modelled.
@@ -287,6 +288,12 @@ impl Wire for Message {
     fn statements(&self, me: NodeId, to: &To, say: Listener<'_>) {
         if let Self::Group(message) = self {
             message.statements(me, to, say);
+        }
+    }
+
+    fn oaths(&self, notary: &Notary<'_>, swear: Registrar<'_>) {
+        if let Self::Group(message) = self {
+            message.oaths(notary, swear);
         }
     }
 

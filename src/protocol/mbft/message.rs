@@ -12,6 +12,7 @@ use crate::base::crypto::{
 };
 use crate::base::node::NodeId;
 use crate::chain::{Batch, Height, Transaction};
+use crate::protocol::oath::{Notary, Reader, Registrar};
 use crate::protocol::pbft::{self, opposite};
 use crate::protocol::{Holding, Listener, Statement, To, Wire};
 
@@ -243,6 +244,19 @@ impl Wire for Message {
                 view: view_in(change.body().epoch, change.body().view),
             }),
             Self::Upper { message, .. } => message.statements(me, to, say),
+            _ => {}
+        }
+    }
+
+    /// What the upper group says decides blocks, and what is said within a group none.
+    fn oaths(&self, notary: &Notary<'_>, swear: Registrar<'_>) {
+        let notary = notary.among_some();
+        match self {
+            Self::Upper { message, .. } => message.oaths(&notary, swear),
+            Self::Echo(vote) => {
+                let notary = &notary;
+                Reader { notary, swear }.word(vote);
+            }
             _ => {}
         }
     }

@@ -106,7 +106,7 @@ impl<P: Protocol> ReplicaHost<P> {
         }
         let notary = Notary {
             keyring: &desk.world.keyring,
-            committee: &desk.world.committee,
+            committee: Some(&desk.world.committee),
         };
         let (id, events) = (self.id, &mut self.events);
         message.oaths(&notary, &mut |oath| {
