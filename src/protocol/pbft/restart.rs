@@ -7,7 +7,7 @@ use crate::chain::Height;
 use super::log::{Places, Stage};
 use super::message::{Message, Phase, Vote};
 use super::ordering::extend_chain;
-use super::{Cx, Mutant, Pbft, Volatile};
+use super::{Cx, Mutant, Pbft, Timer, Volatile};
 
 impl Pbft {
     /// Boot, or return from a crash: everything volatile is made from what is durable.
@@ -72,6 +72,9 @@ impl Pbft {
         }
         self.advance(cx);
         self.ask_all();
+        // The crash took the timer with which this replica looks after others, who may lack what
+        // was executed last: if nothing more is, nobody else tells them.
+        cx.set_timer(Timer::Status, self.config.view_timeout * 2);
         self.watch(true, cx);
     }
 

@@ -102,6 +102,34 @@ fn lost_new_view() {
     assert_eq!(deaf, [2, 0]);
 }
 
+/// n3 misses what the others decide. Then all four crash and return, and whatever they say of it
+/// at first is lost. Nothing more is asked for.
+#[test]
+fn all_return() {
+    let mut stage: Stage<Pbft> = Stage::new(Config::default(), 4, AT_ONCE);
+    let all = [0, 1, 2, 3].map(NodeId);
+    for _ in 0..2 {
+        stage.submit(NodeId(0));
+        stage.settle(&all[..3]);
+    }
+    // With the next votes, which are lost, the blocks are on disk.
+    play(&mut stage, "drop *\nsubmit n0\n");
+    play(
+        &mut stage,
+        "drop *->n3 pre-prepare\ndeliver * pre-prepare\ndrop *\n",
+    );
+    all.iter().for_each(|node| stage.crash(*node));
+    for node in all {
+        stage.restart(node, false);
+    }
+    play(&mut stage, "drop *\n");
+    let heights = |stage: &Stage<Pbft>| all.map(|node| stage.ledger(node).height());
+    assert_eq!(heights(&stage), [2, 2, 2, 0]);
+    // n0 and n1 look after n3, and have no reason to believe that it has come as far.
+    play(&mut stage, "fire n0 Status\nsettle\n");
+    assert_eq!(heights(&stage), [2; 4]);
+}
+
 #[test]
 fn one_proposal() {
     check::<Pbft>(near(), 4, "pbft/one-proposal.txt");
