@@ -96,6 +96,11 @@
 //!   aside in case the word was false. A ticket on a refused grant is stopped by the network that
 //!   has the registration.
 //! - The word of one consensus node is enough for MIG-REFUSE.
+//! - A record of which no index node of its network has heard, and whose leader returns from a crash
+//!   before it has left, stays in its network: the others find out what lacks only from what index
+//!   nodes remember.
+//! - A migration that waits for a leader who is down waits until anything else is asked of that
+//!   network, where it agrees by PBFT: only calls make the others replace him.
 //! - Every network has a contract of its own, which counts its own heights and knows what its own
 //!   chain has decided: a grant of single records is refused where they were never relayed, and so
 //!   is reading what came by migration. The article does not say which network decides what.
