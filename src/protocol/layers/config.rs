@@ -217,6 +217,8 @@ pub enum Mutant {
     TicketBeforeIndex,
     /// What a network has lost is not asked for where it comes from.
     NeverAskAbroad,
+    /// What refers to a grant is decided where whoever asks has a network, whoever knows the grant.
+    NeverSeek,
 }
 
 impl Config {

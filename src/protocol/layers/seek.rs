@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::config::Agreement;
+use super::config::{Agreement, Mutant};
 use super::meaning;
 use super::topology::Net;
 use super::{Cx, Layers, Message};
@@ -37,7 +37,7 @@ impl Layers {
 
     /// Whether a call refers to a grant that this network does not know, and another one may.
     pub(super) fn lacks_grant(&self, transaction: &Transaction, cx: &Cx<'_>) -> bool {
-        let several = self.topology.edges() > 1;
+        let several = self.topology.edges() > 1 && !self.mutant(Mutant::NeverSeek);
         let refers = several && meaning::cites(transaction).is_some();
         refers && !self.knows_grant(transaction) && !cx.includes(transaction.id)
     }

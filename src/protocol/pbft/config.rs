@@ -82,4 +82,6 @@ pub enum Mutant {
     SilentWhileAwaiting,
     /// A replica that many have left behind in an earlier view does not ask for theirs.
     DeafToLaterViews,
+    /// A replica that returns does not look after others until it executes something.
+    CarelessAfterCrash,
 }

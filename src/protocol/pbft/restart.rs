@@ -74,7 +74,9 @@ impl Pbft {
         self.ask_all();
         // The crash took the timer with which this replica looks after others, who may lack what
         // was executed last: if nothing more is, nobody else tells them.
-        cx.set_timer(Timer::Status, self.config.view_timeout * 2);
+        if !self.mutant(Mutant::CarelessAfterCrash) {
+            cx.set_timer(Timer::Status, self.config.view_timeout * 2);
+        }
         self.watch(true, cx);
     }
 

@@ -10,7 +10,7 @@ use crate::contract::access::GrantId;
 use crate::contract::call::{Act, Call};
 use crate::contract::message::{Content, RecordId};
 use crate::contract::{Population, SignedCall};
-use crate::protocol::layers::{Config, Layers, Message, Net, Timer, Topology};
+use crate::protocol::layers::{Config, Layers, Message, Mutant, Net, Timer, Topology};
 use crate::stories::calls::{everything, ordered};
 use crate::stories::{AT_ONCE, Stage, play};
 
@@ -160,6 +160,11 @@ impl Pair {
         self.stage.ledger(self.member(net, 0)).height()
     }
 
+    /// Of the patient's own network and of the other.
+    fn heights(&self) -> [Height; 2] {
+        [self.height(self.home), self.height(self.away)]
+    }
+
     /// Whether messages of a kind have been sent since the last time.
     fn sent(&mut self, kind: &str) -> bool {
         self.stage.take_sent().contains_key(kind)
@@ -307,18 +312,28 @@ fn an_end_that_is_lost_is_told_again_though_nothing_of_the_own_network_is_there(
     assert!(!pair.sent("record"));
 }
 
-#[test]
-fn a_grant_is_taken_back_where_it_was_decided() {
-    let mut pair = Pair::about(two(), far);
+/// A grant that the other network has decided is taken back at home; how many blocks that makes in
+/// each network.
+fn taken_back(mutant: Option<Mutant>) -> (Pair, [Height; 2]) {
+    let config = Config { mutant, ..two() };
+    let mut pair = Pair::about(config, far);
     pair.grant(1);
     pair.play("settle\n");
-    let heights = |pair: &Pair| (pair.height(pair.home), pair.height(pair.away));
-    let (home, away) = heights(&pair);
+    let before = pair.heights();
     pair.stage.take_sent();
     pair.revoke(1);
     pair.play("settle\n");
+    let after = pair.heights();
+    (pair, [after[0] - before[0], after[1] - before[1]])
+}
+
+#[test]
+fn a_grant_is_taken_back_where_it_was_decided() {
+    assert_eq!(taken_back(Some(Mutant::NeverSeek)).1, [1, 0], "refused");
+    let (mut pair, blocks) = taken_back(None);
+    assert_eq!(blocks, [0, 1]);
     assert!(pair.sent("erase"));
-    assert_eq!(heights(&pair), (home, away + 1));
+    let [home, away] = pair.heights();
     // Nobody knows this one: two of four may lag behind or lie, three do not.
     pair.revoke(2);
     let leader = pair.member(pair.home, 0);
@@ -328,9 +343,9 @@ fn a_grant_is_taken_back_where_it_was_decided() {
     };
     let [first, second] = [0, 1].map(passed_back);
     pair.play(&[&first, &second, AGREE].concat());
-    assert_eq!(heights(&pair), (home, away + 1));
+    assert_eq!(pair.heights(), [home, away]);
     pair.play("settle\n");
-    assert_eq!(heights(&pair), (home + 1, away + 1), "it is refused");
+    assert_eq!(pair.heights(), [home + 1, away], "it is refused");
 }
 
 /// A record is decided, and whoever leads then is gone before anybody else hears of it.

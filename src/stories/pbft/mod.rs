@@ -103,10 +103,13 @@ fn lost_new_view() {
 }
 
 /// n3 misses what the others decide. Then all four crash and return, and whatever they say of it
-/// at first is lost. Nothing more is asked for.
-#[test]
-fn all_return() {
-    let mut stage: Stage<Pbft> = Stage::new(Config::default(), 4, AT_ONCE);
+/// at first is lost. Nothing more is asked for; how far each comes.
+fn heights_when_all_return(mutant: Option<Mutant>) -> [u64; 4] {
+    let config = Config {
+        mutant,
+        ..Config::default()
+    };
+    let mut stage: Stage<Pbft> = Stage::new(config, 4, AT_ONCE);
     let all = [0, 1, 2, 3].map(NodeId);
     for _ in 0..2 {
         stage.submit(NodeId(0));
@@ -125,9 +128,16 @@ fn all_return() {
     play(&mut stage, "drop *\n");
     let heights = |stage: &Stage<Pbft>| all.map(|node| stage.ledger(node).height());
     assert_eq!(heights(&stage), [2, 2, 2, 0]);
-    // n0 and n1 look after n3, and have no reason to believe that it has come as far.
     play(&mut stage, "fire n0 Status\nsettle\n");
-    assert_eq!(heights(&stage), [2; 4]);
+    heights(&stage)
+}
+
+/// n0 and n1 look after n3, and have no reason to believe that it has come as far.
+#[test]
+fn who_missed_the_last_blocks_hears_of_them_though_all_have_crashed() {
+    assert_eq!(heights_when_all_return(None), [2; 4]);
+    let careless = heights_when_all_return(Some(Mutant::CarelessAfterCrash));
+    assert_eq!(careless, [2, 2, 2, 0]);
 }
 
 #[test]
