@@ -400,6 +400,7 @@ pub(super) fn legacy(memories: &[&Memory], liars: usize, law: &Law<'_>) -> Legac
         new_view,
         stable: stable.max_by_key(|stable| stable.body().height).cloned(),
         proofs: proofs.into_values().collect(),
+        decided: Vec::new(),
         wanted,
         requests: requests.map(|(_, request)| request).collect(),
         top: honest(memories.iter().map(|m| top(m).unwrap_or(0)).collect()),

@@ -336,7 +336,11 @@ impl Krbft {
             views: self.views(),
         };
         let liars = self.members().faulty_max();
-        let legacy = legacy(&memories, liars, &law);
+        let mut legacy = legacy(&memories, liars, &law);
+        // What it can prove to be decided it can show to seats that have missed it.
+        let base = self.base();
+        let proofs = self.durable.proofs.range(base.saturating_add(1)..);
+        legacy.decided = proofs.map(|(_, proof)| (**proof).clone()).collect();
         cx.report(Report::Reached("a leader goes on where another stopped"));
         self.sit_down(&legacy, cx);
     }

@@ -7,6 +7,10 @@ use super::index::Inter;
 use super::table::Table;
 use super::topology::Role;
 use super::{Cx, Layers, Timer, Volatile};
+use crate::chain::Height;
+
+/// Blocks of which observers hear again after a crash.
+const TOLD_AGAIN: Height = 32;
 
 impl Layers {
     /// Boot, or return from a crash: what follows from the chain is made anew.
@@ -14,11 +18,9 @@ impl Layers {
         self.volatile = Volatile::default();
         match self.role {
             Role::Consensus => {
-                let mut table = Table::new(self.net, &self.topology, &self.config);
-                for height in 1..=cx.ledger().height() {
-                    table.apply(cx.ledger().block(height).expect("the chain has no gap"));
-                }
+                let table = Table::new(self.net, &self.topology, &self.config);
                 self.desk = Some(Desk::new(table));
+                self.follow_chain(cx);
             }
             Role::Index => {
                 let mut inter = Inter::new(&self.topology);
@@ -41,6 +43,20 @@ impl Layers {
         if let Some(group) = self.durable.group.as_mut() {
             let blocks = group.start(cx);
             self.take(&blocks, cx);
+        }
+    }
+
+    /// Follows the chain from its beginning. Observers hear again of the last blocks: the crash may
+    /// have come when these were on disk and nobody had been told.
+    fn follow_chain(&mut self, cx: &mut Cx<'_>) {
+        let top = cx.ledger().height();
+        for height in 1..=top {
+            let block = cx.ledger().block(height).expect("the chain has no gap");
+            let block = block.clone();
+            let changes = self.desk().table.apply(&block);
+            if top - height < TOLD_AGAIN {
+                self.report_changes(&block, &changes, cx);
+            }
         }
     }
 

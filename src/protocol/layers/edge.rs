@@ -424,7 +424,7 @@ impl Layers {
     }
 
     /// Tells observers.
-    fn report_changes(&mut self, block: &Block, changes: &[Change], cx: &mut Cx<'_>) {
+    pub(super) fn report_changes(&mut self, block: &Block, changes: &[Change], cx: &mut Cx<'_>) {
         let (net, height) = (self.net, block.height);
         let desk = self.desk();
         let table = Fact::Table {

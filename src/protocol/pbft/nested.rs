@@ -119,6 +119,8 @@ pub struct Legacy {
     pub new_view: Option<Arc<Signed<NewView>>>,
     /// What was prepared above the checkpoint, where the other one has voted to commit.
     pub proofs: Vec<Certificate<Vote>>,
+    /// What is known to be decided, as far as there are proofs.
+    pub decided: Vec<Certificate<Vote>>,
     /// The highest view that it has asked for.
     pub wanted: u64,
     /// What it has asked for it with, as far as that is known.
@@ -195,7 +197,7 @@ impl Pbft {
             durable.stable.push(stable.clone());
         }
         let low = durable.records.low();
-        for proof in &legacy.proofs {
+        for proof in legacy.decided.iter().chain(&legacy.proofs) {
             let vote = proof.body();
             let near = vote.height > low && vote.height - low <= self.config.window;
             if !near {
