@@ -156,7 +156,8 @@ impl Replay {
         match executed {
             Executed::Now(Receipt::Found(answer)) => {
                 self.answers += 1;
-                let looks = self.answers <= ANSWERS_ALL || self.answers % ANSWERS_STEP == 0;
+                let looks =
+                    self.answers <= ANSWERS_ALL || self.answers.is_multiple_of(ANSWERS_STEP);
                 let query = call.search().filter(|_| looks)?;
                 self.state.betrayal(query, answer)
             }

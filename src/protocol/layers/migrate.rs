@@ -156,6 +156,15 @@ fn turn((inside, elsewhere): (bool, bool), whole: bool, attempt: u32) -> (bool, 
     }
 }
 
+/// Which index node takes a ticket, and what comes by it. It is not the next one each time: the networks are asked in
+/// turn, and if there are as many, one that is down would always be the one for the same network.
+fn by_chance(user: &Digest, attempt: u32) -> u32 {
+    match attempt {
+        0 => 0,
+        later => mix(user.prefix(), u64::from(later)) as u32,
+    }
+}
+
 /// The last part of what a ticket asks for, without records.
 fn last_chunk(ticket: &Ticket, source: NodeId) -> Chunk {
     Chunk {
@@ -262,7 +271,9 @@ impl Layers {
         } else {
             // The index knows how many other networks there are.
             ticket.sources = usize::from(inside);
-            let index = self.topology.relay(self.net, &user, ticket.attempt);
+            let index = self
+                .topology
+                .relay(self.net, &user, by_chance(&user, attempt));
             cx.send(index, Message::MigForward(Box::new(ticket)));
         }
     }
@@ -405,7 +416,8 @@ impl Layers {
             let next = if net == self.net {
                 chunk.node
             } else {
-                self.topology.relay(net, &chunk.user, chunk.attempt)
+                let turn = by_chance(&chunk.user, chunk.attempt);
+                self.topology.relay(net, &chunk.user, turn)
             };
             cx.send(next, Message::MigChunk(Box::new(chunk.clone())));
             return;
@@ -524,7 +536,7 @@ impl Layers {
 
 #[cfg(test)]
 mod tests {
-    use super::turn;
+    use super::{BTreeSet, Digest, by_chance, turn};
 
     #[test]
     fn what_is_lacking_is_asked_for_inside_and_elsewhere_in_turn() {
@@ -536,5 +548,15 @@ mod tests {
         assert!(turns((true, false), false).eq(of(true)));
         assert!(turns((false, true), false).eq(of(false)));
         assert!(turns((false, false), false).eq(of(false)));
+    }
+
+    #[test]
+    fn every_index_node_takes_tickets_for_every_network() {
+        let user = Digest::ZERO;
+        for (nodes, networks) in [(2, 2), (2, 3), (3, 2), (4, 2), (4, 4)] {
+            let ways = (0..80_u32).map(|at| (by_chance(&user, at) % nodes, at % networks));
+            let ways: BTreeSet<(u32, u32)> = ways.collect();
+            assert_eq!(ways.len() as u32, nodes * networks);
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::header::Note;
 use super::meaning::Meaning;
 use super::message::{End, TransactionRef};
 use super::migrate::parties;
-use super::record::{Wanted, grant_of, is_of};
+use super::record::{Store, Wanted, grant_of, is_of};
 use super::table::Sum;
 use super::{Cx, Layers, Message};
 use crate::base::crypto::Digest;
@@ -143,9 +143,18 @@ impl Layers {
         if began || store.grants.values().any(|of| of == user) {
             return;
         }
-        // Nobody may send them now. What else is missed will be named again.
-        self.volatile.clerk.missing.clear();
-        store.ended.insert(*user);
+        let any = |store: &Store| {
+            store
+                .records
+                .values()
+                .any(|i| is_of(&i.transaction.0, user))
+        };
+        if any(store) | store.ended.insert(*user) {
+            // Nobody may send them now. What else is missed will be named again, so that this
+            // must not be done each time that an end is told which is known.
+            self.volatile.clerk.missing.clear();
+        }
+        let store = &mut self.durable.store;
         store
             .records
             .retain(|_, item| !is_of(&item.transaction.0, user));
