@@ -156,8 +156,9 @@ fn turn((inside, elsewhere): (bool, bool), whole: bool, attempt: u32) -> (bool, 
     }
 }
 
-/// Which index node takes a ticket, and what comes by it. It is not the next one each time: the networks are asked in
-/// turn, and if there are as many, one that is down would always be the one for the same network.
+/// Which index node takes a ticket, and what comes by it. It is not the next one each time: the
+/// networks are asked in turn, and if there are as many, one that is down would always be the one
+/// for the same network.
 fn by_chance(user: &Digest, attempt: u32) -> u32 {
     match attempt {
         0 => 0,

@@ -96,8 +96,8 @@
 //!   aside in case the word was false. A ticket on a refused grant is stopped by the network that
 //!   has the registration.
 //! - The word of one consensus node is enough for MIG-REFUSE.
-//! - A record of which no index node of its network has heard, and whose leader returns from a crash
-//!   before it has left, stays in its network: the others find out what lacks only from what index
+//! - A record of which no index node of its network has heard, and whose leader returns from a
+//!   crash before it has left, stays in its network: what lacks elsewhere shows only in what index
 //!   nodes remember.
 //! - A migration that waits for a leader who is down waits until anything else is asked of that
 //!   network, where it agrees by PBFT: only calls make the others replace him.
