@@ -10,6 +10,7 @@ pub mod mempool;
 mod nesting;
 pub mod oath;
 pub mod pbft;
+mod peer;
 pub mod raft;
 pub mod statement;
 pub mod tally;

@@ -424,10 +424,10 @@ impl Iraft {
         let lacks = self.certifies() && reply.decided < commit;
         let Some(peer) = self.peer(from) else { return };
         if !votes && !lacks {
-            peer.behind = None;
+            peer.own.behind = None;
             return;
         }
-        if !peer.stays_behind(reply.locked, reply.decided) {
+        if !peer.own.stays_behind(reply.locked, reply.decided) {
             return;
         }
         if let Some(certificate) = self.volatile.decision.clone().filter(|_| lacks) {

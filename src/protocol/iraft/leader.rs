@@ -166,7 +166,7 @@ impl Iraft {
     fn election_for(&mut self, to: &[usize]) -> Option<Arc<Election>> {
         let election = self.volatile.election.clone();
         let leader = self.leader()?;
-        let unknown = to.iter().any(|position| !leader.peers[*position].knows);
+        let unknown = to.iter().any(|position| !leader.peers[*position].own.knows);
         election.filter(|_| unknown)
     }
 
@@ -251,22 +251,16 @@ impl Iraft {
         let peer = &mut leader.peers[position];
         match reply.answer {
             Answer::Matched(matched) => {
-                peer.knows = true;
+                peer.own.knows = true;
                 // An honest follower never holds more of our log than there is.
                 peer.advance(matched.min(last));
             }
             Answer::Conflict { previous, hint } => {
-                peer.knows = true;
-                let hint = hint.min(previous).max(1);
-                if previous <= peer.matched {
-                    peer.trust_less(hint);
-                } else if !peer.probing || previous == peer.probe {
-                    // Otherwise the answer is to an append that was given up.
-                    peer.go_back(hint);
-                }
+                peer.own.knows = true;
+                peer.conflicts(previous, hint);
             }
             Answer::Unproven => {
-                peer.knows = false;
+                peer.own.knows = false;
                 peer.repeat();
             }
             Answer::Stale | Answer::Refused => {}
@@ -366,7 +360,7 @@ impl Iraft {
         let position = self.position(from);
         let Some(leader) = self.leader() else { return };
         let peer = &mut leader.peers[position];
-        peer.knows = !reply.unproven;
+        peer.own.knows = !reply.unproven;
         if reply.unproven {
             peer.repeat();
         }

@@ -4,12 +4,22 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::message::{Answer, Append, Entry, Heartbeat, HeartbeatReply, Position, Reply, Snapshot};
-use super::peer::Peer;
 use super::{Cx, Message, Mutant, Raft, Role, Timer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::Time;
 use crate::chain::ledger::Snapshot as Point;
 use crate::chain::{Batch, Transaction};
+use crate::protocol::peer;
+
+/// What a leader knows of one follower.
+type Peer = peer::Peer<Follower>;
+
+/// What it wants to know of a follower beyond how far its log agrees.
+#[derive(Clone, Debug, Default)]
+struct Follower {
+    /// The latest heartbeat it has answered.
+    acked: u64,
+}
 
 /// What a leader knows beyond a follower.
 #[derive(Clone, Debug)]
@@ -265,14 +275,7 @@ impl Raft {
             }
             Answer::Conflict { previous, hint } => {
                 let Some(leader) = self.leader() else { return };
-                let peer = &mut leader.peers[position];
-                let hint = hint.min(previous).max(1);
-                if previous <= peer.matched {
-                    peer.trust_less(hint);
-                } else if !peer.probing || previous == peer.probe {
-                    // Otherwise the answer is to an append that was given up.
-                    peer.go_back(hint);
-                }
+                leader.peers[position].conflicts(previous, hint);
             }
             Answer::Stale => {}
         }
@@ -334,7 +337,7 @@ impl Raft {
         // that was lost is sent again, or the reads that wait for it would wait for ever.
         let awaited = leader.reads.front().map(|(round, _)| *round);
         let lost = awaited.filter(|_| leader.asked + interval <= now);
-        let owes = |peer: &Peer| lost.is_some_and(|round| peer.acked < round);
+        let owes = |peer: &Peer| lost.is_some_and(|round| peer.own.acked < round);
         let indexed = leader.peers.iter().enumerate();
         let due: Vec<usize> = indexed
             .filter(|(position, peer)| *position != me && (silent(peer) || owes(peer)))
@@ -394,7 +397,7 @@ impl Raft {
         self.on_matched(position, reply.matched, cx);
         let Some(leader) = self.leader() else { return };
         let peer = &mut leader.peers[position];
-        peer.acked = peer.acked.max(reply.round);
+        peer.own.acked = peer.own.acked.max(reply.round);
         let (round, promised) = peer.promised;
         if reply.round == round && reply.matched < promised {
             // It has returned from a crash: let it confirm the last entry once more.
@@ -449,7 +452,7 @@ impl Raft {
         let Some(leader) = self.leader().filter(|leader| !leader.reads.is_empty()) else {
             return;
         };
-        let confirmed = leader.reached_by(me, others, u64::MAX, |peer| peer.acked);
+        let confirmed = leader.reached_by(me, others, u64::MAX, |peer| peer.own.acked);
         let answered = leader
             .reads
             .partition_point(|(round, _)| *round <= confirmed);

@@ -61,7 +61,6 @@ mod follower;
 mod leader;
 mod log;
 mod message;
-mod peer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What a leader knows of one follower, and how fast it feeds it.
+//! What a leader of a replicated log knows of one follower, and how fast it feeds it. RAFT and the
+//! improved RAFT feed alike; what else they want to know of a follower is their own.
 
 use std::collections::VecDeque;
 
@@ -6,7 +7,7 @@ use crate::base::time::Time;
 
 /// What a leader knows of one follower.
 #[derive(Clone, Debug)]
-pub(super) struct Peer {
+pub(super) struct Peer<T> {
     /// The next entry to send.
     pub next: u64,
     /// The follower's log equals ours, on its disk, up to here.
@@ -25,11 +26,11 @@ pub(super) struct Peer {
     pub heard: Time,
     /// When anything was last sent to it.
     pub sent: Time,
-    /// The latest heartbeat it has answered.
-    pub acked: u64,
+    /// What one protocol alone wants to know of it.
+    pub own: T,
 }
 
-impl Peer {
+impl<T: Default> Peer<T> {
     pub fn new(last: u64, now: Time) -> Self {
         Self {
             next: last + 1,
@@ -41,7 +42,7 @@ impl Peer {
             promised: (0, 0),
             heard: now,
             sent: now,
-            acked: 0,
+            own: T::default(),
         }
     }
 
@@ -86,6 +87,17 @@ impl Peer {
         self.go_back(last + 1);
     }
 
+    /// Our logs differ at the entry that this append came after; they may agree before the hint.
+    pub fn conflicts(&mut self, previous: u64, hint: u64) {
+        let hint = hint.min(previous).max(1);
+        if previous <= self.matched {
+            self.trust_less(hint);
+        } else if !self.probing || previous == self.probe {
+            // Otherwise the answer is to an append that was given up.
+            self.go_back(hint);
+        }
+    }
+
     /// The follower refuses what it confirmed: it has lost its disk. Trusting it less is safe.
     pub fn trust_less(&mut self, hint: u64) {
         self.matched = self.matched.min(hint - 1);
@@ -99,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_window_opens_with_the_first_match_and_closes_with_a_conflict() {
-        let mut peer = Peer::new(0, Time::ZERO);
+        let mut peer = Peer::<()>::new(0, Time::ZERO);
         assert!(peer.is_ready(1, 3));
         (peer.next, peer.probe) = (2, 0);
         peer.in_flight.push_back(1);
@@ -117,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_lost_probe_is_repeated_and_a_lost_snapshot_asked_for_anew() {
-        let mut peer = Peer::new(9, Time::ZERO);
+        let mut peer = Peer::<()>::new(9, Time::ZERO);
         (peer.next, peer.probe) = (11, 9);
         peer.in_flight.push_back(10);
         peer.repeat();
