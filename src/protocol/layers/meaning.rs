@@ -4,7 +4,7 @@
 use crate::base::crypto::Digest;
 use crate::chain::Transaction;
 use crate::contract::access::{GrantTerms, Grantee};
-use crate::contract::call::{Act, Call};
+use crate::contract::call::{Act, Call, Order};
 use crate::contract::identity::Party;
 use crate::contract::message::Content;
 
@@ -80,22 +80,22 @@ pub fn asker(transaction: &Transaction) -> Option<Digest> {
 
 /// The grant to which a call refers, if it refers to one.
 pub fn cites(transaction: &Transaction) -> Option<Digest> {
-    match transaction.call.call() {
-        Call::Order(order) => match &order.terms().act {
-            Act::Revoke(grant) | Act::Delegate(grant, _) | Act::Access(grant, ..) => Some(grant.0),
-            _ => None,
-        },
+    match &order(transaction)?.terms().act {
+        Act::Revoke(grant) | Act::Delegate(grant, _) | Act::Access(grant, ..) => Some(grant.0),
         _ => None,
     }
 }
 
 /// The name of the grant that a call gives or passes on, if it does.
 pub fn grants(transaction: &Transaction) -> Option<Digest> {
+    let order = order(transaction)?;
+    let gives = matches!(order.terms().act, Act::Grant(_) | Act::Delegate(..));
+    gives.then(|| order.message())
+}
+
+fn order(transaction: &Transaction) -> Option<&Order> {
     match transaction.call.call() {
-        Call::Order(order) => match &order.terms().act {
-            Act::Grant(_) | Act::Delegate(..) => Some(order.message()),
-            _ => None,
-        },
+        Call::Order(order) => Some(order),
         _ => None,
     }
 }
