@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::topology::Topology;
+use crate::base::node::Committee;
 use crate::base::time::Span;
 use crate::protocol::{Misfit, Protocol, iraft, pbft, raft};
 
@@ -17,6 +18,16 @@ pub enum Agreement {
     /// PBFT: survives liars below a third.
     #[default]
     Pbft,
+}
+
+impl Agreement {
+    /// How many members of a committee decide.
+    pub fn quorum(self, committee: &Committee) -> usize {
+        match self {
+            Self::Raft => committee.majority(),
+            Self::Iraft | Self::Pbft => committee.quorum(),
+        }
+    }
 }
 
 /// How it is found out who receives a record.

@@ -160,7 +160,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::{Context, FaultModel, Input, Misfit, Protocol, Retry, Setup, Status};
-use crate::base::node::{NodeId, PositionSet};
+use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::random::mix;
 use crate::base::time::Span;
 use crate::chain::{Block, Height, Transaction, TransactionId};
@@ -281,17 +281,17 @@ impl Protocol for Layers {
     /// Every network does without the crashed, and survives the liars, that its agreement allows.
     fn recovers(config: &Config, n: usize, missing: &PositionSet, liars: &PositionSet) -> bool {
         let topology = config.topology(n);
-        let survives = |committee: &crate::base::node::Committee, agreement| {
+        let survives = |committee: &Committee, agreement: Agreement| {
             let among = |set: &PositionSet| {
                 let members = committee.members().iter();
                 members.filter(|node| set.contains(node.index())).count()
             };
-            let (quorum, most) = match agreement {
-                Agreement::Raft => (committee.majority(), 0),
-                Agreement::Iraft if !config.iraft.identify => (committee.quorum(), 0),
-                Agreement::Iraft | Agreement::Pbft => (committee.quorum(), committee.faulty_max()),
+            let most = match agreement {
+                Agreement::Raft => 0,
+                Agreement::Iraft if !config.iraft.identify => 0,
+                Agreement::Iraft | Agreement::Pbft => committee.faulty_max(),
             };
-            among(missing) + quorum <= committee.n() && among(liars) <= most
+            among(missing) + agreement.quorum(committee) <= committee.n() && among(liars) <= most
         };
         let net = |net| survives(&topology.edge(net).consensus, config.edge_protocol);
         (0..topology.edges() as Net).all(net)

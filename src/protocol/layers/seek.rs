@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::config::{Agreement, Mutant};
+use super::config::Mutant;
 use super::meaning;
 use super::topology::Net;
 use super::{Cx, Layers, Message};
@@ -80,7 +80,8 @@ impl Layers {
             let members = consensus.members().iter().copied();
             let open = members.filter(|node| !sought.denied.contains(node));
             let open: Vec<NodeId> = open.collect();
-            (open.len() + self.deciding(consensus) > consensus.n()).then_some(open)
+            (open.len() + self.config.edge_protocol.quorum(consensus) > consensus.n())
+                .then_some(open)
         };
         let open: Vec<NodeId> = others.filter_map(open).flatten().collect();
         let passed = sought.passed;
@@ -111,13 +112,5 @@ impl Layers {
             denied: BTreeSet::new(),
             passed,
         })
-    }
-
-    /// How many members of an edge network decide.
-    fn deciding(&self, consensus: &Committee) -> usize {
-        match self.config.edge_protocol {
-            Agreement::Raft => consensus.majority(),
-            Agreement::Iraft | Agreement::Pbft => consensus.quorum(),
-        }
     }
 }
