@@ -272,9 +272,8 @@ impl Layers {
         } else {
             // The index knows how many other networks there are.
             ticket.sources = usize::from(inside);
-            let index = self
-                .topology
-                .relay(self.net, &user, by_chance(&user, attempt));
+            let turn = by_chance(&user, attempt);
+            let index = self.topology.relay(self.net, &user, turn);
             cx.send(index, Message::MigForward(Box::new(ticket)));
         }
     }

@@ -149,12 +149,12 @@ impl Layers {
                 .values()
                 .any(|i| is_of(&i.transaction.0, user))
         };
-        if any(store) | store.ended.insert(*user) {
-            // Nobody may send them now. What else is missed will be named again, so that this
-            // must not be done each time that an end is told which is known.
-            self.volatile.clerk.missing.clear();
+        if !(any(store) | store.ended.insert(*user)) {
+            return;
         }
-        let store = &mut self.durable.store;
+        // Nobody may send them now. What else is missed will be named again, so that this must not
+        // be done each time that an end is told which is known.
+        self.volatile.clerk.missing.clear();
         store
             .records
             .retain(|_, item| !is_of(&item.transaction.0, user));
