@@ -19,7 +19,7 @@ use crate::observe::checks::{Property, Violation};
 use crate::observe::diagram::Diagram;
 use crate::observe::forensics::Forensics;
 use crate::observe::trace::{Filter, Trace};
-use crate::scenario::run::{Outcome, unmet};
+use crate::scenario::run::{Entry, Outcome, unmet};
 use crate::scenario::{Refusal, Scenario};
 use crate::sim::Kernel;
 use crate::sim::event::Observer;
@@ -84,19 +84,18 @@ enum Format {
     Mermaid,
 }
 
-fn execute(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>) -> Outcome {
+fn entry(scenario: &Scenario) -> &'static Entry {
     let entry = catalog::protocol(&scenario.protocol.name);
-    (entry
-        .expect("a validated scenario names a known protocol")
-        .run)(scenario, kernel, guest)
+    entry.expect("a validated scenario names a known protocol")
+}
+
+fn execute(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>) -> Outcome {
+    (entry(scenario).run)(scenario, kernel, guest)
 }
 
 /// Runs a scenario once more, to the same end, and keeps what honest nodes can prove of others.
 fn investigate(scenario: &Scenario, kernel: Kernel) -> Forensics {
-    let protocol = &scenario.protocol;
-    let entry = catalog::protocol(&protocol.name);
-    let chains = entry.map(|entry| (entry.spec.chains)(&protocol.config, scenario.nodes));
-    let mut forensics = Forensics::along(chains.unwrap_or_default());
+    let mut forensics = entry(scenario).forensics(scenario);
     execute(scenario, kernel, Some(&mut forensics));
     forensics
 }

@@ -15,10 +15,8 @@ use crate::observe::forensics::{Forensics, Proof};
 /// one part decide different blocks.
 fn investigated(text: &str, seed: u64) -> (bool, Vec<Proof>) {
     let scenario = scenario(text, seed);
-    let protocol = &scenario.protocol;
-    let entry = catalog::protocol(&protocol.name).expect("it is known");
-    let chains = (entry.spec.chains)(&protocol.config, scenario.nodes);
-    let mut forensics = Forensics::along(chains);
+    let entry = catalog::protocol(&scenario.protocol.name).expect("it is known");
+    let mut forensics = entry.forensics(&scenario);
     let verdict = outcome(&scenario, ONE_THREAD, Some(&mut forensics)).verdict;
     let forked = forensics.fork().is_some();
     let apart = |v: &Violation| v.property == Property::Agreement;

@@ -33,7 +33,7 @@ impl ProtocolSpec {
             name: P::NAME,
             byzantine: matches!(P::FAULTS, FaultModel::Byzantine),
             check: check_config::<P>,
-            chains: chains::<P>,
+            chains: read_chains::<P>,
         }
     }
 
@@ -44,13 +44,15 @@ impl ProtocolSpec {
     }
 }
 
-fn chains<P: Protocol>(config: &Value, nodes: usize) -> Vec<Option<usize>> {
+fn read_chains<P: Protocol>(config: &Value, nodes: usize) -> Vec<Option<usize>> {
     let config = serde_json::from_value::<P::Config>(config.clone());
-    let chains = config.iter().flat_map(|config| {
-        let all = (0..nodes).map(NodeId::at);
-        all.map(|node| P::chain_of(config, nodes, node))
-    });
-    chains.collect()
+    config.map_or_else(|_| Vec::new(), |config| chains::<P>(&config, nodes))
+}
+
+/// Which chain each of so many nodes keeps, if it keeps one.
+pub fn chains<P: Protocol>(config: &P::Config, nodes: usize) -> Vec<Option<usize>> {
+    let all = (0..nodes).map(NodeId::at);
+    all.map(|node| P::chain_of(config, nodes, node)).collect()
 }
 
 /// Reads the configuration of a protocol and lets it check the result.

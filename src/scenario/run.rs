@@ -6,7 +6,7 @@ use super::schema::{
     Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
     Victims, Workload,
 };
-use super::{ProtocolSpec, rehearsal};
+use super::{ProtocolSpec, protocol::chains, rehearsal};
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
@@ -16,6 +16,7 @@ use crate::network::topology::{Link as SiteLink, Topology};
 use crate::network::{Network, topology::TopologyError};
 use crate::observe::checks::{CheckSetup, Checks, Verdict, Word};
 use crate::observe::fingerprint::Fingerprint;
+use crate::observe::forensics::Forensics;
 use crate::observe::metrics::{Measured, Metrics, Summary};
 use crate::protocol::Protocol;
 use crate::sim::adversary::Act;
@@ -47,6 +48,14 @@ impl Entry {
             run: run::<P>,
             outlook: Outlook::before::<P>,
         }
+    }
+
+    /// Who may watch a scenario of this protocol and prove who lied.
+    pub fn forensics(&self, scenario: &Scenario) -> Forensics {
+        Forensics::along((self.spec.chains)(
+            &scenario.protocol.config,
+            scenario.nodes,
+        ))
     }
 }
 
@@ -143,8 +152,7 @@ pub fn run_with<P: Protocol>(
     };
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
     let (until, nodes) = (plan.until, scenario.nodes);
-    let chain_of = |at| P::chain_of(&config, nodes, NodeId::at(at));
-    let chains: Vec<_> = (0..nodes).map(chain_of).collect();
+    let chains = chains::<P>(&config, nodes);
     let mut dishonest = PositionSet::new();
     for liar in &plan.liars {
         dishonest.insert(liar.node.index());
