@@ -39,13 +39,23 @@ fn listed_in(net: Net, height: u64, nodes: &[u16]) -> Fact {
     }
 }
 
+/// What somebody keeps that was entered there.
 fn kept() -> Fact {
+    kept_where(true)
+}
+
+/// What somebody keeps that was sent there.
+fn sent() -> Fact {
+    kept_where(false)
+}
+
+fn kept_where(entered: bool) -> Fact {
     Fact::Kept {
         user: digest(PATIENT),
         rid: RecordId(digest(RECORD)),
         body: digest(BODY),
         bytes: 9,
-        entered: true,
+        entered,
     }
 }
 
@@ -146,27 +156,6 @@ fn a_record_is_missed_where_it_was_relayed_to_and_not_where_it_came_from() {
     assert_eq!(wrong(&relayed(12), &[0, 5, 8, 12]), Vec::<String>::new());
     let lacks = "n12 lacks a record that network 1 decided at 1";
     assert_eq!(wrong(&relayed(5), &[0, 5, 8, 12]), [lacks]);
-}
-
-/// What somebody keeps that was sent there.
-fn sent() -> Fact {
-    let Fact::Kept {
-        user,
-        rid,
-        body,
-        bytes,
-        ..
-    } = kept()
-    else {
-        unreachable!("it is kept")
-    };
-    Fact::Kept {
-        user,
-        rid,
-        body,
-        bytes,
-        entered: false,
-    }
 }
 
 #[test]
