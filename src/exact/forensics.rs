@@ -9,7 +9,7 @@ use crate::base::time::{Span, Time};
 use crate::catalog;
 use crate::observe::accountability::Accountability;
 use crate::observe::checks::{Property, Violation};
-use crate::observe::forensics::{Forensics, Proof};
+use crate::observe::forensics::Proof;
 
 /// What a run leaves to prove: whether it forked, and the proofs. Nodes of parts fork if those of
 /// one part decide different blocks.

@@ -1,15 +1,14 @@
 //! How rights end that were given, and requests of which nothing comes.
 
 use super::guards::{DECIDED, GRANTED, HOLDER, RECEIVER, REVOKED};
-use super::guards::{after, call_in, content, sends};
+use super::guards::{after, call_in, content, end, sends, told};
 use super::single;
 use crate::base::node::NodeId;
 use crate::chain::Transaction;
-use crate::contract::access::{GrantTerms, Grantee, Purpose, Scope};
-use crate::contract::call::{Act, Terms};
-use crate::contract::identity::Party;
+use crate::contract::call::Act;
 use crate::contract::{Population, SignedCall};
-use crate::protocol::layers::{Layers, Message};
+use crate::protocol::layers::{Layers, Message, Topology};
+use crate::stories::calls::{PATIENTS, everything, ordered};
 use crate::stories::{Stage, play};
 
 /// Whether the receiver of a grant still has the patient's first record.
@@ -82,28 +81,39 @@ fn what_was_missed_is_not_asked_for_when_the_right_has_ended() {
     assert!(!brings(&mut stage, "fire n6 Missing\n", "record-fetch"));
 }
 
+/// The end of one patient's right is told twice, and between the two the hospital learns that it
+/// lacks a record of another patient.
+#[test]
+fn an_end_that_is_known_does_not_put_off_what_is_missed() {
+    let mut stage = after(single(), &[DECIDED, "grant n6\nsettle\n", REVOKED]);
+    play(&mut stage, "settle\n");
+    let people = Population::new(1, 1, PATIENTS);
+    let topology = Topology::new(&single(), 8);
+    let is_there = |at: &u32| topology.row(&people.patient(*at).id.0, 0) == [HOLDER];
+    let other = (2..PATIENTS).find(is_there).expect("there are many");
+    let grant = Act::Grant(everything(people.doctor(0).id));
+    stage.request(RECEIVER, |number| {
+        ordered(people.patient(other), grant.clone(), number)
+    });
+    play(&mut stage, "settle\n");
+    stage.submit_of(HOLDER, other);
+    let missed = "deliver * add-request\ndeliver * presence\ndeliver * payload\n\
+        deliver * pre-prepare\ndeliver * prepare\ndeliver * commit\ndrop n0->n6 deliver\n\
+        fire n6 Compare\ndeliver * compare\ndeliver * due\ndrop * record-fetch\n";
+    play(&mut stage, missed);
+    let again = Message::Erase(end(&stage, 4));
+    stage.inject(NodeId(0), RECEIVER, again);
+    play(&mut stage, "deliver * erase\n");
+    assert!(told(&mut stage, "fire n6 Missing\nsettle\n").contains("n6: keeps"));
+}
+
 #[test]
 fn what_has_a_name_that_is_taken_is_asked_for_no_longer() {
     assert!(!asks_again(SignedCall::sample(9), "add-request"));
     let people = Population::new(1, 1, 2);
     let patient = people.patient(1);
-    let everything = GrantTerms {
-        grantee: Grantee::Doctor(people.doctor(0).id),
-        scope: Scope::All,
-        purpose: Purpose::Care,
-        from: 0,
-        until: 1_000,
-        max_uses: None,
-        delegable: false,
-    };
-    let terms = Terms {
-        chain: 1,
-        by: Party::Patient(patient.id),
-        act: Act::Grant(everything),
-        nonce: 9,
-        valid_until: u64::MAX,
-    };
-    let grant = SignedCall::order(terms, &patient.keys);
+    let everything = everything(people.doctor(0).id);
+    let grant = ordered(patient, Act::Grant(everything), 9);
     assert!(!asks_again(grant, "register"));
 }
 

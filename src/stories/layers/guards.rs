@@ -53,7 +53,7 @@ pub(super) fn both(config: Config) -> Config {
 }
 
 /// What is told from now on, with all messages and facts.
-fn told(stage: &mut Stage<Layers>, story: &str) -> String {
+pub(super) fn told(stage: &mut Stage<Layers>, story: &str) -> String {
     play(stage, &["plain\n", story].concat())
 }
 
@@ -235,15 +235,20 @@ fn takes_anybody_for_the_leader(config: Config) -> bool {
 pub(super) const REVOKED: &str = "revoke n0 c#1\ndeliver * pre-prepare\ndeliver * prepare\n\
     deliver * commit\n";
 
+/// The end of the grant that the second block has, by what the fourth has, with a header's proof.
+pub(super) fn end(stage: &Stage<Layers>, header: Height) -> Box<End> {
+    Box::new(End {
+        by: TransactionRef(call_in(stage, 4)),
+        grant: TransactionRef(call_in(stage, 2)),
+        header: proven(stage, header),
+    })
+}
+
 fn forgets_without_a_proof(config: Config) -> bool {
     let untold = [REVOKED, "drop * erase\n"].concat();
     let mut stage = after(config, &[DECIDED, "grant n6\nsettle\n", &untold]);
     let rid = content(&call_in(&stage, 1)).rid;
-    let end = Box::new(End {
-        by: TransactionRef(call_in(&stage, 4)),
-        grant: TransactionRef(call_in(&stage, 2)),
-        header: proven(&stage, 2),
-    });
+    let end = end(&stage, 2);
     stage.inject(STRANGER, RECEIVER, Message::Erase(end));
     stage.settle(&[]);
     stage.inject(HOLDER, RECEIVER, Message::Fetch { rid, tried: 0 });

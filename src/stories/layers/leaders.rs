@@ -1,6 +1,6 @@
 //! Leaders that are gone, have forgotten, or are not heard of.
 
-use super::guards::{DECIDED, GRANTED, after};
+use super::guards::{DECIDED, GRANTED, after, told};
 use super::{forgetful, single};
 use crate::base::node::NodeId;
 use crate::chain::{Transaction, TransactionId};
@@ -55,4 +55,12 @@ fn a_leader_that_has_forgotten_its_chain_proposes_again_what_it_has_proposed() {
     let block = stage.ledger(NodeId(1)).block(last).expect("it is decided");
     let asked = TransactionId::new(NodeId(8), 3);
     assert_eq!(block.batch.transactions()[0].id, asked);
+}
+
+/// All may have decided, and stopped before anybody was told of it.
+#[test]
+fn who_returns_from_a_crash_tells_observers_of_its_last_blocks_again() {
+    let mut stage = after(single(), &[DECIDED]);
+    let again = told(&mut stage, "crash n0\nrestart n0\nsettle\n");
+    assert!(again.contains("n0: network 0 lists"), "{again}");
 }
