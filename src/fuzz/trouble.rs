@@ -358,6 +358,7 @@ fn said_seldom(protocol: &str) -> Vec<&'static str> {
         "relay-ic",
         "index-request",
         "remind",
+        "waits",
         "mig-request",
         "mig-done",
         "compare",

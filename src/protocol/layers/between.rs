@@ -230,6 +230,19 @@ impl Layers {
         self.enqueue(transaction, Some(item.place.0), cx);
     }
 
+    /// A record that was brought still waits at an index node, where its body is as well.
+    pub(super) fn on_waits(&mut self, from: NodeId, parcel: &Parcel, cx: &mut Cx<'_>) {
+        let (rid, id) = (item_rid(&parcel.item), parcel.item.transaction.0.id);
+        let desk = self.desk();
+        let here = desk.bodies.contains_key(&(rid, parcel.item.body.digest));
+        let refused = cx.includes(id) && desk.table.record(&rid).is_none();
+        if here || refused {
+            self.on_inject(from, parcel, cx);
+        } else {
+            cx.send(from, Message::Fetch { rid, tried: 0 });
+        }
+    }
+
     /// A record comes from another network to a node that does not lead.
     pub(super) fn miss_injected(&mut self, parcel: &Parcel, cx: &mut Cx<'_>) {
         let (rid, id) = (item_rid(&parcel.item), parcel.item.transaction.0.id);
@@ -416,12 +429,21 @@ impl Layers {
     pub(super) fn inject(&mut self, rid: RecordId, cx: &mut Cx<'_>) {
         if let Some(arriving) = self.durable.depot.arriving.get_mut(&rid) {
             // What waited for the index was not sent before.
-            arriving.waiting = Waiting::new(cx.now());
+            arriving.waiting = Waiting::new(cx.now() + self.config.approval());
             let parcel = arriving.parcel.clone();
             if self.config.lacks(Mutant::DropUnconfirmed) {
                 self.durable.depot.arriving.remove(&rid);
             }
             self.tell_leader(Message::Inject(Box::new(parcel)), cx);
+        }
+    }
+
+    /// Whoever leads lacks the body of what waits here.
+    pub(super) fn on_fetch_from_depot(&self, from: NodeId, rid: &RecordId, cx: &mut Cx<'_>) {
+        let inside = self.topology.edge(self.net).consensus.contains(from);
+        let arriving = self.durable.depot.arriving.get(rid);
+        if let Some(arriving) = arriving.filter(|_| inside) {
+            cx.send(from, Message::Inject(Box::new(arriving.parcel.clone())));
         }
     }
 
@@ -459,8 +481,8 @@ impl Layers {
             }
         }
         let arriving = depot.arriving.iter_mut();
-        let arriving =
-            arriving.filter_map(|(rid, a)| a.waiting.is_late(patience, now).then_some(*rid));
+        let arriving = arriving
+            .filter_map(|(rid, a)| a.waiting.is_later_each_time(patience, now).then_some(*rid));
         let arriving: Vec<RecordId> = arriving.collect();
         let lines = depot.lines.iter_mut();
         let lines = lines.filter_map(|(line, w)| w.is_late(patience, now).then_some(*line));
@@ -477,7 +499,7 @@ impl Layers {
             // So for what waits in the edge network.
             if let Some(arriving) = self.durable.depot.arriving.get(&rid) {
                 let parcel = Box::new(arriving.parcel.clone());
-                cx.broadcast(&consensus, Message::Inject(parcel));
+                cx.broadcast(&consensus, Message::Waits(parcel));
             }
         }
         let depot = &self.durable.depot;

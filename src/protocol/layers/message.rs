@@ -183,6 +183,8 @@ pub enum Message {
     RelayIc(Box<Parcel>),
     /// From the index to the other network.
     Inject(Box<Parcel>),
+    /// From the index: what was brought still waits. The body stays there until it is asked for.
+    Waits(Box<Parcel>),
     /// To whoever leads the index network: to be decided.
     Line(Line),
     /// From the index: a record that was asked for has not come; or, between those networks, the
@@ -311,6 +313,7 @@ impl Wire for Message {
             Self::Relay(_) => "relay",
             Self::RelayIc(_) => "relay-ic",
             Self::Inject(_) => "inject",
+            Self::Waits(_) => "waits",
             Self::Line(_) => "index-request",
             Self::Remind { .. } => "remind",
             Self::Register(_) => "register",
@@ -343,6 +346,10 @@ impl Wire for Message {
             Self::Ack(rids) => DIGEST_BYTES * count(rids.len()) + SIGNATURE_BYTES,
             Self::Relay(parcel) | Self::RelayIc(parcel) | Self::Inject(parcel) => {
                 2 + 2 * count(parcel.nets.len()) + parcel.item.size()
+            }
+            Self::Waits(parcel) => {
+                let bodiless = parcel.item.size() - parcel.item.body.bytes;
+                2 + 2 * count(parcel.nets.len()) + bodiless
             }
             Self::Line(_) => 6 + DIGEST_BYTES,
             Self::Remind { between, .. } => DIGEST_BYTES + between.map_or(0, |_| 4),
@@ -394,9 +401,10 @@ impl Wire for Message {
                 headers_signatures(headers) + items.iter().map(Item::signatures).sum::<u32>()
             }
             Self::Header(headers) | Self::Due { headers, .. } => headers_signatures(headers),
-            Self::Relay(parcel) | Self::RelayIc(parcel) | Self::Inject(parcel) => {
-                parcel.item.signatures()
-            }
+            Self::Relay(parcel)
+            | Self::RelayIc(parcel)
+            | Self::Inject(parcel)
+            | Self::Waits(parcel) => parcel.item.signatures(),
             Self::MigForward(ticket) => ticket.header.proof.signatures(),
             Self::Erase(end) => end.header.proof.signatures(),
             Self::Taken { header, .. } => header.proof.signatures(),
@@ -455,6 +463,7 @@ impl Wire for Message {
             Self::Relay(parcel) => Self::Relay(Box::new(altered(parcel))),
             Self::RelayIc(parcel) => Self::RelayIc(Box::new(altered(parcel))),
             Self::Inject(parcel) => Self::Inject(Box::new(altered(parcel))),
+            Self::Waits(parcel) => Self::Waits(Box::new(altered(parcel))),
             Self::MigChunk(chunk) => Self::MigChunk(Box::new(Chunk {
                 items: chunk.items.iter().map(Item::altered).collect(),
                 ..Chunk::clone(chunk)

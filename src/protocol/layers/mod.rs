@@ -39,7 +39,9 @@
 //!   ordered: each record goes to each network once. Then INJECT to the leader there, which checks
 //!   the proof against the consensus nodes of the first network and has its own network decide the
 //!   record. What came from elsewhere is never relayed. INJECT is acknowledged once a record node
-//!   of the network has the record, or nobody there is to keep it, and RELAY-IC only then.
+//!   of the network has the record, or nobody there is to keep it, and RELAY-IC only then. Until
+//!   it is, all consensus nodes are told that it WAITS, without the body, after `relay_timeout` and
+//!   later each time; a leader that lacks the body asks for INJECT again.
 //! - Index nodes hear every ADD-REQUEST and REMIND one consensus node after the other of a record
 //!   that does not come, until it does or so many have answered with REMIND that there is none.
 //! - What was relayed and nobody in the network has any more comes once more: a consensus node that
@@ -129,7 +131,8 @@
 //! A grant to whom has the patient already: a `mig-request` and a `mig-refuse`. `request-forward`
 //! comes when a client asks elsewhere, `index-request` when an index node does not lead, `leader`
 //! when the leader changes, or a consensus node that does not lead is told, or asked again, what
-//! the leader sees to; `name-taken` if clients give one name to two calls.
+//! the leader sees to; `waits` and `record-fetch` when what was brought is late; `name-taken` if
+//! clients give one name to two calls.
 
 mod approve;
 mod between;

@@ -12,9 +12,9 @@ impl Layers {
         }
         if !self.leads() {
             self.name_leader(from, cx);
-            // What an index node brings again, whoever leads has seen to for long, unless it is
+            // What still waits at an index node, whoever leads has seen to for long, unless it is
             // down.
-            if let Message::Inject(parcel) = message {
+            if let Message::Inject(parcel) | Message::Waits(parcel) = message {
                 self.miss_injected(parcel, cx);
             }
             if let Message::Register(auth) = message
@@ -33,6 +33,7 @@ impl Layers {
             Message::Payload { id, body } => self.on_payload(*id, *body, cx),
             Message::Ack(rids) => self.on_ack_to_edge(from, rids, cx),
             Message::Inject(parcel) => self.on_inject(from, parcel, cx),
+            Message::Waits(parcel) => self.on_waits(from, parcel, cx),
             Message::Register(auth) => match cx.height_of(auth.id) {
                 Some(_) if self.tell_taken(from, auth, cx) => {}
                 Some(height) => self.tell_headers(from, height, cx),
@@ -80,6 +81,7 @@ impl Layers {
             Message::Ack(rids) => self.on_ack_to_index(from, rids, cx),
             Message::Line(line) => self.on_line(*line, cx),
             Message::Remind { rid, between } => self.pass_reminder(from, *rid, *between, cx),
+            Message::Fetch { rid, .. } => self.on_fetch_from_depot(from, rid, cx),
             Message::MigForward(ticket) => self.on_mig_forward(from, ticket, cx),
             Message::MigChunk(chunk) => self.on_mig_chunk(chunk, cx),
             _ => {}

@@ -2,6 +2,8 @@
 //! those of two index nodes and of two record nodes. Every patient is registered in both, at one
 //! record node each.
 
+use std::collections::BTreeMap;
+
 use crate::base::crypto::Hasher;
 use crate::base::node::NodeId;
 use crate::base::time::Time;
@@ -185,10 +187,37 @@ fn what_the_other_network_refuses_is_brought_once() {
     assert_eq!(pair.height(pair.home), 2);
     assert_eq!(pair.height(pair.away), 1, "it is refused in a block");
     let index = pair.index(pair.away, &rid);
+    pair.stage.take_sent();
     pair.fire(index, "Relay");
-    assert!(pair.sent("inject"));
+    assert!(pair.sent("waits"));
     pair.fire(index, "Relay");
-    assert!(!pair.sent("inject"));
+    assert!(!pair.sent("waits"));
+}
+
+/// What is sent when the index node of the other network is impatient, if this happened there.
+fn named_again(loss: &str) -> BTreeMap<&'static str, usize> {
+    let mut pair = Pair::new(two());
+    let content = pair.content(0);
+    let index = pair.index(pair.away, &content.rid);
+    pair.enter(content);
+    pair.play(&[ENTER, AGREE].concat());
+    pair.play("deliver * relay\ndeliver * relay-ic\ndeliver * index-request\n");
+    pair.play(&[AGREE, loss, "settle\n"].concat());
+    pair.stage.take_sent();
+    pair.fire(index, "Relay");
+    pair.stage.take_sent()
+}
+
+/// Records are large: if all that waits were sent again and again, an index node that is behind
+/// would never catch up.
+#[test]
+fn what_still_waits_is_sent_again_only_if_its_body_is_lacking() {
+    let lacking = named_again("drop * inject\n");
+    assert_eq!(lacking.get("inject"), Some(&1), "{lacking:?}");
+    assert!(lacking.contains_key("deliver"), "{lacking:?}");
+    let late = named_again(&["deliver * inject\n", AGREE, "drop * deliver\n"].concat());
+    assert_eq!(late.get("waits"), Some(&4), "{late:?}");
+    assert_eq!(late.get("inject"), None, "{late:?}");
 }
 
 #[test]

@@ -420,7 +420,7 @@ fn index_forgets_before_it_is_acknowledged(config: Config) -> bool {
     stage.take_sent();
     let index = topology.edge(1 - home).index[0];
     play(&mut stage, &format!("fire {index} Relay\n"));
-    !stage.take_sent().contains_key("inject")
+    !stage.take_sent().contains_key("waits")
 }
 
 /// A record node has a record of the second block and not the first header when it crashes.

@@ -60,7 +60,9 @@ fn a_leader_that_has_forgotten_its_chain_proposes_again_what_it_has_proposed() {
 /// All may have decided, and stopped before anybody was told of it.
 #[test]
 fn who_returns_from_a_crash_tells_observers_of_its_last_blocks_again() {
-    let mut stage = after(single(), &[DECIDED]);
+    let mut stage = after(single(), &[DECIDED, "submit n5\nsettle\n"]);
     let again = told(&mut stage, "crash n0\nrestart n0\nsettle\n");
-    assert!(again.contains("n0: network 0 lists"), "{again}");
+    assert!(!again.contains("n0 decides height 1"), "{again}");
+    let first = |line: &str| line.contains("n0: network 0 lists") && line.contains(" at 1 ");
+    assert!(again.lines().any(first), "{again}");
 }
