@@ -9,6 +9,7 @@ use super::fact::Fact;
 use super::header::{Note, Notes};
 use super::meaning::Meaning;
 use super::message::{Body, Item, Ticket};
+use super::overdue::Overdue;
 use super::patience::Waiting;
 use super::table::{Change, Table};
 use super::topology::Net;
@@ -75,6 +76,8 @@ pub struct Desk {
     /// What comes from other networks and has to be decided, the view in which this node that does
     /// not lead has heard of it, and how often. The body is for whoever leads.
     wanted: BTreeMap<RecordId, (TransactionId, u64, u32)>,
+    /// Notes that this node does not write and waits for, and in which view.
+    pub(super) overdue: BTreeMap<Overdue, u64>,
     /// Tickets of other networks, until this one knows that its patients are there too.
     pub held: Vec<Ticket>,
     /// Whether the others know that this node leads.
@@ -107,6 +110,7 @@ impl Desk {
             lacking: BTreeSet::new(),
             injected: BTreeMap::new(),
             wanted: BTreeMap::new(),
+            overdue: BTreeMap::new(),
             held: Vec::new(),
             announced: None,
             ripe: false,
@@ -163,6 +167,7 @@ impl Desk {
     fn waits(&self, view: u64) -> bool {
         let mut wanted = self.wanted.values();
         let late = wanted.any(|(_, heard_in, times)| *heard_in == view && *times > 1);
+        let late = late || self.overdue.values().any(|heard_in| *heard_in == view);
         late || !self.asks.is_empty() || !self.queue.is_empty() || !self.proposed.is_empty()
     }
 
@@ -394,6 +399,7 @@ impl Layers {
             self.keep_header(block, cx);
             let changes = self.desk().table.apply(block);
             self.forget_asked(block);
+            self.forget_noted();
             self.report_changes(block, &changes, cx);
             if self.leads() {
                 self.act_on(block, &changes, cx);

@@ -220,6 +220,8 @@ pub enum Message {
         have: Vec<RecordId>,
         /// Who has been asked.
         tried: Vec<NodeId>,
+        /// How often.
+        attempt: u32,
         /// What nobody has sent for so long that it is given up; nothing before that.
         lost: Option<Vec<RecordId>>,
     },
@@ -344,13 +346,8 @@ impl Wire for Message {
             Self::Deliver { headers, items } => headers_size(headers) + items_size(items),
             Self::Header(headers) => headers_size(headers),
             Self::Ack(rids) => DIGEST_BYTES * count(rids.len()) + SIGNATURE_BYTES,
-            Self::Relay(parcel) | Self::RelayIc(parcel) | Self::Inject(parcel) => {
-                2 + 2 * count(parcel.nets.len()) + parcel.item.size()
-            }
-            Self::Waits(parcel) => {
-                let bodiless = parcel.item.size() - parcel.item.body.bytes;
-                2 + 2 * count(parcel.nets.len()) + bodiless
-            }
+            Self::Relay(p) | Self::RelayIc(p) | Self::Inject(p) => parcel_size(p),
+            Self::Waits(parcel) => parcel_size(parcel) - parcel.item.body.bytes,
             Self::Line(_) => 6 + DIGEST_BYTES,
             Self::Remind { between, .. } => DIGEST_BYTES + between.map_or(0, |_| 4),
             Self::Fetch { .. } => DIGEST_BYTES + 4,
@@ -373,9 +370,10 @@ impl Wire for Message {
                 have,
                 tried,
                 lost,
+                attempt: _,
             } => {
                 let lost = lost.as_ref().map_or(0, Vec::len);
-                auth.size() + DIGEST_BYTES * count(have.len() + lost) + node_list(tried)
+                4 + auth.size() + DIGEST_BYTES * count(have.len() + lost) + node_list(tried)
             }
             Self::Compare { .. } => 24,
             Self::Due {
@@ -493,6 +491,10 @@ impl Wire for Message {
             | Self::Erase(_) => return None,
         })
     }
+}
+
+fn parcel_size(parcel: &Parcel) -> u32 {
+    2 + 2 * count(parcel.nets.len()) + parcel.item.size()
 }
 
 fn altered(parcel: &Parcel) -> Parcel {

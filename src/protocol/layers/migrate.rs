@@ -18,7 +18,7 @@ use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::random::mix;
 use crate::base::time::Time;
-use crate::chain::Transaction;
+use crate::chain::{Height, Transaction};
 use crate::contract::access::Scope;
 use crate::contract::message::RecordId;
 use crate::protocol::Report;
@@ -108,6 +108,7 @@ impl Wanted {
                 auth,
                 have,
                 tried,
+                attempt,
                 lost,
             }
         } else {
@@ -327,12 +328,12 @@ impl Layers {
     }
 
     /// Whether this network knows that a patient is registered in a network.
-    fn knows(&mut self, user: &Digest, net: Net) -> bool {
+    pub(super) fn knows(&mut self, user: &Digest, net: Net) -> bool {
         net == self.net || self.desk().table.elsewhere(user).contains(&net)
     }
 
     /// Whether a ticket gives its holder the right to a patient's records.
-    fn is_valid(&self, ticket: &Ticket, cx: &Cx<'_>) -> bool {
+    pub(super) fn is_valid(&self, ticket: &Ticket, cx: &Cx<'_>) -> bool {
         let auth = &ticket.auth.0;
         let Some((user, party)) = parties(auth) else {
             return false;
@@ -455,26 +456,53 @@ impl Layers {
         let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
             return;
         };
+        let had = wanted.have.len();
         wanted.have.extend(have);
+        let mut news = wanted.have.len() > had;
         if chunk.last {
             if wanted.heard.insert(from) {
                 wanted.heard_after = wanted.rounds;
+                news = true;
             }
             wanted.sources = wanted.sources.max(chunk.sources);
             wanted.due.get_or_insert_default().extend(&chunk.due);
         }
-        let complete = wanted.is_complete();
-        let whole = wanted.is_whole();
-        let over = chunk.last || !sound;
-        if over && !wanted.tried.contains(&chunk.source) {
+        let (complete, whole) = (wanted.is_complete(), wanted.is_whole());
+        if (chunk.last || !sound) && !wanted.tried.contains(&chunk.source) {
             wanted.tried.push(chunk.source);
+            news = true;
         }
-        if complete {
+        // An answer to what brought nothing new would bring all of it once more, for every part
+        // that there is of it; what was lost is asked for again in time.
+        if complete && news {
             let message = wanted.next(wanted.rounds, rounds);
             self.tell_leader(message, cx);
-        } else if !sound || (chunk.last && whole) {
+        } else if !complete && news && (!sound || (chunk.last && whole)) {
             self.ask_for_records(auth, cx);
         }
+    }
+
+    /// What somebody who waits for earlier records by a grant still lacks, and since when.
+    pub(super) fn lacks_of(
+        &mut self,
+        node: NodeId,
+        auth: &Transaction,
+        have: &[RecordId],
+    ) -> Option<(Height, Vec<RecordId>)> {
+        let (user, _) = parties(auth)?;
+        let believed = self.mutant(Mutant::BelieveDone);
+        let table = &self.desk().table;
+        let row = table.row(&user);
+        let registration = row.get(&node)?;
+        if !registration.waits_by(auth) {
+            return None;
+        }
+        let since = registration.since;
+        let have: BTreeSet<&RecordId> = have.iter().collect();
+        let earlier = |rid: &RecordId| table.record(rid).is_some_and(|e| e.height <= since);
+        let entitled = table.entitled(&user, node).into_iter();
+        let lacks = entitled.filter(|rid| earlier(rid) && !have.contains(rid) && !believed);
+        Some((since, lacks.collect()))
     }
 
     /// A record node has everything, or gives up what it could not get.
@@ -482,32 +510,20 @@ impl Layers {
         &mut self,
         from: NodeId,
         auth: &Arc<Transaction>,
-        (have, tried, lost): (&[RecordId], &[NodeId], Option<&[RecordId]>),
+        have: &[RecordId],
+        (tried, attempt, lost): (&[NodeId], u32, Option<&[RecordId]>),
         cx: &mut Cx<'_>,
     ) {
         let Some((user, _)) = parties(auth) else {
             return;
         };
-        let believed = self.mutant(Mutant::BelieveDone);
-        let desk = self.desk();
-        let row = desk.table.row(&user);
-        let registration = row.get(&from);
-        let Some(registration) = registration.filter(|r| r.waits_by(auth)) else {
-            if !registration.is_some_and(|r| r.is_open_by(auth)) {
+        let Some((since, lacks)) = self.lacks_of(from, auth, have) else {
+            let row = self.desk().table.row(&user);
+            if !row.get(&from).is_some_and(|r| r.is_open_by(auth)) {
                 self.refuse_migration(from, auth, cx);
             }
             return;
         };
-        let since = registration.since;
-        let have: BTreeSet<&RecordId> = have.iter().collect();
-        let earlier = |rid: &RecordId| {
-            let entry = desk.table.record(rid);
-            entry.is_some_and(|entry| entry.height <= since)
-        };
-        let entitled = desk.table.entitled(&user, from).into_iter();
-        let lacks: Vec<RecordId> = entitled
-            .filter(|rid| earlier(rid) && !have.contains(rid) && !believed)
-            .collect();
         let Some(lost) = lost else {
             if lacks.is_empty() {
                 self.note(Note::Moved {
@@ -517,7 +533,7 @@ impl Layers {
                     lost: Vec::new(),
                 });
             } else {
-                self.on_mig_request(from, auth, (tried, 0, None), cx);
+                self.on_mig_request(from, auth, (tried, attempt, None), cx);
             }
             return;
         };

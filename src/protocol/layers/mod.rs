@@ -67,6 +67,9 @@
 //!   told what has come, and send records only if they have others.
 //! - Upon a bad record, or silence for `migration_timeout`: the next source. What nobody has sent
 //!   after many rounds is noted as lost. MIG-REFUSE ends what rests on no grant that counts.
+//! - Every fifth time all consensus nodes hear MIG-REQUEST, MIG-FORWARD or MIG-DONE: one of those
+//!   that do not lead sends the ticket on, and all wait for what is to be noted, or replace whoever
+//!   leads. Parts that bring nothing new are not answered.
 //! - What refers to a grant that the network of whoever asks does not know, such as its revocation,
 //!   a consensus node there passes on to those of all other networks, REQUEST-FORWARD. Where the
 //!   grant is known it is decided; the others pass it back. When so many have that none of their
@@ -101,8 +104,6 @@
 //! - A record of which no index node of its network has heard, and whose leader returns from a
 //!   crash before it has left, stays in its network: what lacks elsewhere shows only in what index
 //!   nodes remember.
-//! - A migration that waits for a leader who is down waits until anything else is asked of that
-//!   network, where it agrees by PBFT: only calls make the others replace him.
 //! - Every network has a contract of its own, which counts its own heights and knows what its own
 //!   chain has decided: a grant of single records is refused where they were never relayed, and so
 //!   is reading what came by migration. The article does not say which network decides what.
@@ -148,6 +149,7 @@ mod lines;
 mod meaning;
 mod message;
 mod migrate;
+mod overdue;
 mod patience;
 mod post;
 mod proof;

@@ -12,16 +12,7 @@ impl Layers {
         }
         if !self.leads() {
             self.name_leader(from, cx);
-            // What still waits at an index node, whoever leads has seen to for long, unless it is
-            // down.
-            if let Message::Inject(parcel) | Message::Waits(parcel) = message {
-                self.miss_injected(parcel, cx);
-            }
-            if let Message::Register(auth) = message
-                && !self.tell_taken(from, auth, cx)
-            {
-                self.enqueue(auth.clone(), None, cx);
-            }
+            self.stand_in(from, message, cx);
             return;
         }
         match message {
@@ -50,8 +41,12 @@ impl Layers {
                 auth,
                 have,
                 tried,
+                attempt,
                 lost,
-            } => self.on_mig_done(from, auth, (have, tried, lost.as_deref()), cx),
+            } => {
+                let asked = (&tried[..], *attempt, lost.as_deref());
+                self.on_mig_done(from, auth, have, asked, cx);
+            }
             _ => {}
         }
     }

@@ -177,18 +177,6 @@ impl Layers {
         cx.send(leader, message);
     }
 
-    /// Sends once more what whoever leads should see to. It may be somebody else by now, of whom
-    /// this node has not heard: every fifth time goes to another one, who says who leads. Sources
-    /// are asked in turn, by twos or fours perhaps, and none is to be passed over each time.
-    pub(super) fn tell_leader_again(&mut self, message: Message, tries: u32, cx: &mut Cx<'_>) {
-        if tries % 5 == 4 {
-            let consensus = &self.topology.edge(self.net).consensus;
-            cx.send(consensus.leader(u64::from(tries / 5 + 1)), message);
-        } else {
-            self.tell_leader(message, cx);
-        }
-    }
-
     /// Headers of this network's blocks.
     pub(super) fn on_headers(&mut self, headers: &[Arc<Header>], cx: &mut Cx<'_>) {
         let mut fresh = false;

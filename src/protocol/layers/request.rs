@@ -24,9 +24,13 @@ impl Layers {
             bytes: u32::try_from(content.payload_bytes).unwrap_or(u32::MAX),
         };
         let store = &self.durable.store;
-        let known = store.open.contains_key(&transaction.id)
+        let open = store.open.get(&transaction.id).cloned();
+        let known = open.is_some()
             || store.records.contains_key(&content.rid)
             || store.has_refused(&content.rid, transaction.id);
+        // A client may give one name to two calls. What is asked for is on disk here, or nobody
+        // would have it once it is decided.
+        let (transaction, body) = open.unwrap_or_else(|| (transaction.clone(), body));
         if !known {
             let open = (transaction.clone(), body);
             self.durable.store.open.insert(transaction.id, open);
@@ -34,7 +38,7 @@ impl Layers {
         }
         // Every gateway passes on what a client asks again: it is on its way already.
         if !self.is_asked(transaction.id, cx) {
-            self.ask_to_enter(transaction, body, cx);
+            self.ask_to_enter(&transaction, body, cx);
         }
         self.watch_requests(cx);
     }

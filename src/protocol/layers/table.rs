@@ -47,6 +47,11 @@ impl Registration {
         self.stage != Stage::Closed && by == Some(grant.id)
     }
 
+    /// Whether its earlier records are on their way.
+    pub fn is_pending(&self) -> bool {
+        self.stage == Stage::Pending
+    }
+
     /// Whether it rests on this grant, and its earlier records are on their way.
     pub fn waits_by(&self, grant: &Transaction) -> bool {
         let by = self.auth.as_ref().map(|auth| auth.id);

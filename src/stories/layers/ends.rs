@@ -4,10 +4,10 @@ use super::guards::{DECIDED, GRANTED, HOLDER, RECEIVER, REVOKED};
 use super::guards::{after, call_in, content, end, sends, told};
 use super::single;
 use crate::base::node::NodeId;
-use crate::chain::Transaction;
+use crate::chain::{Transaction, TransactionId};
 use crate::contract::call::Act;
 use crate::contract::{Population, SignedCall};
-use crate::protocol::layers::{Layers, Message, Topology};
+use crate::protocol::layers::{Config, Layers, Message, Topology};
 use crate::stories::calls::{PATIENTS, everything, ordered};
 use crate::stories::{Stage, play};
 
@@ -115,6 +115,39 @@ fn what_has_a_name_that_is_taken_is_asked_for_no_longer() {
     let everything = everything(people.doctor(0).id);
     let grant = ordered(patient, Act::Grant(everything), 9);
     assert!(!asks_again(grant, "register"));
+}
+
+/// If each part were answered that has come before, and each answer brought all parts again, they
+/// would soon fill every link.
+#[test]
+fn parts_that_bring_nothing_new_are_not_answered() {
+    let config = Config {
+        chunk: 1,
+        ..single()
+    };
+    let more = "submit n5\nsettle\nsubmit n5\nsettle\n";
+    let mut stage = after(config, &[DECIDED, more, GRANTED]);
+    let thrice = "fire n6 Migrate\nfire n6 Migrate\ndeliver * mig-request\n\
+        deliver * mig-forward\ndeliver * mig-chunk\n";
+    play(&mut stage, thrice);
+    let sent = stage.take_sent();
+    let counts = ["mig-chunk", "mig-done"].map(|kind| sent.get(kind).copied());
+    assert_eq!(counts, [Some(9), Some(1)]);
+}
+
+/// A client gives one name to two calls, and the hospital that keeps the first loses its memory.
+#[test]
+fn only_what_is_kept_on_disk_is_asked_for() {
+    let mut stage = after(single(), &["quiet\ndeliver * leader\nsubmit n5\n"]);
+    play(
+        &mut stage,
+        "drop * add-request\ndrop * payload\ncrash n5\nrestart n5\n",
+    );
+    let id = TransactionId::new(NodeId(8), 0);
+    let double = Transaction::new(id, SignedCall::sample(9));
+    stage.inject(NodeId(4), HOLDER, Message::Forward(double));
+    let decided = told(&mut stage, "settle\nfire n5 Compare\nsettle\n");
+    assert!(decided.contains("n5: enters"), "{decided}");
 }
 
 /// The end of a migration by a grant that is taken back, and another grant, are decided one after

@@ -280,6 +280,7 @@ fn says_what_it_has_and_is_believed(config: Config) -> bool {
         auth: call_in(&stage, 2),
         have: Vec::new(),
         tried: Vec::new(),
+        attempt: 0,
         lost: None,
     };
     stage.inject(RECEIVER, NodeId(0), done);

@@ -66,3 +66,19 @@ fn who_returns_from_a_crash_tells_observers_of_its_last_blocks_again() {
     let first = |line: &str| line.contains("n0: network 0 lists") && line.contains(" at 1 ");
     assert!(again.lines().any(first), "{again}");
 }
+
+/// Nobody asks for anything but a patient's earlier records, and whoever leads is gone.
+#[test]
+fn a_leader_who_is_gone_does_not_hold_up_a_migration() {
+    let gone = "drop * mig-request\ncrash n0\n";
+    let mut stage = after(single(), &[DECIDED, GRANTED, gone]);
+    let view = |member| format!("fire {member} Group(Pbft(View))\n");
+    let impatient = ["n1", "n2", "n3"].map(view).concat();
+    let again = ["fire n6 Migrate\nsettle\n", &impatient, "settle\n"].concat();
+    let mut moved = false;
+    for _ in 0..15 {
+        moved |= told(&mut stage, &again).contains("has moved");
+    }
+    assert_eq!(stage.status_of(NodeId(1)).leader, Some(NodeId(1)));
+    assert!(moved, "it is noted that n6 has the records");
+}
