@@ -482,9 +482,8 @@ impl<P: Protocol> Simulation<P> {
                 .max_by_key(|(_, status)| status.view)
                 .map(|(node, _)| node);
             let believed = || alive().max_by_key(|(_, status)| status.view)?.1.leader;
-            if let Some(node) = leader.or_else(believed)
-                && let Some(from) = self.replica_mut(node).surprise(&outage)
-            {
+            if let Some(node) = leader.or_else(believed) {
+                let from = self.replica_mut(node).surprise(&outage);
                 let group = self.places[node.index()].group as usize;
                 let next = &mut self.groups[group].next_internal;
                 *next = (*next).min(from);

@@ -1,7 +1,7 @@
 //! How a node stops and comes back.
 
 use super::{Control, ReplicaHost};
-use crate::base::time::{Span, Time};
+use crate::base::time::{Span, Time, Window};
 use crate::chain::ledger::Ledger;
 use crate::protocol::{Input, Protocol};
 use crate::sim::event::Event;
@@ -27,18 +27,19 @@ impl<P: Protocol> ReplicaHost<P> {
     }
 
     /// Plans an outage of a node that was not told of it in time: it begins once all is done that
-    /// is carried out already, since nothing of that can be undone. When it begins; nothing if it
-    /// is over by then.
-    pub(in crate::sim) fn surprise(&mut self, outage: &Outage) -> Option<Time> {
+    /// is carried out already, since nothing of that can be undone. If it should be over by then,
+    /// it lasts as long from then on. When it begins.
+    pub(in crate::sim) fn surprise(&mut self, outage: &Outage) -> Time {
         let mut outage = *outage;
+        let Window { from, until } = outage.during;
         let first = self.worked_until + Span::from_nanos(1);
-        let from = outage.during.from.max(first);
-        outage.during.from = from;
-        if outage.during.until.is_some_and(|until| until <= from) {
-            return None;
+        outage.during.from = from.max(first);
+        let over = until.filter(|until| *until <= outage.during.from);
+        if let Some(until) = over {
+            outage.during.until = Some(outage.during.from + until.since(from));
         }
         self.plan_outage(&outage);
-        Some(from)
+        outage.during.from
     }
 
     /// An outage begins. A node that is down already has nothing to lose but its disk.
