@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
 use super::{Failure, clock, key_value, results, span, threads};
+use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Time, Window};
 use crate::catalog::{self, Names};
@@ -263,13 +264,13 @@ fn is_experiment(path: &Path) -> bool {
     text.lines().any(|line| line.starts_with("scenario:"))
 }
 
-/// Runs scenarios and judges them, a line each.
-pub fn check(paths: &[PathBuf], jobs: usize, quiet: bool) -> Result<(), Failure> {
-    let files = yaml_files(paths)?;
-    let files: Vec<PathBuf> = files
-        .into_iter()
-        .filter(|path| !is_experiment(path))
-        .collect();
+/// A scenario that was run, the fingerprint of the run, and what is not as expected.
+type Judged = (PathBuf, Digest, Vec<String>);
+
+/// Runs the scenarios below the paths and judges them.
+fn judge_all(paths: &[PathBuf], jobs: usize) -> Result<Vec<Judged>, Failure> {
+    let mut files = yaml_files(paths)?;
+    files.retain(|path| !is_experiment(path));
     if files.is_empty() {
         return Err(Failure::Usage(
             "there is no scenario at these places".into(),
@@ -278,41 +279,41 @@ pub fn check(paths: &[PathBuf], jobs: usize, quiet: bool) -> Result<(), Failure>
     let scenarios = load_all(&files, &[], None)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
     let pool = pool.expect("the system grants the threads asked for");
-    let judged: Vec<Vec<String>> = pool.install(|| {
-        let all = files.par_iter().zip(&scenarios);
-        all.map(|(path, scenario)| {
-            let outcome = execute(scenario, Kernel::Windows { threads: 1 }, None);
-            let label = Label {
-                experiment: name_of(path),
-                point: 0,
-                swept: Vec::new(),
-            };
-            judge(
-                scenario,
-                &outcome,
-                &record(&label, scenario, &outcome, None),
-            )
-        })
-        .collect()
-    });
-    let mut failed = 0;
-    for (path, unmet) in files.iter().zip(&judged) {
+    let judged = |(path, scenario): (PathBuf, &Scenario)| {
+        let outcome = execute(scenario, Kernel::Windows { threads: 1 }, None);
+        let label = Label {
+            experiment: name_of(&path),
+            point: 0,
+            swept: Vec::new(),
+        };
+        let record = record(&label, scenario, &outcome, None);
+        let unmet = judge(scenario, &outcome, &record);
+        (path, outcome.fingerprint, unmet)
+    };
+    let all = || files.into_par_iter().zip(&scenarios).map(judged).collect();
+    Ok(pool.install(all))
+}
+
+/// Runs scenarios and judges them, a line each.
+pub fn check(paths: &[PathBuf], jobs: usize, quiet: bool) -> Result<(), Failure> {
+    let judged = judge_all(paths, jobs)?;
+    let (mut failed, all) = (0, judged.len());
+    for (path, _, unmet) in judged {
         let word = if unmet.is_empty() { "ok  " } else { "FAIL" };
         say(format_args!("{word} {}", path.display()));
-        for sentence in unmet {
+        for sentence in &unmet {
             say(format_args!("       {sentence}"));
         }
         failed += usize::from(!unmet.is_empty());
     }
     if failed > 0 {
         say(format_args!(
-            "{failed} of {} scenarios are not as expected",
-            files.len()
+            "{failed} of {all} scenarios are not as expected"
         ));
         return Err(Failure::Unexpected);
     }
     if !quiet {
-        note(format_args!("{} scenarios are as expected", files.len()));
+        note(format_args!("{all} scenarios are as expected"));
     }
     Ok(())
 }
@@ -404,13 +405,17 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
+    /// Every scenario from its beginning to its end, on one thread, with its fingerprint on record.
     #[test]
-    fn every_scenario_shows_what_it_expects() {
+    fn every_scenario_shows_what_it_expects_and_is_the_run_on_record() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        let judged = check(&[root], 2, true);
-        assert!(
-            judged.is_ok(),
-            "the lines above say which expectations are not met"
-        );
+        let judged = judge_all(std::slice::from_ref(&root), 2).expect("all can be read");
+        let mut told = String::new();
+        for (path, fingerprint, unmet) in judged {
+            let path = path.strip_prefix(&root).expect("it is below");
+            assert_eq!(unmet, Vec::<String>::new(), "{}", path.display());
+            told.push_str(&format!("{fingerprint} {}\n", path.display()));
+        }
+        expect_test::expect_file!["../../scenarios/fingerprints.txt"].assert_eq(&told);
     }
 }
