@@ -25,8 +25,9 @@ impl Layers {
         };
         let store = &self.durable.store;
         let open = store.open.get(&transaction.id).cloned();
+        let kept = store.records.get(&content.rid);
         let known = open.is_some()
-            || store.records.contains_key(&content.rid)
+            || kept.is_some_and(|item| item.transaction.0.id == transaction.id)
             || store.has_refused(&content.rid, transaction.id);
         // A client may give one name to two calls. What is asked for is on disk here, or nobody
         // would have it once it is decided.

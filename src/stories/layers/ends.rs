@@ -3,9 +3,11 @@
 use super::guards::{DECIDED, GRANTED, HOLDER, RECEIVER, REVOKED};
 use super::guards::{after, call_in, content, end, sends, told};
 use super::single;
+use crate::base::crypto::Hasher;
 use crate::base::node::NodeId;
 use crate::chain::{Transaction, TransactionId};
 use crate::contract::call::Act;
+use crate::contract::message::Content;
 use crate::contract::{Population, SignedCall};
 use crate::protocol::layers::{Config, Layers, Message, Topology};
 use crate::stories::calls::{PATIENTS, everything, ordered};
@@ -148,6 +150,27 @@ fn only_what_is_kept_on_disk_is_asked_for() {
     stage.inject(NodeId(4), HOLDER, Message::Forward(double));
     let decided = told(&mut stage, "settle\nfire n5 Compare\nsettle\n");
     assert!(decided.contains("n5: enters"), "{decided}");
+}
+
+/// What calls itself like a record that is kept is refused, and until then it is not forgotten.
+#[test]
+fn what_has_the_name_of_a_record_is_asked_for_until_it_is_refused() {
+    let mut stage = after(single(), &[DECIDED, "fire n5 Compare\nsettle\n"]);
+    let namesake = Content {
+        payload_hash: Hasher::new("another").finish(),
+        nonce: 77,
+        ..content(&call_in(&stage, 1)).clone()
+    };
+    let call = Population::new(1, 1, PATIENTS).submission(namesake, 0, 1);
+    let call = Transaction::new(TransactionId::new(NodeId(8), 9), call);
+    stage.inject(NodeId(4), HOLDER, Message::Forward(call));
+    play(&mut stage, "deliver * request-forward\n");
+    play(
+        &mut stage,
+        "drop * add-request\ndrop * payload\ncrash n5\nrestart n5\n",
+    );
+    play(&mut stage, "fire n5 Request\nsettle\n");
+    assert_eq!(stage.ledger(NodeId(0)).height(), 2);
 }
 
 /// The end of a migration by a grant that is taken back, and another grant, are decided one after
