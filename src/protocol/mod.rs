@@ -29,6 +29,7 @@ use crate::chain::ledger::{Executor, Ledger, Snapshot};
 use crate::chain::{Batch, Block, Height, Transaction, TransactionId};
 use crate::contract::Receipt;
 use mempool::BatchRule;
+use nesting::Placed;
 pub use nesting::{Guise, Inside};
 use oath::{Notary, Registrar};
 pub use statement::{Holding, Listener, Quorums, Statement};
@@ -420,7 +421,7 @@ pub struct Context<'a, M, T> {
     around: Surroundings<'a>,
     effects: &'a mut Vec<Effect<M, T>>,
     /// Decisions of a nested protocol, which do not reach the ledger by themselves.
-    nested: Option<Vec<Decision>>,
+    nested: Option<Vec<Placed>>,
 }
 
 impl<'a, M, T> Context<'a, M, T> {
@@ -547,11 +548,10 @@ impl<'a, M, T> Context<'a, M, T> {
     /// nested protocol the decision goes to the parent, and the digest is that of the batch.
     pub fn decide(&mut self, height: Height, batch: &Batch) -> Digest {
         if let Some(decisions) = &mut self.nested {
-            decisions.push(Decision {
-                height,
-                batch: batch.clone(),
-            });
-            return batch.digest();
+            let digest = batch.digest();
+            let batch = batch.clone();
+            decisions.push((self.effects.len(), Decision { height, batch }));
+            return digest;
         }
         let block = self
             .around

@@ -19,6 +19,9 @@ pub struct Guise<'a> {
     pub keyring: &'a Keyring,
 }
 
+/// After how many effects of a nested protocol it has decided what.
+pub(super) type Placed = (usize, Decision);
+
 /// What a nested protocol did in one step.
 #[derive(Debug)]
 pub struct Inside<M, T> {
@@ -45,6 +48,17 @@ impl<'a, M, T> Context<'a, M, T> {
         guise: Guise<'_>,
         run: impl FnOnce(&mut Context<'_, M2, T2>),
     ) -> Inside<M2, T2> {
+        let (effects, placed) = self.run_as(guise, run);
+        let decisions = placed.into_iter().map(|(_, decision)| decision).collect();
+        Inside { effects, decisions }
+    }
+
+    /// What a sub-protocol does, and after how many effects it decides what.
+    fn run_as<M2, T2>(
+        &mut self,
+        guise: Guise<'_>,
+        run: impl FnOnce(&mut Context<'_, M2, T2>),
+    ) -> (Vec<Effect<M2, T2>>, Vec<Placed>) {
         let mut effects = Vec::new();
         let around = Surroundings {
             signer: guise.signer,
@@ -62,9 +76,9 @@ impl<'a, M, T> Context<'a, M, T> {
             nested: Some(Vec::new()),
         };
         run(&mut inner);
-        let decisions = inner.nested.take();
-        let decisions = decisions.expect("a nested context collects decisions");
-        Inside { effects, decisions }
+        let placed = inner.nested.take();
+        let placed = placed.expect("a nested context collects decisions");
+        (effects, placed)
     }
 
     /// Runs a sub-protocol: its messages and timers travel inside ours, its decisions come back
@@ -92,8 +106,9 @@ impl<'a, M, T> Context<'a, M, T> {
     }
 
     /// Runs a sub-protocol whose decisions are the blocks of this node's chain, and returns those
-    /// that are new. They are executed before anything else that it does takes place, as if it were
-    /// alone: what it says of blocks that are on disk is said when they are.
+    /// that are new. Each is executed where it is decided among all that is done, as if the
+    /// sub-protocol were alone: after the vote that completes it is on disk, and before anything
+    /// is said of blocks that are.
     pub fn nest_executing<M2, T2>(
         &mut self,
         message: impl Fn(M2) -> M,
@@ -101,12 +116,15 @@ impl<'a, M, T> Context<'a, M, T> {
         report: impl Fn(Report) -> Option<Report>,
         run: impl FnOnce(&mut Context<'_, M2, T2>),
     ) -> Vec<Arc<Block>> {
-        let Inside { effects, decisions } = self.nest_as(self.guise(), run);
-        let mut blocks = Vec::new();
-        for Decision { height, batch } in decisions {
+        let (mut effects, placed) = self.run_as(self.guise(), run);
+        let (mut blocks, mut done) = (Vec::new(), 0);
+        for (place, Decision { height, batch }) in placed {
             if height <= self.ledger().height() {
                 continue; // Decided before a crash.
             }
+            let before = effects.drain(..place - done).collect();
+            self.perform_inside(before, &message, &timer, &report);
+            done = place;
             self.decide(height, &batch);
             let block = self.ledger().block(height);
             blocks.push(block.expect("it was just added").clone());
