@@ -58,6 +58,8 @@ pub struct Counter {
     pub(super) proposed: BTreeMap<Line, Option<Height>>,
     /// The view in which it is proposed.
     pub(super) proposed_in: u64,
+    /// Consensus nodes that have asked for a record which came once and was lost.
+    pub(super) asked: BTreeSet<(RecordId, NodeId)>,
     /// Tickets of patients whose network the index has not yet.
     pub(super) held: Vec<Ticket>,
     pub(super) waiting: bool,
@@ -73,6 +75,7 @@ impl Counter {
             inter,
             proposed: BTreeMap::new(),
             proposed_in: 0,
+            asked: BTreeSet::new(),
             held: Vec::new(),
             waiting: false,
             ripe: false,
@@ -355,11 +358,7 @@ impl Layers {
         nets.retain(|net| self.topology.find(*net).is_some());
         let mut fresh = false;
         for to in nets {
-            let line = Line::Relay {
-                rid,
-                from: self.net,
-                to,
-            };
+            let line = Line::relay(rid, self.net, to);
             // What waits already is on disk: another copy costs nothing but an answer. What has
             // arrived goes there again only if it was lost there.
             let waits = self.durable.depot.leaving.contains_key(&(rid, to));
@@ -405,11 +404,7 @@ impl Layers {
             cx.report(Report::Reached("unknown-here"));
             return;
         }
-        let line = Line::Relay {
-            rid,
-            from: parcel.item.place.0,
-            to: self.net,
-        };
+        let line = Line::relay(rid, parcel.item.place.0, self.net);
         let ordered = self.counter().inter.has(&line);
         let arriving = Arriving {
             parcel: parcel.clone(),
@@ -433,6 +428,12 @@ impl Layers {
             let parcel = arriving.parcel.clone();
             if self.config.lacks(Mutant::DropUnconfirmed) {
                 self.durable.depot.arriving.remove(&rid);
+            }
+            let all = (rid, NodeId(0))..=(rid, NodeId(u16::MAX));
+            let asked: Vec<_> = self.counter().asked.range(all).copied().collect();
+            for (_, node) in asked {
+                self.counter().asked.remove(&(rid, node));
+                cx.send(node, Message::Inject(Box::new(parcel.clone())));
             }
             self.tell_leader(Message::Inject(Box::new(parcel)), cx);
         }

@@ -228,6 +228,8 @@ pub enum Mutant {
     TicketBeforeIndex,
     /// What a network has lost is not asked for where it comes from.
     NeverAskAbroad,
+    /// What comes once more goes to whoever leads, and not to who has asked for it.
+    ToTheLeaderOnly,
     /// What refers to a grant is decided where whoever asks has a network, whoever knows the grant.
     NeverSeek,
 }

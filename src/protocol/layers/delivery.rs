@@ -237,6 +237,7 @@ impl Layers {
         let settled = desk.unacked.keys().filter(|(_, to)| *to == node);
         let settled: Vec<RecordId> = settled.map(|(rid, _)| *rid).collect();
         desk.unacked.retain(|(_, to), _| *to != node);
+        desk.abroad.retain(|(_, to)| *to != node);
         let mut safe = Vec::new();
         for rid in &settled {
             safe.extend(desk.injected.remove(rid).map(|by| (by, *rid)));
@@ -363,7 +364,7 @@ impl Layers {
         if let Some(item) = self.item(rid) {
             self.hand_item(from, item, cx);
         } else if let Some(origin) = origin {
-            self.ask_abroad(*rid, origin, cx);
+            self.ask_abroad((*rid, from), origin, cx);
         }
     }
 }

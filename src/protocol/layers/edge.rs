@@ -71,6 +71,8 @@ pub struct Desk {
     pub relays: VecDeque<(RecordId, Waiting)>,
     /// Networks that were sent a record and have lost it.
     pub lacking: BTreeSet<(RecordId, Net)>,
+    /// Records that another network was asked for, and who lacks them.
+    pub(super) abroad: BTreeSet<(RecordId, NodeId)>,
     /// Who brought a record from another network.
     pub injected: BTreeMap<RecordId, NodeId>,
     /// What comes from other networks and has to be decided, the view in which this node that does
@@ -108,6 +110,7 @@ impl Desk {
             unacked: BTreeMap::new(),
             relays: VecDeque::new(),
             lacking: BTreeSet::new(),
+            abroad: BTreeSet::new(),
             injected: BTreeMap::new(),
             wanted: BTreeMap::new(),
             overdue: BTreeMap::new(),

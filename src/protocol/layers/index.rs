@@ -31,6 +31,13 @@ pub enum Line {
     },
 }
 
+impl Line {
+    /// The entry of a record that goes from one network to another.
+    pub fn relay(rid: RecordId, from: Net, to: Net) -> Self {
+        Self::Relay { rid, from, to }
+    }
+}
+
 /// The entries of an index block.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lines(pub Vec<Line>);

@@ -46,7 +46,8 @@
 //!   that does not come, until it does or so many have answered with REMIND that there is none.
 //! - What was relayed and nobody in the network has any more comes once more: a consensus node that
 //!   is asked in vain has an index node REMIND one of the first network, and that one a consensus
-//!   node.
+//!   node. INJECT goes to who has asked as well, and the record from there to the record nodes that
+//!   lack it: whoever leads may have lost it on purpose.
 //!
 //! With `auth: per-transfer` what brings records to another record node or network leaves when its
 //! patient approves of it, after `approval`; with `reuse` the grant is enough.

@@ -63,7 +63,12 @@ impl Layers {
         match message {
             // What still waits at an index node, whoever leads has seen to for long, unless it is
             // down.
-            Message::Inject(parcel) | Message::Waits(parcel) => self.miss_injected(parcel, cx),
+            Message::Inject(parcel) | Message::Waits(parcel) => {
+                if matches!(message, Message::Inject(_)) {
+                    self.on_brought_again(parcel, cx);
+                }
+                self.miss_injected(parcel, cx);
+            }
             Message::Register(auth) if !self.tell_taken(from, auth, cx) => {
                 self.enqueue(auth.clone(), None, cx);
             }

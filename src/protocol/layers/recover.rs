@@ -4,7 +4,8 @@
 use super::between::MISSED_MAX;
 use super::config::Mutant;
 use super::edge::item_rid;
-use super::message::Item;
+use super::index::Line;
+use super::message::{Item, Parcel, TransactionRef};
 use super::table::Entry;
 use super::topology::{Net, Role};
 use super::{Cx, Layers, Message};
@@ -21,10 +22,16 @@ fn turn(cx: &Cx<'_>) -> u32 {
 
 impl Layers {
     /// Nobody here has a record of another network, which is asked for it through the index.
-    pub(super) fn ask_abroad(&mut self, rid: RecordId, origin: Net, cx: &mut Cx<'_>) {
+    pub(super) fn ask_abroad(
+        &mut self,
+        (rid, lacks): (RecordId, NodeId),
+        origin: Net,
+        cx: &mut Cx<'_>,
+    ) {
         if self.mutant(Mutant::NeverAskAbroad) {
             return;
         }
+        self.desk().abroad.insert((rid, lacks));
         let between = Some((origin, self.net));
         let index = self.topology.relay(self.net, &rid.0, turn(cx));
         cx.send(index, Message::Remind { rid, between });
@@ -47,6 +54,14 @@ impl Layers {
         let abroad = self.topology.role(from) == Role::Index;
         let reminder = Message::Remind { rid, between };
         if lacking == self.net && here && self.topology.find(origin).is_some() {
+            if self.durable.depot.arriving.contains_key(&rid) {
+                self.on_fetch_from_depot(from, &rid, cx);
+                return;
+            }
+            // Only what once came: who lies cannot have this node remember more than that.
+            if self.counter().inter.has(&Line::relay(rid, origin, lacking)) {
+                self.counter().asked.insert((rid, from));
+            }
             let node = self.topology.relay(origin, &rid.0, turn(cx));
             cx.send(node, reminder);
         } else if origin == self.net && abroad && self.topology.net_of(from) == lacking {
@@ -88,6 +103,38 @@ impl Layers {
         } else if !nodes.is_empty() {
             let holder = nodes[turn(cx) as usize % nodes.len()];
             cx.send(holder, Message::Fetch { rid, tried: 0 });
+        }
+    }
+
+    /// What this node has asked another network for has come. It goes straight to who lacks it:
+    /// whoever leads here may have lost it on purpose, and would again.
+    pub(super) fn on_brought_again(&mut self, parcel: &Parcel, cx: &mut Cx<'_>) {
+        if self.mutant(Mutant::ToTheLeaderOnly) {
+            return;
+        }
+        let rid = item_rid(&parcel.item);
+        let desk = self.desk();
+        let lacking = desk
+            .abroad
+            .range((rid, NodeId(0))..=(rid, NodeId(u16::MAX)));
+        let lacking: Vec<NodeId> = lacking.map(|(_, node)| *node).collect();
+        let body = parcel.item.body;
+        let same = |entry: &&Entry| entry.content().payload_hash == body.digest;
+        let Some(entry) = desk.table.record(&rid).filter(same) else {
+            return;
+        };
+        let (height, nodes) = (entry.height, entry.nodes.clone());
+        let item = Item {
+            transaction: TransactionRef(entry.transaction.clone()),
+            body,
+            place: (self.net, height),
+            header: None,
+        };
+        for node in lacking {
+            self.desk().abroad.remove(&(rid, node));
+            if nodes.contains(&node) {
+                self.hand_item(node, item.clone(), cx);
+            }
         }
     }
 
