@@ -290,13 +290,17 @@ impl Layers {
             return;
         };
         let (user, rid) = (content.pid.0, content.rid);
-        let remote = self.elsewhere(&user);
+        let (remote, home) = (self.elsewhere(&user), self.net);
+        // What is told again may have left long ago: nothing would ever tell that it has.
+        let inter = &self.counter().inter;
+        let left = |net: &Net| inter.has(&Line::relay(rid, home, *net));
+        let leaves = !remote.iter().all(left);
         let heard = &mut self.durable.depot.heard;
         let news = Heard {
             waiting: Waiting::new(cx.now() + self.config.approval()),
             denied: BTreeSet::new(),
         };
-        if !remote.is_empty() && heard.insert(rid, news).is_none() {
+        if leaves && heard.insert(rid, news).is_none() {
             cx.persist();
             self.wait_for_relays(cx);
         }

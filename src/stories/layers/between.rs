@@ -520,3 +520,25 @@ fn a_ticket_that_waits_for_the_index_leaves_once() {
         "through an index node and a leader"
     );
 }
+
+#[test]
+fn a_request_told_again_of_a_record_that_has_left_is_not_waited_for() {
+    let mut pair = Pair::new(two());
+    let content = pair.content(0);
+    let index = pair.index(pair.home, &content.rid);
+    let leader = pair.member(pair.home, 0);
+    let record = pair.people.submission(content, 0, pair.patient);
+    let at = pair.holder(pair.home);
+    pair.stage.request(at, |_| record.clone());
+    pair.play("settle\n");
+    assert_eq!(pair.heights(), [1, 1]);
+    let id = TransactionId::new(NodeId(16), 0);
+    let again = Transaction::new(id, record);
+    pair.stage.inject(leader, index, Message::AddRequest(again));
+    pair.play("settle\n");
+    pair.stage.take_sent();
+    for _ in 0..12 {
+        pair.fire(index, "Relay");
+    }
+    assert!(!pair.sent("remind"), "it left long ago");
+}
