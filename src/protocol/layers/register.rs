@@ -25,10 +25,10 @@ impl Layers {
         let began = self.topology.row(&user, self.net).contains(&cx.me());
         let grants = &self.durable.store.grants;
         let known = grant_of(auth).is_some_and(|(grant, _)| grants.contains_key(&grant));
-        if !(began || known) {
-            let registrations = &mut self.durable.store.registrations;
-            let wanted = || Wanted::new(auth);
-            registrations.entry(auth.id).or_insert_with(wanted);
+        let registrations = &mut self.durable.store.registrations;
+        // Every gateway passes on what a client asks again: it is on disk already.
+        if !(began || known || registrations.contains_key(&auth.id)) {
+            registrations.insert(auth.id, Wanted::new(auth));
             cx.persist();
         }
         if !self.is_asked(auth.id, cx) {

@@ -183,3 +183,18 @@ fn the_end_of_a_migration_is_not_that_of_a_later_one() {
     assert!(brings(&mut stage, "settle\n", "mig-chunk"));
     assert!(has_record(&mut stage));
 }
+
+/// Every gateway passes on what a client asks again. A write each time would keep a record node so
+/// busy that it falls ever further behind.
+#[test]
+fn what_is_asked_again_is_not_written_again() {
+    for (first, node) in [("submit n5", HOLDER), ("grant n6", RECEIVER)] {
+        let mut stage = after(single(), &["quiet\ndeliver * leader\n"]);
+        let asked = told(&mut stage, &format!("crash {node} persisting\n{first}\n"));
+        assert!(asked.contains("crashes while it writes"), "{asked}");
+        play(&mut stage, &format!("restart {node}\nretry {node} c#0\n"));
+        let again = format!("crash {node} persisting\nretry {node} c#0\nretry n0 c#0\n");
+        let told = told(&mut stage, &[&again, "deliver * request-forward\n"].concat());
+        assert!(!told.contains("crashes"), "{told}");
+    }
+}
