@@ -1,5 +1,5 @@
 //! Answers of one of several chains that nobody honest had decided when they were given: a liar
-//! that is merely slow may be the first to decide. Which chain is meant turns out later.
+//! that merely repeats itself may be the first to decide. Which chain is meant turns out later.
 
 use super::Strand;
 use super::chain::{Answered, Chain};
@@ -41,8 +41,9 @@ impl Unplaced {
             height,
             executed: &self.executed,
         };
-        if let Some(chain) = chain_of(strands, &answered) {
-            chain.answer(&answered, out);
+        let has = |at: &usize| strands[*at].chain.has(height, id);
+        if let Some(at) = says(strands, &answered).or_else(|| (0..strands.len()).find(has)) {
+            strands[at].chain.answer(&answered, out);
             return;
         }
         let all = strands.iter().all(|strand| strand.chain.top() >= height);
@@ -58,16 +59,25 @@ impl Unplaced {
     }
 }
 
-/// Of several chains, the one that an answer is about: the one that has the transaction there. If a
-/// client has given one name to two things, more than one may; then one that gives this answer.
+/// Of several chains, the one that an answer is about: one that has the transaction there with this
+/// result. If a client has given one name to two things, another one may have it there with
+/// another result, and nothing is known as long as some chain is not so long.
 pub(super) fn chain_of<'s>(
     strands: &'s mut [Strand],
     answered: &Answered<'_>,
 ) -> Option<&'s mut Chain> {
     let (height, id) = (answered.height, answered.transaction);
-    let mut has = (0..strands.len()).filter(|at| strands[*at].chain.has(height, id));
-    let first = has.clone().next()?;
-    let says = |at: &usize| strands[*at].chain.result(height, id) == Some(answered.executed);
-    let place = has.find(says).unwrap_or(first);
-    Some(&mut strands[place].chain)
+    let at = says(strands, answered).or_else(|| {
+        let all = strands.iter().all(|strand| strand.chain.top() >= height);
+        let has = |at: &usize| strands[*at].chain.has(height, id);
+        (0..strands.len()).find(has).filter(|_| all)
+    })?;
+    Some(&mut strands[at].chain)
+}
+
+/// Which of several chains has a transaction where its client was told, with this result.
+fn says(strands: &[Strand], answered: &Answered<'_>) -> Option<usize> {
+    let (height, id) = (answered.height, answered.transaction);
+    let result = |at: &usize| strands[*at].chain.result(height, id);
+    (0..strands.len()).find(|at| result(at) == Some(answered.executed))
 }

@@ -536,3 +536,30 @@ fn of_several_chains_the_one_that_was_meant_may_turn_out_later() {
     assert_eq!(answered(true), []);
     assert_eq!(answered(false), [Property::ClientView]);
 }
+
+#[test]
+fn of_two_chains_with_one_name_the_one_that_gives_the_answer_may_be_the_later() {
+    // Both chains have a transaction of that name at that height; only the second gives the answer.
+    let answered = |given: Receipt| {
+        let mut story = Story::new(4);
+        story.submit(&[1]);
+        let here = story.block(0, &[1]);
+        let there = altered(&here, |block| {
+            block.executed = vec![Executed::Now(Receipt::Refused(Code::MvccConflict))];
+        });
+        story.decide_block(0, &here);
+        story.answer(1, 1, Executed::Now(given));
+        story.decide_block(2, &there);
+        let mut checks = Checks::new(setup(&[])).along(vec![Some(0), Some(0), Some(1), Some(1)]);
+        story.play(&mut checks);
+        let end = ms(story.clock);
+        let verdict = checks.finish(end, &judge(story.clock, 1), &Totals::default());
+        let properties = verdict.violations.iter().map(|v| v.property);
+        properties.collect::<Vec<_>>()
+    };
+    assert_eq!(answered(Receipt::Refused(Code::MvccConflict)), []);
+    assert_eq!(
+        answered(Receipt::Refused(Code::Expired)),
+        [Property::ClientView]
+    );
+}
