@@ -9,6 +9,7 @@ mod clock;
 mod explain;
 mod fuzz;
 mod gauge;
+mod idle;
 mod reproduce;
 mod results;
 mod run;
@@ -82,6 +83,10 @@ enum Command {
         /// Threads.
         #[arg(short, long)]
         jobs: Option<usize>,
+        /// Also runs each scenario without each of its faults and behaviours: one that changes
+        /// nothing is not as expected.
+        #[arg(long)]
+        each: bool,
     },
     /// Read scenarios and experiments and say all that is wrong with them.
     Validate {
@@ -256,7 +261,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             results::print_written(&dir, &written);
             Ok(())
         }
-        Command::Check { paths, jobs } => run::check(&paths, threads(jobs)?, quiet),
+        Command::Check { paths, jobs, each } => run::check(&paths, threads(jobs)?, each, quiet),
         Command::Validate { paths } => run::validate(&paths),
         Command::Fuzz(arguments) => fuzz::fuzz(&arguments, quiet),
         Command::Reproduce(arguments) => reproduce::reproduce(&arguments, quiet),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
+use super::idle::idle_parts;
 use super::{Failure, clock, key_value, results, span, threads};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
@@ -90,7 +91,11 @@ fn entry(scenario: &Scenario) -> &'static Entry {
     entry.expect("a validated scenario names a known protocol")
 }
 
-fn execute(scenario: &Scenario, kernel: Kernel, guest: Option<&mut dyn Observer>) -> Outcome {
+pub(super) fn execute(
+    scenario: &Scenario,
+    kernel: Kernel,
+    guest: Option<&mut dyn Observer>,
+) -> Outcome {
     (entry(scenario).run)(scenario, kernel, guest)
 }
 
@@ -267,8 +272,9 @@ fn is_experiment(path: &Path) -> bool {
 /// A scenario that was run, the fingerprint of the run, and what is not as expected.
 type Judged = (PathBuf, Digest, Vec<String>);
 
-/// Runs the scenarios below the paths and judges them.
-fn judge_all(paths: &[PathBuf], jobs: usize) -> Result<Vec<Judged>, Failure> {
+/// Runs the scenarios below the paths and judges them; also each of their faults and behaviours, if
+/// asked to.
+fn judge_all(paths: &[PathBuf], jobs: usize, each: bool) -> Result<Vec<Judged>, Failure> {
     let mut files = yaml_files(paths)?;
     files.retain(|path| !is_experiment(path));
     if files.is_empty() {
@@ -287,7 +293,10 @@ fn judge_all(paths: &[PathBuf], jobs: usize) -> Result<Vec<Judged>, Failure> {
             swept: Vec::new(),
         };
         let record = record(&label, scenario, &outcome, None);
-        let unmet = judge(scenario, &outcome, &record);
+        let mut unmet = judge(scenario, &outcome, &record);
+        if each {
+            unmet.extend(idle_parts(scenario, outcome.fingerprint));
+        }
         (path, outcome.fingerprint, unmet)
     };
     let all = || files.into_par_iter().zip(&scenarios).map(judged).collect();
@@ -295,8 +304,8 @@ fn judge_all(paths: &[PathBuf], jobs: usize) -> Result<Vec<Judged>, Failure> {
 }
 
 /// Runs scenarios and judges them, a line each.
-pub fn check(paths: &[PathBuf], jobs: usize, quiet: bool) -> Result<(), Failure> {
-    let judged = judge_all(paths, jobs)?;
+pub fn check(paths: &[PathBuf], jobs: usize, each: bool, quiet: bool) -> Result<(), Failure> {
+    let judged = judge_all(paths, jobs, each)?;
     let (mut failed, all) = (0, judged.len());
     for (path, _, unmet) in judged {
         let word = if unmet.is_empty() { "ok  " } else { "FAIL" };
@@ -409,7 +418,7 @@ mod tests {
     #[test]
     fn every_scenario_shows_what_it_expects_and_is_the_run_on_record() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        let judged = judge_all(std::slice::from_ref(&root), 2).expect("all can be read");
+        let judged = judge_all(std::slice::from_ref(&root), 2, false).expect("all can be read");
         let mut told = String::new();
         for (path, fingerprint, unmet) in judged {
             let path = path.strip_prefix(&root).expect("it is below");
