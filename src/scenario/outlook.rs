@@ -1,7 +1,7 @@
 //! What a scenario leaves a protocol to promise: whether everything must be answered, from when
 //! on, and how soon.
 
-use super::run::{config_of, plan, survey};
+use super::run::{config_of, plan_for};
 use super::schema::{Behaviour, Disk, Fault, Scenario, Victims};
 use crate::base::node::{NodeId, PositionSet};
 use crate::base::time::{Span, Time, Window};
@@ -35,8 +35,7 @@ impl Outlook {
             adversary.nodes.extend((0..adversary.led).map(NodeId::at));
         }
         let mut config = config_of::<P>(&cast);
-        let plan = plan(&cast, false).expect("a validated network is connected");
-        survey::<P>(&mut config, &plan);
+        let plan = plan_for::<P>(&cast, &mut config, false);
         Self::of::<P>(&cast, &plan, &config)
     }
 

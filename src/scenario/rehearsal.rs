@@ -6,7 +6,7 @@
 //! run itself is then the same as the last rehearsal, as far as that went.
 
 use super::draws::choose;
-use super::run::{config_of, plan, survey};
+use super::run::{config_of, plan_for};
 use super::schema::{Adversary, Scenario};
 use crate::base::node::NodeId;
 use crate::base::random::{Random, Stream};
@@ -105,8 +105,7 @@ fn rehearse<P: Protocol>(
     scenario.duration = opens.since(Time::ZERO) + Span::from_nanos(1);
     scenario.warmup = Span::ZERO;
     let mut config = config_of::<P>(&scenario);
-    let plan = plan(&scenario, false).expect("a validated network is connected");
-    survey::<P>(&mut config, &plan);
+    let plan = plan_for::<P>(&scenario, &mut config, false);
     let mut led = Led::default();
     Simulation::<P>::new(plan, config).run(kernel, &mut led);
     led.leader.unwrap_or(NodeId::at(0))
@@ -141,9 +140,14 @@ fn successive<P: Protocol>(scenario: &Scenario, kernel: Kernel, index: usize) ->
     for _ in 0..part.led {
         let mut scenario = scenario.clone();
         scenario.adversaries[index].nodes = cast.clone();
+        if let Some(until) = part.during.until {
+            // Who leads later has no part.
+            let end = until.since(Time::ZERO) + Span::from_nanos(1);
+            scenario.duration = scenario.duration.min(end);
+            scenario.warmup = Span::ZERO;
+        }
         let mut config = config_of::<P>(&scenario);
-        let plan = plan(&scenario, false).expect("a validated network is connected");
-        survey::<P>(&mut config, &plan);
+        let plan = plan_for::<P>(&scenario, &mut config, false);
         let mut led = Leaders {
             during: part.during,
             first: Led::default(),

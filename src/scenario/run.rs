@@ -122,11 +122,28 @@ pub(super) fn config_of<P: Protocol>(scenario: &Scenario) -> P::Config {
         .expect("a validated configuration is readable")
 }
 
-/// Tells a configuration how far apart the nodes are.
-pub(super) fn survey<P: Protocol>(config: &mut P::Config, plan: &Plan) {
+/// What to simulate, with what depends on the protocol: how far apart the nodes of this
+/// configuration are, and for how many answers clients wait.
+///
+/// # Panics
+/// If the scenario was not validated: it names a network that is not connected.
+pub(super) fn plan_for<P: Protocol>(
+    scenario: &Scenario,
+    config: &mut P::Config,
+    trace: bool,
+) -> Plan {
+    let mut plan = plan(scenario, trace).expect("a validated network is connected");
     let topology = plan.network.topology();
     let delay = |a, b| topology.usual_latency(NodeId::at(a), NodeId::at(b));
     P::survey(config, plan.nodes, &delay);
+    // Of those who execute what one client asks for; everybody, in a network without parts.
+    let answering = P::answering(config, scenario.nodes);
+    plan.workload.replies = match scenario.workload.replies {
+        // Not every protocol survives a third.
+        Replies::OneHonest => P::tolerates(config, scenario.nodes) + 1,
+        other => replies(other, answering),
+    };
+    plan
 }
 
 /// Runs a scenario with one protocol in another configuration than the scenario's, as tests do
@@ -141,15 +158,7 @@ pub fn run_with<P: Protocol>(
     guest: Option<&mut dyn Observer>,
 ) -> Outcome {
     let trace = guest.as_ref().is_some_and(|guest| guest.wants_messages());
-    let mut plan = plan(scenario, trace).expect("a validated network is connected");
-    survey::<P>(&mut config, &plan);
-    // Of those who execute what one client asks for; everybody, in a network without parts.
-    let answering = P::answering(&config, scenario.nodes);
-    plan.workload.replies = match scenario.workload.replies {
-        // Not every protocol survives a third.
-        Replies::OneHonest => P::tolerates(&config, scenario.nodes) + 1,
-        other => replies(other, answering),
-    };
+    let plan = plan_for::<P>(scenario, &mut config, trace);
     let outlook = Outlook::of::<P>(scenario, &plan, &config);
     let (until, nodes) = (plan.until, scenario.nodes);
     let chains = chains::<P>(&config, nodes);
