@@ -25,6 +25,9 @@ impl Wire for Vote {
     fn kind(&self) -> &'static str {
         "vote"
     }
+    fn kinds() -> Vec<&'static str> {
+        vec!["vote"]
+    }
     fn size(&self) -> u32 {
         100
     }

@@ -133,6 +133,10 @@ pub fn explain(name: &str) -> Result<(), Failure> {
             for (key, value) in defaults(entry) {
                 say(format_args!("    {key}: {value}"));
             }
+            let mut kinds = (entry.spec.kinds)();
+            kinds.sort_unstable();
+            kinds.dedup();
+            say(format_args!("  kinds of messages: {}", kinds.join(", ")));
         }
     }
     Ok(())

@@ -210,6 +210,8 @@ impl Offence {
 pub trait Wire: Clone + Debug + Send + Sync + 'static {
     /// The name of the message in the literature, like `pre-prepare`.
     fn kind(&self) -> &'static str;
+    /// The names of all messages that there may be, those of nested protocols included.
+    fn kinds() -> Vec<&'static str>;
     /// Bytes on the wire, signatures and payload included.
     fn size(&self) -> u32;
     /// Signatures the receiver must verify before it acts.

@@ -19,6 +19,7 @@ pub(crate) mod read;
 pub(crate) mod reader;
 mod rehearsal;
 pub mod run;
+mod said;
 pub mod schema;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::nearest::nearest;
 use crate::base::node::NodeId;
-use crate::protocol::{FaultModel, Protocol};
+use crate::protocol::{FaultModel, Protocol, Wire};
 
 /// A protocol as far as a scenario can see it.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub struct ProtocolSpec {
     /// Which chain each of so many nodes keeps with a configuration, if it keeps one; nothing if
     /// the configuration cannot be read, which has been refused.
     pub chains: fn(config: &Value, nodes: usize) -> Vec<Option<usize>>,
+    /// What its messages are called.
+    pub kinds: fn() -> Vec<&'static str>,
 }
 
 /// What is wrong with a configuration: key path (like `timeouts.view`, empty for the whole) and
@@ -34,6 +36,7 @@ impl ProtocolSpec {
             byzantine: matches!(P::FAULTS, FaultModel::Byzantine),
             check: check_config::<P>,
             chains: read_chains::<P>,
+            kinds: P::Message::kinds,
         }
     }
 
@@ -222,6 +225,9 @@ mod tests {
     impl Wire for Word {
         fn kind(&self) -> &'static str {
             "word"
+        }
+        fn kinds() -> Vec<&'static str> {
+            vec!["word"]
         }
         fn size(&self) -> u32 {
             1

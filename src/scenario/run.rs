@@ -6,7 +6,7 @@ use super::schema::{
     Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
     Victims, Workload,
 };
-use super::{ProtocolSpec, protocol::chains, rehearsal};
+use super::{ProtocolSpec, protocol::chains, rehearsal, said::unnamed};
 use crate::base::crypto::Digest;
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::time::{Span, Time};
@@ -194,6 +194,7 @@ pub fn run_with<P: Protocol>(
         guest,
     };
     let ended = simulation.run(kernel, &mut watch);
+    debug_assert_eq!(unnamed::<P>(&ended.totals), [""; 0], "all kinds have names");
     let summary = watch.metrics.finish(&ended.totals);
     let mut verdict = watch.checks.finish(until, &outlook.judge(), &ended.totals);
     verdict.account(until, summary.disagreement());

@@ -35,18 +35,21 @@ pub(crate) const PROTOCOLS: &[ProtocolSpec] = &[
         byzantine: false,
         check: toy_check,
         chains: |_, nodes| vec![Some(0); nodes],
+        kinds: || vec!["append", "heartbeat"],
     },
     ProtocolSpec {
         name: "pbft",
         byzantine: true,
         check: toy_check,
         chains: |_, nodes| vec![Some(0); nodes],
+        kinds: || vec!["pre-prepare", "prepare", "commit"],
     },
     ProtocolSpec {
         name: "hotstuff",
         byzantine: true,
         check: toy_check,
         chains: |_, nodes| vec![None; nodes],
+        kinds: || vec!["proposal"],
     },
 ];
 

@@ -8,6 +8,7 @@ use super::network;
 use super::predict;
 use super::protocol::ProtocolSpec;
 use super::reader::{Fields, Reader};
+use super::said;
 use super::schema::{Choice, Machine, Scenario};
 use super::tree::{Node, Step, Value, parse_path};
 use super::trouble;
@@ -87,7 +88,7 @@ pub fn scenario<'t>(
     if let Value::Null = root.value {
         reader.refuse_with(
             "the file says nothing",
-            "`consilium init` writes a scenario to start from",
+            "start from one in `scenarios/calm`",
         );
         return None;
     }
@@ -178,6 +179,7 @@ fn fitting(reader: &mut Reader<'_>, scenario: &Scenario, known: &Known<'_>) {
     expect::forgeries(reader, scenario);
     execution::on_one_chain(reader, scenario, known);
     execution::with_one_face(reader, scenario);
+    said::known_kinds(reader, scenario, known);
     hidden(reader, scenario);
 }
 

@@ -113,6 +113,9 @@ pub struct Stored<M> {
     pub second: bool,
 }
 
+/// The kinds of what hosts of clients and nodes say to each other.
+pub const HOST_KINDS: [&str; 4] = ["request", "reply", "proposal", "endorsement"];
+
 impl<M: crate::protocol::Wire> Stored<M> {
     /// The name of the message for traces.
     pub fn kind(&self) -> &'static str {

@@ -37,6 +37,9 @@ impl Wire for Talk {
             "odd"
         }
     }
+    fn kinds() -> Vec<&'static str> {
+        vec!["even", "odd"]
+    }
     fn size(&self) -> u32 {
         100 + (self.0.body().0 % 50) as u32
     }

@@ -407,6 +407,30 @@ impl Wire for Message {
         }
     }
 
+    fn kinds() -> Vec<&'static str> {
+        vec![
+            "pre-vote",
+            "pre-vote-reply",
+            "vote",
+            "vote-reply",
+            "append",
+            "append-reply",
+            "prepared",
+            "commit-vote",
+            "committed",
+            "commit-notice",
+            "heartbeat",
+            "heartbeat-reply",
+            "snapshot",
+            "snapshot-reply",
+            "complaint",
+            "evidence",
+            "forward",
+            "fetch",
+            "proven",
+        ]
+    }
+
     fn size(&self) -> u32 {
         let content: u32 = match self {
             Self::PreVote(_) | Self::CommitNotice { .. } => DIGEST_BYTES,

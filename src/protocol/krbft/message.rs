@@ -313,6 +313,34 @@ impl Wire for Message {
         }
     }
 
+    fn kinds() -> Vec<&'static str> {
+        let own = [
+            "forward",
+            "group-block",
+            "group-ack",
+            "group-commit",
+            "group-fetch",
+            "group-blocks",
+            "council-update",
+            "voice",
+            "voice-share",
+            "finding",
+            "exposure",
+            "echo",
+            "hand-over",
+            "hand-over-reply",
+            "batch-fetch",
+            "batches",
+            "regrouped",
+        ];
+        [
+            iraft::Message::kinds(),
+            pbft::Message::kinds(),
+            own.to_vec(),
+        ]
+        .concat()
+    }
+
     fn size(&self) -> u32 {
         let content = match self {
             Self::Group(message) => return message.size(),

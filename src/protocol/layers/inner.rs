@@ -81,6 +81,15 @@ impl Wire for Inside {
         }
     }
 
+    fn kinds() -> Vec<&'static str> {
+        let parts = [
+            raft::Message::kinds(),
+            iraft::Message::kinds(),
+            pbft::Message::kinds(),
+        ];
+        parts.concat()
+    }
+
     fn size(&self) -> u32 {
         match self {
             Self::Raft(message) => message.size(),

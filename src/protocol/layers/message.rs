@@ -333,6 +333,38 @@ impl Wire for Message {
         }
     }
 
+    fn kinds() -> Vec<&'static str> {
+        let own = [
+            "leader",
+            "request-forward",
+            "add-request",
+            "presence",
+            "payload",
+            "deliver",
+            "header",
+            "ack",
+            "relay",
+            "relay-ic",
+            "inject",
+            "waits",
+            "index-request",
+            "remind",
+            "register",
+            "mig-request",
+            "mig-forward",
+            "mig-chunk",
+            "mig-done",
+            "compare",
+            "due",
+            "record-fetch",
+            "record",
+            "mig-refuse",
+            "name-taken",
+            "erase",
+        ];
+        [Inside::kinds(), own.to_vec()].concat()
+    }
+
     fn size(&self) -> u32 {
         let node_list = |nodes: &[NodeId]| 2 * count(nodes.len());
         let content = match self {

@@ -282,6 +282,26 @@ impl Wire for Message {
         }
     }
 
+    fn kinds() -> Vec<&'static str> {
+        let own = [
+            "forward",
+            "order-request",
+            "speculative-reply",
+            "commit-request",
+            "local-commit",
+            "mini-block",
+            "group-view-change",
+            "group-new-view",
+            "echo",
+            "large-block",
+            "fetch-mini-blocks",
+            "fetch-large-blocks",
+            "large-blocks",
+            "missed-mini-block",
+        ];
+        [&own[..], &System::KINDS, &pbft::Message::kinds()].concat()
+    }
+
     fn size(&self) -> u32 {
         let content = match self {
             Self::Forward(transactions) => transactions.iter().map(|t| t.size()).sum(),

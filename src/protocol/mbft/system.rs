@@ -105,6 +105,16 @@ impl System {
         }
     }
 
+    /// All of them.
+    pub const KINDS: [&'static str; 6] = [
+        "commitment",
+        "disclosure",
+        "extra-disclosure",
+        "evidence",
+        "backlog",
+        "ready",
+    ];
+
     /// Bytes on the wire, with a signature.
     pub fn size(&self) -> u32 {
         let content = match self {

@@ -120,10 +120,10 @@ use crate::protocol::{
 pub use config::{Config, Mutant};
 use early::Early;
 pub use heard::Heard;
+pub use lies::opposite;
 use log::{Ballot, Places, Record};
 pub use message::{
     Blocks, Checkpoint, Decided, Fetch, Message, NewView, Phase, VOTE_BYTES, ViewChange, Vote,
-    opposite,
 };
 pub use nested::{Law, Legacy, Views, extend_chain, tells_checkpoint, verify_decision};
 

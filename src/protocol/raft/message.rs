@@ -177,6 +177,22 @@ impl Wire for Message {
         }
     }
 
+    fn kinds() -> Vec<&'static str> {
+        vec![
+            "pre-vote",
+            "pre-vote-reply",
+            "vote",
+            "vote-reply",
+            "append",
+            "append-reply",
+            "heartbeat",
+            "heartbeat-reply",
+            "snapshot",
+            "snapshot-reply",
+            "forward",
+        ]
+    }
+
     fn size(&self) -> u32 {
         let content: u32 = match self {
             Self::Append(append) => {

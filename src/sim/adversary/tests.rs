@@ -14,6 +14,9 @@ impl Wire for Say {
     fn kind(&self) -> &'static str {
         self.0
     }
+    fn kinds() -> Vec<&'static str> {
+        vec!["yes", "no", "maybe", "never", "forged"]
+    }
     fn size(&self) -> u32 {
         1
     }

@@ -41,6 +41,9 @@ impl Wire for Count {
     fn kind(&self) -> &'static str {
         "count"
     }
+    fn kinds() -> Vec<&'static str> {
+        vec!["count"]
+    }
     fn size(&self) -> u32 {
         8
     }

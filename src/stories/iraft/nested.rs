@@ -41,6 +41,10 @@ impl Wire for Outer {
         }
     }
 
+    fn kinds() -> Vec<&'static str> {
+        [Message::kinds(), vec!["ask"]].concat()
+    }
+
     fn size(&self) -> u32 {
         match self {
             Self::Group(message) => message.size(),

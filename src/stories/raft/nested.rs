@@ -24,6 +24,10 @@ impl Wire for Inner {
         self.0.kind()
     }
 
+    fn kinds() -> Vec<&'static str> {
+        Message::kinds()
+    }
+
     fn size(&self) -> u32 {
         self.0.size()
     }
