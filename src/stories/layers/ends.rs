@@ -194,7 +194,10 @@ fn what_is_asked_again_is_not_written_again() {
         assert!(asked.contains("crashes while it writes"), "{asked}");
         play(&mut stage, &format!("restart {node}\nretry {node} c#0\n"));
         let again = format!("crash {node} persisting\nretry {node} c#0\nretry n0 c#0\n");
-        let told = told(&mut stage, &[&again, "deliver * request-forward\n"].concat());
+        let told = told(
+            &mut stage,
+            &[&again, "deliver * request-forward\n"].concat(),
+        );
         assert!(!told.contains("crashes"), "{told}");
     }
 }
