@@ -49,7 +49,7 @@ pub(crate) const PROTOCOLS: &[ProtocolSpec] = &[
         byzantine: true,
         check: toy_check,
         chains: |_, nodes| vec![None; nodes],
-        kinds: || vec!["proposal"],
+        kinds: || vec!["pre-prepare", "proposal"],
     },
 ];
 
