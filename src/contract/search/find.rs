@@ -1,9 +1,11 @@
 //! Which records fulfil all conditions of a query.
 //!
-//! The condition with the fewest candidates leads, chunk by chunk. Its candidates are intersected
-//! with those of the other conditions where that is cheap, and looked at where not. So a query
-//! takes at most one pass over a bitmap for each feature it names, mostly no more than its most
-//! selective condition, and none beyond where enough is found.
+//! The condition with the fewest candidates leads, chunk by chunk. A list of candidates is sifted
+//! by the bitmaps of one condition after the other, until so few are left that each is looked at;
+//! where candidates come from several lists or a bitmap, they are intersected with those of the
+//! other conditions where that is cheap, and looked at where not. So a query takes at most one
+//! pass over a bitmap for each feature it names, mostly no more than its most selective condition,
+//! and none beyond where enough is found.
 
 use super::index::{Case, Index};
 use super::postings::{Block, Chunk, Postings, join, split};
@@ -48,6 +50,11 @@ const LOOK_COST: usize = 4;
 const BITMAP_COST: usize = 400;
 /// Candidates in a chunk that are looked at in any case: intersecting takes a pass over the chunk.
 const LOOKED_MIN: usize = 512;
+/// Candidates of a list that are looked at in any case, because to look at one costs little more
+/// than to find it in a bitmap.
+const SIFTED_MIN: usize = 64;
+/// Bitmaps of one condition up to which a list is sifted by them.
+const SIEVES_MAX: usize = 2;
 /// Sets in a chunk up to which a candidate is looked up in each.
 const LOOKUPS_MAX: usize = 8;
 
@@ -119,12 +126,13 @@ impl<'a> Finding<'a> {
         if candidates == 0 {
             return;
         }
+        match lead[..] {
+            [Chunk::Few(list)] => return self.sift(key, list.clone()),
+            [Chunk::Many(block, _)] => return self.mask(key, Block::clone(block)),
+            _ => {}
+        }
         let mut crossed = Vec::new();
-        let mut filter = Filter {
-            cases: self.index.cases_from(join(key, 0)),
-            bounds: None,
-            lookups: Vec::new(),
-        };
+        let mut filter = self.filter(key);
         for other in others {
             let few = candidates <= LOOKED_MIN;
             if few && other.bounded {
@@ -145,6 +153,77 @@ impl<'a> Finding<'a> {
             self.look(key, &lead, &filter);
         } else {
             self.intersect(key, (&lead, &crossed), &filter);
+        }
+    }
+
+    /// Adds those of a list of candidates in the chunk of a key that fulfil all conditions but the
+    /// first, which all of them do.
+    fn sift(&mut self, key: u16, mut lows: Vec<u16>) {
+        let mut filter = self.filter(key);
+        for at in 1..self.sources.len() {
+            let other = &self.sources[at];
+            let few = lows.len() <= SIFTED_MIN;
+            if other.bounded && (few || other.sets.len() > SIEVES_MAX) {
+                filter.bounds = Some(self.bounds);
+                continue;
+            }
+            let chunks = other.chunks(key);
+            if chunks.is_empty() {
+                return;
+            }
+            self.work.listed += lows.len() as u64;
+            match chunks[..] {
+                [Chunk::Many(one, _)] => keep_if(&mut lows, |low| one.contains(low)),
+                [Chunk::Many(one, _), Chunk::Many(two, _)] => {
+                    keep_if(&mut lows, |low| one.contains(low) | two.contains(low));
+                }
+                _ if other.bounded => filter.bounds = Some(self.bounds),
+                ref several if few && several.len() <= LOOKUPS_MAX => filter.lookups.push(chunks),
+                ref several => {
+                    let union = self.union(several);
+                    keep_if(&mut lows, |low| union.contains(low));
+                }
+            }
+        }
+        self.work.looked += lows.len() as u64;
+        if filter.bounds.is_some() {
+            keep_if(&mut lows, |low| filter.bounds_hold(low));
+        }
+        lows.retain(|low| filter.lists_have(*low));
+        let room = self.limit - self.found.len();
+        let found = lows.into_iter().map(|low| join(key, low));
+        self.found.extend(found.take(room));
+    }
+
+    /// The same for a bitmap of candidates.
+    fn mask(&mut self, key: u16, mut block: Block) {
+        let mut filter = self.filter(key);
+        for at in 1..self.sources.len() {
+            let other = &self.sources[at];
+            let chunks = other.chunks(key);
+            if chunks.is_empty() {
+                return;
+            }
+            match chunks[..] {
+                [Chunk::Many(one, _)] => block.keep(one),
+                [Chunk::Many(one, _), Chunk::Many(two, _)] => block.keep_either(one, two),
+                _ if other.bounded => {
+                    filter.bounds = Some(self.bounds);
+                    continue;
+                }
+                ref several => block.keep(&self.union(several)),
+            }
+            self.work.bitmaps += chunks.len().min(SIEVES_MAX) as u64;
+        }
+        self.add(key, block.iter(), &filter);
+    }
+
+    /// A filter of the candidates in the chunk of a key that all of them pass.
+    fn filter(&self, key: u16) -> Filter<'a> {
+        Filter {
+            cases: self.index.cases_from(join(key, 0)),
+            bounds: None,
+            lookups: Vec::new(),
         }
     }
 
@@ -210,6 +289,18 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Keeps the places that fulfil a condition, in their order. Nothing is decided on the way that a
+/// processor would have to foresee, so that it can read of several places at a time.
+fn keep_if(lows: &mut Vec<u16>, fulfils: impl Fn(u16) -> bool) {
+    let mut kept = 0;
+    for at in 0..lows.len() {
+        let low = lows[at];
+        lows[kept] = low;
+        kept += usize::from(fulfils(low));
+    }
+    lows.truncate(kept);
+}
+
 /// What it takes to intersect the union of these chunks, in places of a list.
 fn cost(chunks: &[&Chunk]) -> usize {
     let cost = |chunk: &&Chunk| match chunk {
@@ -222,9 +313,19 @@ fn cost(chunks: &[&Chunk]) -> usize {
 impl Filter<'_> {
     #[inline]
     fn passes(&self, low: u16) -> bool {
+        self.bounds_hold(low) && self.lists_have(low)
+    }
+
+    #[inline]
+    fn bounds_hold(&self, low: u16) -> bool {
         let holds = |bounds: &Bounds| bounds.hold(&self.cases[usize::from(low)]);
+        self.bounds.as_ref().is_none_or(holds)
+    }
+
+    #[inline]
+    fn lists_have(&self, low: u16) -> bool {
         let has = |chunks: &Vec<&Chunk>| chunks.iter().any(|chunk| chunk.contains(low));
-        self.bounds.as_ref().is_none_or(holds) && self.lookups.iter().all(has)
+        self.lookups.iter().all(has)
     }
 }
 

@@ -10,8 +10,9 @@
 const CHUNK: usize = 1 << 16;
 /// Words of a bitmap over a chunk.
 const WORDS: usize = CHUNK / 64;
-/// Places up to which a chunk is a list: as many as take the bytes of a bitmap.
-const FEW_MAX: usize = CHUNK / 16;
+/// Places up to which a chunk is a list: a quarter of those that take the bytes of a bitmap,
+/// because bitmaps intersect faster, and most chunks are larger or much smaller than this.
+const FEW_MAX: usize = CHUNK / 64;
 
 /// A set of places.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -196,8 +197,9 @@ impl Block {
     /// No place.
     pub(super) const EMPTY: Self = Self([0; WORDS]);
 
+    /// Whether a place is in it.
     #[inline]
-    fn contains(&self, low: u16) -> bool {
+    pub(super) fn contains(&self, low: u16) -> bool {
         self.0[usize::from(low >> 6)] >> (low & 63) & 1 == 1
     }
 
@@ -226,6 +228,14 @@ impl Block {
     pub(super) fn keep(&mut self, other: &Self) {
         for (word, kept) in self.0.iter_mut().zip(&other.0) {
             *word &= kept;
+        }
+    }
+
+    /// Keeps only the places that are in one of two other blocks.
+    pub(super) fn keep_either(&mut self, one: &Self, other: &Self) {
+        let others = one.0.iter().zip(&other.0);
+        for (word, (one, other)) in self.0.iter_mut().zip(others) {
+            *word &= one | other;
         }
     }
 
