@@ -245,6 +245,9 @@ struct Volatile {
     ready: bool,
     /// Whether the durable part has changed in this step.
     dirty: bool,
+    /// What this step has prepared. It is so once the vote that completes it is on disk: whoever
+    /// stops before that may vote otherwise in the same view.
+    prepared: Vec<Report>,
     /// What leaves at the end of this step.
     outbox: Vec<Message>,
 }
@@ -494,6 +497,9 @@ impl Pbft {
         let late = self.mutant(Mutant::PersistLate);
         if self.volatile.dirty && !late {
             cx.persist();
+        }
+        for report in self.volatile.prepared.drain(..) {
+            cx.report(report);
         }
         for message in self.volatile.outbox.drain(..) {
             cx.broadcast(&self.setup.committee, message);

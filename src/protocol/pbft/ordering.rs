@@ -371,7 +371,7 @@ impl Pbft {
             record.proof = proof;
         }
         self.volatile.dirty = true;
-        cx.report(Report::Prepared {
+        self.volatile.prepared.push(Report::Prepared {
             view: body.view,
             height,
             digest: body.digest,
