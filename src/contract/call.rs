@@ -7,10 +7,9 @@ use std::sync::Arc;
 pub use super::act::Act;
 use super::identity::{Party, PatientId};
 use super::message::{Draft, Message, RecordId, Role};
+pub use super::proof::Proof;
 use super::search::Query;
-use crate::base::crypto::{
-    DIGEST_BYTES, Digest, Hasher, KeyPair, PublicKey, SIGNATURE_BYTES, Signature,
-};
+use crate::base::crypto::{DIGEST_BYTES, Digest, Hasher, KeyPair, SIGNATURE_BYTES};
 
 /// Everything the contract can be asked to do.
 #[derive(Clone, Debug)]
@@ -103,43 +102,6 @@ impl Order {
     }
 }
 
-/// A signature with what is known about it. Whoever makes it knows the key and the bytes; that it
-/// verifies for exactly those is arithmetic and need not be done again. For any other key or bytes
-/// it is verified anew, so nothing is inherited by what was not signed.
-#[derive(Clone, Debug)]
-pub struct Proof {
-    signature: Signature,
-    known: Option<(PublicKey, Digest)>,
-}
-
-impl Proof {
-    /// Signs a message.
-    pub fn sign(keys: &KeyPair, message: Digest) -> Self {
-        Self {
-            signature: keys.sign(&message.0),
-            known: Some((keys.public(), message)),
-        }
-    }
-
-    /// A signature from elsewhere, of which nothing is known.
-    pub fn received(signature: Signature) -> Self {
-        Self {
-            signature,
-            known: None,
-        }
-    }
-
-    /// The signature itself.
-    pub fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    /// Whether the holder of this key signed this message.
-    pub fn verifies(&self, key: &PublicKey, message: &Digest) -> bool {
-        self.known.as_ref() == Some(&(*key, *message)) || key.verify(&message.0, &self.signature)
-    }
-}
-
 /// A call with the signatures it needs.
 #[derive(Clone, Debug)]
 pub struct SignedCall {
@@ -175,13 +137,20 @@ impl SignedCall {
         if let Call::Confirm { rid, pid, .. } = &call {
             hasher = hasher.digest(&rid.0).digest(&pid.0);
         }
-        for proof in [&first, &second] {
-            let bytes = proof.as_ref().map_or(&[][..], |p| &p.signature.0[..]);
-            hasher = hasher.part(bytes);
+        let [one, two] = call.messages();
+        let third = call.message_of_others();
+        let first = first.map(|proof| proof.held_to(one.as_ref()));
+        let second = second.map(|proof| proof.held_to(two.as_ref()));
+        for (proof, message) in [(&first, &one), (&second, &two)] {
+            let mark = proof.as_ref().map(|proof| proof.mark(message.as_ref()));
+            hasher = hasher.part(mark.unwrap_or_default());
         }
+        let held = |(party, proof): (_, Proof)| (party, proof.held_to(third.as_ref()));
+        let further: Vec<_> = further.into_iter().map(held).collect();
         for (party, proof) in &further {
             let (kind, id) = party.parts();
-            hasher = hasher.number(kind).digest(id).part(&proof.signature.0);
+            let mark = proof.mark(third.as_ref());
+            hasher = hasher.number(kind).digest(id).part(mark);
         }
         Self {
             digest: hasher.finish(),
@@ -369,6 +338,18 @@ impl Call {
     /// What the holder of a new key signs.
     pub fn for_subject(&self) -> Option<Digest> {
         self.messages()[1]
+    }
+
+    /// The message that parties sign who are not those of [`Call::messages`]: who support the call,
+    /// or sign it in the place of its patient.
+    fn message_of_others(&self) -> Option<Digest> {
+        let [one, two] = self.messages();
+        match self {
+            Self::Submit(_) => two,
+            Self::Propose(_) => None,
+            Self::Confirm { .. } => one,
+            Self::Order(order) => order.for_witness.or(one),
+        }
     }
 
     /// The message that parties sign who support the call, if it takes any.

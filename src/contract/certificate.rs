@@ -12,7 +12,8 @@ use super::call::{Order, SignedCall};
 use super::error::Code;
 use super::identity::Place;
 use super::message::Message;
-use crate::base::crypto::{Digest, Signature};
+use super::proof::Proof;
+use crate::base::crypto::Digest;
 
 /// Heights from one to another, both included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +68,7 @@ pub(super) struct Certificate {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Seal {
     pub(super) message: Digest,
-    pub(super) signature: Signature,
+    pub(super) proof: Proof,
 }
 
 impl Certificate {
@@ -87,7 +88,7 @@ impl Certificate {
         };
         let seal = Seal {
             message: order.message(),
-            signature: *call.first()?.signature(),
+            proof: call.first()?.clone(),
         };
         Some(Self {
             ca,
@@ -100,7 +101,9 @@ impl Certificate {
     pub(super) fn write(&self, message: Message) -> Message {
         let message = self.valid.write(message);
         match &self.seal {
-            Some(seal) => message.digest(&seal.message).part(&seal.signature.0),
+            Some(seal) => message
+                .digest(&seal.message)
+                .part(seal.proof.mark(Some(&seal.message))),
             None => message,
         }
     }

@@ -10,13 +10,14 @@ use super::access::Notice;
 use super::call::SignedCall;
 use super::identity::{AuthorityId, DoctorId, Party, PatientId, Place, Standing};
 use super::message::Draft;
+use super::proof::Proof;
 use super::records::{Record, Status};
 use super::register::Registration;
 use super::rules::Authentication;
 use super::view::{Key, View};
 use super::write::{Change, Write, payload};
 use super::{Receipt, State};
-use crate::base::crypto::{Digest, Signature};
+use crate::base::crypto::{Digest, PublicKey};
 
 /// Something that always holds of a state.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -249,9 +250,9 @@ impl State {
     }
 
     /// Whether a call carries this signature of the patient of a record.
-    fn proves_patient(&self, call: &SignedCall, record: &Record, signature: &Signature) -> bool {
+    fn proves_patient(&self, call: &SignedCall, record: &Record, proof: &Proof) -> bool {
         let key = self.directory.key_of(speaker(record));
-        key.is_some_and(|key| call.proves(key, &record.draft.for_patient(), signature))
+        key.is_some_and(|key| call.proves(key, &record.draft.for_patient(), proof))
     }
 
     /// Records that entered are signed, and replaced by those that say so.
@@ -307,9 +308,13 @@ impl State {
         let doctor = &self.directory.doctor_at(record.doctor).key;
         let patient = self.directory.key_of(speaker(record));
         let by_patient = record.by_patient.as_ref();
-        doctor.verify(&draft.for_doctor().0, &record.by_doctor)
+        // For real, whatever is known of them.
+        let signed = |key: &PublicKey, message: Digest, proof: &Proof| {
+            key.verify(&message.0, proof.signature())
+        };
+        signed(doctor, draft.for_doctor(), &record.by_doctor)
             && by_patient
-                .is_none_or(|by| patient.is_some_and(|key| key.verify(&draft.for_patient().0, by)))
+                .is_none_or(|by| patient.is_some_and(|key| signed(key, draft.for_patient(), by)))
     }
 
     /// The index is what indexing all records that can be found would make.
@@ -438,14 +443,9 @@ fn may_turn(old: Option<&Record>, new: &Record, height: u64) -> bool {
 impl SignedCall {
     /// Whether the call carries this signature, and it is that of the holder of the key over the
     /// message.
-    fn proves(
-        &self,
-        key: &crate::base::crypto::PublicKey,
-        message: &Digest,
-        signature: &Signature,
-    ) -> bool {
+    fn proves(&self, key: &PublicKey, message: &Digest, proof: &Proof) -> bool {
         let further = self.further().iter().map(|(_, proof)| proof);
         let mut proofs = self.first().into_iter().chain(self.second()).chain(further);
-        proofs.any(|proof| proof.signature() == signature && proof.verifies(key, message))
+        proofs.any(|carried| carried == proof && carried.verifies(key, message))
     }
 }

@@ -31,6 +31,7 @@ mod names;
 mod order;
 mod popularity;
 pub mod population;
+mod proof;
 pub mod records;
 mod register;
 pub mod rules;

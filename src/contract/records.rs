@@ -6,16 +6,17 @@
 
 use std::sync::Arc;
 
-use super::call::{Proof, SignedCall};
+use super::call::SignedCall;
 use super::error::Code;
 use super::identity::{DoctorId, Party, PatientId, Place};
 use super::message::{CHAIN, Content, Draft, RecordId};
+use super::proof::Proof;
 use super::rules::{Authentication, Mutant};
 use super::speaker::{Signer, check_no_strays};
 use super::view::View;
 use super::write::Change;
 use super::{Receipt, State};
-use crate::base::crypto::{Digest, Hasher, Signature};
+use crate::base::crypto::{Digest, Hasher};
 
 /// Where a record is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,9 +60,9 @@ pub(super) struct Record {
     pub(super) status: Status,
     /// The height at which it came to this status.
     pub(super) since: u64,
-    pub(super) by_doctor: Signature,
+    pub(super) by_doctor: Proof,
     /// By the patient, or by a custodian for the patient.
-    pub(super) by_patient: Option<Signature>,
+    pub(super) by_patient: Option<Proof>,
     /// The custodian who signed for the patient.
     pub(super) custodian: Option<PatientId>,
     /// Whether its parties, in settling a dispute, called it one to be read with care.
@@ -85,10 +86,12 @@ impl Record {
             Status::Withdrawn => (5, None),
             Status::Disputed => (6, None),
         };
+        let [for_doctor, for_patient] = [self.draft.for_doctor(), self.draft.for_patient()];
+        let by_patient = self.by_patient.as_ref();
         Hasher::new("record entry")
-            .digest(&self.draft.for_doctor())
-            .part(&self.by_doctor.0)
-            .part(self.by_patient.as_ref().map_or(&[][..], |s| &s.0[..]))
+            .digest(&for_doctor)
+            .part(self.by_doctor.mark(Some(&for_doctor)))
+            .part(by_patient.map_or(&[][..], |by| by.mark(Some(&for_patient))))
             .part(self.custodian.as_ref().map_or(&[][..], |pid| &pid.0.0))
             .number(self.since)
             .part(&[status, u8::from(self.suspect)])
@@ -346,12 +349,12 @@ impl<'s> View<'s> {
         draft: &Draft,
         parties: Parties,
         proof: Option<&Proof>,
-    ) -> Result<Signature, Code> {
+    ) -> Result<Proof, Code> {
         let proof = proof.ok_or(Code::DoctorSignatureMissing)?;
         if !self.is_signed(Place::Doctor(parties.doctor), proof, &draft.for_doctor()) {
             return Err(Code::DoctorSignatureInvalid);
         }
-        Ok(*proof.signature())
+        Ok(proof.clone())
     }
 
     /// The patient's signature of a draft, which has to be there and verify, unless the rules of
@@ -361,7 +364,7 @@ impl<'s> View<'s> {
         draft: &Draft,
         parties: Parties,
         call: &SignedCall,
-    ) -> Result<Option<Signature>, Code> {
+    ) -> Result<Option<Proof>, Code> {
         match self.rules().authentication {
             Authentication::DoctorOnly => Ok(None),
             Authentication::Dual => {

@@ -4,12 +4,13 @@
 //! patient's own place among the signatures stays empty. What a custodian has signed is marked
 //! with the name.
 
-use super::call::{Call, Proof, SignedCall};
+use super::call::{Call, SignedCall};
 use super::error::Code;
 use super::identity::{Party, PatientId, Place};
+use super::proof::Proof;
 use super::rules::Mutant;
 use super::view::View;
-use crate::base::crypto::{Digest, Signature};
+use crate::base::crypto::Digest;
 
 /// Who signs for a patient, by place.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +77,7 @@ impl View<'_> {
         signer: Signer,
         message: &Digest,
         call: &SignedCall,
-    ) -> Result<Signature, Code> {
+    ) -> Result<Proof, Code> {
         let proof = match (signer.custodian, call.call()) {
             (Some(at), _) => self.proof_by(at, call),
             (None, Call::Submit(_)) => call.second(),
@@ -88,7 +89,7 @@ impl View<'_> {
         if !signed && !self.lacks(Mutant::PatientUnchecked) {
             return Err(Code::PatientSignatureInvalid);
         }
-        Ok(*proof.signature())
+        Ok(proof.clone())
     }
 
     /// The signature that a patient gives to a call by name.

@@ -127,12 +127,12 @@ pub struct Signature(pub [u8; 64]);
 
 /// An Ed25519 key pair of a person, an organisation or a replica.
 #[derive(Clone)]
-pub struct KeyPair(SigningKey);
+pub struct KeyPair(Arc<SigningKey>);
 
 impl KeyPair {
     /// The key pair with this secret seed; the same seed gives the same keys everywhere.
     pub fn from_seed(seed: Digest) -> Self {
-        Self(SigningKey::from_bytes(&seed.0))
+        Self(Arc::new(SigningKey::from_bytes(&seed.0)))
     }
 
     /// The public half.

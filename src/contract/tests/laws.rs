@@ -66,7 +66,7 @@ pub(super) fn check_records(state: &State) {
     for (at, record) in state.records.iter().enumerate() {
         let doctor = &state.directory.doctor_at(record.doctor).key;
         let message = record.draft.for_doctor();
-        assert!(doctor.verify(&message.0, &record.by_doctor));
+        assert!(doctor.verify(&message.0, record.by_doctor.signature()));
         match (record.status, &record.by_patient) {
             (Status::Proposed | Status::Rejected | Status::Withdrawn, signed) => {
                 assert!(signed.is_none());
@@ -75,7 +75,7 @@ pub(super) fn check_records(state: &State) {
                 let pid = record.custodian.unwrap_or(record.draft.content().pid);
                 let patient = state.patient_key(&pid).unwrap();
                 let message = record.draft.for_patient();
-                assert!(patient.verify(&message.0, &signed.unwrap()));
+                assert!(patient.verify(&message.0, signed.as_ref().unwrap().signature()));
             }
         }
         if record.status.is_found() {
@@ -137,7 +137,11 @@ fn everything_in_a_record_is_part_of_the_state() {
     type Change = fn(&mut Record);
     let changes: [Change; 9] = [
         |_| {},
-        |record| record.by_doctor.0[9] ^= 1,
+        |record| {
+            let mut broken = *record.by_doctor.signature();
+            broken.0[9] ^= 1;
+            record.by_doctor = Proof::received(*record.by_doctor.by(), broken);
+        },
         |record| record.by_patient = None,
         |record| record.since += 1,
         |record| record.status = Status::Hidden,
@@ -457,9 +461,10 @@ fn what_is_known_of_a_signature_is_what_verifying_it_tells() {
     for height in 1..200 {
         let call = author.next(&mut random, height);
         // The same call as it would arrive from outside, nothing known of its signatures.
-        let strip = |proof: Option<&Proof>| proof.map(|p| Proof::received(*p.signature()));
+        let strange = |proof: &Proof| Proof::received(*proof.by(), *proof.signature());
+        let strip = |proof: Option<&Proof>| proof.map(strange);
         let further = call.further().iter();
-        let further = further.map(|(by, proof)| (*by, Proof::received(*proof.signature())));
+        let further = further.map(|(by, proof)| (*by, strange(proof)));
         let arrived = SignedCall::with_further(
             call.call().clone(),
             strip(call.first()),
@@ -502,6 +507,6 @@ fn a_tampered_call_does_not_inherit_what_is_known() {
     );
     let mut broken = *proof.signature();
     broken.0[0] ^= 1;
-    assert!(!Proof::received(broken).verifies(&key, &honest.for_doctor()));
-    assert!(!Proof::received(Signature([0; 64])).verifies(&key, &honest.for_doctor()));
+    assert!(!Proof::received(key, broken).verifies(&key, &honest.for_doctor()));
+    assert!(!Proof::received(key, Signature([0; 64])).verifies(&key, &honest.for_doctor()));
 }

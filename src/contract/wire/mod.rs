@@ -29,20 +29,20 @@ pub fn encode(call: &SignedCall) -> Vec<u8> {
         Call::Confirm { rid, pid, signed } => message.digest(&rid.0).digest(&pid.0).digest(signed),
         Call::Order(order) => write_terms(message, order.terms()),
     };
-    let signature = |proof: Option<&Proof>| proof.map_or(Vec::new(), |p| p.signature().0.to_vec());
+    let signature = |proof: Option<&Proof>| proof.map_or(Vec::new(), signature);
     let message = message
         .part(&signature(call.first()))
         .part(&signature(call.second()))
         .number(call.further().len() as u64);
     let further = call.further().iter();
     let message = further.fold(message, |message, (party, proof)| {
-        party.write(message).part(&proof.signature().0)
+        party.write(message).part(&self::signature(proof))
     });
     message.into_bytes()
 }
 
-/// The call that these bytes are. Refuses bytes that are none; of the signatures nothing is known
-/// yet.
+/// The call that these bytes are. Refuses bytes that are none; signatures that are false are for
+/// the contract to refuse.
 pub fn decode(bytes: &[u8]) -> Result<SignedCall, Code> {
     let mut reader = Reader::new(bytes);
     let kind = reader.text(Code::UnknownTx)?;
@@ -56,16 +56,20 @@ pub fn decode(bytes: &[u8]) -> Result<SignedCall, Code> {
         },
         kind => Call::Order(Order::new(terms(kind, &mut reader)?)),
     };
-    let first = reader.signature()?.map(Proof::received);
-    let second = reader.signature()?.map(Proof::received);
+    let first = reader.signature()?;
+    let second = reader.signature()?;
     let mut further = Vec::new();
     for _ in 0..reader.number()? {
         let by = party(&mut reader)?;
-        let signature = reader.signature()?.ok_or(Code::BadHashLength)?;
-        further.push((by, Proof::received(signature)));
+        further.push((by, reader.signature()?.ok_or(Code::BadHashLength)?));
     }
     reader.finish()?;
     Ok(SignedCall::with_further(call, first, second, further))
+}
+
+/// A signature after the key that made it, or is said to have.
+fn signature(proof: &Proof) -> Vec<u8> {
+    [&proof.by().0[..], &proof.signature().0].concat()
 }
 
 /// Adds what an order says to a message, all but the word for it.

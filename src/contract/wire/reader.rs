@@ -2,6 +2,7 @@
 
 use crate::base::crypto::{Digest, PublicKey, Signature};
 use crate::contract::error::Code;
+use crate::contract::proof::Proof;
 use crate::contract::summary::Term;
 
 /// What is left to read. Every part has its length before it, in four bytes.
@@ -62,14 +63,16 @@ impl<'b> Reader<'b> {
         Ok(PublicKey(bytes.map_err(|_| Code::BadHashLength)?))
     }
 
-    /// A signature, or nothing for one that is missing.
-    pub(super) fn signature(&mut self) -> Result<Option<Signature>, Code> {
+    /// A signature after the key that is said to have made it, or nothing for one that is missing.
+    pub(super) fn signature(&mut self) -> Result<Option<Proof>, Code> {
         let bytes = self.part()?;
         if bytes.is_empty() {
             return Ok(None);
         }
-        let bytes = bytes.try_into().map_err(|_| Code::BadHashLength)?;
-        Ok(Some(Signature(bytes)))
+        let (key, signature) = bytes.split_first_chunk().ok_or(Code::BadHashLength)?;
+        let signature = signature.try_into().map_err(|_| Code::BadHashLength)?;
+        let proof = Proof::received(PublicKey(*key), Signature(signature));
+        Ok(Some(proof))
     }
 
     /// A text; if it is none, that is refused with this code.
