@@ -156,10 +156,8 @@ fn minimise(
     };
     let mut small = shrink.shrink(&finding.scenario, &finding.failure);
     let property = small.failure.property;
-    small.scenario.about = format!(
-        "Found by `consilium fuzz --protocol {} --seed {} --seeds 1`: {property}.",
-        finding.protocol, finding.seed
-    );
+    let command = command(finding.protocol, finding.seed, search.overrides);
+    small.scenario.about = format!("Found by `{command}`: {property}.");
     say(format_args!(
         "{} {property}, made smaller in {} runs: {} nodes, {} faults, {} adversaries: {}",
         finding.protocol,
@@ -188,6 +186,21 @@ fn minimise(
     ];
     results::print_written(out, &store::put(out, &files)?);
     Ok(())
+}
+
+/// The line that finds what fails again, as one types it into a shell.
+fn command(protocol: &str, seed: u64, overrides: &[(String, String)]) -> String {
+    let mut line = format!("consilium fuzz --protocol {protocol} --seed {seed} --seeds 1");
+    for (key, value) in overrides {
+        let setting = format!("{key}={value}");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "=._-%/:,".contains(c);
+        if setting.chars().all(plain) {
+            line += &format!(" --set {setting}");
+        } else {
+            line += &format!(" --set '{}'", setting.replace('\'', r"'\''"));
+        }
+    }
+    line
 }
 
 /// Seconds between two lines of progress.
@@ -331,4 +344,26 @@ fn record(arguments: &FuzzArguments, rows: &[crate::fuzz::mutants::Row]) -> Resu
     all.sort_by_key(place);
     store::put(out, &mutants::files(all))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn what_was_set_is_in_the_line_that_finds_a_failure_again() {
+        let set = [
+            ("nodes", "7"),
+            ("workload.rate", "5/s"),
+            ("faults", "[{ crash: { node: 'o' } }]"),
+        ];
+        let set = set.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let expected = [
+            "consilium fuzz --protocol raft --seed 12 --seeds 1",
+            "--set nodes=7",
+            "--set workload.rate=5/s",
+            r"--set 'faults=[{ crash: { node: '\''o'\'' } }]'",
+        ];
+        assert_eq!(command("raft", 12, &set), expected.join(" "));
+    }
 }
