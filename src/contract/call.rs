@@ -143,14 +143,14 @@ impl SignedCall {
         let second = second.map(|proof| proof.held_to(two.as_ref()));
         for (proof, message) in [(&first, &one), (&second, &two)] {
             let mark = proof.as_ref().map(|proof| proof.mark(message.as_ref()));
-            hasher = hasher.part(mark.unwrap_or_default());
+            hasher = hasher.part(&mark.unwrap_or_default());
         }
         let held = |(party, proof): (_, Proof)| (party, proof.held_to(third.as_ref()));
         let further: Vec<_> = further.into_iter().map(held).collect();
         for (party, proof) in &further {
             let (kind, id) = party.parts();
             let mark = proof.mark(third.as_ref());
-            hasher = hasher.number(kind).digest(id).part(mark);
+            hasher = hasher.number(kind).digest(id).part(&mark);
         }
         Self {
             digest: hasher.finish(),

@@ -103,7 +103,7 @@ impl Certificate {
         match &self.seal {
             Some(seal) => message
                 .digest(&seal.message)
-                .part(seal.proof.mark(Some(&seal.message))),
+                .part(&seal.proof.mark(Some(&seal.message))),
             None => message,
         }
     }

@@ -310,7 +310,7 @@ impl State {
         let by_patient = record.by_patient.as_ref();
         // For real, whatever is known of them.
         let signed = |key: &PublicKey, message: Digest, proof: &Proof| {
-            key.verify(&message.0, proof.signature())
+            key.verify(&message.0, &proof.signature())
         };
         signed(doctor, draft.for_doctor(), &record.by_doctor)
             && by_patient

@@ -7,8 +7,9 @@
 //! have made it; if it verifies, it is the same as one made here, and if not, digests name it by
 //! its bytes, so that two calls of one digest are always judged alike.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::base::crypto::{Digest, KeyPair, PublicKey, Signature};
 
@@ -16,88 +17,85 @@ use crate::base::crypto::{Digest, KeyPair, PublicKey, Signature};
 /// made with is arithmetic and need not be done again. For any other key or message it is verified
 /// anew, so nothing is inherited by what was not signed.
 #[derive(Clone)]
-pub struct Proof(Arc<Known>);
-
-/// What is known of a signature.
-struct Known {
+pub struct Proof {
     /// Whose key made it, or is said to have.
     by: PublicKey,
     /// What that key is known to have signed by it.
     message: Option<Digest>,
-    /// What computes the bytes if there are none yet.
-    keys: Option<KeyPair>,
-    bytes: OnceLock<Signature>,
+    source: Source,
+}
+
+/// Where the bytes of a signature come from.
+#[derive(Clone)]
+enum Source {
+    /// These keys make them, of the message that is known.
+    Made(KeyPair),
+    /// They came from elsewhere.
+    Received(Arc<Signature>),
 }
 
 impl Proof {
     /// Signs a message.
     pub fn sign(keys: &KeyPair, message: Digest) -> Self {
-        Self(Arc::new(Known {
+        Self {
             by: keys.public(),
             message: Some(message),
-            keys: Some(keys.clone()),
-            bytes: OnceLock::new(),
-        }))
+            source: Source::Made(keys.clone()),
+        }
     }
 
     /// A signature from elsewhere, of which nothing is known but who is said to have made it.
     pub fn received(by: PublicKey, signature: Signature) -> Self {
-        Self(Arc::new(Known {
+        Self {
             by,
             message: None,
-            keys: None,
-            bytes: signature.into(),
-        }))
+            source: Source::Received(signature.into()),
+        }
     }
 
     /// The same signature, after it was looked whether it is one of this message, if there is one
     /// to be signed.
-    pub(super) fn held_to(self, message: Option<&Digest>) -> Self {
-        let new = message.filter(|_| self.0.message.is_none());
-        let signed = new.filter(|message| self.by().verify(&message.0, self.signature()));
-        let Some(message) = signed else {
-            return self;
-        };
-        Self(Arc::new(Known {
-            by: self.0.by,
-            message: Some(*message),
-            keys: None,
-            bytes: (*self.signature()).into(),
-        }))
+    pub(super) fn held_to(mut self, message: Option<&Digest>) -> Self {
+        let new = message.filter(|_| self.message.is_none());
+        let signed = new.filter(|message| self.by.verify(&message.0, &self.signature()));
+        self.message = self.message.or(signed.copied());
+        self
     }
 
     /// Whose key made it, or is said to have.
     pub fn by(&self) -> &PublicKey {
-        &self.0.by
+        &self.by
     }
 
     /// The signature itself.
-    pub fn signature(&self) -> &Signature {
-        self.0.bytes.get_or_init(|| {
-            let made = self.0.keys.as_ref().zip(self.0.message.as_ref());
-            let (keys, message) = made.expect("a signature without bytes was made here");
-            keys.sign(&message.0)
-        })
+    pub fn signature(&self) -> Signature {
+        match &self.source {
+            Source::Received(bytes) => **bytes,
+            Source::Made(keys) => {
+                let message = self.message.expect("what is signed here is known");
+                keys.sign(&message.0)
+            }
+        }
     }
 
     /// Whether the holder of this key signed this message.
     pub fn verifies(&self, key: &PublicKey, message: &Digest) -> bool {
-        self.is_known_by(key, message) || key.verify(&message.0, self.signature())
+        self.is_known_by(key, message) || key.verify(&message.0, &self.signature())
     }
 
     /// What stands for the signature in a digest of what is signed: the key if it is known to have
     /// signed this message, which is there to be signed, else the bytes. One is half as long as
     /// the other.
-    pub(super) fn mark(&self, message: Option<&Digest>) -> &[u8] {
-        if message.is_some() && self.0.message.as_ref() == message {
-            &self.0.by.0
+    pub(super) fn mark(&self, message: Option<&Digest>) -> Cow<'_, [u8]> {
+        if message.is_some() && self.message.as_ref() == message {
+            Cow::Borrowed(&self.by.0)
         } else {
-            &self.signature().0
+            Cow::Owned(self.signature().0.to_vec())
         }
     }
 
     fn is_known_by(&self, key: &PublicKey, message: &Digest) -> bool {
-        self.0.by == *key && self.0.message.as_ref() == Some(message)
+        self.by == *key && self.message.as_ref() == Some(message)
     }
 }
 
@@ -105,8 +103,8 @@ impl Proof {
 /// of both, if their bytes are.
 impl PartialEq for Proof {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.0.message, &other.0.message) {
-            (Some(_), Some(message)) => self.is_known_by(&other.0.by, message),
+        match (&self.message, &other.message) {
+            (Some(_), Some(message)) => self.is_known_by(&other.by, message),
             (Some(_) | None, Some(_) | None) => self.signature() == other.signature(),
         }
     }
@@ -116,7 +114,7 @@ impl Eq for Proof {}
 
 impl fmt::Debug for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proof({:?} by {:?})", self.0.message, self.0.by)
+        write!(f, "Proof({:?} by {:?})", self.message, self.by)
     }
 }
 
@@ -132,7 +130,7 @@ mod tests {
     fn what_was_made_here_is_what_its_bytes_are_elsewhere() {
         let (keys, message) = (keys(1), Digest([7; 32]));
         let made = Proof::sign(&keys, message);
-        let sent = Proof::received(keys.public(), *made.signature());
+        let sent = Proof::received(keys.public(), made.signature());
         assert_ne!(
             sent.mark(Some(&message)),
             made.mark(Some(&message)),
@@ -142,11 +140,7 @@ mod tests {
         assert_eq!(arrived.mark(Some(&message)), made.mark(Some(&message)));
         assert!(arrived == made && sent == made);
         assert!(arrived.verifies(&keys.public(), &message));
-        assert_eq!(
-            *made.signature(),
-            keys.sign(&message.0),
-            "as Ed25519 has it"
-        );
+        assert_eq!(made.signature(), keys.sign(&message.0), "as Ed25519 has it");
     }
 
     #[test]

@@ -88,10 +88,11 @@ impl Record {
         };
         let [for_doctor, for_patient] = [self.draft.for_doctor(), self.draft.for_patient()];
         let by_patient = self.by_patient.as_ref();
+        let by_patient = by_patient.map(|proof| proof.mark(Some(&for_patient)));
         Hasher::new("record entry")
             .digest(&for_doctor)
-            .part(self.by_doctor.mark(Some(&for_doctor)))
-            .part(by_patient.map_or(&[][..], |by| by.mark(Some(&for_patient))))
+            .part(&self.by_doctor.mark(Some(&for_doctor)))
+            .part(&by_patient.unwrap_or_default())
             .part(self.custodian.as_ref().map_or(&[][..], |pid| &pid.0.0))
             .number(self.since)
             .part(&[status, u8::from(self.suspect)])

@@ -66,7 +66,7 @@ pub(super) fn check_records(state: &State) {
     for (at, record) in state.records.iter().enumerate() {
         let doctor = &state.directory.doctor_at(record.doctor).key;
         let message = record.draft.for_doctor();
-        assert!(doctor.verify(&message.0, record.by_doctor.signature()));
+        assert!(doctor.verify(&message.0, &record.by_doctor.signature()));
         match (record.status, &record.by_patient) {
             (Status::Proposed | Status::Rejected | Status::Withdrawn, signed) => {
                 assert!(signed.is_none());
@@ -75,7 +75,7 @@ pub(super) fn check_records(state: &State) {
                 let pid = record.custodian.unwrap_or(record.draft.content().pid);
                 let patient = state.patient_key(&pid).unwrap();
                 let message = record.draft.for_patient();
-                assert!(patient.verify(&message.0, signed.as_ref().unwrap().signature()));
+                assert!(patient.verify(&message.0, &signed.as_ref().unwrap().signature()));
             }
         }
         if record.status.is_found() {
@@ -138,7 +138,7 @@ fn everything_in_a_record_is_part_of_the_state() {
     let changes: [Change; 9] = [
         |_| {},
         |record| {
-            let mut broken = *record.by_doctor.signature();
+            let mut broken = record.by_doctor.signature();
             broken.0[9] ^= 1;
             record.by_doctor = Proof::received(*record.by_doctor.by(), broken);
         },
@@ -461,7 +461,7 @@ fn what_is_known_of_a_signature_is_what_verifying_it_tells() {
     for height in 1..200 {
         let call = author.next(&mut random, height);
         // The same call as it would arrive from outside, nothing known of its signatures.
-        let strange = |proof: &Proof| Proof::received(*proof.by(), *proof.signature());
+        let strange = |proof: &Proof| Proof::received(*proof.by(), proof.signature());
         let strip = |proof: Option<&Proof>| proof.map(strange);
         let further = call.further().iter();
         let further = further.map(|(by, proof)| (*by, strange(proof)));
@@ -505,7 +505,7 @@ fn a_tampered_call_does_not_inherit_what_is_known() {
         state.apply(1, &moved),
         Receipt::Refused(Code::DoctorSignatureInvalid)
     );
-    let mut broken = *proof.signature();
+    let mut broken = proof.signature();
     broken.0[0] ^= 1;
     assert!(!Proof::received(key, broken).verifies(&key, &honest.for_doctor()));
     assert!(!Proof::received(key, Signature([0; 64])).verifies(&key, &honest.for_doctor()));

@@ -287,6 +287,6 @@ impl Oracle {
 
     /// Whether a signature of this key over this message is there.
     fn signs(key: &PublicKey, message: &Digest, proof: &Proof) -> bool {
-        key.verify(&message.0, proof.signature())
+        key.verify(&message.0, &proof.signature())
     }
 }

@@ -200,7 +200,7 @@ fn custodians_sign_for_their_patient_and_are_named() {
     assert_eq!(record.custodian, Some(custodian));
     let signed = record.draft.for_patient();
     let key = stage.people.patient(9).keys.public();
-    assert!(key.verify(&signed.0, record.by_patient.as_ref().unwrap().signature()));
+    assert!(key.verify(&signed.0, &record.by_patient.as_ref().unwrap().signature()));
     // A proposal is confirmed, and a grant given, in the same way.
     let draft = stage.proposal(0, 8);
     let confirm = Call::Confirm {

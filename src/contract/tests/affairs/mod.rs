@@ -310,7 +310,7 @@ fn certificates_can_be_checked_by_anybody_later() {
     let certificate = stage.state.directory.certificate(place);
     let seal = certificate.seal.as_ref().unwrap();
     let key = &stage.state.directory.authority_at(certificate.ca).key;
-    assert!(key.verify(&seal.message.0, seal.proof.signature()));
+    assert!(key.verify(&seal.message.0, &seal.proof.signature()));
     assert_eq!((certificate.valid.from, certificate.valid.until), (0, 200));
     assert_eq!(key, &newcomer(60).public());
 }
