@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::dice::Dice;
 use super::switches::{self, Setting};
-use super::trouble;
+use super::{trouble, weather};
 use crate::base::distribution::Law;
 use crate::base::time::{Span, Time};
 use crate::base::units::{Rate, Ratio};
@@ -59,7 +59,8 @@ pub fn draw(
     let mut scenario = Scenario::parse("fuzz", &text, overrides, None, known)?;
     // Waiting for what is promised takes most of the time: most runs end soon after their trouble,
     // and only what must never happen is looked for.
-    if dice.once_in(4) {
+    let judged = dice.once_in(4);
+    if judged {
         dice.features.insert("liveness judged");
         scenario = settle(entry, known, &scenario)?;
     } else {
@@ -84,6 +85,12 @@ pub fn draw(
     }
     if dice.rarely("kinds said seldom", 4) {
         trouble::pick_seldom(&mut dice, &mut scenario);
+    }
+    if dice.rarely("swizzled clogging", 6) {
+        weather::swizzle(&mut dice, &mut scenario, end);
+        if judged {
+            scenario = settle(entry, known, &scenario)?;
+        }
     }
     scenario = Scenario::parse("fuzz", &scenario.to_yaml(), &[], None, known)?;
     let features = dice.features;

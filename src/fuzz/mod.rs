@@ -17,6 +17,7 @@ mod switches;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod weather;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

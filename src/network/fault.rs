@@ -20,6 +20,8 @@ pub enum Fault {
         groups: Vec<Vec<NodeId>>,
         /// Only what travels from an earlier group to a later one is lost.
         one_way: bool,
+        /// What would be lost waits until the partition is over, if it ever is.
+        held: bool,
         /// How often it begins anew and how long it lasts each time, if it comes and goes.
         flaps: Option<(Span, Span)>,
         /// When.
@@ -125,6 +127,37 @@ impl Filter {
         }
     }
 
+    /// Whether nothing passes from one node to the other while a partition is there.
+    fn divides(&self, from: NodeId, to: NodeId) -> bool {
+        let Fault::Partition { one_way, .. } = self.fault else {
+            return false;
+        };
+        let (from, to) = (self.table[from.index()], self.table[to.index()]);
+        let crosses = if one_way { from < to } else { from != to };
+        from != 0 && to != 0 && crosses
+    }
+
+    /// How long what leaves now is held.
+    pub(super) fn holds(&self, departure: &Departure, to: NodeId) -> Span {
+        let now = departure.at;
+        let held = matches!(self.fault, Fault::Partition { held: true, .. });
+        if held && self.is_active(now) && self.divides(departure.from, to) {
+            self.is_over_in(now).unwrap_or_default()
+        } else {
+            Span::ZERO
+        }
+    }
+
+    /// How long the fault stays now that it is active; nothing if it stays for good.
+    fn is_over_in(&self, now: Time) -> Option<Span> {
+        let left = |(every, lasts): (Span, Span)| {
+            let since = now.since(self.during.from).nanos() % every.nanos();
+            Span::from_nanos(lasts.nanos() - since)
+        };
+        let whole = self.during.until.map(|until| until.since(now));
+        whole.into_iter().chain(self.flaps.map(left)).min()
+    }
+
     #[inline]
     pub(super) fn is_active(&self, now: Time) -> bool {
         let is_there = |(every, lasts): (Span, Span)| {
@@ -151,13 +184,9 @@ impl Filter {
             self.draws.draw(message, to, hop)
         };
         match &self.fault {
-            Fault::Partition { one_way, .. } => {
-                let crosses = if *one_way {
-                    from < to_mark
-                } else {
-                    from != to_mark
-                };
-                if from != 0 && to_mark != 0 && crosses {
+            Fault::Partition { held, .. } => {
+                let comes = *held && self.is_over_in(departure.at).is_some();
+                if !comes && self.divides(departure.from, to) {
                     fate.clear();
                 }
             }

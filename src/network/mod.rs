@@ -150,8 +150,11 @@ impl Network {
                 0 => losses.lost += 1,
                 copies => losses.duplicated += copies as u64 - 1,
             }
+            let holds = self.filters.iter();
+            let holds = holds.map(|filter| filter.holds(departure, destination));
+            let held = holds.max().unwrap_or_default();
             for span in &fate {
-                let mut arrival = egress.free + *span;
+                let mut arrival = egress.free + held + *span;
                 if self.ordered {
                     arrival = egress.in_order(destination, arrival);
                 }
@@ -268,6 +271,7 @@ mod tests {
                 .map(|g| g.iter().copied().map(NodeId).collect())
                 .collect(),
             one_way,
+            held: false,
             flaps: None,
             during,
         };
@@ -299,6 +303,7 @@ mod tests {
         let fault = Fault::Partition {
             groups: vec![vec![NodeId(0)], vec![NodeId(1), NodeId(2), NodeId(3)]],
             one_way: false,
+            held: false,
             flaps: Some((millis(10), millis(3))),
             during: Window {
                 from: Time::ZERO + millis(5),
@@ -309,6 +314,36 @@ mod tests {
         let is_cut = |at: &u64| arrivals(&network, 0, millis(*at)).is_empty();
         let cut: Vec<u64> = (0..40).filter(is_cut).collect();
         assert_eq!(cut, [5, 6, 7, 15, 16, 17, 25, 26, 27]);
+    }
+
+    #[test]
+    fn what_a_partition_holds_comes_when_it_is_over() {
+        let at = |ms| Time::ZERO + millis(ms);
+        let held = |flaps, from, until: Option<u64>| Fault::Partition {
+            groups: vec![vec![NodeId(0)], vec![NodeId(1)]],
+            one_way: false,
+            held: true,
+            flaps,
+            during: Window {
+                from: at(from),
+                until: until.map(at),
+            },
+        };
+        let comes = |faults: &[Fault], sent| {
+            let network = hall(&Law::Constant(millis(1)), "unlimited", faults, false);
+            let arrivals = arrivals(&network, 0, millis(sent));
+            let arrived = arrivals.iter().find(|(to, _)| *to == 1);
+            arrived.map(|(_, when)| when.nanos() / 1_000_000)
+        };
+        let once = held(None, 5, Some(30));
+        assert_eq!(comes(std::slice::from_ref(&once), 10), Some(31));
+        assert_eq!(comes(std::slice::from_ref(&once), 30), Some(31));
+        let both = [once, held(None, 8, Some(20))];
+        assert_eq!(comes(&both, 10), Some(31), "when the last of them is over");
+        let flaps = Some((millis(10), millis(3)));
+        assert_eq!(comes(&[held(flaps, 5, None)], 16), Some(19), "this time");
+        assert_eq!(comes(&[held(flaps, 5, Some(17))], 16), Some(18), "at last");
+        assert_eq!(comes(&[held(None, 5, None)], 10), None, "it is never over");
     }
 
     #[test]

@@ -405,12 +405,14 @@ fn network_fault(fault: &Fault, site: &impl Fn(&String) -> usize) -> Option<Netw
         Fault::Partition {
             groups,
             one_way,
+            held,
             every,
             lasts,
             during,
         } => Some(NetworkFault::Partition {
             groups,
             one_way,
+            held,
             flaps: every.zip(lasts),
             during,
         }),

@@ -271,6 +271,9 @@ pub enum Fault {
         groups: Vec<Vec<NodeId>>,
         /// Only what the first group sends to the others is lost.
         one_way: bool,
+        /// What is sent meanwhile is not lost but comes when the groups hear one another again.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
         /// How often it begins anew, if it comes and goes.
         #[serde(skip_serializing_if = "Option::is_none")]
         every: Option<Span>,

@@ -537,3 +537,20 @@ fn every_key_is_documented() {
         );
     }
 }
+
+#[test]
+fn every_link_of_the_manuals_leads_to_a_file() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (folder, least) in [(".", 10), ("scenarios", 60)] {
+        let manual = std::fs::read_to_string(root.join(folder).join("README.md")).unwrap();
+        let links = manual.split("](").skip(1);
+        let links = links.map(|rest| rest.split(')').next().unwrap());
+        let files: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
+        assert!(files.len() > least, "{}", files.len());
+        for file in files {
+            let file = file.split('#').next().unwrap();
+            let there = root.join(folder).join(file).exists();
+            assert!(there, "{folder}/README.md leads to {file}");
+        }
+    }
+}

@@ -27,7 +27,7 @@ pub struct Trouble {
 pub const FAULTS: [(&str, &[&str]); 8] = [
     (
         "partition",
-        &["groups", "during", "one_way", "every", "for"],
+        &["groups", "during", "one_way", "held", "every", "for"],
     ),
     ("loss", &["rate", "nodes", "links", "during"]),
     ("delay", &["by", "nodes", "during"]),
@@ -128,12 +128,14 @@ fn fault<'t>(
             "partition" => {
                 let flaps = flaps(reader, fields);
                 let one_way = reader.or(fields, "one_way", false, Reader::flag);
+                let held = reader.or(fields, "held", false, Reader::flag);
                 let groups = reader.require(fields, "groups", "[[0, 1], [2, 3]]", |r, n| {
                     groups(r, n, around)
                 });
                 let fault = Fault::Partition {
                     groups: groups?,
                     one_way,
+                    held,
                     every: flaps.map(|(every, _)| every),
                     lasts: flaps.map(|(_, lasts)| lasts),
                     during,

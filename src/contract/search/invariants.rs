@@ -93,7 +93,7 @@ impl State {
 mod tests {
     use super::*;
 
-    /// What a handle copies from a name is found wherever it stands in either, if it is long enough.
+    /// What a handle copies from a name is found wherever it stands in either, if it is long.
     #[test]
     fn eight_bytes_of_a_name_are_found_and_seven_are_not() {
         let name = Digest(std::array::from_fn(|place| 101 + place as u8));
