@@ -5,6 +5,7 @@
 //! was expected; 2 command line; 3 scenario or experiment refused; 4 a resource limit; 5 reading
 //! or writing; 130 interrupted.
 
+mod begin;
 mod clock;
 mod explain;
 mod fuzz;
@@ -54,6 +55,12 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Write a small scenario and an experiment to start from.
+    Init {
+        /// The folder, made if it is missing.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
     /// Run scenarios once each and print a summary.
     Run(run::RunArguments),
     /// Run every point and seed of an experiment, on all cores.
@@ -246,6 +253,7 @@ fn report(failure: &Failure) {
 fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     let quiet = arguments.quiet;
     match arguments.command {
+        Command::Init { dir } => begin::begin(&dir),
         Command::Run(arguments) => run::run(&arguments, quiet),
         Command::Sweep(arguments) => sweep::sweep(&arguments, quiet),
         Command::Merge { shards, out } => sweep::merge(&shards, &out),

@@ -20,6 +20,8 @@ use crate::experiment::table::{RunRecord, Tables};
 use crate::observe::checks::{Property, Violation};
 use crate::observe::diagram::Diagram;
 use crate::observe::forensics::Forensics;
+use crate::observe::perfetto::Timeline;
+use crate::observe::shiviz::Causes;
 use crate::observe::trace::{Filter, Trace};
 use crate::scenario::run::{Entry, Outcome, unmet};
 use crate::scenario::{Refusal, Scenario};
@@ -84,6 +86,10 @@ enum Format {
     Text,
     /// A sequence diagram for Mermaid.
     Mermaid,
+    /// A timeline for viewers such as Perfetto's, in the trace event format of Chrome.
+    Perfetto,
+    /// A log with vector clocks for ShiViz.
+    Shiviz,
 }
 
 fn entry(scenario: &Scenario) -> &'static Entry {
@@ -274,7 +280,11 @@ type Judged = (PathBuf, Digest, Vec<String>);
 
 /// Runs the scenarios below the paths and judges them; also each of their faults and behaviours, if
 /// asked to.
-fn judge_all(paths: &[PathBuf], jobs: usize, each: bool) -> Result<Vec<Judged>, Failure> {
+pub(super) fn judge_all(
+    paths: &[PathBuf],
+    jobs: usize,
+    each: bool,
+) -> Result<Vec<Judged>, Failure> {
     let mut files = yaml_files(paths)?;
     files.retain(|path| !is_experiment(path));
     if files.is_empty() {
@@ -365,6 +375,30 @@ pub fn validate(paths: &[PathBuf]) -> Result<(), Failure> {
     worst.map_or(Ok(()), |refusal| Err(refusal.into()))
 }
 
+/// A run in a format that is complete at its end only; nothing for lines of text.
+fn drawn(scenario: &Scenario, format: Format, filter: &Filter) -> Option<String> {
+    let kernel = Kernel::Windows { threads: 1 };
+    let filter = filter.clone();
+    match format {
+        Format::Text => None,
+        Format::Mermaid => {
+            let mut diagram = Diagram::new(filter, None);
+            execute(scenario, kernel, Some(&mut diagram));
+            Some(diagram.draw())
+        }
+        Format::Perfetto => {
+            let mut timeline = Timeline::new(filter);
+            execute(scenario, kernel, Some(&mut timeline));
+            Some(timeline.draw())
+        }
+        Format::Shiviz => {
+            let mut causes = Causes::new(filter);
+            execute(scenario, kernel, Some(&mut causes));
+            Some(causes.log())
+        }
+    }
+}
+
 /// Prints what happens in a run.
 pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
     let paths = [arguments.scenario.clone()];
@@ -379,10 +413,7 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
         nodes: arguments.nodes.iter().copied().map(NodeId).collect(),
     };
     let kernel = Kernel::Windows { threads: 1 };
-    if arguments.format == Format::Mermaid {
-        let mut diagram = Diagram::new(filter, None);
-        execute(&scenario, kernel, Some(&mut diagram));
-        let drawn = diagram.draw();
+    if let Some(drawn) = drawn(&scenario, arguments.format, &filter) {
         match &arguments.out {
             Some(path) => crate::experiment::store::put_one(path, drawn.as_bytes())?,
             None => say(format_args!("{}", drawn.trim_end())),

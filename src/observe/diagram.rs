@@ -60,9 +60,7 @@ impl Diagram {
 
 impl Observer for Diagram {
     fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
-        let nodes = &self.filter.nodes;
-        let shown = nodes.is_empty() || nodes.contains(&node);
-        if !shown || !self.filter.during.contains(now) {
+        if !self.filter.passes(now, node) {
             return;
         }
         let (from, to, text) = match event {

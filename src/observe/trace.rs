@@ -33,6 +33,14 @@ impl Default for Filter {
     }
 }
 
+impl Filter {
+    /// Whether what happens then and there passes.
+    pub fn passes(&self, now: Time, node: NodeId) -> bool {
+        let here = self.nodes.is_empty() || self.nodes.contains(&node);
+        here && self.during.contains(now)
+    }
+}
+
 /// Prints a run.
 #[derive(Debug)]
 pub struct Trace<W: Write> {
@@ -64,11 +72,9 @@ impl<W: Write> Trace<W> {
 
 impl<W: Write> Observer for Trace<W> {
     fn on_event(&mut self, now: Time, node: NodeId, event: &Event) {
-        let nodes = &self.filter.nodes;
-        let shown = nodes.is_empty() || nodes.contains(&node);
         // What can be proven of others is for forensics: whoever reads a trace knows who said it.
         let spared = matches!(event, Event::Heard { .. });
-        if self.error.is_some() || !shown || spared || !self.filter.during.contains(now) {
+        if self.error.is_some() || spared || !self.filter.passes(now, node) {
             return;
         }
         // Padding applies to strings: what is printed is made one first.
