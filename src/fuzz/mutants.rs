@@ -319,6 +319,8 @@ const KNOWN: [(&str, &[&str], &str); 11] = [
             "decide-again",
             "new-until-first-header",
             "never-seek",
+            "hand-over-again",
+            "ask-while-it-comes",
         ],
         "a story notices it",
     ),

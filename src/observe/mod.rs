@@ -6,8 +6,8 @@
 //! - [`fingerprint`] folds a run into one digest, so that two runs can be compared.
 //! - [`accountability`] tells who could have been convicted and was not.
 //! - [`forensics`] asks after a fork who is guilty, and can prove it.
-//! - [`trace`] prints a run for people, [`diagram`] draws its end; [`perfetto`] and [`shiviz`] write
-//!   it for viewers of others.
+//! - [`trace`] prints a run for people, [`diagram`] draws its end, [`perfetto`] and [`shiviz`]
+//!   write it for viewers.
 
 pub mod accountability;
 mod by_transaction;

@@ -1,5 +1,5 @@
-//! A run for viewers of traces such as Perfetto's, <https://ui.perfetto.dev>: JSON in the "Trace Event
-//! Format" of Chrome.
+//! A run for viewers of traces such as Perfetto's, <https://ui.perfetto.dev>: JSON in the "Trace
+//! Event Format" of Chrome.
 //!
 //! Each node is a process. What happens at it is an instant; a message is a span of its sender from
 //! when it leaves until it arrives, and so is the time for which a node is down. Times are

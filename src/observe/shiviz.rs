@@ -1,5 +1,5 @@
-//! A run as a log with vector clocks, which ShiViz, <https://bestchai.bitbucket.io/shiviz/>, draws as
-//! a diagram of what may have caused what. Its default parser reads it:
+//! A run as a log with vector clocks, which ShiViz, <https://bestchai.bitbucket.io/shiviz/>, draws
+//! as a diagram of what may have caused what. Its default parser reads it:
 //!
 //! ```text
 //! n1 {"n0":1,"n1":1}

@@ -5,6 +5,7 @@
 
 use super::config::{Auth, Mutant};
 use super::fact::Fact;
+use super::message::Ticket;
 use super::{Cx, Layers, Message, Timer};
 use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
@@ -20,7 +21,24 @@ pub(super) struct Awaited {
     messages: Vec<Message>,
 }
 
+/// Tickets that a record node remembers.
+const HANDED_MAX: usize = 64;
+
 impl Layers {
+    /// Whether a ticket is the last one once more, of somebody else or by the network: whoever has
+    /// not got what it asked for asks for the next time.
+    pub(super) fn is_repeated(&mut self, ticket: &Ticket) -> bool {
+        let (whose, attempt) = ((ticket.auth.0.id, ticket.node), ticket.attempt);
+        let handed = &mut self.volatile.handed;
+        let before = handed.iter().position(|(who, _)| *who == whose);
+        let before = before.and_then(|place| handed.remove(place));
+        if before.is_none() && handed.len() == HANDED_MAX {
+            handed.pop_front();
+        }
+        handed.push_back((whose, attempt));
+        before == Some((whose, attempt))
+    }
+
     /// Sends what brings a patient's records to another node, as soon as it may leave.
     pub(super) fn transfer(
         &mut self,

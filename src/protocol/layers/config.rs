@@ -230,6 +230,10 @@ pub enum Mutant {
     NeverAskAbroad,
     /// What comes once more goes to whoever leads, and not to who has asked for it.
     ToTheLeaderOnly,
+    /// A ticket that comes twice is answered twice.
+    HandOverAgain,
+    /// What comes does not put off asking for all of it once more.
+    AskWhileItComes,
     /// What refers to a grant is decided where whoever asks has a network, whoever knows the grant.
     NeverSeek,
 }

@@ -370,6 +370,9 @@ impl Layers {
         if ticket.node == cx.me() {
             return; // A ticket that was sent before, to somebody else.
         }
+        if self.is_repeated(ticket) && !self.mutant(Mutant::HandOverAgain) {
+            return;
+        }
         let records = self.durable.store.records.values();
         let covered = records.filter(|item| covers(&ticket.auth.0, &item.transaction.0));
         let mut items: Vec<_> = covered.cloned().collect();
@@ -453,6 +456,7 @@ impl Layers {
             }
         }
         let (from, rounds) = (self.topology.net_of(chunk.source), self.config.rounds());
+        let asks = self.mutant(Mutant::AskWhileItComes);
         let Some(wanted) = self.durable.store.registrations.get_mut(&auth.id) else {
             return;
         };
@@ -466,6 +470,9 @@ impl Layers {
             }
             wanted.sources = wanted.sources.max(chunk.sources);
             wanted.due.get_or_insert_default().extend(&chunk.due);
+        }
+        if news && !asks {
+            wanted.asked = Some(cx.now()); // Whoever sends is not silent.
         }
         let (complete, whole) = (wanted.is_complete(), wanted.is_whole());
         if (chunk.last || !sound) && !wanted.tried.contains(&chunk.source) {

@@ -66,8 +66,9 @@
 //! - If a patient is in several networks, they are asked one after the other, the own one first:
 //!   what was decided before a patient came to a network is not in its chain. Those asked later are
 //!   told what has come, and send records only if they have others.
-//! - Upon a bad record, or silence for `migration_timeout`: the next source. What nobody has sent
-//!   after many rounds is noted as lost. MIG-REFUSE ends what rests on no grant that counts.
+//! - Upon a bad record, or silence for `migration_timeout`: the next source. As long as records
+//!   come nobody else is asked, and a ticket that comes twice brings them once. What nobody has
+//!   sent after many rounds is noted as lost. MIG-REFUSE ends what rests on no grant that counts.
 //! - Every fifth time all consensus nodes hear MIG-REQUEST, MIG-FORWARD or MIG-DONE: one of those
 //!   that do not lead sends the ticket on, and all wait for what is to be noted, or replace whoever
 //!   leads. Parts that bring nothing new are not answered.
@@ -234,6 +235,8 @@ struct Volatile {
     clerk: Clerk,
     /// What leaves when its patient has approved of it.
     awaited: VecDeque<Awaited>,
+    /// By which grants to whom records were handed over last, and how often it was asked before.
+    handed: VecDeque<((TransactionId, NodeId), u32)>,
     /// What clients have asked for that another node is to see to.
     aside: BTreeMap<TransactionId, (Arc<Transaction>, Waiting)>,
     /// Calls that refer to grants which this network does not know, the latest last.

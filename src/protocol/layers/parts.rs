@@ -2,4 +2,4 @@
 
 pub use super::header::Header;
 pub use super::inner::{Proof, Word};
-pub use super::message::{Body, End, Item, Ticket, TransactionRef};
+pub use super::message::{Body, Chunk, End, Item, Ticket, TransactionRef};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::single;
 use crate::base::crypto::{Certificate, Crypto, Digest, Hasher, Signer};
 use crate::base::node::{Committee, NodeId};
+use crate::base::time::Span;
 use crate::chain::{Height, Transaction, TransactionId};
 use crate::contract::access::{GrantTerms, Grantee, Purpose, Scope};
 use crate::contract::call::{Act, Terms};
@@ -13,7 +14,7 @@ use crate::contract::identity::Party;
 use crate::contract::message::{Content, RecordKind};
 use crate::contract::{Call, Population, SignedCall};
 use crate::protocol::layers::parts::{
-    Body, End, Header, Item, Proof, Ticket, TransactionRef, Word,
+    Body, Chunk, End, Header, Item, Proof, Ticket, TransactionRef, Word,
 };
 use crate::protocol::layers::{Auth, Config, Layers, Message, Mutant, Topology};
 use crate::protocol::pbft::{Phase, Vote};
@@ -159,11 +160,52 @@ fn ticket(stage: &Stage<Layers>, node: NodeId) -> Message {
         auth: TransactionRef(call_in(stage, 2)),
         header: proven(stage, 2),
         tried: Vec::new(),
-        attempt: 0,
+        attempt: 1,
         due: Vec::new(),
         sources: 1,
         known: None,
     }))
+}
+
+fn hands_over_twice(config: Config) -> bool {
+    let mut stage = after(config, &[DECIDED, "grant n6\nsettle\n"]);
+    let ticket = ticket(&stage, RECEIVER);
+    stage.inject(NodeId(0), HOLDER, ticket.clone());
+    assert!(sends(&mut stage, "mig-chunk"), "it is asked for again");
+    stage.inject(NodeId(0), HOLDER, ticket);
+    sends(&mut stage, "mig-chunk")
+}
+
+/// One of two records has come when the time-out is over that began when they were asked for.
+fn asks_for_what_is_coming(config: Config) -> bool {
+    let compare_every = Span::from_millis(500);
+    let config = Config {
+        compare_every,
+        ..config
+    };
+    let two = [DECIDED, "submit n5\nsettle\n", GRANTED];
+    let mut stage = after(config, &two);
+    told(&mut stage, "drop n6->* mig-request\nfire n5 Compare\n");
+    let record = call_in(&stage, 1);
+    stage.inject(
+        HOLDER,
+        RECEIVER,
+        Message::MigChunk(Box::new(Chunk {
+            user: content(&record).pid.0,
+            node: RECEIVER,
+            source: HOLDER,
+            items: vec![*item(record, 1)],
+            due: Vec::new(),
+            attempt: 0,
+            last: false,
+            sources: 1,
+        })),
+    );
+    let kept = told(&mut stage, "deliver n5->n6 mig-chunk\n");
+    assert!(kept.contains("n6: keeps"), "{kept}");
+    // A timer that does nothing but set itself again fires again.
+    let fired = told(&mut stage, "loud\nfire n6 Migrate\n");
+    fired.matches("n6 fires Migrate").count() == 1
 }
 
 fn hands_over_by_anothers_ticket(config: Config) -> bool {
@@ -433,7 +475,9 @@ fn forgets_what_it_has_without_the_first_header(config: Config) -> bool {
 /// Whether something happens that a guard prevents.
 type Case = fn(Config) -> bool;
 
-const CASES: [(Mutant, Case); 26] = [
+const CASES: [(Mutant, Case); 28] = [
+    (Mutant::HandOverAgain, hands_over_twice),
+    (Mutant::AskWhileItComes, asks_for_what_is_coming),
     (
         Mutant::NewUntilFirstHeader,
         forgets_what_it_has_without_the_first_header,
