@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::say::{note, say};
+use super::say::{note, say, shell_word};
 use super::{Failure, clock, key_value, results, span, threads};
 use crate::base::time::Span;
 use crate::catalog::{self, Names, PROTOCOLS};
@@ -192,13 +192,8 @@ fn minimise(
 fn command(protocol: &str, seed: u64, overrides: &[(String, String)]) -> String {
     let mut line = format!("consilium fuzz --protocol {protocol} --seed {seed} --seeds 1");
     for (key, value) in overrides {
-        let setting = format!("{key}={value}");
-        let plain = |c: char| c.is_ascii_alphanumeric() || "=._-%/:,".contains(c);
-        if setting.chars().all(plain) {
-            line += &format!(" --set {setting}");
-        } else {
-            line += &format!(" --set '{}'", setting.replace('\'', r"'\''"));
-        }
+        line += " --set ";
+        line += &shell_word(&format!("{key}={value}"));
     }
     line
 }

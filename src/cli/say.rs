@@ -22,6 +22,16 @@ pub fn note(line: Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// A word as one types it into a shell.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "=._-%/:,".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// Whether results were lost on their way to standard output.
 pub fn results_were_lost() -> bool {
     let flushed = std::io::stdout().lock().flush();

@@ -127,27 +127,6 @@ impl Filter {
         }
     }
 
-    /// Whether nothing passes from one node to the other while a partition is there.
-    fn divides(&self, from: NodeId, to: NodeId) -> bool {
-        let Fault::Partition { one_way, .. } = self.fault else {
-            return false;
-        };
-        let (from, to) = (self.table[from.index()], self.table[to.index()]);
-        let crosses = if one_way { from < to } else { from != to };
-        from != 0 && to != 0 && crosses
-    }
-
-    /// How long what leaves now is held.
-    pub(super) fn holds(&self, departure: &Departure, to: NodeId) -> Span {
-        let now = departure.at;
-        let held = matches!(self.fault, Fault::Partition { held: true, .. });
-        if held && self.is_active(now) && self.divides(departure.from, to) {
-            self.is_over_in(now).unwrap_or_default()
-        } else {
-            Span::ZERO
-        }
-    }
-
     /// How long the fault stays now that it is active; nothing if it stays for good.
     fn is_over_in(&self, now: Time) -> Option<Span> {
         let left = |(every, lasts): (Span, Span)| {
@@ -167,16 +146,16 @@ impl Filter {
         self.during.contains(now) && self.flaps.is_none_or(is_there)
     }
 
-    /// Edits the fate of one copy.
+    /// Edits the fate of one copy; how long it is held before it travels.
     pub(super) fn apply(
         &self,
         departure: &Departure,
         to: NodeId,
         topology: &Topology,
         fate: &mut Vec<Span>,
-    ) {
+    ) -> Span {
         if !self.is_active(departure.at) {
-            return;
+            return Span::ZERO;
         }
         let (from, to_mark) = (self.table[departure.from.index()], self.table[to.index()]);
         let draw = |hop| {
@@ -184,10 +163,17 @@ impl Filter {
             self.draws.draw(message, to, hop)
         };
         match &self.fault {
-            Fault::Partition { held, .. } => {
-                let comes = *held && self.is_over_in(departure.at).is_some();
-                if !comes && self.divides(departure.from, to) {
-                    fate.clear();
+            Fault::Partition { one_way, held, .. } => {
+                let crosses = if *one_way {
+                    from < to_mark
+                } else {
+                    from != to_mark
+                };
+                if from != 0 && to_mark != 0 && crosses {
+                    match self.is_over_in(departure.at).filter(|_| *held) {
+                        Some(wait) => return wait,
+                        None => fate.clear(),
+                    }
                 }
             }
             Fault::Loss { rate, between, .. } => {
@@ -218,6 +204,7 @@ impl Filter {
                 }
             }
         }
+        Span::ZERO
     }
 }
 

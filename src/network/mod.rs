@@ -143,16 +143,14 @@ impl Network {
             let latency = self.latency(path, message, destination);
             fate.clear();
             fate.push(latency);
+            let mut held = Span::ZERO;
             for filter in &self.filters {
-                filter.apply(departure, destination, &self.topology, &mut fate);
+                held = held.max(filter.apply(departure, destination, &self.topology, &mut fate));
             }
             match fate.len() {
                 0 => losses.lost += 1,
                 copies => losses.duplicated += copies as u64 - 1,
             }
-            let holds = self.filters.iter();
-            let holds = holds.map(|filter| filter.holds(departure, destination));
-            let held = holds.max().unwrap_or_default();
             for span in &fate {
                 let mut arrival = egress.free + held + *span;
                 if self.ordered {

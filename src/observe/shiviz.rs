@@ -75,9 +75,11 @@ impl Observer for Causes {
             }
         }
         if let Event::Sent {
-            to, kind, arrival, ..
+            to,
+            kind,
+            arrival: Some(arrival),
+            ..
         } = event
-            && let Some(arrival) = arrival
         {
             let copies = self.under_way.entry((node, *to, *kind)).or_default();
             copies.insert((*arrival, clock.clone()));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Failure;
-use super::say::say;
+use super::say::{say, shell_word};
 use crate::experiment::store;
 
 /// What is written, by its name.
@@ -31,24 +31,11 @@ pub fn begin(dir: &Path) -> Result<(), Failure> {
         ("sweep", experiment, "many runs, figures and a report"),
     ];
     for (command, path, what) in commands {
-        let line = format!(
-            "consilium {command} {} --out results/{command}",
-            shown(&path)
-        );
+        let path = shell_word(&path.display().to_string());
+        let line = format!("consilium {command} {path} --out results/{command}");
         say(format_args!("{line:<50} # {what}"));
     }
     Ok(())
-}
-
-/// A path as the shell takes it.
-fn shown(path: &Path) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    let text = path.display().to_string();
-    if text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }
 
 #[cfg(test)]
