@@ -50,11 +50,13 @@ pub struct Hasher(Sha256);
 
 impl Hasher {
     /// A digest for one purpose; digests of different purposes never meet.
+    #[inline]
     pub fn new(domain: &str) -> Self {
         Self(Sha256::new()).part(domain.as_bytes())
     }
 
     /// Adds bytes.
+    #[inline]
     #[must_use]
     pub fn part(mut self, bytes: &[u8]) -> Self {
         self.0.update((bytes.len() as u64).to_be_bytes());
@@ -63,6 +65,7 @@ impl Hasher {
     }
 
     /// Adds a number.
+    #[inline]
     #[must_use]
     pub fn number(mut self, number: u64) -> Self {
         self.0.update(8_u64.to_be_bytes());
@@ -71,12 +74,14 @@ impl Hasher {
     }
 
     /// Adds a digest.
+    #[inline]
     #[must_use]
     pub fn digest(self, digest: &Digest) -> Self {
         self.part(&digest.0)
     }
 
     /// The digest of all parts.
+    #[inline]
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }

@@ -222,8 +222,17 @@ pub(super) fn believe_evidence(
 
 /// Whether one leader signed two logs.
 pub(super) fn headers_conflict(a: &Header, b: &Header) -> bool {
+    headers_conflict_by(Header::chain, a, b)
+}
+
+/// The same where chains up to a header may be known already.
+pub(super) fn headers_conflict_by(
+    chain: impl Fn(&Header) -> Digest,
+    a: &Header,
+    b: &Header,
+) -> bool {
     let parts = |before: &Header, after: &Header| {
-        after.index.checked_sub(1) == Some(before.index) && before.chain() != after.previous
+        after.index.checked_sub(1) == Some(before.index) && chain(before) != after.previous
     };
     a.term == b.term && ((a.index == b.index && a != b) || parts(a, b) || parts(b, a))
 }

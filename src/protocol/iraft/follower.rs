@@ -238,7 +238,8 @@ impl Iraft {
         let header = *entry.header.body();
         let held = self.durable.log.chain(header.index);
         // What is compacted is decided, and so the same in every leader's log.
-        if header.index <= self.durable.log.base().index || held == Some(header.chain()) {
+        let is_held = || held.is_some_and(|held| held == header.chain());
+        if header.index <= self.durable.log.base().index || is_held() {
             return Ok(());
         }
         if self.durable.log.chain(header.index - 1) != Some(header.previous) {

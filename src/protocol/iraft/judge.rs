@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::evidence::{
-    Evidence, Witness, acks_conflict, ballots_conflict, headers_conflict, verify_evidence,
+    Evidence, Witness, acks_conflict, ballots_conflict, headers_conflict_by, verify_evidence,
 };
 use super::message::{Election, Message};
 use super::statement::{Ack, Ballot, Header, Stage, Standing};
@@ -37,12 +37,9 @@ impl Watch {
     /// Everything up to here is decided.
     pub fn decided(&mut self, index: u64) {
         let from = index.saturating_sub(WATCHED);
-        if self
-            .headers
-            .first_key_value()
-            .is_some_and(|(i, _)| *i < from)
-        {
-            self.headers = self.headers.split_off(&from);
+        let headers = &mut self.headers;
+        while headers.first_key_value().is_some_and(|(i, _)| *i < from) {
+            headers.pop_first();
         }
         for tallies in [&mut self.prepares, &mut self.commits] {
             while tallies.first_key_value().is_some_and(|(i, _)| *i < from) {
@@ -133,7 +130,7 @@ impl Iraft {
         if self.broken(Mutant::EvidenceWrongTerm) && a.index == b.index && a != b {
             return true;
         }
-        headers_conflict(a, b)
+        headers_conflict_by(|header| self.durable.log.chain_of(header), a, b)
     }
 
     /// Counts a vote on an entry, whose signature is verified, and compares it with those before.

@@ -104,6 +104,15 @@ impl Log {
         Some(self.mark(index)?.chain)
     }
 
+    /// The chain up to and including a header, which is known where the header is held.
+    pub fn chain_of(&self, header: &Header) -> Digest {
+        let held = self.slot(header.index);
+        match held.filter(|slot| slot.entry.header.body() == header) {
+            Some(slot) => slot.chain,
+            None => header.chain(),
+        }
+    }
+
     /// At most `count` entries, and about a mebibyte, from this index on, which is held.
     pub fn entries(&self, from: u64, count: usize) -> Vec<Entry> {
         assert!(from > self.base.index, "entries up to the base are gone");
