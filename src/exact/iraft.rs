@@ -9,6 +9,7 @@ use crate::base::time::{Span, Time};
 use crate::observe::checks::Word;
 use crate::protocol::Report;
 use crate::protocol::iraft::Iraft;
+use crate::protocol::layers::Layers;
 use crate::scenario::run::{Entry, Outcome};
 use crate::sim::event::{Event, Observer};
 
@@ -294,10 +295,16 @@ fn real_signatures_change_nothing_but_the_work() {
 fn whoever_believes_in_terms_without_proof_promises_nothing_beside_a_liar_who_invents_them() {
     let promised = |config: &str, during: &str| {
         let liar = format!("adversaries: [{{ inflate: {{ nodes: [3], by: 9{during} }} }}]");
-        let protocol = format!("{{ iraft: {{ {config} }} }}");
         let lines = ["workload: { rate: 4/s }", FREE, &constant("7ms"), &liar];
-        let text = yaml(4, &protocol, "9s", &lines);
-        (Entry::of::<Iraft>().outlook)(&scenario(&text, 3)).recoverable
+        let alone = format!("{{ iraft: {{ {config} }} }}");
+        let alone = scenario(&yaml(4, &alone, "9s", &lines), 3);
+        let layers = format!("{{ layers: {{ edge_protocol: iraft, iraft: {{ {config} }} }} }}");
+        let layers = scenario(&yaml(18, &layers, "9s", &lines), 3);
+        let promised = (Entry::of::<Iraft>().outlook)(&alone).recoverable;
+        // What a network cannot promise, nobody can who needs it.
+        let with_layers = (Entry::of::<Layers>().outlook)(&layers).recoverable;
+        assert_eq!(promised, with_layers, "{config}");
+        promised
     };
     for (config, believes) in [
         ("profile: hardened", false),

@@ -167,6 +167,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::{Context, FaultModel, Input, Misfit, Protocol, Retry, Setup, Status};
+use super::{iraft::Iraft, pbft::Pbft, raft::Raft};
 use crate::base::node::{Committee, NodeId, PositionSet};
 use crate::base::random::mix;
 use crate::base::time::Span;
@@ -317,6 +318,17 @@ impl Protocol for Layers {
                     let row = (0..config.hospitals).map(|at| records[(first + at) % records.len()]);
                     row.into_iter().any(|node| !missing.contains(node.index()))
                 })
+            })
+    }
+
+    /// A liar in whichever network lets the others believe what they do.
+    fn believes_views(config: &Config) -> bool {
+        [config.edge_protocol, config.index_protocol]
+            .into_iter()
+            .any(|agreement| match agreement {
+                Agreement::Raft => Raft::believes_views(&config.raft),
+                Agreement::Iraft => Iraft::believes_views(&config.iraft),
+                Agreement::Pbft => Pbft::believes_views(&config.pbft),
             })
     }
 
