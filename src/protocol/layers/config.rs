@@ -232,6 +232,8 @@ pub enum Mutant {
     ToTheLeaderOnly,
     /// A ticket that comes twice is answered twice.
     HandOverAgain,
+    /// Of two calls by one name the first one's body is waited for, even if it never comes.
+    FirstVersionStays,
     /// What comes does not put off asking for all of it once more.
     AskWhileItComes,
     /// What refers to a grant is decided where whoever asks has a network, whoever knows the grant.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config::{Mutant, Presence};
 use super::fact::Fact;
 use super::header::{Note, Notes};
-use super::meaning::Meaning;
+use super::meaning::{Meaning, announces};
 use super::message::{Body, Item, Ticket};
 use super::overdue::Overdue;
 use super::patience::Waiting;
@@ -24,6 +24,8 @@ use crate::protocol::Report;
 #[derive(Clone, Debug)]
 pub struct Ask {
     transaction: Arc<Transaction>,
+    /// Another call by the same name, which takes its place if its own body comes first.
+    other: Option<Arc<Transaction>>,
     body: Option<Body>,
     /// Who has said whether it has the patient.
     answers: BTreeSet<NodeId>,
@@ -200,13 +202,19 @@ impl Layers {
             }
             return;
         }
-        if self.desk().asks.contains_key(&transaction.id) {
+        let first_stays = self.mutant(Mutant::FirstVersionStays);
+        if let Some(ask) = self.desk().asks.get_mut(&transaction.id) {
+            // A client may give one name to two calls, and whoever entered the first may lie.
+            if ask.transaction.digest != transaction.digest && !first_stays {
+                ask.other = Some(transaction.clone());
+            }
             // Who asks again may take somebody else for the leader, who has the body then.
             self.name_leader(from, cx);
             return;
         }
         let ask = Ask {
             transaction: transaction.clone(),
+            other: None,
             body: None,
             answers: BTreeSet::new(),
             polled: false,
@@ -283,10 +291,14 @@ impl Layers {
             self.keep_early(id, |early| early.body = Some(body), cx);
             return;
         };
-        let Meaning::Record(content) = Meaning::of(&ask.transaction) else {
-            return;
-        };
-        if body.digest != content.payload_hash && !unchecked {
+        let announced = |by: &Transaction| announces(by, &body.digest);
+        if ask.body.is_none()
+            && let Some(other) = ask.other.take_if(|other| announced(other))
+        {
+            cx.report(Report::Reached("other-version"));
+            ask.other = Some(std::mem::replace(&mut ask.transaction, other));
+        }
+        if !announced(&ask.transaction) && !unchecked {
             cx.report(Report::Reached("digest-mismatch"));
             return;
         }

@@ -63,6 +63,11 @@ impl<'a> Meaning<'a> {
     }
 }
 
+/// Whether a call enters the record that has this body.
+pub fn announces(transaction: &Transaction, body: &Digest) -> bool {
+    matches!(Meaning::of(transaction), Meaning::Record(content) if content.payload_hash == *body)
+}
+
 /// The patient whom a call names, or whoever asks, who alone has a network to be found by. Nothing
 /// for what concerns the register of identities.
 pub fn asker(transaction: &Transaction) -> Option<Digest> {

@@ -18,6 +18,7 @@
 //! Storage inside a network:
 //!
 //! - A record node enters a record: ADD-REQUEST to everybody of the network, PAYLOAD to the leader.
+//!   Of two calls by one name that one is decided whose body comes first.
 //! - With `presence: poll` every record node and index node answers PRESENCE. An answer is a hint:
 //!   who receives the record stands in the table.
 //! - Upon all answers, or `presence_timeout`: the leader has the call decided. Each consensus node

@@ -364,16 +364,32 @@ fn counts_what_comes_twice(config: Config) -> bool {
 
 /// A node is asked to enter a record with the name of the first and another body.
 fn enter_namesake(stage: &mut Stage<Layers>, at: NodeId) {
+    stage.inject(NodeId(4), at, Message::Forward(another_record(1)));
+    stage.settle(&[]);
+}
+
+/// A record that has the name of the first one, and is asked for by this one.
+fn another_record(number: u64) -> Arc<Transaction> {
     let people = Population::new(1, 1, 2);
     let content = Content {
         payload_hash: Hasher::new("another").finish(),
         nonce: 1,
         ..people.content(0, 1, 0)
     };
-    let id = TransactionId::new(NodeId(8), 1);
-    let namesake = Transaction::new(id, people.submission(content, 0, 1));
-    stage.inject(NodeId(4), at, Message::Forward(namesake));
+    let id = TransactionId::new(NodeId(8), number);
+    Transaction::new(id, people.submission(content, 0, 1))
+}
+
+/// A client calls two records by one name, and who is to enter one of them keeps its body back.
+fn waits_for_a_body_that_never_comes(config: Config) -> bool {
+    let mut stage = after(config, &["quiet\ndeliver * leader\n"]);
+    for member in 0..4 {
+        let version = Message::AddRequest(another_record(0));
+        stage.inject(STRANGER, NodeId(member), version);
+    }
     stage.settle(&[]);
+    play(&mut stage, "submit n5\nsettle\nfire n5 Request\nsettle\n");
+    stage.ledger(NodeId(0)).height() == 0
 }
 
 fn gives_its_name_to_another(config: Config) -> bool {
@@ -475,7 +491,8 @@ fn forgets_what_it_has_without_the_first_header(config: Config) -> bool {
 /// Whether something happens that a guard prevents.
 type Case = fn(Config) -> bool;
 
-const CASES: [(Mutant, Case); 28] = [
+const CASES: [(Mutant, Case); 29] = [
+    (Mutant::FirstVersionStays, waits_for_a_body_that_never_comes),
     (Mutant::HandOverAgain, hands_over_twice),
     (Mutant::AskWhileItComes, asks_for_what_is_coming),
     (
