@@ -15,6 +15,7 @@ use crate::protocol::mempool::BatchRule;
 use crate::sim::client::Arrivals;
 use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer};
+use crate::sim::limit::MEMORY;
 use crate::sim::machine::Machine;
 use crate::sim::{Ended, Execution, Kernel, Plan, Simulation, Workload};
 use votes::Votes;
@@ -39,6 +40,7 @@ pub fn voting(nodes: usize, until: Span) -> Simulation<Votes> {
     };
     let topology = Topology::new(1, vec![0; nodes + 1], &link, &[]).expect("a LAN is connected");
     let plan = Plan {
+        memory: MEMORY,
         seed: 1,
         nodes,
         client_hosts: 1,

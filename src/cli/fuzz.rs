@@ -254,6 +254,12 @@ fn print_tally(name: &str, tally: &Tally) {
         "{name}: {} seeds, {} of them with liveness promised; {failing} fail",
         tally.seeds, tally.judged
     ));
+    if tally.exhausted > 0 {
+        let seeds = tally.exhausted;
+        say(format_args!(
+            "  {seeds} were given up when messages on their way took too much memory"
+        ));
+    }
     for (mark, seeds) in &tally.marks {
         say(format_args!("  {seeds:>7}  {mark}"));
     }

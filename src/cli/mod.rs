@@ -183,6 +183,7 @@ impl Failure {
             Self::Unexpected => 1,
             Self::Usage(_) | Self::Figures(figure::Error::Unknown { .. }) => 2,
             Self::Refused(refusal) => refusal.exit_code(),
+            Self::Results(experiment::Error::Exhausted { .. }) => 4,
             Self::Results(_) | Self::Figures(_) | Self::Io { .. } => 5,
             Self::Interrupted(_) => 130,
         }

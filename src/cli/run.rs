@@ -16,14 +16,15 @@ use crate::catalog::{self, Names};
 use crate::experiment::manifest::Manifest;
 use crate::experiment::plan::Plan;
 use crate::experiment::record::{Label, record, resolved};
-use crate::experiment::table::{RunRecord, Tables};
+use crate::experiment::table::{RunRecord, SpeedRow, Tables};
 use crate::observe::checks::{Property, Violation};
 use crate::observe::diagram::Diagram;
 use crate::observe::forensics::Forensics;
 use crate::observe::perfetto::Timeline;
 use crate::observe::shiviz::Causes;
 use crate::observe::trace::{Filter, Trace};
-use crate::scenario::run::{Entry, Outcome, unmet};
+use crate::scenario::run::{Entry, Outcome};
+use crate::scenario::{Prediction, unmet};
 use crate::scenario::{Refusal, Scenario};
 use crate::sim::Kernel;
 use crate::sim::event::Observer;
@@ -105,6 +106,46 @@ pub(super) fn execute(
     (entry(scenario).run)(scenario, kernel, guest)
 }
 
+/// Messages and memory from which on it is said before a run that it will be long.
+const LONG: (u128, u64) = (30_000_000, 1 << 30);
+
+/// Says how long a long run will be.
+fn foretell(name: &str, scenario: &Scenario) {
+    let predicted = Prediction::of(scenario, entry(scenario).spec.byzantine);
+    let memory = predicted.memory(scenario).0;
+    if predicted.messages >= LONG.0 || memory >= LONG.1 {
+        note(format_args!(
+            "{name}: up to {} transactions, {} million messages and about {:.1} GiB of memory",
+            predicted.transactions,
+            predicted.messages / 1_000_000,
+            memory as f64 / (1_u64 << 30) as f64,
+        ));
+    }
+}
+
+/// Runs a scenario to its end, and takes the time.
+fn timed(
+    name: &str,
+    scenario: &Scenario,
+    kernel: Kernel,
+    quiet: bool,
+) -> Result<(Outcome, SpeedRow), Failure> {
+    if !quiet {
+        foretell(name, scenario);
+    }
+    let (outcome, speed) = clock::timed(&|| execute(scenario, kernel, None));
+    whole(name, &outcome)?;
+    Ok((outcome, speed))
+}
+
+/// Refuses what was given up before its end.
+fn whole(name: &str, outcome: &Outcome) -> Result<(), crate::experiment::Error> {
+    outcome.exhausted.map_or(Ok(()), |why| {
+        let run = name.to_owned();
+        Err(crate::experiment::Error::Exhausted { run, why })
+    })
+}
+
 /// Runs a scenario once more, to the same end, and keeps what honest nodes can prove of others.
 fn investigate(scenario: &Scenario, kernel: Kernel) -> Forensics {
     let mut forensics = entry(scenario).forensics(scenario);
@@ -166,7 +207,7 @@ pub fn run(arguments: &RunArguments, quiet: bool) -> Result<(), Failure> {
     let mut as_expected = true;
     for (index, (path, scenario)) in arguments.scenarios.iter().zip(&scenarios).enumerate() {
         let name = name_of(path);
-        let (outcome, speed) = clock::timed(&|| execute(scenario, kernel, None));
+        let (outcome, speed) = timed(&name, scenario, kernel, quiet)?;
         results::print_summary(&name, scenario, &outcome);
         let forked = |violation: &Violation| violation.property == Property::Agreement;
         if outcome.verdict.violations.iter().any(forked) {
@@ -304,6 +345,7 @@ pub(super) fn judge_all(
         };
         let record = record(&label, scenario, &outcome, None);
         let mut unmet = judge(scenario, &outcome, &record);
+        unmet.extend(outcome.exhausted.map(|why| why.to_string()));
         if each {
             unmet.extend(idle_parts(scenario, outcome.fingerprint));
         }
@@ -423,7 +465,7 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
     let Some(path) = &arguments.out else {
         let out = std::io::BufWriter::new(std::io::stdout().lock());
         let mut trace = Trace::new(out, filter);
-        execute(&scenario, kernel, Some(&mut trace));
+        let outcome = execute(&scenario, kernel, Some(&mut trace));
         // Who reads the trace may stop reading: that is no failure.
         return match trace.finish().and_then(|mut out| out.flush()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Io {
@@ -431,14 +473,14 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
                 path: "standard output".into(),
                 source: error,
             }),
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => Ok(whole(&name_of(&arguments.scenario), &outcome)?),
         };
     };
     let mut trace = Trace::new(Vec::new(), filter);
-    execute(&scenario, kernel, Some(&mut trace));
+    let outcome = execute(&scenario, kernel, Some(&mut trace));
     let text = trace.finish().expect("memory takes everything");
     crate::experiment::store::put_one(path, &text)?;
-    Ok(())
+    Ok(whole(&name_of(&arguments.scenario), &outcome)?)
 }
 
 #[cfg(test)]

@@ -477,7 +477,7 @@ fn every_case_of_trouble_ends_as_its_scenario_says() {
             let text = std::fs::read_to_string(&path).unwrap();
             let (outcome, keeping) = watched(&text, 1);
             let expect = scenario(&text, 1).expect;
-            let failures = crate::scenario::run::unmet(&expect, &outcome.verdict, |_| None);
+            let failures = crate::scenario::unmet(&expect, &outcome.verdict, |_| None);
             let verdict = &outcome.verdict;
             let first = verdict.violations.first().map(ToString::to_string);
             println!(

@@ -15,6 +15,7 @@ mod iraft;
 mod krbft;
 mod latency;
 mod layers;
+mod limits;
 mod mbft;
 pub(crate) mod oracle;
 mod population;

@@ -14,6 +14,8 @@ mod cells;
 
 use std::path::PathBuf;
 
+use crate::sim::limit::Exhausted;
+
 /// Why results could not be written or read. Names the file, and the line where there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,6 +59,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A run takes more than it may.
+    #[error("{run}: {why}")]
+    Exhausted {
+        /// Which run.
+        run: String,
+        /// When, and what of.
+        why: Exhausted,
     },
     /// One run appears twice, as when one shard is merged with itself.
     #[error("the run of {experiment}, point {point}, seed {seed} appears twice")]

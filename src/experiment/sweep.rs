@@ -132,6 +132,10 @@ fn one(run: &Run, entries: &[Entry], conduct: &Conduct<'_>) -> Result<Option<Run
     let entry = entry.expect("a validated scenario names a known protocol");
     let kernel = Kernel::Windows { threads: 1 };
     let (outcome, speed) = (conduct.clock)(&|| (entry.run)(&run.scenario, kernel, None));
+    if let Some(why) = outcome.exhausted {
+        let run = format!("point {}, seed {}", run.label.point, run.scenario.seed);
+        return Err(Error::Exhausted { run, why });
+    }
     let record = record(&run.label, &run.scenario, &outcome, Some(speed));
     if let Some(place) = &place {
         let tables = Tables::new(vec![record.clone()])?;

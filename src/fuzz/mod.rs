@@ -74,6 +74,8 @@ pub struct Judged {
     pub events: u64,
     /// Rare situations.
     pub marks: Marks,
+    /// Whether the run took too much and was given up: what is promised for its end is not judged.
+    pub exhausted: bool,
 }
 
 thread_local! {
@@ -105,19 +107,25 @@ fn caught<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
 pub fn judge(entry: &Entry, scenario: &Scenario) -> Judged {
     let mut marks = Marks::default();
     let kernel = Kernel::Windows { threads: 1 };
-    let (failure, events) = match caught(|| (entry.run)(scenario, kernel, Some(&mut marks))) {
-        Ok(outcome) => (failure(scenario, &outcome), outcome.totals.events),
-        Err(panic) => {
-            let said = panic.downcast_ref::<String>().cloned();
-            let said = said.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            let detail = said.unwrap_or_else(|| "without a word".into());
-            (Some(Failure::plain(PANIC, detail)), 0)
-        }
-    };
+    let (failure, events, exhausted) =
+        match caught(|| (entry.run)(scenario, kernel, Some(&mut marks))) {
+            Ok(outcome) => (
+                failure(scenario, &outcome),
+                outcome.totals.events,
+                outcome.exhausted.is_some(),
+            ),
+            Err(panic) => {
+                let said = panic.downcast_ref::<String>().cloned();
+                let said = said.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                let detail = said.unwrap_or_else(|| "without a word".into());
+                (Some(Failure::plain(PANIC, detail)), 0, false)
+            }
+        };
     Judged {
         failure,
         events,
         marks,
+        exhausted,
     }
 }
 
@@ -127,7 +135,7 @@ fn failure(scenario: &Scenario, outcome: &Outcome) -> Option<Failure> {
     if scenario.expect.safety == Some(Safety::Holds) && verdict.safety == Word::Violated {
         return first(verdict, false);
     }
-    if scenario.expect.liveness != Liveness::Holds {
+    if scenario.expect.liveness != Liveness::Holds || outcome.exhausted.is_some() {
         return None;
     }
     match verdict.liveness {
@@ -202,6 +210,8 @@ pub struct Tally {
     pub seeds: u64,
     /// Seeds after whose trouble something is promised, and judged.
     pub judged: u64,
+    /// Seeds that took too much and were given up.
+    pub exhausted: u64,
     /// Inputs handled.
     pub events: u64,
     /// Simulated time.
@@ -290,7 +300,9 @@ impl Search<'_> {
 fn add(tally: &mut Tally, seed: u64, entry: &Entry, (case, judged): (Case, Judged)) {
     let Case { scenario, features } = case;
     tally.seeds += 1;
-    tally.judged += u64::from(scenario.expect.liveness == Liveness::Holds);
+    let promised = scenario.expect.liveness == Liveness::Holds;
+    tally.judged += u64::from(promised && !judged.exhausted);
+    tally.exhausted += u64::from(judged.exhausted);
     tally.events += judged.events;
     tally.simulated = tally.simulated.saturating_add(scenario.duration);
     for feature in features {

@@ -25,6 +25,7 @@ pub mod schema;
 pub(crate) mod tests;
 pub(crate) mod tree;
 pub(crate) mod trouble;
+mod unmet;
 pub(crate) mod whole;
 pub(crate) mod workload;
 
@@ -35,8 +36,10 @@ pub use error::{Kind, Problem, Refusal};
 pub use expect::beyond_model;
 pub use law::{LAWS, Latency};
 pub use nearest::nearest;
+pub use predict::Prediction;
 pub use protocol::{Misfits, ProtocolSpec, check_config};
 pub use schema::Scenario;
+pub use unmet::unmet;
 pub use whole::Known;
 
 use crate::base::crypto::{Digest, Hasher};

@@ -3,8 +3,7 @@
 
 pub use super::outlook::Outlook;
 use super::schema::{
-    Disk, Execution, Expect, Fault, Gateways, Link, Load, Replies, Safety, Scenario, Scope, Side,
-    Victims, Workload,
+    Disk, Execution, Fault, Gateways, Link, Load, Replies, Scenario, Scope, Victims, Workload,
 };
 use super::{ProtocolSpec, protocol::chains, rehearsal, said::unnamed};
 use crate::base::crypto::Digest;
@@ -14,7 +13,7 @@ use crate::contract::{AuthorSettings, Population, Wish};
 use crate::network::fault::Fault as NetworkFault;
 use crate::network::topology::{Link as SiteLink, Topology};
 use crate::network::{Network, topology::TopologyError};
-use crate::observe::checks::{CheckSetup, Checks, Verdict, Word};
+use crate::observe::checks::{CheckSetup, Checks, Verdict};
 use crate::observe::fingerprint::Fingerprint;
 use crate::observe::forensics::Forensics;
 use crate::observe::metrics::{Measured, Metrics, Summary};
@@ -23,6 +22,7 @@ use crate::sim::adversary::Act;
 use crate::sim::client::Arrivals;
 use crate::sim::contact::Channel;
 use crate::sim::event::{Event, Observer, Totals};
+use crate::sim::limit::{Exhausted, MEMORY};
 use crate::sim::machine::Machine;
 use crate::sim::{self, Clock, CrashPoint, Kernel, Liar, Outage, Plan, Simulation, Slow};
 
@@ -74,6 +74,8 @@ pub struct Outcome {
     pub healed_at: Time,
     /// How long after that everything may take to be answered.
     pub liveness_bound: Span,
+    /// Why the run was given up before its end, if it was: then all the rest is of a part.
+    pub exhausted: Option<Exhausted>,
 }
 
 /// Everybody who watches a run, and one more who may.
@@ -196,7 +198,13 @@ pub fn run_with<P: Protocol>(
     let ended = simulation.run(kernel, &mut watch);
     debug_assert_eq!(unnamed::<P>(&ended.totals), [""; 0], "all kinds have names");
     let summary = watch.metrics.finish(&ended.totals);
-    let mut verdict = watch.checks.finish(until, &outlook.judge(), &ended.totals);
+    let mut judge = outlook.judge();
+    if ended.exhausted.is_some() {
+        // Who was not answered by then may have been later.
+        judge.healed_at = Time::MAX;
+    }
+    let until = ended.exhausted.map_or(until, |exhausted| exhausted.at());
+    let mut verdict = watch.checks.finish(until, &judge, &ended.totals);
     verdict.account(until, summary.disagreement());
     Outcome {
         summary,
@@ -205,6 +213,7 @@ pub fn run_with<P: Protocol>(
         totals: ended.totals,
         healed_at: outlook.healed_at,
         liveness_bound: outlook.bound,
+        exhausted: ended.exhausted,
     }
 }
 
@@ -263,6 +272,7 @@ pub fn plan(scenario: &Scenario, trace: bool) -> Result<Plan, TopologyError> {
         warmup: Time::ZERO + scenario.warmup,
         until: Time::ZERO + scenario.duration,
         trace,
+        memory: scenario.memory.unwrap_or(MEMORY),
     })
 }
 
@@ -542,51 +552,4 @@ fn crash_points(scenario: &Scenario) -> Vec<CrashPoint> {
         }
     }
     points
-}
-
-/// Which expectations of a scenario an outcome does not meet, as sentences. `column` gives the
-/// value of a numeric column of `runs.csv`, if it has one.
-pub fn unmet(
-    expect: &Expect,
-    verdict: &Verdict,
-    column: impl Fn(&str) -> Option<f64>,
-) -> Vec<String> {
-    use super::schema::Liveness;
-    let mut unmet = Vec::new();
-    let first = verdict
-        .violations
-        .first()
-        .map_or(String::new(), |violation| {
-            format!(" ({}: {})", violation.property.name(), violation.detail)
-        });
-    let safe = verdict.safety == Word::Holds;
-    match expect.safety {
-        Some(Safety::Holds) if !safe => unmet.push(format!("safety is violated{first}")),
-        Some(Safety::Violated) if safe => unmet.push("safety holds".into()),
-        Some(Safety::Holds | Safety::Violated) | None => {}
-    }
-    let stalls = verdict.liveness == Word::Violated
-        || (verdict.liveness == Word::OutsideModel && verdict.stalled);
-    match expect.liveness {
-        Liveness::Holds if verdict.liveness != Word::Holds => {
-            unmet.push(format!("liveness is {}{first}", verdict.liveness.name()));
-        }
-        Liveness::Violated if !stalls => {
-            unmet.push(format!("liveness is {}", verdict.liveness.name()));
-        }
-        Liveness::Holds | Liveness::Violated | Liveness::Any => {}
-    }
-    for (key, bound) in &expect.bounds {
-        let limit = bound.thousandths as f64 / 1000.0;
-        let value = column(&bound.column);
-        let met = value.is_some_and(|value| match bound.side {
-            Side::Min => value >= limit,
-            Side::Max => value <= limit,
-        });
-        if !met {
-            let value = value.map_or("nothing".into(), |value| value.to_string());
-            unmet.push(format!("{key} is {limit} but {} is {value}", bound.column));
-        }
-    }
-    unmet
 }

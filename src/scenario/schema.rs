@@ -12,7 +12,7 @@ use super::law::Latency;
 use crate::base::crypto::Crypto;
 use crate::base::node::NodeId;
 use crate::base::time::{Span, Window};
-use crate::base::units::{Bandwidth, Rate, Ratio};
+use crate::base::units::{Bandwidth, Bytes, Rate, Ratio};
 use crate::chain::policy::Policy;
 use crate::contract::{Mix, Rules};
 use crate::protocol::mempool::BatchRule;
@@ -56,6 +56,9 @@ pub struct Scenario {
     /// How much may go wrong at one time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// What messages on their way may take of the memory of the machine that simulates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bytes>,
     /// What the run must show.
     pub expect: Expect,
     /// The choices of nodes that chance made, to make them again with another seed.

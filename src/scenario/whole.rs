@@ -57,6 +57,7 @@ pub const KEYS: &[&str] = &[
     "faults",
     "adversaries",
     "budget",
+    "memory",
     "expect",
 ];
 /// The keys of `batch`.
@@ -136,15 +137,25 @@ pub fn scenario<'t>(
         faults: trouble.faults,
         adversaries: trouble.adversaries,
         budget,
+        memory: reader.field(fields, "memory", memory),
         expect,
         draws: trouble.draws,
     };
     scenario.draw();
-    ending(reader, &scenario);
     fitting(reader, &scenario, known);
     expect::within_model(reader, &mut scenario, byzantine);
     predict::predict(reader, &scenario, byzantine);
     Some(scenario)
+}
+
+/// What messages may take: enough for a run, and no more than machines have.
+fn memory<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Bytes> {
+    let memory: Bytes = reader.quantity(node)?;
+    let fits = (1 << 20..=1 << 40).contains(&memory.0);
+    if !fits {
+        reader.refuse("must be from 1MiB to 1024GiB");
+    }
+    fits.then_some(memory)
 }
 
 /// Something must be left of the run when the warm-up is over.
@@ -175,6 +186,7 @@ fn ending(reader: &mut Reader<'_>, scenario: &Scenario) {
 
 /// What is said in one place must fit to what is said in another.
 fn fitting(reader: &mut Reader<'_>, scenario: &Scenario, known: &Known<'_>) {
+    ending(reader, scenario);
     budget::within(reader, scenario);
     expect::forgeries(reader, scenario);
     execution::on_one_chain(reader, scenario, known);

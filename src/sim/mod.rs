@@ -11,6 +11,7 @@ mod counters;
 mod drift;
 pub mod event;
 pub mod lab;
+pub mod limit;
 pub mod machine;
 pub mod message;
 pub mod reference;
@@ -27,7 +28,7 @@ use crate::base::crypto::{Crypto, Keyring, Signer};
 use crate::base::node::{Committee, NodeId};
 use crate::base::random::{Random, Stream, mix};
 use crate::base::time::{Span, Time};
-use crate::base::units::Ratio;
+use crate::base::units::{Bytes, Ratio};
 use crate::chain;
 use crate::chain::ledger::Executor;
 use crate::chain::policy::Policy;
@@ -41,6 +42,7 @@ use adversary::Adversary;
 use client::{Arrivals, ClientHost};
 use contact::Channel;
 use event::{Event, Observer, Totals};
+use limit::{Exhausted, Gauge};
 use machine::{Machine, Processor};
 use message::{Post, Stored};
 use replica::ReplicaHost;
@@ -125,6 +127,8 @@ pub struct Plan {
     pub until: Time,
     /// Whether every message becomes an event, as traces need.
     pub trace: bool,
+    /// What messages on their way may take of the memory of the machine that simulates.
+    pub memory: Bytes,
 }
 
 /// What all hosts share and none changes.
@@ -286,6 +290,8 @@ pub struct Simulation<P: Protocol> {
     genesis: State,
     /// Crashes of whoever leads, in order of time.
     leader_outages: Vec<Outage>,
+    /// How much the run takes.
+    gauge: Gauge,
     /// What observers have not been told yet.
     pending: BTreeMap<(Time, NodeId, u32), Event>,
 }
@@ -297,6 +303,8 @@ pub struct Ended {
     pub totals: Totals,
     /// Folds every delivery and timer of every node in its order.
     pub hash: u64,
+    /// Why the run ended before its time, if it did.
+    pub exhausted: Option<Exhausted>,
 }
 
 /// Hosts in a group at most, unless they share one machine.
@@ -349,6 +357,7 @@ impl<P: Protocol> Simulation<P> {
             places: Vec::new(),
             genesis: genesis.clone(),
             leader_outages,
+            gauge: Gauge::new(plan.memory),
             pending: BTreeMap::new(),
         };
         simulation.found_nodes(signers, &genesis);
@@ -510,7 +519,7 @@ impl<P: Protocol> Simulation<P> {
     }
 
     /// Sums up, when all is told.
-    fn end(self, in_flight: u64) -> Ended {
+    fn end(self, in_flight: u64, exhausted: Option<Exhausted>) -> Ended {
         let mut totals = Totals {
             in_flight,
             ..Totals::default()
@@ -529,7 +538,11 @@ impl<P: Protocol> Simulation<P> {
                 totals.busy += processor.busy();
             }
         }
-        Ended { totals, hash }
+        Ended {
+            totals,
+            hash,
+            exhausted,
+        }
     }
 }
 

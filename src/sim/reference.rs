@@ -7,6 +7,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::event::Observer;
+use super::limit::{self, Load};
 use super::message::{Post, Stored};
 use super::{Desk, Ended, Simulation};
 use crate::base::node::NodeId;
@@ -52,6 +53,8 @@ impl<M> Ord for Entry<M> {
 struct Heap<M> {
     entries: BinaryHeap<Reverse<Entry<M>>>,
     copies: Vec<Key>,
+    /// What the messages of all entries take.
+    bytes: u64,
     /// The latest wake-up entered for each host, so that most are entered once.
     woken: Vec<Time>,
 }
@@ -68,6 +71,7 @@ impl<M> Post<M> for Heap<M> {
 
     fn message(&mut self, _from: NodeId, stored: Stored<M>) {
         let message = Arc::new(stored);
+        self.bytes += self.copies.len() as u64 * limit::bytes_of(&message);
         for key in self.copies.drain(..) {
             self.entries.push(Reverse(Entry {
                 key,
@@ -78,6 +82,14 @@ impl<M> Post<M> for Heap<M> {
 }
 
 impl<M> Heap<M> {
+    /// What is on its way, as if no two copies shared a message.
+    fn load(&self) -> Load {
+        let copies = self.entries.len() as u64;
+        let entries = copies * size_of::<Entry<M>>() as u64;
+        let bytes = entries + self.bytes;
+        Load { copies, bytes }
+    }
+
     /// Wakes a host when it has something to do by itself; a wake-up that is no longer true is
     /// passed over when its time comes.
     fn wake<P: Protocol>(&mut self, simulation: &mut Simulation<P>, to: NodeId) {
@@ -105,6 +117,7 @@ pub fn run<P: Protocol>(mut simulation: Simulation<P>, observer: &mut dyn Observ
     let mut heap = Heap {
         entries: BinaryHeap::new(),
         copies: Vec::new(),
+        bytes: 0,
         woken,
     };
     let width = 1 << simulation.window_bits();
@@ -112,7 +125,8 @@ pub fn run<P: Protocol>(mut simulation: Simulation<P>, observer: &mut dyn Observ
     for host in 0..hosts {
         heap.wake(&mut simulation, NodeId::at(host));
     }
-    loop {
+    let mut exhausted = None;
+    while exhausted.is_none() {
         let next = heap
             .entries
             .peek()
@@ -140,14 +154,16 @@ pub fn run<P: Protocol>(mut simulation: Simulation<P>, observer: &mut dyn Observ
             simulation.collect(group);
             simulation.tell(time, observer);
         }
+        exhausted = simulation.gauge.read(time, 1, || heap.load());
     }
-    simulation.tell(until, observer);
+    let told = exhausted.map_or(until, |exhausted| exhausted.at());
+    simulation.tell(told, observer);
     let in_flight = heap
         .entries
         .iter()
         .filter(|Reverse(entry)| entry.message.is_some())
         .count();
-    simulation.end(in_flight as u64)
+    simulation.end(in_flight as u64, exhausted)
 }
 
 /// Handles one entry; the group it concerned, or nothing if it was a stale wake-up.
@@ -167,6 +183,7 @@ fn handle<P: Protocol>(
     match message {
         Some(stored) => {
             let from = NodeId::at(key.rank as usize - 1);
+            desk.post.bytes -= limit::bytes_of(&stored);
             host.deliver(key.time, from, &stored, desk);
         }
         None if host.next_internal() == key.time => {

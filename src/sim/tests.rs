@@ -2,6 +2,7 @@
 //! is run on plans that have a little of everything.
 
 use super::adversary::{Act, Behaviour, Scope, Targets};
+use super::limit::MEMORY;
 use super::*;
 use crate::base::crypto::{Body, Digest, Hasher, Signed};
 use crate::base::distribution::{Distribution, Law};
@@ -287,6 +288,7 @@ fn plan(seed: u64) -> Plan {
         }
     };
     Plan {
+        memory: MEMORY,
         seed,
         nodes,
         client_hosts,

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::event::Observer;
+use super::limit::{self, Load};
 use super::message::{Post, Stored};
 use super::{Desk, Ended, Group, Host, Local, Place, Simulation, World};
 use crate::base::node::NodeId;
@@ -77,6 +78,9 @@ impl Layout {
 /// Windows ahead that have a place in the ring; what lies further goes to an ordered map.
 const RING: usize = 1024;
 
+/// Bytes of a list beyond the ring with a key or two, and of its place in the map, about.
+const FAR_LIST: u64 = 80;
+
 /// The lists of one group, one a window.
 #[derive(Debug)]
 struct Ring {
@@ -98,6 +102,8 @@ struct Lane<M> {
     fresh: Vec<(NodeId, Stored<M>)>,
     /// Where each host is, for the lane's own use.
     places: Vec<Place>,
+    /// Copies in the lists.
+    waiting: u64,
     /// Copies found on arrival after the end of the run.
     late: u64,
 }
@@ -117,6 +123,7 @@ impl<M> Post<M> for Lane<M> {
             ahead.wrapping_sub(1) < u64::MAX / 2,
             "no message outruns the window"
         );
+        self.waiting += 1;
         let ring = &mut self.rings[place.group as usize];
         if ahead < RING as u64 {
             let slot = window as usize % RING;
@@ -152,6 +159,7 @@ impl<M> Lane<M> {
             spare: Vec::new(),
             fresh: Vec::new(),
             places,
+            waiting: 0,
             late: 0,
         }
     }
@@ -195,18 +203,23 @@ impl<M> Lane<M> {
         for (ring, lists) in self.rings.iter_mut().zip(lists) {
             let near = std::mem::take(&mut ring.near[slot]);
             if !near.is_empty() {
+                self.waiting -= near.len() as u64;
                 lists.push(near);
             }
             if let Some(far) = ring.far.remove(&window) {
+                self.waiting -= far.len() as u64;
                 lists.push(far);
             }
         }
     }
 
     fn in_flight(&self) -> u64 {
-        let near = self.rings.iter().flat_map(|ring| &ring.near);
-        let far = self.rings.iter().flat_map(|ring| ring.far.values());
-        self.late + near.chain(far).map(|list| list.len() as u64).sum::<u64>()
+        self.late + self.waiting
+    }
+
+    /// Windows beyond the rings that have a list.
+    fn far(&self) -> usize {
+        self.rings.iter().map(|ring| ring.far.len()).sum()
     }
 }
 
@@ -215,6 +228,8 @@ impl<M> Lane<M> {
 struct Outbox<M> {
     first: u64,
     messages: VecDeque<Stored<M>>,
+    /// What they take.
+    bytes: u64,
 }
 
 impl<M> Outbox<M> {
@@ -225,14 +240,14 @@ impl<M> Outbox<M> {
 
     /// Adds a message, and forgets the oldest ones if all their copies arrived before `now`.
     fn push(&mut self, stored: Stored<M>, now: Time) {
-        while self
-            .messages
-            .front()
-            .is_some_and(|oldest| oldest.last < now)
+        while let Some(oldest) = self.messages.front()
+            && oldest.last < now
         {
+            self.bytes -= limit::bytes_of(oldest);
             self.messages.pop_front();
             self.first += 1;
         }
+        self.bytes += limit::bytes_of(&stored);
         self.messages.push_back(stored);
     }
 }
@@ -275,6 +290,7 @@ pub(super) fn run<P: Protocol>(
             .map(|_| Outbox {
                 first: 0,
                 messages: VecDeque::new(),
+                bytes: 0,
             })
             .collect(),
         lists: vec![Vec::new(); groups],
@@ -287,24 +303,43 @@ pub(super) fn run<P: Protocol>(
     });
     let until = simulation.world.until;
     let mut next = Some(0);
+    let mut exhausted = None;
     while let Some(window) = next {
         let start = Time::from_nanos(window << layout.time_bits);
         if start >= until {
             break;
         }
         simulation.tell(start, observer);
-        windows.run_one(&mut simulation, window, pool.as_ref());
+        let handled = windows.run_one(&mut simulation, window, pool.as_ref());
+        let end = Time::from_nanos((window + 1) << layout.time_bits);
+        exhausted = simulation.gauge.read(end, handled, || windows.load());
+        if exhausted.is_some() {
+            break;
+        }
         // The last window may hold things that happen only after the end.
         next = windows
             .next_window(&simulation)
             .filter(|next| *next > window);
     }
-    simulation.tell(until, observer);
+    let told = exhausted.map_or(until, |exhausted| exhausted.at());
+    simulation.tell(told, observer);
     let in_flight = windows.lanes.iter().map(Lane::in_flight).sum();
-    simulation.end(in_flight)
+    simulation.end(in_flight, exhausted)
 }
 
 impl<M: Send + Sync> Windows<M> {
+    /// What is on its way.
+    fn load(&self) -> Load {
+        let copies = self.lanes.iter().map(Lane::in_flight).sum();
+        let far: usize = self.lanes.iter().map(Lane::far).sum();
+        let messages: u64 = self.outboxes.iter().map(|outbox| outbox.bytes).sum();
+        let keys = copies * size_of::<u64>() as u64 + far as u64 * FAR_LIST;
+        Load {
+            copies,
+            bytes: keys + messages,
+        }
+    }
+
     /// The first window in which anything happens; nothing when all is over.
     fn next_window<P: Protocol<Message = M>>(&self, simulation: &Simulation<P>) -> Option<u64> {
         let copies = self
@@ -327,12 +362,13 @@ impl<M: Send + Sync> Windows<M> {
         (next < Time::MAX.nanos() >> self.layout.time_bits).then_some(next)
     }
 
+    /// Runs one window; how many messages arrived in it.
     fn run_one<P: Protocol<Message = M>>(
         &mut self,
         simulation: &mut Simulation<P>,
         window: u64,
         pool: Option<&rayon::ThreadPool>,
-    ) {
+    ) -> u64 {
         let start = Time::from_nanos(window << self.layout.time_bits);
         let end = Time::from_nanos((window + 1) << self.layout.time_bits);
         simulation.crash_leaders(start, end);
@@ -382,6 +418,7 @@ impl<M: Send + Sync> Windows<M> {
         for group in 0..simulation.groups.len() {
             simulation.collect(group);
         }
+        work as u64
     }
 }
 

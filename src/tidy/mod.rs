@@ -34,7 +34,7 @@ const EXACT: &str = "scenario";
 const FLOATS: [&str; 3] = [
     "src/base/distribution",
     "src/observe/metrics",
-    "src/scenario/run",
+    "src/scenario/unmet",
 ];
 
 const FILE_LINES_MAX: usize = 600;

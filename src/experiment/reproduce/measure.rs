@@ -15,11 +15,15 @@ use crate::sim::event::{Event, Observer};
 pub fn measure(quantity: Quantity, scenario: &Scenario, entry: &Entry) -> Option<f64> {
     let kernel = Kernel::Windows { threads: 1 };
     match quantity {
-        Quantity::Latency => (entry.run)(scenario, kernel, None).summary.latency_mean_ms,
+        Quantity::Latency => {
+            let outcome = (entry.run)(scenario, kernel, None);
+            let latency = outcome.summary.latency_mean_ms;
+            latency.filter(|_| outcome.exhausted.is_none())
+        }
         Quantity::BurstTps => {
             let mut bursts = Bursts::new(Time::ZERO + scenario.warmup);
-            (entry.run)(scenario, kernel, Some(&mut bursts));
-            bursts.mean()
+            let outcome = (entry.run)(scenario, kernel, Some(&mut bursts));
+            bursts.mean().filter(|_| outcome.exhausted.is_none())
         }
         Quantity::LatencyRatio => None, // It is taken from two runs.
     }

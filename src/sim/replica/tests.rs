@@ -149,6 +149,7 @@ fn seen_of(every: u64, trouble: impl FnOnce(&mut Plan)) -> Seen {
     };
     let topology = Topology::new(1, vec![0; 4], &link, &[]).unwrap();
     let mut plan = Plan {
+        memory: crate::sim::limit::MEMORY,
         seed: 7,
         nodes: 3,
         client_hosts: 1,
