@@ -8,7 +8,7 @@ use super::config::Mutant;
 use super::edge::item_rid;
 use super::fact::Fact;
 use super::index::{Inter, Line};
-use super::meaning::Meaning;
+use super::meaning::{Meaning, announces};
 use super::message::{Item, Parcel, Ticket, TransactionRef};
 use super::patience::Waiting;
 use super::topology::Net;
@@ -277,8 +277,8 @@ impl Layers {
     fn is_sound(&self, item: &Item, cx: &Cx<'_>) -> bool {
         let header = item.header.as_ref();
         let proven = header.is_some_and(|header| self.is_foreign_proof(item, header, cx));
-        let body = content(&item.transaction.0).map(|content| content.payload_hash);
-        proven && (body == Some(item.body.digest) || self.mutant(Mutant::NoBodyCheck))
+        let whole = announces(&item.transaction.0, &item.body.digest);
+        proven && (whole || self.mutant(Mutant::NoBodyCheck))
     }
 }
 
