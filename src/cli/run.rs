@@ -24,8 +24,7 @@ use crate::observe::perfetto::Timeline;
 use crate::observe::shiviz::Causes;
 use crate::observe::trace::{Filter, Trace};
 use crate::scenario::run::{Entry, Outcome};
-use crate::scenario::{Prediction, unmet};
-use crate::scenario::{Refusal, Scenario};
+use crate::scenario::{Prediction, Refusal, Scenario, unmet};
 use crate::sim::Kernel;
 use crate::sim::event::Observer;
 
@@ -418,25 +417,25 @@ pub fn validate(paths: &[PathBuf]) -> Result<(), Failure> {
 }
 
 /// A run in a format that is complete at its end only; nothing for lines of text.
-fn drawn(scenario: &Scenario, format: Format, filter: &Filter) -> Option<String> {
+fn drawn(scenario: &Scenario, format: Format, filter: &Filter) -> Option<(String, Outcome)> {
     let kernel = Kernel::Windows { threads: 1 };
     let filter = filter.clone();
     match format {
         Format::Text => None,
         Format::Mermaid => {
             let mut diagram = Diagram::new(filter, None);
-            execute(scenario, kernel, Some(&mut diagram));
-            Some(diagram.draw())
+            let outcome = execute(scenario, kernel, Some(&mut diagram));
+            Some((diagram.draw(), outcome))
         }
         Format::Perfetto => {
             let mut timeline = Timeline::new(filter);
-            execute(scenario, kernel, Some(&mut timeline));
-            Some(timeline.draw())
+            let outcome = execute(scenario, kernel, Some(&mut timeline));
+            Some((timeline.draw(), outcome))
         }
         Format::Shiviz => {
             let mut causes = Causes::new(filter);
-            execute(scenario, kernel, Some(&mut causes));
-            Some(causes.log())
+            let outcome = execute(scenario, kernel, Some(&mut causes));
+            Some((causes.log(), outcome))
         }
     }
 }
@@ -455,12 +454,13 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
         nodes: arguments.nodes.iter().copied().map(NodeId).collect(),
     };
     let kernel = Kernel::Windows { threads: 1 };
-    if let Some(drawn) = drawn(&scenario, arguments.format, &filter) {
+    let name = name_of(&arguments.scenario);
+    if let Some((drawn, outcome)) = drawn(&scenario, arguments.format, &filter) {
         match &arguments.out {
             Some(path) => crate::experiment::store::put_one(path, drawn.as_bytes())?,
             None => say(format_args!("{}", drawn.trim_end())),
         }
-        return Ok(());
+        return Ok(whole(&name, &outcome)?);
     }
     let Some(path) = &arguments.out else {
         let out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -473,14 +473,14 @@ pub fn trace(arguments: &TraceArguments) -> Result<(), Failure> {
                 path: "standard output".into(),
                 source: error,
             }),
-            Ok(()) | Err(_) => Ok(whole(&name_of(&arguments.scenario), &outcome)?),
+            Ok(()) | Err(_) => Ok(whole(&name, &outcome)?),
         };
     };
     let mut trace = Trace::new(Vec::new(), filter);
     let outcome = execute(&scenario, kernel, Some(&mut trace));
     let text = trace.finish().expect("memory takes everything");
     crate::experiment::store::put_one(path, &text)?;
-    Ok(whole(&name_of(&arguments.scenario), &outcome)?)
+    Ok(whole(&name, &outcome)?)
 }
 
 #[cfg(test)]
