@@ -518,8 +518,18 @@ impl<P: Protocol> Simulation<P> {
         }
     }
 
-    /// Sums up, when all is told.
-    fn end(self, in_flight: u64, exhausted: Option<Exhausted>) -> Ended {
+    /// Tells what is left, and sums up.
+    fn end(
+        mut self,
+        in_flight: u64,
+        exhausted: Option<Exhausted>,
+        observer: &mut dyn Observer,
+    ) -> Ended {
+        let until = self.world.until;
+        self.tell(
+            exhausted.map_or(until, |exhausted| exhausted.at()),
+            observer,
+        );
         let mut totals = Totals {
             in_flight,
             ..Totals::default()

@@ -156,14 +156,12 @@ pub fn run<P: Protocol>(mut simulation: Simulation<P>, observer: &mut dyn Observ
         }
         exhausted = simulation.gauge.read(time, 1, || heap.load());
     }
-    let told = exhausted.map_or(until, |exhausted| exhausted.at());
-    simulation.tell(told, observer);
     let in_flight = heap
         .entries
         .iter()
         .filter(|Reverse(entry)| entry.message.is_some())
         .count();
-    simulation.end(in_flight as u64, exhausted)
+    simulation.end(in_flight as u64, exhausted, observer)
 }
 
 /// Handles one entry; the group it concerned, or nothing if it was a stale wake-up.

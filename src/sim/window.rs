@@ -312,7 +312,9 @@ pub(super) fn run<P: Protocol>(
         simulation.tell(start, observer);
         let handled = windows.run_one(&mut simulation, window, pool.as_ref());
         let end = Time::from_nanos((window + 1) << layout.time_bits);
-        exhausted = simulation.gauge.read(end, handled, || windows.load());
+        exhausted = simulation
+            .gauge
+            .read(end.min(until), handled, || windows.load());
         if exhausted.is_some() {
             break;
         }
@@ -321,10 +323,8 @@ pub(super) fn run<P: Protocol>(
             .next_window(&simulation)
             .filter(|next| *next > window);
     }
-    let told = exhausted.map_or(until, |exhausted| exhausted.at());
-    simulation.tell(told, observer);
     let in_flight = windows.lanes.iter().map(Lane::in_flight).sum();
-    simulation.end(in_flight, exhausted)
+    simulation.end(in_flight, exhausted, observer)
 }
 
 impl<M: Send + Sync> Windows<M> {
