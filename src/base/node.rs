@@ -114,7 +114,11 @@ impl Committee {
 /// A set of positions in a committee, one bit each; counting is free.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PositionSet {
-    words: Vec<u64>,
+    /// The positions below 64: of most committees that is all, and sets of votes come and go by
+    /// the thousand.
+    low: u64,
+    /// Those above, 64 to a word.
+    high: Vec<u64>,
     len: u32,
 }
 
@@ -127,27 +131,33 @@ impl PositionSet {
     /// Adds a position; false if it was there already.
     pub fn insert(&mut self, position: usize) -> bool {
         let (word, bit) = (position / 64, 1_u64 << (position % 64));
-        if word >= self.words.len() {
-            self.words.resize(word + 1, 0);
+        if word > self.high.len() {
+            self.high.resize(word, 0);
         }
-        let fresh = self.words[word] & bit == 0;
-        self.words[word] |= bit;
+        let bits = match word.checked_sub(1) {
+            None => &mut self.low,
+            Some(above) => &mut self.high[above],
+        };
+        let fresh = *bits & bit == 0;
+        *bits |= bit;
         self.len += u32::from(fresh);
         fresh
     }
 
     /// Whether a position is in the set.
     pub fn contains(&self, position: usize) -> bool {
-        self.words
-            .get(position / 64)
-            .is_some_and(|word| word & (1 << (position % 64)) != 0)
+        let bits = match (position / 64).checked_sub(1) {
+            None => self.low,
+            Some(above) => self.high.get(above).copied().unwrap_or_default(),
+        };
+        bits & (1 << (position % 64)) != 0
     }
 
     /// Whether every position lies below `limit`; looks at whole words, not at each position.
     pub fn all_below(&self, limit: usize) -> bool {
         let (full, rest) = (limit / 64, limit % 64);
-        let mut beyond = self.words.iter().skip(full);
-        beyond.next().is_none_or(|word| word >> rest == 0) && beyond.all(|word| *word == 0)
+        let mut beyond = self.words().skip(full);
+        beyond.next().is_none_or(|word| word >> rest == 0) && beyond.all(|word| word == 0)
     }
 
     /// How many positions the set has.
@@ -162,17 +172,25 @@ impl PositionSet {
 
     /// Forgets everything but keeps the memory.
     pub fn clear(&mut self) {
-        self.words.clear();
+        self.low = 0;
+        self.high.clear();
         self.len = 0;
     }
 
     /// The positions in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.words.iter().enumerate().flat_map(|(word, &bits)| {
-            (0..64)
-                .filter(move |bit| bits & (1 << bit) != 0)
-                .map(move |bit| word * 64 + bit)
+        self.words().enumerate().flat_map(|(word, bits)| {
+            let mut rest = bits;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+                rest &= rest - 1;
+                Some(word * 64 + bit)
+            })
         })
+    }
+
+    fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        std::iter::once(self.low).chain(self.high.iter().copied())
     }
 }
 
