@@ -13,6 +13,7 @@
 //! so nodes near the root are hashed once for many writes. Keys are digests, so filling a bucket
 //! on purpose takes as many tries a key as there are buckets.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,9 +42,6 @@ struct Leaf {
 
 /// Entries a bucket has on average when their number is doubled.
 const LOAD: usize = 4;
-
-/// Digests of one level that differ from those last sealed, by ascending place.
-type Renewed = Vec<(u32, Digest)>;
 
 /// How the nodes of the map are hashed: a leaf joins key and entry, a fork its children under the
 /// number of its bit.
@@ -131,27 +129,40 @@ impl Map {
 
     /// Hashes everything written since the last time.
     pub fn seal(&mut self) {
-        let renewed = self.renewed();
-        for (level, renewed) in self.levels.iter_mut().zip(renewed) {
-            for (at, digest) in renewed {
-                level[at as usize] = digest;
+        let mut stale = std::mem::take(&mut self.stale);
+        stale.sort_unstable();
+        stale.dedup();
+        let lowest = &mut self.levels[self.buckets.len().ilog2() as usize];
+        for at in stale.iter().map(|at| *at as usize) {
+            lowest[at] = self.joints.trie(&self.buckets[at]);
+        }
+        for depth in (0..self.depth()).rev() {
+            let (above, below) = self.levels.split_at_mut(depth + 1);
+            let (parents, children) = (&mut above[depth], &below[0]);
+            stale.iter_mut().for_each(|at| *at /= 2);
+            stale.dedup();
+            for at in stale.iter().map(|at| *at as usize) {
+                let pair = [&children[2 * at], &children[2 * at + 1]];
+                parents[at] = self.joints.above(depth as u8, pair);
             }
         }
-        self.stale.clear();
+        stale.clear();
+        // Its memory is used again.
+        self.stale = stale;
     }
 
     /// The root, zero of an empty map. Quick if nothing was written since the map was sealed.
     pub fn root(&self) -> Digest {
-        self.node(&self.renewed(), 0, 0)
+        self.sealed().levels[0][0]
     }
 
     /// Proves what the map holds under a key, or that it holds nothing.
     pub fn prove(&self, key: &Digest) -> MapProof {
-        let renewed = self.renewed();
+        let sealed = self.sealed();
         let mut way = Vec::new();
         let mut at = 0;
-        for depth in 0..self.depth() {
-            let children = [0, 1].map(|side| self.node(&renewed, depth + 1, 2 * at + side));
+        for (depth, level) in sealed.levels[1..].iter().enumerate() {
+            let children = [level[2 * at], level[2 * at + 1]];
             let side = match children {
                 [Digest::ZERO, _] => 1,
                 [_, Digest::ZERO] => 0,
@@ -163,7 +174,7 @@ impl Map {
             };
             at = 2 * at + side;
         }
-        let mut leaves = &self.buckets[at][..];
+        let mut leaves = &sealed.buckets[at][..];
         while let Some((bit, parts)) = parted(leaves) {
             let side = side(key, bit);
             way.push((bit, self.joints.trie(parts[1 - side])));
@@ -174,6 +185,17 @@ impl Map {
             way,
             end: others.map(|leaf| (leaf.key, leaf.entry)),
         }
+    }
+
+    /// The map with all digests as they are now: a copy if something was written since the last
+    /// time, which takes long, and happens where a block is not over yet.
+    fn sealed(&self) -> Cow<'_, Self> {
+        if self.stale.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut copy = self.clone();
+        copy.seal();
+        Cow::Owned(copy)
     }
 
     /// Bytes of memory that the map takes, spare room not counted.
@@ -206,56 +228,6 @@ impl Map {
         self.levels.push(vec![Digest::ZERO; self.buckets.len()]);
         self.stale = (0..self.buckets.len() as u32).collect();
     }
-
-    /// Every digest that is stale as it is now, by depth.
-    fn renewed(&self) -> Vec<Renewed> {
-        if self.stale.is_empty() {
-            return Vec::new();
-        }
-        let mut stale = self.stale.clone();
-        stale.sort_unstable();
-        stale.dedup();
-        let bucket = |at: u32| (at, self.joints.trie(&self.buckets[at as usize]));
-        let mut levels = vec![Vec::new(); self.levels.len()];
-        levels[self.depth()] = stale.into_iter().map(bucket).collect();
-        for depth in (0..self.depth()).rev() {
-            levels[depth] = self.parents(depth, &levels[depth + 1]);
-        }
-        levels
-    }
-
-    /// The digests at a depth above renewed children.
-    fn parents(&self, depth: usize, children: &Renewed) -> Renewed {
-        let sealed = &self.levels[depth + 1];
-        let mut pairs = Vec::with_capacity(children.len());
-        for (at, digest) in children {
-            match pairs.last_mut() {
-                Some((parent, pair)) if *parent == at / 2 => {
-                    let pair: &mut [Digest; 2] = pair;
-                    pair[1] = *digest;
-                }
-                Some(_) | None => {
-                    let mut pair = [*digest; 2];
-                    let sibling = at ^ 1;
-                    pair[(sibling & 1) as usize] = sealed[sibling as usize];
-                    pairs.push((at / 2, pair));
-                }
-            }
-        }
-        // Siblings are collected before any of them is hashed, so that the processor fetches
-        // many of them from memory at once.
-        let parent = |(at, pair): (u32, _)| (at, self.joints.above(depth as u8, &pair));
-        pairs.into_iter().map(parent).collect()
-    }
-
-    /// The digest of a node as it is now.
-    fn node(&self, renewed: &[Renewed], depth: usize, at: usize) -> Digest {
-        let level = renewed.get(depth).map_or(&[][..], |level| level);
-        match level.binary_search_by_key(&at, |(at, _)| *at as usize) {
-            Ok(found) => level[found].1,
-            Err(_) => self.levels[depth][at],
-        }
-    }
 }
 
 impl Joints {
@@ -270,15 +242,15 @@ impl Joints {
         self.leaf.join(0, key, entry)
     }
 
-    fn fork(&self, bit: u8, children: &[Digest; 2]) -> Digest {
-        self.fork.join(u32::from(bit), &children[0], &children[1])
+    fn fork(&self, bit: u8, children: [&Digest; 2]) -> Digest {
+        self.fork.join(u32::from(bit), children[0], children[1])
     }
 
     /// The digest of the part of the trie above two others; a single child has no fork above it.
     #[inline]
-    fn above(&self, bit: u8, children: &[Digest; 2]) -> Digest {
+    fn above(&self, bit: u8, children: [&Digest; 2]) -> Digest {
         match children {
-            [Digest::ZERO, only] | [only, Digest::ZERO] => *only,
+            [&Digest::ZERO, only] | [only, &Digest::ZERO] => *only,
             [_, _] => self.fork(bit, children),
         }
     }
@@ -288,7 +260,9 @@ impl Joints {
         match (leaves, parted(leaves)) {
             ([], _) => Digest::ZERO,
             ([first, ..], None) => self.leaf(&first.key, &first.entry),
-            (_, Some((bit, parts))) => self.fork(bit, &parts.map(|part| self.trie(part))),
+            (_, Some((bit, [zeros, ones]))) => {
+                self.fork(bit, [&self.trie(zeros), &self.trie(ones)])
+            }
         }
     }
 }
@@ -314,9 +288,9 @@ impl MapProof {
         let mut digest = joints.leaf(key_there, entry);
         for (bit, other) in self.way.iter().rev() {
             // Where the bits of the key lead must be where this leaf lies.
-            let mut children = [*other; 2];
-            children[side(key, *bit)] = digest;
-            digest = joints.fork(*bit, &children);
+            let mut children = [other; 2];
+            children[side(key, *bit)] = &digest;
+            digest = joints.fork(*bit, children);
         }
         Some(digest)
     }
