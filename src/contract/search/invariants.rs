@@ -1,6 +1,6 @@
 //! What holds of every answer to a search.
 
-use super::{Answer, Query};
+use super::{Answer, Handle, PAGE, Query};
 use crate::base::crypto::Digest;
 use crate::contract::State;
 use crate::contract::invariants::{Broken, Invariant};
@@ -13,6 +13,9 @@ const TELLING: usize = 8;
 /// Matching records whose names are looked for in one answer at most. Where there are more, each
 /// answer is held against other ones.
 const LOOKED_AT_MAX: usize = 64;
+
+/// How many runs of so many bytes a handle has.
+const HANDLE_WORDS: usize = size_of::<Handle>() + 1 - TELLING;
 
 /// Bytes in a row that begin at a multiple of their number. Wherever `TELLING` bytes in a row are
 /// copied from, one whole block is among them.
@@ -33,7 +36,8 @@ struct Wanted {
 
 impl Wanted {
     fn new<'a>(told: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
-        let mut sorted: Vec<u64> = told.clone().flat_map(words).collect();
+        let mut sorted = Vec::with_capacity(HANDLE_WORDS * PAGE);
+        sorted.extend(told.clone().flat_map(words));
         sorted.sort_unstable();
         let mut blocks = [0; 1 << 10];
         for block in told.flat_map(|bytes| bytes.windows(BLOCK)) {

@@ -19,7 +19,7 @@ use crate::observe::by_transaction::ByTransaction;
 
 /// Answers to searches that are all looked at; of those that come later one in [`ANSWERS_STEP`]:
 /// looking takes as long as searching, and what tells a name in one tells it in the next.
-const ANSWERS_ALL: u64 = 10_000;
+const ANSWERS_ALL: u64 = 2_000;
 /// See [`ANSWERS_ALL`].
 const ANSWERS_STEP: u64 = 8;
 
