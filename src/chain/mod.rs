@@ -145,6 +145,7 @@ struct BatchBody {
     size: u32,
     signatures: u32,
     executions: u32,
+    repeats: bool,
 }
 
 impl Batch {
@@ -195,6 +196,9 @@ impl Batch {
             .map(|(_, transaction)| transaction.signatures())
             .sum();
         let executions = transactions.iter().filter(|t| t.is_executed()).count() as u32;
+        let mut names: Vec<TransactionId> = transactions.iter().map(|t| t.id).collect();
+        names.sort_unstable();
+        let repeats = names.windows(2).any(|pair| pair[0] == pair[1]);
         Self(Arc::new(BatchBody {
             transactions,
             annex,
@@ -202,6 +206,7 @@ impl Batch {
             size,
             signatures,
             executions,
+            repeats,
         }))
     }
 
@@ -245,6 +250,11 @@ impl Batch {
     /// Bytes on the wire.
     pub fn size(&self) -> u32 {
         self.0.size
+    }
+
+    /// Whether two of the transactions have one name.
+    pub fn repeats(&self) -> bool {
+        self.0.repeats
     }
 
     /// Signatures that whoever executes the batch must verify.

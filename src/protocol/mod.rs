@@ -11,6 +11,7 @@ mod nesting;
 pub mod oath;
 pub mod pbft;
 mod peer;
+pub mod places;
 pub mod raft;
 pub mod statement;
 pub mod tally;

@@ -4,7 +4,6 @@
 //! everybody counts and waits for a contradiction (`sync`). Two rounds (`hardened`): a certificate
 //! of the first round is what followers hold to, one of the second decides.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::evidence::Evidence;
@@ -15,7 +14,6 @@ use crate::base::crypto::{Certificate, Signed};
 use crate::base::node::NodeId;
 use crate::base::time::Span;
 use crate::protocol::Report;
-use crate::protocol::tally::Tally;
 
 impl Iraft {
     /// Whether this replica decides on proofs, and not on its leader's word.
@@ -74,13 +72,8 @@ impl Iraft {
     /// The highest place above this one that enough members have voted for in a round, if the log
     /// holds what they voted for.
     fn reached(&self, stage: Stage, above: u64, enough: usize) -> Option<&Certificate<Ack>> {
-        let watch = &self.volatile.watch;
-        let tallies: &BTreeMap<u64, Tally<Ack>> = match stage {
-            Stage::Prepare => &watch.prepares,
-            Stage::Commit => &watch.commits,
-        };
-        let from_above = tallies.range(above + 1..).rev();
-        let mut certificates = from_above.filter_map(|(&index, tally)| {
+        let from_above = self.volatile.watch.votes(stage).from(above + 1).rev();
+        let mut certificates = from_above.filter_map(|(index, tally)| {
             let mark = self.durable.log.mark(index)?;
             let body = Ack {
                 stage,
@@ -401,7 +394,7 @@ impl Iraft {
             return;
         };
         let me = self.position(cx.me());
-        let votes = self.volatile.watch.prepares.get(&index);
+        let votes = self.volatile.watch.prepares.get(index);
         let votes = votes.and_then(|tally| tally.given_by(me));
         let others = votes.map_or(0, |votes| self.counted(votes).saturating_sub(1));
         if others < self.quorum() && self.setup.committee.n() > 1 {
@@ -418,7 +411,7 @@ impl Iraft {
     /// next: also if it says that it has voted and its vote has been lost.
     pub(super) fn repeat_proofs(&mut self, from: NodeId, reply: &HeartbeatReply, cx: &mut Cx<'_>) {
         let (locked, commit) = (self.volatile.locked, self.volatile.commit);
-        let given = self.volatile.watch.commits.get(&locked);
+        let given = self.volatile.watch.commits.get(locked);
         let voted = given.is_some_and(|given| given.given_by(self.position(from)).is_some());
         let votes = self.config.two_rounds() && locked > commit && !voted;
         let lacks = self.certifies() && reply.decided < commit;

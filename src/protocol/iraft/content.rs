@@ -1,6 +1,5 @@
 //! What an entry of the log holds, and what makes it one that no honest leader proposes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::evidence::{Evidence, verify_evidence};
@@ -63,10 +62,9 @@ impl Content {
     pub fn is_flawed(&self, keyring: &Keyring, committee: &Committee) -> bool {
         let transactions = self.batch.transactions();
         let unsigned = transactions.iter().any(|t| !is_signed(&t.call));
-        let distinct: BTreeSet<_> = transactions.iter().map(|t| t.id).collect();
         let proven = |evidence: &Arc<Evidence>| verify_evidence(evidence, keyring, committee);
         let unproven = self.exclude.as_ref().is_some_and(|e| proven(e).is_none());
-        unsigned || distinct.len() < transactions.len() || unproven
+        unsigned || self.batch.repeats() || unproven
     }
 
     /// Bytes on the wire.

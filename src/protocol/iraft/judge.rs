@@ -1,7 +1,6 @@
 //! Identification: what is signed is compared with what was signed before, and what contradicts
 //! itself convicts.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::evidence::{
@@ -14,14 +13,15 @@ use crate::base::crypto::{Body, Certificate, Keyring, Signed};
 use crate::base::node::{Committee, NodeId};
 use crate::base::time::Span;
 use crate::protocol::Report;
+use crate::protocol::places::Places;
 use crate::protocol::tally::{Counted, Tally};
 
 /// What members have signed in the present term, by place.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watch {
-    headers: BTreeMap<u64, Signed<Header>>,
-    pub prepares: BTreeMap<u64, Tally<Ack>>,
-    pub commits: BTreeMap<u64, Tally<Ack>>,
+    headers: Places<Signed<Header>>,
+    pub prepares: Places<Tally<Ack>>,
+    pub commits: Places<Tally<Ack>>,
 }
 
 /// Decided places that are still watched: a contradiction may come late.
@@ -37,18 +37,20 @@ impl Watch {
     /// Everything up to here is decided.
     pub fn decided(&mut self, index: u64) {
         let from = index.saturating_sub(WATCHED);
-        let headers = &mut self.headers;
-        while headers.first_key_value().is_some_and(|(i, _)| *i < from) {
-            headers.pop_first();
-        }
-        for tallies in [&mut self.prepares, &mut self.commits] {
-            while tallies.first_key_value().is_some_and(|(i, _)| *i < from) {
-                tallies.pop_first();
-            }
+        self.headers.forget_before(from);
+        self.prepares.forget_before(from);
+        self.commits.forget_before(from);
+    }
+
+    /// The votes of a round.
+    pub fn votes(&self, stage: Stage) -> &Places<Tally<Ack>> {
+        match stage {
+            Stage::Prepare => &self.prepares,
+            Stage::Commit => &self.commits,
         }
     }
 
-    fn tallies(&mut self, stage: Stage) -> &mut BTreeMap<u64, Tally<Ack>> {
+    fn votes_mut(&mut self, stage: Stage) -> &mut Places<Tally<Ack>> {
         match stage {
             Stage::Prepare => &mut self.prepares,
             Stage::Commit => &mut self.commits,
@@ -105,8 +107,11 @@ impl Iraft {
         let index = header.body().index;
         let present = header.body().term == self.durable.term;
         let near = index.saturating_sub(1)..=index.saturating_add(1);
-        let seen = self.volatile.watch.headers.range(near.clone());
-        let held = near.filter_map(|place| self.durable.log.header(place));
+        let seen = self.volatile.watch.headers.from(*near.start());
+        let seen = seen.take_while(|(place, _)| near.contains(place));
+        let held = near
+            .clone()
+            .filter_map(|place| self.durable.log.header(place));
         let liar = |other: &&Signed<Header>| {
             other.by() == header.by() && self.conflict(other.body(), header.body())
         };
@@ -116,7 +121,7 @@ impl Iraft {
         }
         if present && index <= self.watched_to() {
             let headers = &mut self.volatile.watch.headers;
-            headers.entry(index).or_insert_with(|| header.clone());
+            headers.get_or_insert_with(index, || header.clone());
         }
     }
 
@@ -144,7 +149,8 @@ impl Iraft {
         if term != self.durable.term || !known || !self.is_member(ack.by()) {
             return false;
         }
-        let tally = self.volatile.watch.tallies(stage).entry(index).or_default();
+        let votes = self.volatile.watch.votes_mut(stage);
+        let tally = votes.get_or_insert_with(index, Tally::default);
         match tally.count(ack, &self.setup.committee) {
             Counted::Fresh(_) => true,
             Counted::Repeated | Counted::Stranger => false,
@@ -169,8 +175,8 @@ impl Iraft {
         cx: &mut Cx<'_>,
     ) {
         let claimed = *certificate.body();
-        let tallies = self.volatile.watch.tallies(claimed.stage);
-        let Some(tally) = tallies.get(&claimed.index) else {
+        let votes = self.volatile.watch.votes(claimed.stage);
+        let Some(tally) = votes.get(claimed.index) else {
             return;
         };
         let mut twice = Vec::new();
