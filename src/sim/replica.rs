@@ -102,6 +102,8 @@ pub(super) struct ReplicaHost<P: Protocol> {
     sent: u64,
     events: u32,
     effects: Vec<Effect<P::Message, P::Timer>>,
+    /// By client host, how many answers of a block are for it; empty between blocks.
+    answered: Vec<u32>,
     pub(super) counters: Counters,
     /// Folds everything this node handled, in order.
     pub(super) hash: u64,
@@ -166,6 +168,7 @@ impl<P: Protocol> ReplicaHost<P> {
             sent: 0,
             events: 0,
             effects: Vec::new(),
+            answered: Vec::new(),
             counters: Counters::default(),
             hash: u64::from(id.0),
         };

@@ -35,7 +35,8 @@ impl<P: Protocol> ReplicaHost<P> {
         if desk.world.leader_answers && !self.protocol.status().leads {
             return;
         }
-        let mut clients = vec![0_u32; desk.world.client_hosts];
+        let mut clients = std::mem::take(&mut self.answered);
+        clients.resize(desk.world.client_hosts, 0);
         for transaction in block.batch.transactions() {
             clients[transaction.id.client().index() - desk.world.nodes] += 1;
         }
@@ -44,6 +45,8 @@ impl<P: Protocol> ReplicaHost<P> {
             let answer = Answer::Block(block.clone());
             self.reply(now, client, answer, 32 * count, desk);
         }
+        clients.clear();
+        self.answered = clients;
     }
 
     pub(super) fn reply<S: Post<P::Message>>(
