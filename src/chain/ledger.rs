@@ -4,10 +4,10 @@
 //! the first node to decide a block executes it, the others of its group look it up. What a node
 //! gets is what it would have computed itself.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::by_transaction::ByTransaction;
 use super::execution::{self, Effects, Endorsement, Execution, Version, Versions};
 use super::{Batch, Block, Executed, Height, Transaction, TransactionId};
 use crate::base::crypto::{Digest, Hasher};
@@ -22,7 +22,7 @@ use crate::contract::{Key, Receipt, SignedCall, State};
 #[derive(Clone, Debug)]
 pub struct World {
     state: State,
-    executed: BTreeSet<TransactionId>,
+    executed: ByTransaction<()>,
     versions: Versions<Key>,
 }
 
@@ -60,12 +60,12 @@ impl Snapshot {
 pub struct Executor {
     execution: Execution,
     genesis: Arc<World>,
-    /// Every block known, by the digest of its parent and of its batch.
-    known: BTreeMap<(Digest, Digest), Arc<Block>>,
-    /// Every block known, by its own digest: the way back to the genesis.
-    by_digest: BTreeMap<Digest, Arc<Block>>,
-    /// The heights of all known blocks that hold a transaction.
-    places: BTreeMap<TransactionId, Vec<Height>>,
+    /// Every block known, by its height; one at each, unless the chain has branches.
+    known: BTreeMap<Height, Vec<Arc<Block>>>,
+    /// The height of the first block known that holds a transaction.
+    places: ByTransaction<Height>,
+    /// Those of further blocks that hold it.
+    repeated: BTreeMap<TransactionId, Vec<Height>>,
     /// States kept at the ends of branches, by the digest of the block they follow.
     tips: Vec<(Digest, World)>,
     /// States adopted from other nodes, from which a branch can be rebuilt.
@@ -88,7 +88,7 @@ impl Executor {
     pub fn with(genesis: State, execution: Execution) -> Self {
         let genesis = Arc::new(World {
             state: genesis,
-            executed: BTreeSet::new(),
+            executed: ByTransaction::new(),
             versions: Versions::default(),
         });
         Self {
@@ -96,8 +96,8 @@ impl Executor {
             tips: vec![(Digest::ZERO, World::clone(&genesis))],
             genesis,
             known: BTreeMap::new(),
-            by_digest: BTreeMap::new(),
-            places: BTreeMap::new(),
+            places: ByTransaction::new(),
+            repeated: BTreeMap::new(),
             adopted: BTreeMap::new(),
             #[cfg(any(test, feature = "mutants"))]
             asked: 0,
@@ -135,10 +135,12 @@ impl Executor {
         {
             self.asked += 1;
         }
-        if let Some(block) = self.known.get(&(before, batch.digest())) {
+        let mut known = self.known.get(&height).into_iter().flatten();
+        let asked = (before, batch.digest());
+        if let Some(block) = known.find(|block| (block.parent, block.batch.digest()) == asked) {
             return block.clone();
         }
-        let tip = self.tip_after(before);
+        let tip = self.tip_after(before, height - 1);
         let late = Height::from(self.strays(Mutant::NodeClock));
         let backwards = self.strays(Mutant::MapOrder);
         let law = (&self.execution, &self.genesis.state);
@@ -160,16 +162,33 @@ impl Executor {
             executed,
             digest,
         });
-        self.known.insert((before, batch.digest()), block.clone());
-        self.by_digest.insert(digest, block.clone());
+        self.known.entry(height).or_default().push(block.clone());
         for transaction in batch.transactions() {
-            self.places.entry(transaction.id).or_default().push(height);
+            if self.places.get(transaction.id).is_none() {
+                self.places.insert(transaction.id, height);
+            } else {
+                let further = self.repeated.entry(transaction.id);
+                further.or_default().push(height);
+            }
         }
         block
     }
 
-    /// Which tip stands right after the block of this digest; made again if it moved on.
-    fn tip_after(&mut self, digest: Digest) -> usize {
+    /// The block of a height that has this digest.
+    fn known(&self, height: Height, digest: Digest) -> Option<&Arc<Block>> {
+        let mut known = self.known.get(&height).into_iter().flatten();
+        known.find(|block| block.digest == digest)
+    }
+
+    /// The heights of all known blocks that hold a transaction.
+    fn heights(&self, id: TransactionId) -> impl Iterator<Item = Height> {
+        let further = self.repeated.get(&id).into_iter().flatten();
+        self.places.get(id).into_iter().chain(further.copied())
+    }
+
+    /// Which tip stands right after the block of this digest and height; made again if it moved
+    /// on.
+    fn tip_after(&mut self, digest: Digest, height: Height) -> usize {
         if let Some(tip) = self.tips.iter().position(|(at, _)| *at == digest) {
             return tip;
         }
@@ -183,10 +202,8 @@ impl Executor {
             if let Some(world) = self.adopted.get(&at) {
                 break world;
             }
-            let block = self
-                .by_digest
-                .get(&at)
-                .expect("a parent was executed or adopted");
+            let block = self.known(height - path.len() as u64, at);
+            let block = block.expect("a parent was executed or adopted");
             path.push(block.clone());
             at = block.parent;
         };
@@ -200,17 +217,20 @@ impl Executor {
         self.tips.len() - 1
     }
 
-    /// The state after the block of this digest.
-    fn world_after(&mut self, digest: Digest) -> &World {
-        let tip = self.tip_after(digest);
+    /// The state after this block; nothing: the genesis.
+    fn world_after(&mut self, block: Option<&Arc<Block>>) -> &World {
+        let (digest, height) =
+            block.map_or((Digest::ZERO, 0), |block| (block.digest, block.height));
+        let tip = self.tip_after(digest, height);
         &self.tips[tip].1
     }
 
     /// Takes over a state made elsewhere.
     fn adopt(&mut self, snapshot: &Snapshot) {
-        let digest = snapshot.block.digest;
-        if let Entry::Vacant(place) = self.by_digest.entry(digest) {
-            place.insert(snapshot.block.clone());
+        let (height, digest) = (snapshot.block.height, snapshot.block.digest);
+        if self.known(height, digest).is_none() {
+            let known = self.known.entry(height).or_default();
+            known.push(snapshot.block.clone());
             self.adopted.insert(digest, snapshot.world.clone());
         }
     }
@@ -228,7 +248,7 @@ impl World {
         let (execution, genesis) = law;
         let again = genesis.rules().lack(Mutant::ExecutedAgain);
         let mut each = |(position, transaction): (usize, &Arc<Transaction>)| {
-            if !self.executed.insert(transaction.id) && !again {
+            if self.executed.insert(transaction.id, ()).is_some() && !again {
                 return Executed::Before;
             }
             let at = Version {
@@ -269,7 +289,7 @@ impl World {
             return;
         };
         for (at, transaction, endorsement) in outcomes(block) {
-            self.executed.insert(transaction.id);
+            self.executed.insert(transaction.id, ());
             if let Some(endorsement) = endorsement {
                 let effects = &endorsement.effects;
                 execution::apply(effects, at, &mut self.state, &mut self.versions);
@@ -385,8 +405,13 @@ impl Peer {
             .at
             .take()
             .filter(|(height, digest, _)| holds(*height, *digest));
-        let (mut height, mut digest, mut world) =
-            kept.unwrap_or_else(|| (base.0, base.1, executor.world_after(base.1).clone()));
+        let (mut height, mut digest, mut world) = kept.unwrap_or_else(|| {
+            (
+                base.0,
+                base.1,
+                executor.world_after(ledger.base.as_ref()).clone(),
+            )
+        });
         while let Some(block) = ledger.block(height + 1) {
             world.replay(block, (&executor.execution, &executor.genesis.state));
             (height, digest) = (block.height, block.digest);
@@ -446,7 +471,7 @@ impl Ledger {
     /// block.
     pub fn snapshot(&self, executor: &mut Executor) -> Option<Snapshot> {
         let block = self.head()?.clone();
-        let world = Arc::new(executor.world_after(block.digest).clone());
+        let world = Arc::new(executor.world_after(Some(&block)).clone());
         let mut answers = Answers::clone(&self.answers);
         for block in &self.blocks {
             let executed = block.batch.transactions().iter().zip(&block.executed);
@@ -488,8 +513,7 @@ impl Ledger {
         }
         // The executor remembers the heights in every branch; which of them is ours depends on
         // this chain alone, and not on what other nodes of the group have done.
-        let heights = executor.places.get(&id)?;
-        let blocks = heights.iter().filter_map(|height| self.block(*height));
+        let blocks = executor.heights(id).filter_map(|height| self.block(height));
         let holds = |block: &&Arc<Block>| block.batch.transactions().iter().any(|t| t.id == id);
         blocks
             .filter(holds)
@@ -499,8 +523,7 @@ impl Ledger {
 
     /// The state at the head, which the head's header commits to.
     pub fn state<'e>(&self, executor: &'e mut Executor) -> &'e State {
-        let digest = self.head().map_or(Digest::ZERO, |block| block.digest);
-        &executor.world_after(digest).state
+        &executor.world_after(self.head()).state
     }
 
     /// Answers a call that only reads from the state at the head.

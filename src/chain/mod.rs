@@ -1,5 +1,6 @@
 //! L2: what is agreed on. Transactions, batches, blocks and each node's ledger of them.
 
+pub(crate) mod by_transaction;
 pub mod execution;
 pub mod ledger;
 pub mod policy;

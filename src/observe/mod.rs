@@ -10,7 +10,6 @@
 //!   write it for viewers.
 
 pub mod accountability;
-mod by_transaction;
 pub mod checks;
 pub mod diagram;
 pub mod fingerprint;

@@ -146,17 +146,15 @@ impl Matches {
     /// All records with what they are ordered by. Who has the salt but does not know all records
     /// that match cannot tell the order, and learns nothing about names from it.
     fn order(&self, index: &Index, salt: &Digest) -> Vec<(u64, u32)> {
-        let tags = self.places.iter().map(|&place| index.tag(place));
-        let all = tags
-            .clone()
-            .fold(0, |sum: u64, tag| sum.wrapping_add(mix(0, tag)));
+        let tagged = self.places.iter().map(|&place| (index.tag(place), place));
+        let mut order: Vec<(u64, u32)> = tagged.collect();
+        let all = order
+            .iter()
+            .fold(0, |sum: u64, (tag, _)| sum.wrapping_add(mix(0, *tag)));
         let key = Hasher::new("order of an answer").digest(salt).number(all);
         let key = key.finish().prefix();
-        let places = self.places.iter();
-        places
-            .zip(tags)
-            .map(|(&place, tag)| (mix(key, tag), place))
-            .collect()
+        order.iter_mut().for_each(|(tag, _)| *tag = mix(key, *tag));
+        order
     }
 }
 

@@ -13,8 +13,8 @@ use crate::base::crypto::Digest;
 use crate::base::node::NodeId;
 use crate::base::random::mix;
 use crate::base::time::Time;
+use crate::chain::by_transaction::ByTransaction;
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
-use crate::observe::by_transaction::ByTransaction;
 
 /// A block as these checks know it.
 #[derive(Clone, Copy, Debug)]

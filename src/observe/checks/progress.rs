@@ -7,7 +7,7 @@
 
 use crate::base::time::{Span, Time};
 use crate::chain::TransactionId;
-use crate::observe::by_transaction::ByTransaction;
+use crate::chain::by_transaction::ByTransaction;
 
 /// A time without answers while something was pending.
 #[derive(Clone, Copy, Debug)]

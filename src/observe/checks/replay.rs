@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use super::violation::{Findings, Property, Violation};
 use crate::base::node::NodeId;
 use crate::base::time::Time;
+use crate::chain::by_transaction::ByTransaction;
 use crate::chain::execution::{Execution, Version, Versions, validate};
 use crate::chain::ledger::Executor;
 use crate::chain::{Block, Executed, Height, Transaction, TransactionId};
 use crate::contract::invariants::Broken;
 use crate::contract::{Key, Receipt, SignedCall, State};
-use crate::observe::by_transaction::ByTransaction;
 
 /// Answers to searches that are all looked at; of those that come later one in [`ANSWERS_STEP`]:
 /// looking takes as long as searching, and what tells a name in one tells it in the next.

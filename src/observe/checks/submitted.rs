@@ -2,7 +2,7 @@
 
 use crate::base::crypto::Digest;
 use crate::chain::Transaction;
-use crate::observe::by_transaction::ByTransaction;
+use crate::chain::by_transaction::ByTransaction;
 
 /// What clients have submitted.
 #[derive(Clone, Debug)]

@@ -19,8 +19,8 @@ use crate::chain::{Block, Executed, Transaction, TransactionId};
 use crate::protocol::Report;
 use crate::sim::event::{Event, Observer, Totals};
 
-use super::by_transaction::ByTransaction;
 use super::{Answer, is_conflict, verdict};
+use crate::chain::by_transaction::ByTransaction;
 pub use contacts::ContactSummary;
 use contacts::Contacts;
 use deceit::Deceit;

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use super::TransactionId;
 use crate::base::node::NodeId;
-use crate::chain::TransactionId;
 
 /// How far beyond the end of its host's list a transaction may be numbered and still extend it.
 const STRIDE_MAX: u64 = 1 << 10;
 
 /// Something for each of many transactions.
 #[derive(Clone, Debug)]
-pub(super) struct ByTransaction<T> {
+pub(crate) struct ByTransaction<T> {
     /// By client host, then by number.
     hosts: Vec<Vec<Option<T>>>,
     /// What is numbered too far ahead for a list.
@@ -40,8 +40,8 @@ impl<T: Copy> ByTransaction<T> {
         (number < self.hosts.get(host)?.len()).then_some((host, number))
     }
 
-    /// Gives a transaction something, in place of what it had.
-    pub fn insert(&mut self, id: TransactionId, value: T) {
+    /// Gives a transaction something, in place of what it had, which is returned.
+    pub fn insert(&mut self, id: TransactionId, value: T) -> Option<T> {
         let host = id.client().index();
         if host >= self.hosts.len() {
             self.hosts.resize_with(host + 1, Vec::new);
@@ -59,6 +59,7 @@ impl<T: Copy> ByTransaction<T> {
             list[number].replace(value)
         };
         self.len += usize::from(before.is_none());
+        before
     }
 
     /// What a transaction has.
@@ -122,8 +123,7 @@ mod tests {
                 match random.below(3) {
                     0 => assert_eq!(map.remove(id), model.remove(&id)),
                     _ => {
-                        map.insert(id, step);
-                        model.insert(id, step);
+                        assert_eq!(map.insert(id, step), model.insert(id, step));
                     }
                 }
                 assert_eq!(map.get(id), model.get(&id).copied());
